@@ -1,0 +1,1 @@
+"""Forecast Data Sync: Parquet forecasts from a data lake into Postgres, every row once."""

@@ -1,0 +1,1 @@
+"""The edges: one module for each service that the product talks to."""
