@@ -1,0 +1,257 @@
+"""What travels between the states of a run: one frozen model for each edge of the workflow."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from forecast_sync.errors import InvalidInput
+
+SyncType = Literal["incremental", "full"]
+QueryName = Literal["extract", "profile"]
+PageKind = Literal["row", "reject"]
+
+MAX_BATCH_SIZE = 10_000_000
+
+M = TypeVar("M", bound="Model")
+
+
+class Model(BaseModel):
+    """Base of every contract: unknown keys are refused and values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SyncRequest(Model):
+    """The execution input; every key is optional, unknown keys are refused."""
+
+    git_ref: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    sync_type: SyncType = "incremental"
+    date_from: date | None = None
+    date_to: date | None = None
+    dry_run: bool = False
+    batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
+    trigger: Annotated[str, Field(min_length=1, max_length=64)] = "manual"
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Self:
+        if self.date_from and self.date_to and self.date_from > self.date_to:
+            raise ValueError(f"date_from {self.date_from} is after date_to {self.date_to}")
+        return self
+
+    @classmethod
+    def parse(cls, payload: dict[str, Any]) -> Self:
+        """Read an execution input, or the raw EventBridge event of an S3 upload.
+
+        Raises ``InvalidInput`` with one line that names every key that doesn't fit.
+        """
+        if payload.get("source") == "aws.s3" and "detail" in payload:
+            return cls(trigger="s3")
+        try:
+            return cls.model_validate(payload)
+        except ValidationError as error:
+            raise InvalidInput(_in_one_line(error, cls)) from None
+
+
+class ExecutionIdentity(Model):
+    """Who asks: the Step Functions execution, as its context object names it."""
+
+    run_id: str
+    execution_arn: str
+    started_at: AwareDatetime
+
+
+class Run(ExecutionIdentity):
+    """A run with everything that is decided once, at its start."""
+
+    trigger: str
+    sync_type: SyncType
+    date_from: date | None = None
+    date_to: date | None = None
+    dry_run: bool = False
+    batch_size: int
+    git_ref: str
+    environment: str
+    neon_branch: str
+    neon_branch_id: str | None = None
+
+    @property
+    def moves_watermark(self) -> bool:
+        """Only a run that looked at every business date may move the watermark."""
+        return not (self.dry_run or self.date_from or self.date_to)
+
+
+class Window(Model):
+    """The objects that a run looks at: modified in [low, high]; ``low`` None means all."""
+
+    outcome: Literal["proceed", "coalesced"] = "proceed"
+    low: AwareDatetime | None = None
+    high: AwareDatetime
+    holder: str | None = None
+
+    @property
+    def high_utc(self) -> datetime:
+        """``high`` as the naive UTC timestamp that the status table keeps."""
+        return self.high.astimezone(UTC).replace(tzinfo=None)
+
+
+class QueryRequest(Model):
+    """What Start Athena query gets; the last three make its token and prefix unique."""
+
+    run: Run
+    window: Window
+    query: QueryName
+    renewal: int = 0
+    attempt: int = 0
+    redrive_count: int = 0
+
+
+class StartedQuery(Model):
+    """A submitted query and the circumstances in which it was made."""
+
+    query: QueryName
+    query_execution_id: str
+    renewal: int
+    attempt: int
+    redrive_count: int
+
+
+class PollRequest(Model):
+    """What Poll Athena query gets: the query, and the redrive count of this moment."""
+
+    started: StartedQuery
+    redrive_count: int
+
+
+class PolledQuery(Model):
+    """Poll's answer; failures are raised, not answered."""
+
+    done: bool
+
+
+class Queries(Model):
+    """Both queries of a run, finished."""
+
+    extract: StartedQuery
+    profile: StartedQuery
+
+
+class Profile(Model):
+    """What Athena counted in the lake; ``checksum`` is the sum of 60 bits of md5 per good line."""
+
+    window_rows: int
+    rejected: int
+    candidates: int
+    superseded: int
+    good: int
+    checksum: int
+    newest_modified: AwareDatetime | None = None
+
+
+class Page(Model):
+    """One item of the Map: result files that one worker loads, in this order."""
+
+    query_execution_id: str
+    number: int
+    kind: PageKind
+    bucket: str
+    keys: tuple[str, ...]
+
+
+class PlanRequest(Model):
+    """What Plan pages gets."""
+
+    run: Run
+    window: Window
+    queries: Queries
+    redrive_count: int
+
+
+class Plan(Model):
+    """Where the pages are, how many may run at once, and what to expect of them."""
+
+    pages: int
+    concurrency: int
+    pages_bucket: str
+    pages_key: str
+    profile: Profile
+
+
+class UpsertRequest(Model):
+    """What Upsert batches gets: one page of a run."""
+
+    run: Run
+    page: Page
+
+
+class UpsertProgress(Model):
+    """Upsert's answer: not done means that its time ran out and it wants to go on."""
+
+    done: bool
+
+
+class VerifyRequest(Model):
+    """What Verify load gets."""
+
+    run: Run
+    window: Window
+    queries: Queries
+    plan: Plan
+    renewal: int
+    redrive_count: int
+
+
+class Counts(Model):
+    """A run's rows by outcome.
+
+    window_rows = valid + rejected; candidates = good + superseded;
+    good = inserted + updated + unchanged.
+    """
+
+    window_rows: int = 0
+    rejected: int = 0
+    candidates: int = 0
+    superseded: int = 0
+    good: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+
+class RecordRequest(Model):
+    """What Record status gets at the end of a run."""
+
+    run: Run
+    window: Window
+    plan: Plan
+    counts: Counts | None = None
+
+
+class RunResult(Model):
+    """A run's last word: the execution's output, and what Notify tells."""
+
+    run_id: str
+    status: Literal["succeeded", "dry_run", "failed"]
+    git_ref: str
+    neon_branch: str
+    sync_type: SyncType
+    watermark: AwareDatetime | None
+    counts: Counts
+    error_message: str | None = None
+
+
+def parse_payload(model: type[M], payload: object) -> M:
+    """Read a state's payload as ``model``; raises ``InvalidInput`` in one line."""
+    try:
+        return model.model_validate(payload)
+    except ValidationError as error:
+        raise InvalidInput(_in_one_line(error, model)) from None
+
+
+def _in_one_line(error: ValidationError, model: type[Model]) -> str:
+    found = "; ".join(
+        f"{'.'.join(map(str, item['loc'])) or 'input'}: {item['msg']}" for item in error.errors()
+    )
+    return f"{model.__name__} doesn't fit: {found}. Known keys: {', '.join(model.model_fields)}."
