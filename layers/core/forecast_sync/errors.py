@@ -17,6 +17,7 @@ permanent one stays uncaught, which is what lets a redrive re-run the state that
     │   ├── QueryRetryable        Athena failed the query and says that a resubmission may help
     │   └── SourceChanged         an object was overwritten between the two queries
     └── PermanentError            somebody has to act, then redrive
+        ├── BatchRefused          a constraint, trigger or type of the table refused a row
         ├── BranchNotFound        Neon has no branch of exactly this name
         ├── BranchNotMapped       the git ref belongs to no environment, or to another one
         ├── ConfigurationInvalid  a setting, secret or table file is missing or malformed
@@ -85,6 +86,10 @@ class SourceChanged(RouteError):
 
 class PermanentError(ForecastSyncError):
     """Trying again doesn't help until somebody acts."""
+
+
+class BatchRefused(PermanentError):
+    """A constraint, trigger or type of the target refused a row; the batch was rolled back."""
 
 
 class BranchNotFound(PermanentError):

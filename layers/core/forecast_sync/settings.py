@@ -1,0 +1,71 @@
+"""What is configured: the environment variables of a function, read once and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, SecretStr, ValidationError
+
+from forecast_sync.contracts import MAX_BATCH_SIZE, Model
+from forecast_sync.errors import ConfigurationInvalid
+
+
+class Settings(Model):
+    """The settings of one deployment; each field is the environment variable in upper case.
+
+    ``data_location`` and ``athena_output_location`` are ``s3://bucket/prefix/``;
+    ``page_bytes`` counts compressed bytes; ``reject_percent`` is in percent of the window's rows.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    environment: Literal["dev", "production"]
+    aws_region: str = "us-east-2"
+    athena_db_name: str = ""
+    athena_output_location: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.*/)?)?$")] = ""
+    athena_workgroup: str = "primary"
+    forecast_table_name: str = "forecast"
+    data_location: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.*/)?)?$")] = ""
+    batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
+    page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024
+    load_concurrency: Annotated[int, Field(ge=1, le=1000)] = 4
+    lookback_hours: Annotated[float, Field(ge=0)] = 6
+    reject_percent: Annotated[float, Field(ge=0, le=100)] = 1
+    reject_rows: Annotated[int, Field(ge=1)] = 100
+    neon_api_url: str = "https://console.neon.tech/api/v2"
+    neon_project_id: str = ""
+    neon_database_name: str = ""
+    neon_role_name: str = ""
+    neon_api_key: SecretStr = SecretStr("")
+    neon_api_key_secret_arn: str = ""
+    database_url: SecretStr = SecretStr("")
+    database_url_secret_arn: str = ""
+    state_machine_arn: str = ""
+    topic_arn: str = ""
+
+    @property
+    def lookback(self) -> timedelta:
+        """How far before the watermark a window begins."""
+        return timedelta(hours=self.lookback_hours)
+
+    @property
+    def has_database_url(self) -> bool:
+        """Whether one database overrides every branch."""
+        return bool(self.database_url.get_secret_value() or self.database_url_secret_arn)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings; raises ``ConfigurationInvalid`` naming each variable that is wrong."""
+        found = {name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())}
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()
+            )
+            raise ConfigurationInvalid(
+                f"The function's environment doesn't fit: {wrong}. Correct it in template.yaml."
+            ) from None

@@ -1,0 +1,24 @@
+-- Every row of the lake up to the run's start, with its COPY-text line or the reason why the
+-- target can't hold it. Only reads.
+WITH source AS (
+  SELECT {path} AS source_path, {modified} AS source_modified, {columns}
+  FROM {table}
+  WHERE {modified} <= {high}{date_filter}
+),
+exact AS (
+  SELECT *{exact_columns} FROM source
+),
+checked AS (
+  SELECT *, {reject_reason} AS reject_reason, {line} AS line FROM exact
+),
+in_window AS (
+  SELECT * FROM checked{window_filter}
+),
+{candidates},
+ranked AS (
+  SELECT line, row_number() OVER (
+    PARTITION BY {key}
+    ORDER BY {newest} DESC NULLS LAST, source_modified DESC, source_path DESC, line DESC
+  ) AS newest_first
+  FROM candidates
+)
