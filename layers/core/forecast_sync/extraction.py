@@ -24,15 +24,17 @@ class QueryEngine(Protocol):
         """Submit ``sql`` and return its query execution id; the same token returns the same id."""
         ...
 
-    def poll(self, query_execution_id: str) -> str | None:
-        """None while the query runs, '' when it succeeded.
+    def poll(self, query_execution_id: str) -> bool:
+        """Whether the query has succeeded; False while it is queued or runs.
 
         Raises ``QueryRetryable`` or ``QueryFailed`` when it ended otherwise.
         """
         ...
 
 
-def start_query(athena: QueryEngine, table: Table, settings: Settings, request: QueryRequest) -> StartedQuery:
+def start_query(
+    athena: QueryEngine, table: Table, settings: Settings, request: QueryRequest
+) -> StartedQuery:
     """Submit one of the run's two queries, at most once for the same request."""
     build = {"extract": build_extract, "profile": build_profile}[request.query]
     identity = (
@@ -57,10 +59,12 @@ def poll_query(athena: QueryEngine, request: PollRequest) -> PolledQuery:
     """
     started = request.started
     try:
-        return PolledQuery(done=athena.poll(started.query_execution_id) is not None)
+        return PolledQuery(done=athena.poll(started.query_execution_id))
     except (QueryRetryable, QueryFailed) as error:
         if request.redrive_count > started.redrive_count:
-            raise InputsOutdated(f"Query {started.query_execution_id} failed before the redrive.") from error
+            raise InputsOutdated(
+                f"Query {started.query_execution_id} failed before the redrive."
+            ) from error
         allowed = SUBMISSIONS_PER_REDRIVE * (request.redrive_count + 1)
         if isinstance(error, QueryRetryable) and started.attempt + 1 >= allowed:
             raise QueryFailed(f"{error} It was submitted {started.attempt + 1} times.") from error

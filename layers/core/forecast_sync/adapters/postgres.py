@@ -1,0 +1,132 @@
+"""Postgres: connects safely and sorts its errors by what the workflow does about them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, LiteralString, cast
+
+import certifi
+import psycopg
+from psycopg import conninfo, sql
+
+from forecast_sync.errors import (
+    BatchConflict,
+    BatchRefused,
+    ConfigurationInvalid,
+    DatabaseRefused,
+    DatabaseUnavailable,
+    ForecastSyncError,
+    SchemaMismatch,
+    ServerTooOld,
+)
+from forecast_sync.sql import read_statement
+
+OLDEST_SERVER = 170_000
+CONNECT_SECONDS = 15
+
+BY_CODE: dict[str, type[ForecastSyncError]] = {
+    "23505": BatchConflict,
+    "40001": BatchConflict,
+    "40P01": BatchConflict,
+    "55P03": BatchConflict,
+    "57014": BatchConflict,
+    "42501": DatabaseRefused,
+    "3D000": DatabaseRefused,
+    "42P01": SchemaMismatch,
+    "42703": SchemaMismatch,
+    "42804": SchemaMismatch,
+}
+BY_CLASS: dict[str, type[ForecastSyncError]] = {
+    "08": DatabaseUnavailable,
+    "53": DatabaseUnavailable,
+    "57": DatabaseUnavailable,
+    "58": DatabaseUnavailable,
+    "28": DatabaseRefused,
+}
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def connect(url: str) -> Connection:
+    """Open a connection that works directly and through a pooler in transaction mode.
+
+    TLS is ``verify-full`` unless the host is a local socket or loopback. Raises
+    ``ConfigurationInvalid`` for a malformed URL, ``DatabaseUnavailable``, ``DatabaseRefused`` or
+    ``ServerTooOld``; no message holds the URL.
+    """
+    try:
+        parameters = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ConfigurationInvalid(
+            "The connection string can't be read; expected postgresql://user:password@host/database."
+        ) from None
+    if not _is_local(str(parameters.get("host") or parameters.get("hostaddr") or "")):
+        parameters |= {"sslmode": "verify-full", "sslrootcert": certifi.where()}
+    parameters.setdefault("connect_timeout", CONNECT_SECONDS)
+    with translated():
+        connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
+    if connection.info.server_version < OLDEST_SERVER:
+        found = connection.info.server_version // 10_000
+        connection.close()
+        raise ServerTooOld(f"The server is Postgres {found}; 17 or newer is needed. Upgrade it.")
+    return connection
+
+
+def is_healthy(connection: Connection) -> bool:
+    """Whether a kept connection still answers."""
+    if connection.closed or connection.broken:
+        return False
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.Error:
+        connection.close()
+        return False
+    return True
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
+    """One short READ COMMITTED transaction in UTC and ISO dates, with errors translated."""
+    with translated(), connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL TimeZone = 'UTC'")
+        cursor.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+        yield cursor
+
+
+def statement(name: str, **parts: sql.Composable) -> sql.Composed:
+    """The statement ``sql/<name>`` with identifiers and expressions composed safely."""
+    return sql.SQL(cast(LiteralString, read_statement(name))).format(**parts)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn psycopg's errors into this package's, by SQLSTATE and never by text."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _translate(error) from None
+
+
+def _translate(error: psycopg.Error) -> ForecastSyncError:
+    code = error.sqlstate
+    if code is None:
+        text = next(iter(str(error).splitlines()), type(error).__name__)
+        return DatabaseUnavailable(f"No connection to Postgres: {text.strip()}")
+    kind = BY_CODE.get(code) or BY_CLASS.get(code[:2]) or BatchRefused
+    primary = error.diag.message_primary or type(error).__name__
+    where = f" (table {error.diag.table_name})" if error.diag.table_name else ""
+    return kind(f"Postgres answered {code}{where}: {primary}")
+
+
+def _is_local(host: str) -> bool:
+    names = [name for name in host.split(",") if name]
+    return all(name.startswith("/") or name == "localhost" or _is_loopback(name) for name in names)
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,119 @@
+"""The lease: one working run per database, taken over from the dead, refused to the overtaken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import Cursor
+
+from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.contracts import Run
+from forecast_sync.errors import LeaseHeld, Superseded
+
+LEASE_LOCK = 0x6673_0002
+
+Rows = Cursor[tuple[Any, ...]]
+
+
+class Holder(NamedTuple):
+    """The run that holds the lease."""
+
+    run_id: str
+    execution_arn: str
+    neon_branch_id: str | None
+
+
+class OwnRow(NamedTuple):
+    """A run's own row in the status table; timestamps of the window are None when unbounded."""
+
+    id: int
+    status: str
+    watermark: datetime
+    low: datetime | None
+    high: datetime
+
+
+def lock_exclusively(cursor: Rows) -> None:
+    """Wait until no batch is being committed, and keep others from beginning one."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEASE_LOCK])
+
+
+def find_own_row(cursor: Rows, run_id: str) -> OwnRow | None:
+    """The run's row, or None before it has taken the lease."""
+    found = cursor.execute(statement("find_run.sql"), {"run_id": run_id}).fetchone()
+    return OwnRow(*found) if found else None
+
+
+def find_holder(cursor: Rows) -> Holder | None:
+    """Who holds the lease now."""
+    found = cursor.execute(statement("find_holder.sql")).fetchone()
+    return Holder(*found) if found else None
+
+
+def hold(cursor: Rows, run: Run) -> bool:
+    """The fence, inside a batch: whether the run may write; False when it must resume first.
+
+    The caller's transaction holds the lease's shared lock until it commits, so the answer stays
+    true. Raises ``Superseded`` when the row is another run's past.
+    """
+    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LEASE_LOCK])
+    own = find_own_row(cursor, run.run_id)
+    _refuse_overtaken(own, run)
+    return own is not None and own.status == "running"
+
+
+def resume(connection: Connection, run: Run) -> None:
+    """Take the lease again for a redriven run.
+
+    Raises ``Superseded`` when a later run has written since, ``LeaseHeld`` while one works.
+    """
+    with transaction(connection) as cursor:
+        lock_exclusively(cursor)
+        resume_locked(cursor, run)
+
+
+def resume_locked(cursor: Rows, run: Run) -> None:
+    """``resume`` inside a transaction that holds the exclusive lock."""
+    own = find_own_row(cursor, run.run_id)
+    _refuse_overtaken(own, run)
+    if own is None or own.status != "failed":
+        return
+    later = cursor.execute(statement("find_overtaker.sql"), {"run_id": run.run_id}).fetchone()
+    if later:
+        raise Superseded(
+            f"Run {later[0]} has written since {run.run_id} failed; it covered the same window. "
+            "Nothing is left to redrive."
+        )
+    holder = find_holder(cursor)
+    if holder:
+        raise LeaseHeld(f"Run {holder.run_id} works on this database; redrive when it has ended.")
+    cursor.execute(statement("resume_lease.sql"), {"run_id": run.run_id})
+
+
+def evict(cursor: Rows, holder: Holder, status: str, message: str) -> None:
+    """End the lease of a holder that is gone; the caller holds the exclusive lock."""
+    cursor.execute(
+        statement("end_lease.sql"),
+        {"run_id": holder.run_id, "status": status, "error_message": message},
+    )
+
+
+def end_dead_holder(
+    cursor: Rows, holder: Holder, run: Run, is_alive: Callable[[str], bool]
+) -> bool:
+    """Evict ``holder`` when its rows were copied by branching, or when its execution has ended."""
+    branches = {holder.neon_branch_id, run.neon_branch_id}
+    if None not in branches and len(branches) == 2:
+        evict(cursor, holder, "superseded", "This row was copied from another Neon branch.")
+        return True
+    if is_alive(holder.execution_arn):
+        return False
+    evict(cursor, holder, "failed", "The execution ended without a record.")
+    return True
+
+
+def _refuse_overtaken(own: OwnRow | None, run: Run) -> None:
+    if own is not None and own.status == "superseded":
+        raise Superseded(f"Run {run.run_id} was overtaken; start a new run instead.")

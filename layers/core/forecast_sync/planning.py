@@ -1,0 +1,131 @@
+"""Planning: the result manifest becomes a pages file in S3, unless too much was rejected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Protocol
+
+from forecast_sync.adapters.s3 import Listed, split_location
+from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest, Profile
+from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
+from forecast_sync.settings import Settings
+
+
+class QueryResults(Protocol):
+    """What planning needs of Athena."""
+
+    def read_row(self, query_execution_id: str) -> dict[str, str]:
+        """The only row of a query's result."""
+        ...
+
+    def manifest_location(self, query_execution_id: str) -> str:
+        """Where the list of written files is."""
+        ...
+
+
+class ResultStore(Protocol):
+    """What planning needs of S3."""
+
+    def read(self, bucket: str, key: str) -> bytes:
+        """A whole object."""
+        ...
+
+    def write(self, bucket: str, key: str, content: bytes) -> None:
+        """Put an object."""
+        ...
+
+    def list(self, bucket: str, prefix: str) -> Iterable[Listed]:
+        """The objects under a prefix."""
+        ...
+
+
+def plan_pages(
+    athena: QueryResults, storage: ResultStore, settings: Settings, request: PlanRequest
+) -> Plan:
+    """Write the pages file of a run and say what to expect of the load.
+
+    Raises ``TooManyRejects`` when the threshold is exceeded, or ``InputsOutdated`` when that was
+    judged from results made before the present redrive.
+    """
+    profile = Profile.model_validate(athena.read_row(request.queries.profile.query_execution_id))
+    _judge_rejects(profile, settings, request)
+    query_execution_id = request.queries.extract.query_execution_id
+    manifest = athena.manifest_location(query_execution_id)
+    files = _list_files(storage, manifest)
+    pages = group_into_pages(query_execution_id, files, settings.page_bytes)
+    bucket, key = split_location(manifest)
+    pages_key = f"{key.rpartition('/')[0]}/{query_execution_id}-pages.json".lstrip("/")
+    body = json.dumps([page.model_dump(mode="json") for page in pages])
+    storage.write(bucket, pages_key, body.encode())
+    return Plan(
+        pages=len(pages),
+        concurrency=max(1, min(len(pages), settings.load_concurrency)),
+        pages_bucket=bucket,
+        pages_key=pages_key,
+        profile=profile,
+    )
+
+
+def group_into_pages(
+    query_execution_id: str, files: Iterable[tuple[str, Listed]], page_bytes: int
+) -> list[Page]:
+    """Result files, in order, as pages of one kind and about ``page_bytes`` compressed bytes."""
+    groups: list[tuple[str, PageKind, list[str], int]] = []
+    for bucket, file in files:
+        kind: PageKind = "reject" if "/kind=reject/" in file.key else "row"
+        fits = groups and groups[-1][:2] == (bucket, kind)
+        if fits and groups[-1][3] + file.size <= page_bytes:
+            groups[-1][2].append(file.key)
+            groups[-1] = (*groups[-1][:3], groups[-1][3] + file.size)
+        else:
+            groups.append((bucket, kind, [file.key], file.size))
+    return [
+        Page(
+            query_execution_id=query_execution_id,
+            number=number,
+            kind=kind,
+            bucket=bucket,
+            keys=tuple(keys),
+        )
+        for number, (bucket, kind, keys, _) in enumerate(groups)
+    ]
+
+
+def _judge_rejects(profile: Profile, settings: Settings, request: PlanRequest) -> None:
+    valid = profile.window_rows - profile.rejected
+    share = 100 * profile.rejected / max(1, profile.window_rows)
+    too_many = profile.rejected >= settings.reject_rows and share > settings.reject_percent
+    if not too_many and (profile.rejected == 0 or valid > 0):
+        return
+    message = (
+        f"{profile.rejected} of {profile.window_rows} rows are rejected ({share:.1f}%); at most "
+        f"{settings.reject_percent:g}% or {settings.reject_rows - 1} rows are tolerated, and one "
+        "row must be good. Nothing was loaded. Repair the files and redrive."
+    )
+    if request.redrive_count > request.queries.profile.redrive_count:
+        raise InputsOutdated(message)
+    raise TooManyRejects(message)
+
+
+def _list_files(storage: ResultStore, manifest: str) -> list[tuple[str, Listed]]:
+    """The manifest's files with their sizes; the manifest is the truth, a listing only measures."""
+    locations = storage.read(*split_location(manifest)).decode().split()
+    files = sorted(split_location(location.strip('"')) for location in locations)
+    if not files:
+        return []
+    bucket = files[0][0]
+    prefix = _common_folder([key for _, key in files])
+    listed = {item.key: item for item in storage.list(bucket, prefix)}
+    missing = [key for _, key in files if key not in listed]
+    if missing:
+        raise ResultInvalid(f"s3://{bucket}/{missing[0]} is in the manifest but not in the bucket.")
+    return [(bucket, listed[key]) for _, key in files]
+
+
+def _common_folder(keys: list[str]) -> str:
+    first, last = min(keys), max(keys)
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return first[:shared].rpartition("/")[0] + "/"

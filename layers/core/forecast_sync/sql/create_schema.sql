@@ -1,0 +1,86 @@
+-- Makes the target, the status table, the ledger and the rejects. May run twice: every statement
+-- says IF NOT EXISTS, and the caller holds an advisory lock, because without one ten sessions at
+-- once fail on each other.
+CREATE TABLE IF NOT EXISTS forecast_data (
+    id SERIAL PRIMARY KEY,
+    restaurant_id INTEGER NOT NULL,
+    inventory_item_id INTEGER NOT NULL,
+    business_date DATE NOT NULL,
+    dma_id VARCHAR(50),
+    dc_id INTEGER,
+    state VARCHAR(2) NOT NULL,
+    y_05 DECIMAL(10, 2),
+    y_50 DECIMAL(10, 2) NOT NULL,
+    y_95 DECIMAL(10, 2),
+    created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+    updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+    UNIQUE (restaurant_id, inventory_item_id, business_date)
+);
+CREATE INDEX IF NOT EXISTS idx_forecast_business_date ON forecast_data (business_date);
+CREATE INDEX IF NOT EXISTS idx_forecast_state ON forecast_data (state);
+CREATE INDEX IF NOT EXISTS idx_forecast_state_date ON forecast_data (state, business_date);
+CREATE INDEX IF NOT EXISTS idx_forecast_dma ON forecast_data (dma_id) WHERE dma_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_forecast_dc ON forecast_data (dc_id) WHERE dc_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_forecast_composite
+    ON forecast_data (restaurant_id, business_date, state);
+
+CREATE TABLE IF NOT EXISTS forecast_sync_status (
+    id SERIAL PRIMARY KEY,
+    sync_type VARCHAR(50) NOT NULL,
+    last_sync_timestamp TIMESTAMP NOT NULL,
+    last_sync_date DATE,
+    records_synced INTEGER,
+    status VARCHAR(20),
+    error_message TEXT,
+    created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP
+);
+ALTER TABLE forecast_sync_status
+    ADD COLUMN IF NOT EXISTS run_id TEXT,
+    ADD COLUMN IF NOT EXISTS execution_arn TEXT,
+    ADD COLUMN IF NOT EXISTS source TEXT,
+    ADD COLUMN IF NOT EXISTS git_ref TEXT,
+    ADD COLUMN IF NOT EXISTS neon_branch TEXT,
+    ADD COLUMN IF NOT EXISTS neon_branch_id TEXT,
+    ADD COLUMN IF NOT EXISTS trigger TEXT,
+    ADD COLUMN IF NOT EXISTS dry_run BOOLEAN,
+    ADD COLUMN IF NOT EXISTS window_low TIMESTAMPTZ,
+    ADD COLUMN IF NOT EXISTS window_high TIMESTAMPTZ,
+    ADD COLUMN IF NOT EXISTS window_rows BIGINT,
+    ADD COLUMN IF NOT EXISTS rejected BIGINT,
+    ADD COLUMN IF NOT EXISTS candidates BIGINT,
+    ADD COLUMN IF NOT EXISTS superseded BIGINT,
+    ADD COLUMN IF NOT EXISTS good BIGINT,
+    ADD COLUMN IF NOT EXISTS inserted BIGINT,
+    ADD COLUMN IF NOT EXISTS updated BIGINT,
+    ADD COLUMN IF NOT EXISTS unchanged BIGINT,
+    ADD COLUMN IF NOT EXISTS finished_at TIMESTAMPTZ,
+    ADD COLUMN IF NOT EXISTS rerun_requested BOOLEAN;
+CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run
+    ON forecast_sync_status (run_id) WHERE run_id IS NOT NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_lease
+    ON forecast_sync_status ((true)) WHERE status = 'running' AND run_id IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS forecast_sync_batch (
+    query_execution_id TEXT NOT NULL,
+    page INTEGER NOT NULL,
+    first_row BIGINT NOT NULL,
+    last_row BIGINT NOT NULL,
+    run_id TEXT NOT NULL,
+    inserted BIGINT NOT NULL,
+    updated BIGINT NOT NULL,
+    unchanged BIGINT NOT NULL,
+    rejected BIGINT NOT NULL,
+    checksum NUMERIC(38, 0) NOT NULL,
+    committed_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (query_execution_id, page, first_row)
+);
+CREATE INDEX IF NOT EXISTS forecast_sync_batch_run ON forecast_sync_batch (run_id);
+
+CREATE TABLE IF NOT EXISTS forecast_sync_rejects (
+    content_hash TEXT PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    source_file TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    row_json JSON NOT NULL,
+    rejected_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);

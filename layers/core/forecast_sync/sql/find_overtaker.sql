@@ -1,0 +1,7 @@
+-- A later run that has written to the target. Only reads.
+SELECT later.run_id
+FROM forecast_sync_status AS mine
+JOIN forecast_sync_status AS later ON later.id > mine.id AND later.run_id IS NOT NULL
+WHERE mine.run_id = %(run_id)s AND NOT later.dry_run
+  AND EXISTS (SELECT FROM forecast_sync_batch WHERE forecast_sync_batch.run_id = later.run_id)
+LIMIT 1
