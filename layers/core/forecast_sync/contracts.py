@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from forecast_sync.errors import InvalidInput
 
@@ -16,6 +24,9 @@ PageKind = Literal["row", "reject"]
 MAX_BATCH_SIZE = 10_000_000
 
 M = TypeVar("M", bound="Model")
+
+BigInteger = Annotated[int, PlainSerializer(str, when_used="json")]
+"""Travels as text: a state's JSON numbers are exact to 53 bits only."""
 
 
 class Model(BaseModel):
@@ -83,6 +94,12 @@ class Run(ExecutionIdentity):
         return not (self.dry_run or self.date_from or self.date_to)
 
 
+class WatermarkRequest(Model):
+    """What Read watermark gets."""
+
+    run: Run
+
+
 class Window(Model):
     """The objects that a run looks at: modified in [low, high]; ``low`` None means all."""
 
@@ -144,10 +161,14 @@ class Profile(Model):
     window_rows: int
     rejected: int
     candidates: int
-    superseded: int
     good: int
-    checksum: int
+    checksum: BigInteger
     newest_modified: AwareDatetime | None = None
+
+    @property
+    def superseded(self) -> int:
+        """Candidates that a newer one of the same key outdates."""
+        return self.candidates - self.good
 
 
 class Page(Model):
@@ -225,8 +246,14 @@ class RecordRequest(Model):
 
     run: Run
     window: Window
+    queries: Queries
     plan: Plan
-    counts: Counts | None = None
+
+
+class NotifyRequest(Model):
+    """What Notify gets."""
+
+    result: RunResult
 
 
 class RunResult(Model):

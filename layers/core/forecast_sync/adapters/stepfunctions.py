@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
+MAP_FAILED = "States.ExceedToleratedFailureThreshold"
+
+
 class Execution(NamedTuple):
     """An execution as it is at this moment."""
 
@@ -55,6 +58,25 @@ class Workflow:
             cause=found.get("cause", ""),
         )
 
+    def failure_of(self, execution_arn: str, execution: Execution) -> str:
+        """Why an execution ended badly, in one line; a failed Map tells its first failed child."""
+        failed = execution
+        if execution.error == MAP_FAILED:
+            failed = self._failed_child(execution_arn) or execution
+        if not failed.error:
+            return f"The execution is {failed.status}. {failed.cause}".strip()
+        return f"{failed.error}: {_message(failed.cause)}"
+
+    def _failed_child(self, execution_arn: str) -> Execution | None:
+        map_runs = self._client.list_map_runs(executionArn=execution_arn)["mapRuns"]
+        for map_run in map_runs:
+            failed = self._client.list_executions(
+                mapRunArn=map_run["mapRunArn"], statusFilter="FAILED", maxResults=1
+            )["executions"]
+            if failed:
+                return self.describe(failed[0]["executionArn"])
+        return None
+
     def is_alive(self, execution_arn: str) -> bool:
         """Whether the execution is running; one of a machine that is gone is not."""
         try:
@@ -64,3 +86,12 @@ class Workflow:
                 return False
             raise
         return execution is not None and execution.status in ("RUNNING", "PENDING_REDRIVE")
+
+
+def _message(cause: str) -> str:
+    """The message in a Lambda's cause, which is JSON, or the cause as it is."""
+    try:
+        parsed = json.loads(cause)
+    except json.JSONDecodeError:
+        return cause
+    return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause

@@ -1,0 +1,16 @@
+"""Plan pages: the result manifest becomes the pages file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forecast_sync import wiring
+from forecast_sync.contracts import PlanRequest, parse_payload
+from forecast_sync.planning import plan_pages
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Take a PlanRequest and answer with a Plan."""
+    request = parse_payload(PlanRequest, event)
+    plan = plan_pages(wiring.athena(), wiring.storage(), wiring.settings(), request)
+    return plan.model_dump(mode="json")

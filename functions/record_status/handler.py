@@ -1,0 +1,26 @@
+"""Record status: how a run ended, told by the workflow itself or by the rule for failures."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from forecast_sync import wiring
+from forecast_sync.contracts import RecordRequest, parse_payload
+from forecast_sync.failing import record_failed_execution
+from forecast_sync.recording import record_success
+from forecast_sync.resolving import resolve_run
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Take a RecordRequest and answer with a RunResult, or take a status-change event."""
+    workflow, settings = wiring.workflow(), wiring.settings()
+    if event.get("source") == "aws.states":
+        resolve = partial(resolve_run, wiring.neon(), settings)
+        topic = wiring.topic()
+        return record_failed_execution(
+            event["detail"], workflow, settings, resolve, wiring.connection, topic
+        )
+    request = parse_payload(RecordRequest, event)
+    connection = wiring.connection(request.run.neon_branch_id)
+    return record_success(connection, workflow, request).model_dump(mode="json")

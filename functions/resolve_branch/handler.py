@@ -1,0 +1,16 @@
+"""Resolve branch: the execution input becomes a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forecast_sync import wiring
+from forecast_sync.contracts import parse_payload
+from forecast_sync.resolving import ResolveRequest, resolve_run
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Take a ResolveRequest and answer with a Run."""
+    request = parse_payload(ResolveRequest, event)
+    run = resolve_run(wiring.neon(), wiring.settings(), request)
+    return run.model_dump(mode="json")

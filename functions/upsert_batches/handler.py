@@ -1,0 +1,25 @@
+"""Upsert batches: carries a page's lines into Postgres until the page or the time ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from forecast_sync import wiring
+from forecast_sync.contracts import UpsertRequest, parse_payload
+from forecast_sync.loading import load_page
+from forecast_sync.tables import load_table
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take an UpsertRequest and answer with an UpsertProgress."""
+    request = parse_payload(UpsertRequest, event)
+    progress = load_page(
+        wiring.connection(request.run.neon_branch_id),
+        wiring.storage().stream,
+        load_table(),
+        request,
+        lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    return progress.model_dump(mode="json")

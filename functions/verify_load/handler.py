@@ -1,0 +1,17 @@
+"""Verify load: the profile (Athena) against the ledger (Postgres)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forecast_sync import wiring
+from forecast_sync.contracts import VerifyRequest, parse_payload
+from forecast_sync.verifying import verify_load
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Take a VerifyRequest and answer with the run's Counts."""
+    request = parse_payload(VerifyRequest, event)
+    connection = wiring.connection(request.run.neon_branch_id)
+    counts = verify_load(connection, wiring.storage(), wiring.settings(), request)
+    return counts.model_dump(mode="json")

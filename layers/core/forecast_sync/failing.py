@@ -1,0 +1,63 @@
+"""Failing: puts an execution that ended badly on record, from outside of the execution."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from forecast_sync.adapters.postgres import Connection
+from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.announcing import Publisher, announce
+from forecast_sync.contracts import ExecutionIdentity, Run
+from forecast_sync.errors import ForecastSyncError
+from forecast_sync.recording import Starter, failure_result, record_failure
+from forecast_sync.resolving import ResolveRequest
+from forecast_sync.settings import Settings
+
+ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+
+
+class Workflow(Starter, Protocol):
+    """What failing needs of Step Functions."""
+
+    def describe(self, execution_arn: str) -> Execution | None:
+        """The execution's present state."""
+        ...
+
+    def failure_of(self, execution_arn: str, execution: Execution) -> str:
+        """Why it failed, in one line."""
+        ...
+
+
+def record_failed_execution(
+    detail: dict[str, Any],
+    workflow: Workflow,
+    settings: Settings,
+    resolve: Callable[[ResolveRequest], Run],
+    connect: Callable[[str | None], Connection],
+    topic: Publisher,
+) -> dict[str, Any]:
+    """Record and announce what a status-change event tells, unless it is outdated.
+
+    ``detail`` is the event's; an execution that was redriven since, or has succeeded, is left
+    alone. A run whose branch can't be resolved has no database: it is announced only.
+    """
+    execution_arn, name = detail["executionArn"], detail["name"]
+    execution = workflow.describe(execution_arn)
+    if execution is None or execution.status not in ENDED_BADLY:
+        return {"recorded": False}
+    message = workflow.failure_of(execution_arn, execution)
+    identity = ExecutionIdentity.model_validate(
+        {"run_id": name, "execution_arn": execution_arn, "started_at": execution.started_at}
+    )
+    try:
+        run = resolve(ResolveRequest(input=json.loads(execution.input), execution=identity))
+    except ForecastSyncError as error:
+        topic.publish(f"Forecast sync failed: {name}", f"Run {name} failed: {message}\n{error}")
+        return {"recorded": False}
+    try:
+        record_failure(connect(run.neon_branch_id), workflow, settings, run, message)
+    finally:
+        announce(topic, failure_result(run, message))
+    return {"recorded": True}

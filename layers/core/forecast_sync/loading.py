@@ -1,0 +1,111 @@
+"""Loading: a page's lines into the target, batch by batch, each batch one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from forecast_sync import leases
+from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.contracts import Page, Run, UpsertProgress, UpsertRequest
+from forecast_sync.pages import PageReader, Stream
+from forecast_sync.staging import stage_rejects, stage_rows
+from forecast_sync.tables import Table
+
+RESERVE_SECONDS = 30.0
+RESERVE_BATCHES = 3
+
+
+class BatchCounts(NamedTuple):
+    """A batch's rows by outcome, and the checksum of what then stands in the target."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    checksum: int = 0
+
+
+def load_page(
+    connection: Connection,
+    stream: Stream,
+    table: Table,
+    request: UpsertRequest,
+    remaining_seconds: Callable[[], float],
+) -> UpsertProgress:
+    """Load what the ledger doesn't have of the page, until it or the time ends.
+
+    ``stream(bucket, key)`` yields an object's bytes; ``remaining_seconds()`` is what is left of
+    the Lambda's time. Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict`` and what the
+    adapters raise; whatever was committed before stays, and a second call goes on after it.
+    """
+    reader = PageReader(stream, request.page)
+    reader.skip_to(_read_position(connection, request.page))
+    slowest = 0.0
+    while reader.has_more():
+        before = remaining_seconds()
+        if before < RESERVE_SECONDS + RESERVE_BATCHES * slowest:
+            return UpsertProgress(done=False)
+        _load_batch(connection, reader, table, request)
+        slowest = max(slowest, before - remaining_seconds())
+    return UpsertProgress(done=True)
+
+
+def _load_batch(
+    connection: Connection, reader: PageReader, table: Table, request: UpsertRequest
+) -> None:
+    run, page = request.run, request.page
+    with transaction(connection) as cursor:
+        held = leases.hold(cursor, run)
+        if held:
+            _lock_page(cursor, page)
+            committed = _position(cursor, page)
+            if committed == reader.position:
+                _write_batch(cursor, reader, table, run, page)
+    if not held:
+        leases.resume(connection, run)
+    elif committed > reader.position:
+        reader.skip_to(committed)
+
+
+def _write_batch(
+    cursor: leases.Rows, reader: PageReader, table: Table, run: Run, page: Page
+) -> None:
+    first = reader.position + 1
+    lines = reader.take(run.batch_size)
+    if page.kind == "reject":
+        counts = BatchCounts(rejected=stage_rejects(cursor, lines, run.run_id))
+    else:
+        counts = BatchCounts(**stage_rows(cursor, lines, table, dry_run=run.dry_run))
+    cursor.execute(
+        statement("record_batch.sql"),
+        {
+            **counts._asdict(),
+            "query_execution_id": page.query_execution_id,
+            "page": page.number,
+            "first_row": first,
+            "last_row": reader.position,
+            "run_id": run.run_id,
+        },
+    )
+
+
+def _lock_page(cursor: leases.Rows, page: Page) -> None:
+    """A retried page may have a ghost of itself still running: one at a time."""
+    cursor.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))",
+        [page.query_execution_id, page.number],
+    )
+
+
+def _read_position(connection: Connection, page: Page) -> int:
+    with transaction(connection) as cursor:
+        return _position(cursor, page)
+
+
+def _position(cursor: leases.Rows, page: Page) -> int:
+    parameters = {"query_execution_id": page.query_execution_id, "page": page.number}
+    row: tuple[Any, ...] | None = cursor.execute(
+        statement("read_position.sql"), parameters
+    ).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,100 @@
+"""Recording: how a run ended, the watermark it earned, and the rerun that was asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any, Protocol
+
+from forecast_sync import leases
+from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.contracts import Counts, RecordRequest, Run, RunResult
+from forecast_sync.settings import Settings
+from forecast_sync.verifying import read_counts
+
+EXECUTION_NAME_LIMIT = 80
+MESSAGE_LIMIT = 2000
+
+
+class Starter(Protocol):
+    """What recording needs of Step Functions."""
+
+    def start(self, name: str, payload: dict[str, Any]) -> bool:
+        """Start an execution; False when one of this name exists."""
+        ...
+
+
+def record_success(connection: Connection, workflow: Starter, request: RecordRequest) -> RunResult:
+    """Move the watermark, end the lease, and start the rerun that was asked for.
+
+    Raises ``Superseded`` when the run was overtaken.
+    """
+    run = request.run
+    leases.resume(connection, run)
+    counts, _ = read_counts(
+        connection, request.queries.extract.query_execution_id, request.plan.profile
+    )
+    status = "dry_run" if run.dry_run else "succeeded"
+    watermark = request.window.high_utc if run.moves_watermark else None
+    with transaction(connection) as cursor:
+        leases.lock_exclusively(cursor)
+        values = {**counts.model_dump(), "run_id": run.run_id, "status": status}
+        cursor.execute(statement("finish_run.sql"), {**values, "watermark": watermark})
+        own = leases.find_own_row(cursor, run.run_id)
+    start_rerun(connection, workflow, run)
+    return RunResult(
+        run_id=run.run_id,
+        status=status,
+        git_ref=run.git_ref,
+        neon_branch=run.neon_branch,
+        sync_type=run.sync_type,
+        watermark=own.watermark.replace(tzinfo=UTC) if own else None,
+        counts=counts,
+    )
+
+
+def record_failure(
+    connection: Connection, workflow: Starter, settings: Settings, run: Run, message: str
+) -> None:
+    """Put a failed run on record, end its lease, and start the rerun that was asked for."""
+    message = message[:MESSAGE_LIMIT]
+    with transaction(connection) as cursor:
+        leases.lock_exclusively(cursor)
+        cursor.execute(
+            statement("end_lease.sql"),
+            {"run_id": run.run_id, "status": "failed", "error_message": message},
+        )
+        if leases.find_own_row(cursor, run.run_id) is None:
+            values = run.model_dump(exclude={"date_from", "date_to", "batch_size"})
+            values |= {"source": settings.data_location, "error_message": message}
+            cursor.execute(statement("record_stillborn.sql"), values)
+    start_rerun(connection, workflow, run)
+
+
+def start_rerun(connection: Connection, workflow: Starter, run: Run) -> None:
+    """Start ``<run>-rerun`` when it was asked for; the flag stays until that has worked."""
+    with transaction(connection) as cursor:
+        row = cursor.execute(statement("read_rerun.sql"), {"run_id": run.run_id}).fetchone()
+    if not row or not row[0]:
+        return
+    workflow.start(rerun_name(run.run_id), {"git_ref": run.git_ref, "trigger": "rerun"})
+    with transaction(connection) as cursor:
+        cursor.execute(statement("clear_rerun.sql"), {"run_id": run.run_id})
+
+
+def rerun_name(run_id: str) -> str:
+    """The name of a run's rerun, within the 80 characters that Step Functions allows."""
+    return run_id[-(EXECUTION_NAME_LIMIT - len("-rerun")) :] + "-rerun"
+
+
+def failure_result(run: Run, message: str) -> RunResult:
+    """What Notify tells about a failed run."""
+    return RunResult(
+        run_id=run.run_id,
+        status="failed",
+        git_ref=run.git_ref,
+        neon_branch=run.neon_branch,
+        sync_type=run.sync_type,
+        watermark=None,
+        counts=Counts(),
+        error_message=message[:MESSAGE_LIMIT],
+    )

@@ -1,0 +1,13 @@
+-- Ends a run that has done its work, and moves the watermark, never backwards. May run twice: the
+-- same values are written again; the rerun flag stays until the rerun has started.
+UPDATE forecast_sync_status
+SET status = %(status)s,
+    last_sync_timestamp = coalesce(%(watermark)s, last_sync_timestamp),
+    last_sync_date = coalesce(%(watermark)s, last_sync_timestamp)::date,
+    records_synced = %(inserted)s::bigint + %(updated)s::bigint,
+    error_message = NULL,
+    window_rows = %(window_rows)s, rejected = %(rejected)s, candidates = %(candidates)s,
+    superseded = %(superseded)s, good = %(good)s,
+    inserted = %(inserted)s, updated = %(updated)s, unchanged = %(unchanged)s,
+    finished_at = clock_timestamp()
+WHERE run_id = %(run_id)s AND status = 'running'

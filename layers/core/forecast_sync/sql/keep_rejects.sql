@@ -1,0 +1,9 @@
+-- Windows overlap, so the same reject comes again: its content hash lets it in once.
+INSERT INTO forecast_sync_rejects (content_hash, run_id, source_file, reason, row_json)
+SELECT DISTINCT ON (content_hash) content_hash, %(run_id)s, source_file, reason, row_json
+FROM (
+    SELECT *, md5(concat_ws(E'\n', source_file, reason, row_json::text)) AS content_hash
+    FROM forecast_sync_stage
+) AS hashed
+ORDER BY content_hash
+ON CONFLICT (content_hash) DO NOTHING

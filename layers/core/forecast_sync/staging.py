@@ -1,0 +1,109 @@
+"""Staging: a batch's lines into a temporary table, and from there into the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from forecast_sync.adapters.postgres import statement
+from forecast_sync.errors import ResultInvalid
+from forecast_sync.leases import Rows
+from forecast_sync.tables import Column, Table
+
+
+def stage_rows(
+    cursor: Rows, lines: Iterator[bytes], table: Table, *, dry_run: bool
+) -> dict[str, int]:
+    """Stage and merge lines of good rows; a dry run only compares.
+
+    Returns inserted, updated, unchanged and the checksum of what then stands in the target.
+    """
+    parts = _parts(table)
+    cursor.execute(statement("create_stage.sql", **_only(parts, "columns", "target")))
+    staged = _copy(cursor, lines, parts["columns"])
+    if dry_run:
+        merge = statement(
+            "compare_stage.sql", **_only(parts, "first_key", "differs", "target", "same_key")
+        )
+    else:
+        names = ("target", "columns", "key", "same_key", "differs", "assignments", "values")
+        merge = statement("merge_stage.sql", **_only(parts, *names))
+    inserted, updated = _one_row(cursor.execute(merge))
+    summed = statement("sum_target.sql", **_only(parts, "line", "target", "same_key"))
+    (checksum,) = _one_row(cursor.execute(summed))
+    return {
+        "inserted": inserted,
+        "updated": updated,
+        "unchanged": staged - inserted - updated,
+        "checksum": checksum,
+    }
+
+
+def stage_rejects(cursor: Rows, lines: Iterator[bytes], run_id: str) -> int:
+    """Stage and keep lines of rejected rows; returns how many there were."""
+    cursor.execute(statement("create_reject_stage.sql"))
+    staged = _copy(cursor, lines, _names(["source_file", "reason", "row_json"]))
+    cursor.execute(statement("keep_rejects.sql"), {"run_id": run_id})
+    return staged
+
+
+def _copy(cursor: Rows, lines: Iterator[bytes], columns: sql.Composable) -> int:
+    sent = 0
+    with cursor.copy(statement("copy_stage.sql", columns=columns)) as copy:
+        for block in lines:
+            sent += block.count(b"\n")
+            copy.write(block)
+    if cursor.rowcount != sent:
+        raise ResultInvalid(f"COPY took {cursor.rowcount} rows of {sent} lines.")
+    return sent
+
+
+def _one_row(cursor: Rows) -> tuple[int, ...]:
+    row = cursor.fetchone()
+    return tuple(int(value) for value in row) if row else ()
+
+
+def _parts(table: Table) -> dict[str, sql.Composable]:
+    """The identifiers and expressions that the statements are composed of."""
+    key, values = table.target.key, table.values
+    written_at = sql.SQL("{} = CURRENT_TIMESTAMP").format(sql.Identifier(table.target.written_at))
+    assignments = [
+        sql.SQL("{0} = source.{0}").format(sql.Identifier(name)) for name in values
+    ]
+    return {
+        "target": sql.Identifier(table.target.table),
+        "columns": _names(table.names),
+        "key": _names(key),
+        "first_key": sql.Identifier(key[0]),
+        "values": sql.SQL(", ").join(sql.Identifier("source", name) for name in table.names),
+        "same_key": _pairs("{} = {}", key, " AND "),
+        "differs": _pairs("{} IS DISTINCT FROM {}", values, " OR "),
+        "assignments": sql.SQL(", ").join([*assignments, written_at]),
+        "line": sql.SQL(" || E'\\t' || ").join(_as_text(column) for column in table.column),
+    }
+
+
+def _only(parts: dict[str, sql.Composable], *names: str) -> dict[str, sql.Composable]:
+    return {name: parts[name] for name in names}
+
+
+def _names(names: tuple[str, ...] | list[str]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composable:
+    return sql.SQL(separator).join(
+        sql.SQL(template).format(sql.Identifier("target", name), sql.Identifier("source", name))
+        for name in names
+    )
+
+
+def _as_text(column: Column) -> sql.Composable:
+    """A target column as a COPY-text field, escaped as Athena escaped it."""
+    text: sql.Composable = sql.SQL("{}::text").format(sql.Identifier("target", column.name))
+    if column.kind == "varchar":
+        for plain, escaped in ((r"\\", r"\\\\"), (r"\t", r"\\t"), (r"\n", r"\\n"), (r"\r", r"\\r")):
+            pair = sql.SQL(f"E'{plain}', E'{escaped}'")
+            text = sql.SQL("replace({}, {})").format(text, pair)
+    return text if column.required else sql.SQL(r"coalesce({}, E'\\N')").format(text)

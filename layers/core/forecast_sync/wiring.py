@@ -1,0 +1,131 @@
+"""Wiring: the adapters that a handler hands to its use case, each made once per process.
+
+Imports stand inside the functions, so that a function pays only for what it touches.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from forecast_sync.settings import Settings
+
+if TYPE_CHECKING:
+    from forecast_sync.adapters.athena import Athena
+    from forecast_sync.adapters.neon import NeonClient
+    from forecast_sync.adapters.postgres import Connection
+    from forecast_sync.adapters.s3 import Storage
+    from forecast_sync.adapters.sns import Topic
+    from forecast_sync.adapters.stepfunctions import Workflow
+
+_connections: dict[str | None, Connection] = {}
+
+
+@cache
+def settings() -> Settings:
+    """The function's settings."""
+    return Settings.from_environment()
+
+
+@cache
+def athena() -> Athena:
+    """Athena in this deployment's workgroup."""
+    from forecast_sync.adapters.athena import Athena
+
+    configured = settings()
+    return Athena(
+        _client("athena"), configured.athena_workgroup, configured.athena_output_location
+    )
+
+
+@cache
+def storage() -> Storage:
+    """S3."""
+    from forecast_sync.adapters.s3 import Storage
+
+    return Storage(_client("s3"))
+
+
+@cache
+def topic() -> Topic:
+    """The deployment's topic."""
+    from forecast_sync.adapters.sns import Topic
+
+    return Topic(_client("sns"), settings().topic_arn)
+
+
+@cache
+def workflow() -> Workflow:
+    """The deployment's state machine."""
+    from forecast_sync.adapters.stepfunctions import Workflow
+
+    return Workflow(_client("stepfunctions"), settings().state_machine_arn)
+
+
+def neon() -> NeonClient | None:
+    """The Neon API; None when one database overrides every branch."""
+    return None if settings().has_database_url else _neon_client()
+
+
+def connection(neon_branch_id: str | None) -> Connection:
+    """The container's connection to a branch's database, made anew when it no longer answers."""
+    from forecast_sync.adapters.postgres import connect, is_healthy
+
+    kept = _connections.get(neon_branch_id)
+    if kept is None or not is_healthy(kept):
+        kept = _connections[neon_branch_id] = connect(_database_url(neon_branch_id))
+    return kept
+
+
+def connection_of(git_ref: str | None) -> Connection:
+    """The connection to the database of a git ref's branch; None is the environment's own."""
+    from forecast_sync.branches import map_git_ref
+
+    branch = map_git_ref(git_ref, settings().environment).neon_branch
+    found = neon()
+    return connection(found.find_branch(branch) if found else None)
+
+
+@cache
+def _database_url(neon_branch_id: str | None) -> str:
+    configured = settings()
+    if configured.has_database_url:
+        arn = configured.database_url_secret_arn
+        return configured.database_url.get_secret_value() or _secret(arn)
+    if neon_branch_id is None:
+        from forecast_sync.errors import ConfigurationInvalid
+
+        raise ConfigurationInvalid(
+            "The run has no Neon branch, and DATABASE_URL isn't set; start a new run."
+        )
+    return _neon_client().connection_uri(
+        neon_branch_id,
+        database=configured.neon_database_name or None,
+        role=configured.neon_role_name or None,
+        pooled=True,
+    )
+
+
+@cache
+def _neon_client() -> NeonClient:
+    from forecast_sync.adapters.neon import NeonClient
+
+    configured = settings()
+    key = configured.neon_api_key.get_secret_value() or _secret(configured.neon_api_key_secret_arn)
+    return NeonClient(key, configured.neon_project_id, base_url=configured.neon_api_url)
+
+
+def _secret(arn: str) -> str:
+    from forecast_sync.adapters.secrets import read_secret
+
+    return read_secret(_client("secretsmanager"), arn)
+
+
+def _client(service: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    retries = Config(
+        connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}
+    )
+    return boto3.client(service, config=retries)  # type: ignore[call-overload]
