@@ -6,7 +6,6 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-
 from forecast_sync import reporting, wiring
 
 app = APIGatewayHttpResolver()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from forecast_sync import wiring
 from forecast_sync.contracts import UpsertRequest, parse_payload
 from forecast_sync.loading import load_page

@@ -19,12 +19,15 @@ def announce(topic: Publisher, result: RunResult) -> None:
     """Tell the topic how a run ended, to which branch, and how many rows it was about."""
     subject = f"Forecast sync {result.status}: {result.neon_branch}"
     counts = result.counts
-    lines = [
+    what = (
         f"Run {result.run_id} ({result.sync_type}) of {result.git_ref} to the Neon branch "
-        f"{result.neon_branch}: {result.status}.",
-        f"{counts.inserted} rows inserted, {counts.updated} updated, {counts.unchanged} unchanged, "
-        f"{counts.rejected} rejected.",
-    ]
+        f"{result.neon_branch}: {result.status}."
+    )
     if result.error_message:
-        lines = [lines[0], result.error_message, "Remove the cause, then redrive the execution."]
-    topic.publish(subject, "\n".join(lines))
+        then = f"{result.error_message}\nRemove the cause, then redrive the execution."
+    else:
+        then = (
+            f"{counts.inserted} rows inserted, {counts.updated} updated, "
+            f"{counts.unchanged} unchanged, {counts.rejected} rejected."
+        )
+    topic.publish(subject, f"{what}\n{then}")

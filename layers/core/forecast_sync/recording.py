@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
@@ -33,7 +33,7 @@ def record_success(connection: Connection, workflow: Starter, request: RecordReq
     counts, _ = read_counts(
         connection, request.queries.extract.query_execution_id, request.plan.profile
     )
-    status = "dry_run" if run.dry_run else "succeeded"
+    status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
     watermark = request.window.high_utc if run.moves_watermark else None
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)

@@ -27,7 +27,8 @@ def ensure_schema(connection: Connection, table: Table) -> None:
     missing = sorted(expected - found.get(table.target.table, set()))
     if missing:
         raise SchemaMismatch(
-            f"{table.target.table} lacks {', '.join(missing)}; add the columns or correct the table file."
+            f"{table.target.table} lacks {', '.join(missing)}; add the columns or correct the "
+            "table file."
         )
 
 

@@ -59,7 +59,9 @@ class Settings(Model):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings; raises ``ConfigurationInvalid`` naming each variable that is wrong."""
-        found = {name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())}
+        found = {
+            name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())
+        }
         try:
             return cls.model_validate(found)
         except ValidationError as error:

@@ -68,9 +68,7 @@ def _parts(table: Table) -> dict[str, sql.Composable]:
     """The identifiers and expressions that the statements are composed of."""
     key, values = table.target.key, table.values
     written_at = sql.SQL("{} = CURRENT_TIMESTAMP").format(sql.Identifier(table.target.written_at))
-    assignments = [
-        sql.SQL("{0} = source.{0}").format(sql.Identifier(name)) for name in values
-    ]
+    assignments = [sql.SQL("{0} = source.{0}").format(sql.Identifier(name)) for name in values]
     return {
         "target": sql.Identifier(table.target.table),
         "columns": _names(table.names),

@@ -13,7 +13,7 @@ from forecast_sync.contracts import Run, Window
 from forecast_sync.errors import LeaseHeld
 from forecast_sync.settings import Settings
 
-EPOCH = datetime(1970, 1, 1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def open_window(
@@ -59,7 +59,7 @@ def _take(cursor: leases.Rows, settings: Settings, run: Run) -> Window:
         {
             **run.model_dump(exclude={"date_from", "date_to"}),
             "source": settings.data_location,
-            "watermark": watermark or EPOCH,
+            "watermark": watermark or EPOCH.replace(tzinfo=None),
             "low": window.low,
             "high": window.high,
         },

@@ -33,9 +33,7 @@ def athena() -> Athena:
     from forecast_sync.adapters.athena import Athena
 
     configured = settings()
-    return Athena(
-        _client("athena"), configured.athena_workgroup, configured.athena_output_location
-    )
+    return Athena(_client("athena"), configured.athena_workgroup, configured.athena_output_location)
 
 
 @cache

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from mypy_boto3_athena.type_defs import QueryExecutionTypeDef
 
 TRANSIENT_CODES = frozenset(
-    {"TooManyRequestsException", "ThrottlingException", "InternalServerException", "ServiceUnavailable"}
+    {
+        "TooManyRequestsException",
+        "ThrottlingException",
+        "InternalServerException",
+        "ServiceUnavailable",
+    }
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import certifi
 import psycopg
@@ -97,7 +97,7 @@ def transaction(connection: Connection) -> Iterator[psycopg.Cursor[tuple[Any, ..
 
 def statement(name: str, **parts: sql.Composable) -> sql.Composed:
     """The statement ``sql/<name>`` with identifiers and expressions composed safely."""
-    return sql.SQL(cast(LiteralString, read_statement(name))).format(**parts)
+    return sql.SQL(read_statement(name)).format(**parts)
 
 
 @contextmanager

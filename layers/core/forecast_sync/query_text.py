@@ -1,0 +1,150 @@
+"""The text of the two Athena queries, built from the table file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from forecast_sync.contracts import Run, Window
+from forecast_sync.settings import Settings
+from forecast_sync.sql import read_statement
+from forecast_sync.tables import Column, Table
+
+FIRST_DATE, LAST_DATE = "0001-01-01", "9999-12-31"
+
+LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS decimal(38, 0))"
+"""60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
+
+
+def build_extract(table: Table, settings: Settings, run: Run, window: Window, prefix: str) -> str:
+    """The UNLOAD statement: rows and rejects as text lines under ``prefix`` (``s3://...``)."""
+    return read_statement("extract.athena.sql").format(
+        sources=_sources(table, settings, run, window),
+        reject_line=_reject_line(table),
+        prefix=quote_literal(prefix),
+    )
+
+
+def build_profile(table: Table, settings: Settings, run: Run, window: Window) -> str:
+    """The SELECT that counts what the extract must add up to; one row."""
+    return read_statement("profile.athena.sql").format(
+        sources=_sources(table, settings, run, window),
+        line_hash=LINE_HASH,
+    )
+
+
+def quote_literal(text: str) -> str:
+    """``text`` as a Trino string literal, whose only escape is the doubled quote."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quote_name(name: str) -> str:
+    """``name`` as a quoted Trino identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _sources(table: Table, settings: Settings, run: Run, window: Window) -> str:
+    key = ", ".join(map(quote_name, table.target.key))
+    date = quote_name(table.source.date)
+    candidates = read_statement(
+        "candidates_all.athena.sql" if window.low is None else "candidates_touched.athena.sql"
+    ).format(
+        key=key,
+        date=date,
+        same_key=" AND ".join(
+            f"checked.{quote_name(name)} = touched.{quote_name(name)}" for name in table.target.key
+        ),
+    )
+    sources = {column.name: column.source or quote_name(column.name) for column in table.column}
+    newest_alias = "source_newest"
+    columns = [f"{expression} AS {quote_name(name)}" for name, expression in sources.items()]
+    columns.append(f"{quote_name(table.source.newest)} AS {newest_alias}")
+    return read_statement("sources.athena.sql").format(
+        path=table.source.path,
+        modified=table.source.modified,
+        columns=", ".join(columns),
+        table=f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}",
+        high=_instant(window.high),
+        date_filter=_date_filter(date, run),
+        exact_columns="".join(
+            f", TRY_CAST({quote_name(column.name)} AS decimal{column.arguments}) AS {_exact(column)}"
+            for column in table.column
+            if column.kind == "numeric"
+        ),
+        reject_reason=_reject_reason(table),
+        line=_joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column]),
+        window_filter=f" WHERE source_modified >= {_instant(window.low)}" if window.low else "",
+        candidates=candidates,
+        key=key,
+        newest=newest_alias,
+    )
+
+
+def _date_filter(date: str, run: Run) -> str:
+    bounds = ((">=", run.date_from), ("<=", run.date_to))
+    return "".join(f" AND {date} {sign} DATE '{day.isoformat()}'" for sign, day in bounds if day)
+
+
+def _instant(moment: datetime) -> str:
+    return f"from_iso8601_timestamp('{moment.astimezone(UTC).isoformat(timespec='milliseconds')}')"
+
+
+def _exact(column: Column) -> str:
+    return quote_name(f"{column.name}__exact")
+
+
+def _as_text(column: Column) -> str:
+    name = quote_name(column.name)
+    if column.kind == "numeric":
+        return f"CAST({_exact(column)} AS varchar)"
+    return _escaped(name) if column.kind == "varchar" else f"CAST({name} AS varchar)"
+
+
+def _escaped(text: str) -> str:
+    escaped = f"replace({text}, '\\', '\\\\')"
+    for code, letter in ((9, "t"), (10, "n"), (13, "r")):
+        escaped = f"replace({escaped}, chr({code}), '\\{letter}')"
+    return escaped
+
+
+def _joined(fields: list[str]) -> str:
+    return " || chr(9) || ".join(fields)
+
+
+def _reject_reason(table: Table) -> str:
+    rules = [rule for column in table.column for rule in _reject_rules(column)]
+    cases = " ".join(
+        f"WHEN {condition} THEN {quote_literal(reason)}" for condition, reason in rules
+    )
+    return f"CASE {cases} END"
+
+
+def _reject_rules(column: Column) -> list[tuple[str, str]]:
+    """What the target can't hold, as conditions in Athena and reasons in words."""
+    name = quote_name(column.name)
+    rules = [(f"{name} IS NULL", f"{column.name} is NULL")] if column.required else []
+    if column.kind == "varchar":
+        (length,) = column.arguments
+        rules += [
+            (f"strpos({name}, chr(0)) > 0", f"{column.name} has a NUL byte"),
+            (f"length({name}) > {length}", f"{column.name} is longer than {length} characters"),
+        ]
+    elif column.kind == "numeric":
+        rules += [
+            (f"is_nan({name})", f"{column.name} is NaN"),
+            (f"is_infinite({name})", f"{column.name} is infinite"),
+            (
+                f"{name} IS NOT NULL AND {_exact(column)} IS NULL",
+                f"{column.name} doesn't fit {column.type}",
+            ),
+        ]
+    elif column.kind == "date":
+        outside = f"{name} < DATE '{FIRST_DATE}' OR {name} > DATE '{LAST_DATE}'"
+        rules.append((outside, f"{column.name} is outside {FIRST_DATE} to {LAST_DATE}"))
+    return rules
+
+
+def _reject_line(table: Table) -> str:
+    names = ", ".join(quote_literal(name) for name in table.names)
+    values = ", ".join(f"CAST({quote_name(name)} AS varchar)" for name in table.names)
+    row = f"json_format(CAST(MAP(ARRAY[{names}], ARRAY[{values}]) AS json))"
+    return _joined([_escaped(field) for field in ("source_path", "reject_reason", row)])
