@@ -9,13 +9,11 @@ from forecast_sync.contracts import (
     PolledQuery,
     PollRequest,
     QueryRequest,
-    Run,
     StartedQuery,
-    Window,
 )
 from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
-from forecast_sync.settings import Settings
 from forecast_sync.query_text import build_extract, build_profile
+from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
 
 SUBMISSIONS_PER_REDRIVE = 3
@@ -80,6 +78,6 @@ def poll_query(athena: QueryEngine, request: PollRequest) -> PolledQuery:
 
 
 def result_prefix(settings: Settings, request: QueryRequest) -> str:
-    """Where this attempt writes: never the same place twice, because a failed one leaves orphans."""
+    """Where this attempt writes: never the same place twice, a failed one leaves orphans."""
     attempt = f"{request.query}-{request.renewal}-{request.attempt}-{request.redrive_count}"
     return f"{settings.athena_output_location}{request.run.run_id}/{attempt}/"

@@ -11,6 +11,8 @@ from forecast_sync.tables import Column, Table
 
 FIRST_DATE, LAST_DATE = "0001-01-01", "9999-12-31"
 
+NEWEST = "source_newest"
+
 LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS decimal(38, 0))"
 """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
 
@@ -55,9 +57,8 @@ def _sources(table: Table, settings: Settings, run: Run, window: Window) -> str:
         ),
     )
     sources = {column.name: column.source or quote_name(column.name) for column in table.column}
-    newest_alias = "source_newest"
     columns = [f"{expression} AS {quote_name(name)}" for name, expression in sources.items()]
-    columns.append(f"{quote_name(table.source.newest)} AS {newest_alias}")
+    columns.append(f"{quote_name(table.source.newest)} AS {NEWEST}")
     return read_statement("sources.athena.sql").format(
         path=table.source.path,
         modified=table.source.modified,
@@ -66,16 +67,16 @@ def _sources(table: Table, settings: Settings, run: Run, window: Window) -> str:
         high=_instant(window.high),
         date_filter=_date_filter(date, run),
         exact_columns="".join(
-            f", TRY_CAST({quote_name(column.name)} AS decimal{column.arguments}) AS {_exact(column)}"
-            for column in table.column
-            if column.kind == "numeric"
+            f", TRY_CAST({quote_name(item.name)} AS decimal{item.arguments}) AS {_exact(item)}"
+            for item in table.column
+            if item.kind == "numeric"
         ),
         reject_reason=_reject_reason(table),
         line=_joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column]),
         window_filter=f" WHERE source_modified >= {_instant(window.low)}" if window.low else "",
         candidates=candidates,
         key=key,
-        newest=newest_alias,
+        newest=NEWEST,
     )
 
 
@@ -144,7 +145,9 @@ def _reject_rules(column: Column) -> list[tuple[str, str]]:
 
 
 def _reject_line(table: Table) -> str:
-    names = ", ".join(quote_literal(name) for name in table.names)
-    values = ", ".join(f"CAST({quote_name(name)} AS varchar)" for name in table.names)
+    fields = {name: quote_name(name) for name in table.names}
+    fields[table.source.newest] = NEWEST
+    names = ", ".join(map(quote_literal, fields))
+    values = ", ".join(f"CAST({expression} AS varchar)" for expression in fields.values())
     row = f"json_format(CAST(MAP(ARRAY[{names}], ARRAY[{values}]) AS json))"
     return _joined([_escaped(field) for field in ("source_path", "reject_reason", row)])

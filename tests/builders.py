@@ -1,0 +1,84 @@
+"""Plain values for tests: a run, a page, and lines as Athena would send them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from forecast_sync.contracts import Page, PageKind, Run, UpsertRequest
+
+STARTED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+Row = tuple[Any, ...]
+
+
+def make_run(run_id: str = "run-1", **changes: Any) -> Run:
+    """A plain incremental run of the dev environment."""
+    values: dict[str, Any] = {
+        "run_id": run_id,
+        "execution_arn": f"arn:aws:states:us-east-2:000000000000:execution:sync:{run_id}",
+        "started_at": STARTED_AT,
+        "trigger": "manual",
+        "sync_type": "incremental",
+        "batch_size": 10,
+        "git_ref": "dev",
+        "environment": "dev",
+        "neon_branch": "dev",
+        "neon_branch_id": "br-dev-1",
+    }
+    return Run(**{**values, **changes})
+
+
+def make_row(number: int, **changes: Any) -> Row:
+    """A good row in the order of the table file's columns; the number makes its key."""
+    values = {
+        "restaurant_id": number,
+        "inventory_item_id": 7,
+        "business_date": "2026-01-01",
+        "dma_id": f"dma-{number % 5}",
+        "dc_id": 3,
+        "state": "OH",
+        "y_05": "1.05",
+        "y_50": f"{number}.50",
+        "y_95": None,
+    }
+    return tuple({**values, **changes}.values())
+
+
+def to_line(row: Sequence[Any]) -> bytes:
+    """A row as a COPY-text line."""
+    return ("\t".join(_field(value) for value in row) + "\n").encode()
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return "\\N"
+    text = str(value).replace("\\", "\\\\")
+    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+class Files:
+    """Result files in memory; ``stream`` yields their gzip bytes."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, bytes] = {}
+
+    def add(self, key: str, lines: Sequence[bytes]) -> None:
+        self.content[key] = gzip.compress(b"".join(lines), compresslevel=1)
+
+    def stream(self, _bucket: str, key: str) -> Iterator[bytes]:
+        content = self.content[key]
+        for start in range(0, len(content), 100):
+            yield content[start : start + 100]
+
+
+def make_upsert(
+    run: Run, keys: Sequence[str], *, kind: PageKind = "row", number: int = 0, query: str = "q-1"
+) -> UpsertRequest:
+    """A request for one page of these files."""
+    page = Page(
+        query_execution_id=query, number=number, kind=kind, bucket="results", keys=tuple(keys)
+    )
+    return UpsertRequest(run=run, page=page)

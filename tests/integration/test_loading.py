@@ -1,0 +1,297 @@
+"""Claims about loading, checked in a real Postgres."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from forecast_sync import leases
+from forecast_sync.adapters.postgres import Connection, connect
+from forecast_sync.contracts import Run, UpsertProgress, Window
+from forecast_sync.errors import BatchRefused, LeaseHeld, ResultInvalid, Superseded
+from forecast_sync.loading import load_page
+from forecast_sync.settings import Settings
+from forecast_sync.tables import load_table
+from forecast_sync.windows import open_window
+
+from tests.builders import Files, Row, make_row, make_run, make_upsert, to_line
+
+SETTINGS = Settings(environment="dev", data_location="s3://lake/forecast/")
+COLUMNS = ", ".join(load_table().names)
+
+
+def begin(connection: Connection, run: Run, *, alive: bool = True) -> Window:
+    return open_window(connection, SETTINGS, run, lambda _arn: alive)
+
+
+def load(
+    connection: Connection,
+    run: Run,
+    rows: Sequence[Row],
+    *,
+    query: str = "q-1",
+    seconds: float = 900,
+    files: Files | None = None,
+) -> UpsertProgress:
+    files = files or Files()
+    if not files.content:
+        files.add("a.gz", [to_line(row) for row in rows])
+    request = make_upsert(run, list(files.content), query=query)
+    return load_page(connection, files.stream, load_table(), request, lambda: seconds)
+
+
+def stored(connection: Connection) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(
+        f"SELECT {COLUMNS} FROM forecast_data ORDER BY restaurant_id, inventory_item_id, business_date"
+    )
+    return [tuple(None if value is None else str(value) for value in row) for row in cursor]
+
+
+def ledger(connection: Connection, query: str = "q-1") -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT first_row, last_row, inserted, updated, unchanged FROM forecast_sync_batch "
+        "WHERE query_execution_id = %s ORDER BY first_row",
+        [query],
+    ).fetchall()
+
+
+def as_text(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    return [tuple(None if value is None else str(value) for value in row) for row in rows]
+
+
+def last_id(connection: Connection) -> int:
+    row = connection.execute("SELECT last_value FROM forecast_data_id_seq").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_rows_arrive_in_batches_with_exact_counts(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    rows = [make_row(number) for number in range(25)]
+    assert load(connection, run, rows).done
+    assert stored(connection) == as_text(rows)
+    assert ledger(connection) == [(1, 10, 10, 0, 0), (11, 20, 10, 0, 0), (21, 25, 5, 0, 0)]
+
+
+def test_a_second_call_for_the_same_page_is_a_no_op(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    rows = [make_row(number) for number in range(25)]
+    load(connection, run, rows)
+    before = ledger(connection)
+    assert load(connection, run, rows).done
+    assert ledger(connection) == before
+
+
+def test_the_same_rows_again_change_nothing_and_burn_no_id(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    rows = [make_row(number) for number in range(20)]
+    load(connection, run, rows)
+    versions = "SELECT ctid::text, xmin::text, updated_at FROM forecast_data ORDER BY id"
+    before, used = connection.execute(versions).fetchall(), last_id(connection)
+    load(connection, run, rows, query="q-2")
+    assert ledger(connection, "q-2") == [(1, 10, 0, 0, 10), (11, 20, 0, 0, 10)]
+    assert connection.execute(versions).fetchall() == before
+    assert last_id(connection) == used
+
+
+def test_only_changed_rows_are_written(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    load(connection, run, [make_row(number) for number in range(10)])
+    changed = [make_row(number, y_95="9.99" if number == 4 else None) for number in range(11)]
+    load(connection, run.model_copy(update={"batch_size": 100}), changed, query="q-2")
+    assert ledger(connection, "q-2") == [(1, 11, 1, 1, 9)]
+    assert stored(connection) == as_text(changed)
+
+
+@pytest.mark.parametrize(
+    "kept", [None, "\\N", "", "\t", "a\nb\r", "back\\slash", "it's", "🍕", '"', "\\t"]
+)
+def test_text_arrives_exactly_and_sums_up(connection: Connection, kept: str | None) -> None:
+    run = make_run()
+    begin(connection, run)
+    rows = [make_row(1, dma_id=kept)]
+    load(connection, run, rows)
+    assert stored(connection) == as_text(rows)
+    row = connection.execute("SELECT checksum FROM forecast_sync_batch").fetchone()
+    line = to_line(rows[0])[:-1]
+    assert row == (int(hashlib.md5(line).hexdigest()[:15], 16),)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"y_50": "99999999.99", "y_05": "-99999999.99", "y_95": "0.00"},
+        {"business_date": "0001-01-01", "restaurant_id": -2147483648},
+        {"business_date": "9999-12-31", "restaurant_id": 2147483647},
+        {"business_date": "1969-07-20", "dma_id": "x" * 50, "dc_id": None},
+    ],
+)
+def test_values_at_the_ends_arrive_exactly(connection: Connection, changes: dict[str, Any]) -> None:
+    run = make_run()
+    begin(connection, run)
+    rows = [make_row(1, **changes)]
+    load(connection, run, rows)
+    assert stored(connection) == as_text(rows)
+    row = connection.execute("SELECT checksum FROM forecast_sync_batch").fetchone()
+    assert row == (int(hashlib.md5(to_line(rows[0])[:-1]).hexdigest()[:15], 16),)
+
+
+def test_a_page_whose_time_is_up_goes_on_after_the_last_batch(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    files = Files()
+    rows = [make_row(number) for number in range(30)]
+    files.add("a.gz", [to_line(row) for row in rows])
+    left = iter([900.0, 900.0, 10.0])
+    request = make_upsert(run, ["a.gz"])
+    assert not load_page(connection, files.stream, load_table(), request, lambda: next(left)).done
+    assert [row[:2] for row in ledger(connection)] == [(1, 10)]
+    bigger = request.model_copy(update={"run": run.model_copy(update={"batch_size": 15})})
+    assert load_page(connection, files.stream, load_table(), bigger, lambda: 900).done
+    assert [row[:2] for row in ledger(connection)] == [(1, 10), (11, 25), (26, 30)]
+    assert stored(connection) == as_text(rows)
+
+
+def test_two_workers_on_the_same_page_commit_it_once(
+    database_url: str, connection: Connection
+) -> None:
+    run = make_run()
+    begin(connection, run)
+    rows = [make_row(number) for number in range(200)]
+    failures: list[Exception] = []
+
+    def work() -> None:
+        with connect(database_url) as own:
+            try:
+                load(own, run, rows)
+            except Exception as error:  # noqa: BLE001 - handed to the test
+                failures.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert failures == []
+    assert sum(row[2] for row in ledger(connection)) == 200
+    assert stored(connection) == as_text(rows)
+    assert last_id(connection) == 200
+
+
+def test_a_refused_row_rolls_back_its_batch_only(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    connection.execute("ALTER TABLE forecast_data ADD CHECK (restaurant_id <> 15)")
+    rows = [make_row(number) for number in range(30)]
+    with pytest.raises(BatchRefused, match="23514"):
+        load(connection, run, rows)
+    assert len(stored(connection)) == 10
+    connection.execute(
+        "ALTER TABLE forecast_data DROP CONSTRAINT forecast_data_restaurant_id_check"
+    )
+    load(connection, run, rows)
+    assert stored(connection) == as_text(rows)
+
+
+def test_a_truncated_file_is_named_and_nothing_of_its_batch_stays(connection: Connection) -> None:
+    run = make_run(batch_size=1000)
+    begin(connection, run)
+    files = Files()
+    files.add("a.gz", [to_line(make_row(number)) for number in range(500)])
+    files.content["a.gz"] = files.content["a.gz"][:-20]
+    with pytest.raises(ResultInvalid, match=r"s3://results/a\.gz"):
+        load(connection, run, [], files=files)
+    assert stored(connection) == []
+
+
+def test_rejects_are_kept_once_with_reason_and_row(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    files = Files()
+    bad = ("s3://lake/forecast/x.parquet", "state is NULL", '{"dma_id": "\\u0000", "state": null}')
+    files.add("r.gz", [to_line(bad)] * 3)
+    for query in ("q-1", "q-2"):
+        request = make_upsert(run, ["r.gz"], kind="reject", query=query)
+        assert load_page(connection, files.stream, load_table(), request, lambda: 900).done
+    kept = connection.execute(
+        "SELECT run_id, source_file, reason, row_json::text FROM forecast_sync_rejects"
+    ).fetchall()
+    assert kept == [(run.run_id, *bad)]
+    assert connection.execute("SELECT sum(rejected) FROM forecast_sync_batch").fetchone() == (6,)
+
+
+def test_a_failed_run_resumes_when_nobody_came_between(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    load(connection, run, [make_row(1)])
+    connection.execute("UPDATE forecast_sync_status SET status = 'failed'")
+    load(connection, run, [make_row(2)], query="q-2")
+    assert len(stored(connection)) == 2
+    assert connection.execute("SELECT status FROM forecast_sync_status").fetchone() == ("running",)
+
+
+def test_an_overtaken_run_is_refused(connection: Connection) -> None:
+    first, second = make_run("run-1"), make_run("run-2")
+    begin(connection, first)
+    connection.execute("UPDATE forecast_sync_status SET status = 'failed'")
+    begin(connection, second)
+    load(connection, second, [make_row(1)], query="q-2")
+    with pytest.raises(Superseded, match="run-2"):
+        load(connection, first, [make_row(1, y_50="0.01")])
+    assert stored(connection) == as_text([make_row(1)])
+
+
+def test_a_second_run_coalesces_or_waits_or_takes_over(connection: Connection) -> None:
+    holder = make_run("holder")
+    begin(connection, holder)
+    window = begin(connection, make_run("later"))
+    assert (window.outcome, window.holder) == ("coalesced", "holder")
+    flag = "SELECT rerun_requested FROM forecast_sync_status WHERE run_id = 'holder'"
+    assert connection.execute(flag).fetchone() == (True,)
+    with pytest.raises(LeaseHeld, match="holder"):
+        begin(connection, make_run("full", sync_type="full"))
+    assert begin(connection, make_run("heir"), alive=False).outcome == "proceed"
+    rows = connection.execute(
+        "SELECT run_id, status FROM forecast_sync_status ORDER BY id"
+    ).fetchall()
+    assert rows == [("holder", "failed"), ("heir", "running")]
+
+
+def test_a_lease_copied_by_branching_is_taken_over(connection: Connection) -> None:
+    begin(connection, make_run("original", neon_branch_id="br-parent"))
+    assert begin(connection, make_run("mine", neon_branch_id="br-child")).outcome == "proceed"
+    with pytest.raises(Superseded):
+        leases.resume(connection, make_run("original", neon_branch_id="br-parent"))
+
+
+def test_an_update_waits_for_nobody_but_the_lease(
+    database_url: str, connection: Connection
+) -> None:
+    """The exclusive lock waits for a batch in flight, so a takeover never overlaps a commit."""
+    run = make_run()
+    begin(connection, run)
+    with psycopg.connect(database_url) as batch, batch.cursor() as cursor:
+        assert leases.hold(cursor, run)
+        waiting = threading.Event()
+        done = threading.Event()
+
+        def take_over() -> None:
+            with connect(database_url) as own:
+                waiting.set()
+                begin(own, make_run("heir"), alive=False)
+                done.set()
+
+        thread = threading.Thread(target=take_over)
+        thread.start()
+        waiting.wait()
+        assert not done.wait(0.3)
+    thread.join()
+    assert done.is_set()
