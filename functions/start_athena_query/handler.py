@@ -13,5 +13,7 @@ from forecast_sync.tables import load_table
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a QueryRequest and answer with a StartedQuery."""
     request = parse_payload(QueryRequest, event)
-    started = start_query(wiring.athena(), load_table(), wiring.settings(), request)
+    started = start_query(
+        wiring.athena(), wiring.storage(), load_table(), wiring.settings(), request
+    )
     return started.model_dump(mode="json")

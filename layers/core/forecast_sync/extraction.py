@@ -14,6 +14,7 @@ from forecast_sync.contracts import (
 from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
 from forecast_sync.query_text import build_extract, build_profile
 from forecast_sync.settings import Settings
+from forecast_sync.sources import Lake, check_sources
 from forecast_sync.tables import Table
 
 SUBMISSIONS_PER_REDRIVE = 3
@@ -35,10 +36,14 @@ class QueryEngine(Protocol):
 
 
 def start_query(
-    athena: QueryEngine, table: Table, settings: Settings, request: QueryRequest
+    athena: QueryEngine, lake: Lake, table: Table, settings: Settings, request: QueryRequest
 ) -> StartedQuery:
-    """Submit one of the run's two queries, at most once for the same request."""
+    """Submit one of the run's two queries, at most once for the same request.
+
+    Raises ``SourceInvalid`` before the extract when an object of the window can't be read.
+    """
     if request.query == "extract":
+        check_sources(lake, settings, table, request.window)
         prefix = result_prefix(settings, request)
         text = build_extract(table, settings, request.run, request.window, prefix)
     else:
