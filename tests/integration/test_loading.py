@@ -46,7 +46,8 @@ def load(
 
 def stored(connection: Connection) -> list[tuple[Any, ...]]:
     cursor = connection.execute(
-        f"SELECT {COLUMNS} FROM forecast_data ORDER BY restaurant_id, inventory_item_id, business_date"
+        f"SELECT {COLUMNS} FROM forecast_data "
+        "ORDER BY restaurant_id, inventory_item_id, business_date"
     )
     return [tuple(None if value is None else str(value) for value in row) for row in cursor]
 

@@ -1,0 +1,54 @@
+"""Branches: which environment and Neon branch a git ref belongs to; anything else is refused."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from forecast_sync.errors import BranchNotMapped
+
+DEFAULT_REFS = {"production": "main", "dev": "dev"}
+
+
+class Mapping(NamedTuple):
+    """Where the forecasts of a git ref go."""
+
+    git_ref: str
+    environment: str
+    neon_branch: str
+
+
+def map_git_ref(git_ref: str | None, environment: str) -> Mapping:
+    """Map a git ref (a branch name, or ``refs/heads/...``) for the stack of ``environment``.
+
+    None is the environment's own branch. Raises ``BranchNotMapped`` for a ref that belongs to no
+    environment or to another one's stack.
+    """
+    if environment not in DEFAULT_REFS:
+        raise BranchNotMapped(f"{environment!r} is no environment; expected production or dev.")
+    wanted = DEFAULT_REFS[environment] if git_ref is None else git_ref.removeprefix("refs/heads/")
+    mapping = _map(wanted)
+    if mapping is None:
+        raise BranchNotMapped(
+            f"The git ref {git_ref!r} belongs to no environment; expected main, dev, feature/NAME "
+            "or preview/pr-NUMBER. Nothing was synced."
+        )
+    if mapping.environment != environment:
+        raise BranchNotMapped(
+            f"The git ref {git_ref!r} belongs to {mapping.environment}, but this stack serves "
+            f"{environment}. Start the run in the {mapping.environment} stack."
+        )
+    return mapping
+
+
+def _map(git_ref: str) -> Mapping | None:
+    if git_ref == "main":
+        return Mapping(git_ref, "production", "main")
+    if git_ref == "dev" or _is_under(git_ref, "feature/"):
+        return Mapping(git_ref, "dev", "dev")
+    if _is_under(git_ref, "preview/pr-"):
+        return Mapping(git_ref, "dev", git_ref)
+    return None
+
+
+def _is_under(git_ref: str, prefix: str) -> bool:
+    return git_ref.startswith(prefix) and len(git_ref) > len(prefix)

@@ -1,0 +1,137 @@
+"""The state machine against the models, the errors and the template."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+from forecast_sync import contracts, errors
+from forecast_sync.resolving import ResolveRequest
+
+from tests.contract.stack import FUNCTIONS, ROOT, function_of, machine, states, tasks, template
+
+PAYLOADS: dict[str, type[contracts.Model]] = {
+    "resolve_branch": ResolveRequest,
+    "read_watermark": contracts.WatermarkRequest,
+    "start_athena_query": contracts.QueryRequest,
+    "poll_athena_query": contracts.PollRequest,
+    "plan_pages": contracts.PlanRequest,
+    "upsert_batches": contracts.UpsertRequest,
+    "verify_load": contracts.VerifyRequest,
+    "record_status": contracts.RecordRequest,
+    "notify": contracts.NotifyRequest,
+}
+
+OURS = {
+    name: kind
+    for name, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, errors.ForecastSyncError)
+}
+
+FROM_AWS = {
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
+    "States.Timeout",
+    "States.ALL",
+}
+
+TASKS = [pytest.param(name, state, id=name) for name, state in tasks()]
+
+
+def caught(state: dict[str, Any], field: str) -> list[str]:
+    return [name for clause in state.get(field, []) for name in clause["ErrorEquals"]]
+
+
+def test_every_task_function_has_a_task_and_a_model() -> None:
+    called = {function_of(state) for _, state in tasks()}
+    assert called == set(PAYLOADS)
+    assert called | {"start_sync", "status_api"} == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize(("name", "state"), TASKS)
+def test_payload_keys_are_the_fields_of_the_model(name: str, state: dict[str, Any]) -> None:
+    payload = {key.removesuffix(".$") for key in state["Parameters"]["Payload"]}
+    fields = PAYLOADS[function_of(state)].model_fields
+    required = {key for key, field in fields.items() if field.is_required()}
+    assert required <= payload <= set(fields), name
+
+
+@pytest.mark.parametrize(("name", "state"), TASKS)
+def test_every_task_has_comment_timeout_and_retry(name: str, state: dict[str, Any]) -> None:
+    assert state["Comment"], name
+    assert state["TimeoutSeconds"] > 0
+    assert state["Retry"]
+    for clause in state["Retry"]:
+        assert clause["JitterStrategy"] == "FULL"
+        assert clause["BackoffRate"] > 1
+        assert "States.ALL" not in clause["ErrorEquals"]
+
+
+@pytest.mark.parametrize(("name", "state"), TASKS)
+def test_a_task_waits_longer_than_its_function_may_run(name: str, state: dict[str, Any]) -> None:
+    logical = state["Parameters"]["FunctionName"][2:-1].removesuffix("Arn")
+    properties = template()["Resources"][logical]["Properties"]
+    limit = properties.get("Timeout", template()["Globals"]["Function"]["Timeout"])
+    assert state["TimeoutSeconds"] >= limit, name
+
+
+@pytest.mark.parametrize(("name", "state"), TASKS)
+def test_only_transient_errors_are_retried_and_only_route_errors_caught(
+    name: str, state: dict[str, Any]
+) -> None:
+    for error in caught(state, "Retry"):
+        assert error in FROM_AWS or issubclass(OURS[error], errors.TransientError), (name, error)
+    for error in caught(state, "Catch"):
+        best_effort = name == "Notify" and error == "States.ALL"
+        assert best_effort or issubclass(OURS[error], errors.RouteError), (name, error)
+
+
+def test_every_transient_error_is_retried_and_every_route_error_caught_somewhere() -> None:
+    retried = {error for _, state in tasks() for error in caught(state, "Retry")}
+    routed = {error for _, state in tasks() for error in caught(state, "Catch")}
+    for name, kind in OURS.items():
+        if kind.__subclasses__():
+            continue
+        if issubclass(kind, errors.TransientError):
+            assert name in retried
+        if issubclass(kind, errors.RouteError):
+            assert name in routed
+
+
+def test_no_fail_states_and_no_wildcard_retry() -> None:
+    assert [name for name, state in states() if state["Type"] == "Fail"] == []
+
+
+def test_every_transition_leads_to_a_state_and_every_state_is_reached() -> None:
+    scopes = [
+        machine(),
+        *(state["ItemProcessor"] for _, state in states() if "ItemProcessor" in state),
+    ]
+    for scope in scopes:
+        targets = {scope["StartAt"]}
+        for state in scope["States"].values():
+            targets |= {state[key] for key in ("Next", "Default") if key in state}
+            targets |= {clause["Next"] for clause in state.get("Catch", [])}
+            targets |= {choice["Next"] for choice in state.get("Choices", [])}
+        assert targets == set(scope["States"])
+
+
+def test_every_substitution_is_given_and_used() -> None:
+    text = (ROOT / "statemachine/sync.asl.yaml").read_text()
+    given = template()["Resources"]["StateMachine"]["Properties"]["DefinitionSubstitutions"]
+    assert set(re.findall(r"\$\{(\w+)\}", text)) == set(given)
+    for name, value in given.items():
+        assert value == {"GetAtt": f"{name.removesuffix('Arn')}.Arn"}
+
+
+def test_the_error_tree_in_the_docstring_is_the_error_tree() -> None:
+    assert errors.__doc__ is not None
+    drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__)) | {"ForecastSyncError"}
+    assert drawn == set(OURS)
