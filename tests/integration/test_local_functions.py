@@ -1,0 +1,114 @@
+"""The local cloud runs functions, queues, the API and the template as AWS does."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import psycopg
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from forecast_sync_ops.local import cloud as local
+from forecast_sync_ops.local.build import package, read_template
+from forecast_sync_ops.local.cloud import Cloud
+from forecast_sync_ops.local.databases import Databases
+
+from tests.integration.toy_cloud import TOY, client, eventually, execute, invoke
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with local.running(template=TOY) as cloud:
+        yield cloud
+
+
+class TestFunctions:
+    def test_a_warm_environment_is_used_again(self, cloud: Cloud) -> None:
+        first, second = invoke(cloud), invoke(cloud)
+        assert second["pid"] == first["pid"]
+        assert second["invocations"] == first["invocations"] + 1
+
+    def test_calls_at_the_same_time_run_in_environments_of_their_own(self, cloud: Cloud) -> None:
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(lambda _: invoke(cloud, sleep=1), range(3)))
+        assert len({answer["pid"] for answer in answers}) == 3
+
+    def test_it_sees_its_layer_its_variables_and_its_time(self, cloud: Cloud) -> None:
+        answer = invoke(cloud)
+        assert answer["greeting"] == "from the layer"
+        assert answer["environment"] == {
+            "ENVIRONMENT": "dev",
+            "AWS_REGION": "us-east-2",
+            "NEON_API_URL": cloud.neon_api_url,
+        }
+        assert 1500 < answer["remaining_ms"] <= 2000
+
+    def test_an_error_arrives_by_its_name_in_the_state_machine(self, cloud: Cloud) -> None:
+        assert execute(cloud)["status"] == "SUCCEEDED"
+        assert execute(cloud, fail=True)["error"] == "ProbeFailed"
+
+    def test_a_call_past_its_timeout_is_killed(self, cloud: Cloud) -> None:
+        pid = invoke(cloud)["pid"]
+        assert invoke(cloud, sleep=10)["errorType"] == "Sandbox.Timedout"
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+    def test_what_it_prints_is_in_the_log_group_of_the_template(self, cloud: Cloud) -> None:
+        invoke(cloud)
+        events = client(cloud, "logs").filter_log_events(logGroupName="/aws/lambda/toy-dev")[
+            "events"
+        ]
+        assert {"probe": "called"} in [
+            json.loads(e["message"]) for e in events if e["message"].startswith("{")
+        ]
+
+    def test_the_api_wants_a_signature(self, cloud: Cloud) -> None:
+        request = AWSRequest("GET", f"{cloud.api_url}/status")
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(urllib.request.Request(str(request.url)))
+        SigV4Auth(Credentials("test", "test"), "execute-api", cloud.region).add_auth(request)
+        with urllib.request.urlopen(
+            urllib.request.Request(str(request.url), headers=dict(request.headers))
+        ) as answer:
+            assert json.loads(answer.read())["greeting"] == "from the layer"
+
+
+def test_a_burst_of_uploads_is_one_batch(cloud: Cloud) -> None:
+    s3 = client(cloud, "s3")
+    uploaded = [f"forecast/{number:02}.parquet" for number in range(25)]
+    for key in [*uploaded, "forecast/notes.txt", "other/1.parquet"]:
+        s3.put_object(Bucket=cloud.bucket, Key=key, Body=b"x")
+    answer = eventually(lambda: s3.list_objects_v2(Bucket=cloud.results_bucket).get("Contents"))
+    batches = [
+        json.loads(s3.get_object(Bucket=cloud.results_bucket, Key=o["Key"])["Body"].read())
+        for o in answer
+    ]
+    assert [sorted(batch) for batch in batches] == [uploaded]
+
+
+def test_a_new_branch_has_the_rows_of_its_parent_even_while_someone_is_connected(
+    cloud: Cloud,
+) -> None:
+    with psycopg.connect(cloud.database_urls["dev"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+        url = Databases(cloud.database_urls["dev"]).create("preview/pr-8", "dev")
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT one FROM kept").fetchall() == [(1,)]
+
+
+def test_the_template_is_changed_in_what_the_docstring_says_and_nothing_else() -> None:
+    original, local_template = read_template(local.TEMPLATE), package(local.TEMPLATE).template
+    del original["Resources"]["CoreLayer"]
+    changed = {"CodeUri", "Runtime", "DefinitionUri"}
+    for template in (original, local_template):
+        for name in ("Layers", "Architectures", "Runtime"):
+            template["Globals"]["Function"].pop(name, None)
+        for resource in template["Resources"].values():
+            for name in changed & resource["Properties"].keys():
+                del resource["Properties"][name]
+    assert local_template == original

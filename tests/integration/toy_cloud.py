@@ -1,0 +1,63 @@
+"""A local cloud with the toy stack, and how to ask it something."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+from botocore.config import Config as BotoConfig
+from forecast_sync_ops.local.cloud import Cloud
+
+TOY = Path(__file__).with_name("toy_stack") / "template.yaml"
+T = TypeVar("T")
+
+
+def client(cloud: Cloud, service: str) -> Any:
+    return cloud.session().client(  # type: ignore[call-overload]
+        service, endpoint_url=cloud.endpoint_url, config=BotoConfig(retries={"max_attempts": 0})
+    )
+
+
+def eventually(ask: Callable[[], T], seconds: float = 20) -> T:
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"{ask} is still {answer!r} after {seconds} s"
+        time.sleep(0.05)
+    return answer
+
+
+def invoke(cloud: Cloud, **event: Any) -> dict[str, Any]:
+    answer = client(cloud, "lambda").invoke(FunctionName="toy-probe", Payload=json.dumps(event))
+    return dict(json.loads(answer["Payload"].read()))
+
+
+def execute(cloud: Cloud, **event: Any) -> dict[str, Any]:
+    states = client(cloud, "stepfunctions")
+    arn = states.start_execution(stateMachineArn=cloud.state_machine_arn, input=json.dumps(event))[
+        "executionArn"
+    ]
+
+    def ended() -> dict[str, Any] | None:
+        execution = states.describe_execution(executionArn=arn)
+        return execution if execution["status"] != "RUNNING" else None
+
+    return eventually(ended) or {}
+
+
+def processes(state_dir: Path) -> list[str]:
+    """Command lines of living processes that belong to a local cloud."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            belongs = [*process.cmdline(), process.cwd(), process.environ().get("STATE_DIR", "")]
+            if process.status() != psutil.STATUS_ZOMBIE and any(
+                str(state_dir) in text for text in belongs
+            ):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found

@@ -1,0 +1,102 @@
+"""Claims about submitting and watching queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from forecast_sync.contracts import PollRequest, QueryRequest, StartedQuery, Window
+from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
+from forecast_sync.extraction import poll_query, start_query
+from forecast_sync.settings import Settings
+from forecast_sync.tables import load_table
+
+from tests.builders import STARTED_AT, make_run
+
+SETTINGS = Settings(
+    environment="dev",
+    athena_db_name="d",
+    athena_output_location="s3://r/athena/",
+    data_location="s3://l/f/",
+)
+
+
+class Athena:
+    """Remembers what was submitted and ends as it is told."""
+
+    def __init__(self, outcome: bool | Exception = True) -> None:
+        self.outcome = outcome
+        self.submitted: list[tuple[str, str]] = []
+
+    def start(self, sql: str, token: str) -> str:
+        self.submitted.append((sql, token))
+        return "q-1"
+
+    def poll(self, _query_execution_id: str) -> bool:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class EmptyLake:
+    """No objects."""
+
+    def list(self, _bucket: str, _prefix: str) -> list[Any]:
+        return []
+
+    def read_tail(self, _bucket: str, _key: str, _size: int) -> bytes:
+        raise AssertionError
+
+
+def submit(athena: Athena, **changes: Any) -> StartedQuery:
+    values = {"run": make_run(), "window": Window(high=STARTED_AT), "query": "extract", **changes}
+    return start_query(athena, EmptyLake(), load_table(), SETTINGS, QueryRequest(**values))
+
+
+def test_the_same_request_has_the_same_token_and_any_other_another_one_and_prefix() -> None:
+    athena = Athena()
+    changes: list[dict[str, Any]] = [
+        {},
+        {"renewal": 1},
+        {"attempt": 1},
+        {"redrive_count": 1},
+        {"run": make_run("run-2")},
+    ]
+    for change in [*changes, {}]:
+        submit(athena, **change)
+    assert athena.submitted[0] == athena.submitted[-1]
+    assert len({token for _, token in athena.submitted}) == len(changes)
+    assert len({sql for sql, _ in athena.submitted}) == len(changes)
+    assert all(32 <= len(token) <= 128 for _, token in athena.submitted)
+
+
+def poll(outcome: bool | Exception, *, attempt: int = 0, made_at: int = 0, now: int = 0) -> bool:
+    started = StartedQuery(
+        query="extract", query_execution_id="q-1", renewal=0, attempt=attempt, redrive_count=made_at
+    )
+    return poll_query(Athena(outcome), PollRequest(started=started, redrive_count=now)).done
+
+
+def test_a_query_is_done_or_not() -> None:
+    assert poll(True)
+    assert not poll(False)
+
+
+def test_a_retryable_failure_is_resubmitted_three_times_per_redrive() -> None:
+    for attempt, now in [(0, 0), (1, 0), (3, 1), (4, 1)]:
+        with pytest.raises(QueryRetryable):
+            poll(QueryRetryable("try again"), attempt=attempt, made_at=now, now=now)
+    for attempt, now in [(2, 0), (5, 1)]:
+        with pytest.raises(QueryFailed, match="submitted"):
+            poll(QueryRetryable("try again"), attempt=attempt, made_at=now, now=now)
+
+
+@pytest.mark.parametrize("failure", [QueryRetryable("x"), QueryFailed("x")])
+def test_a_redriven_poll_of_a_dead_query_asks_for_a_new_one(failure: Exception) -> None:
+    with pytest.raises(InputsOutdated):
+        poll(failure, made_at=0, now=1)
+
+
+def test_a_failure_is_permanent() -> None:
+    with pytest.raises(QueryFailed, match="no such table"):
+        poll(QueryFailed("no such table"))

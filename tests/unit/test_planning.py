@@ -1,0 +1,136 @@
+"""Claims about planning pages and judging rejects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from forecast_sync.adapters.s3 import Listed
+from forecast_sync.contracts import PlanRequest, Queries, StartedQuery, Window
+from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
+from forecast_sync.planning import group_into_pages, plan_pages
+from forecast_sync.settings import Settings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import STARTED_AT, make_run
+
+MANIFEST = "s3://results/athena/q-1-manifest.csv"
+
+
+class World:
+    """Athena's answers and a bucket in memory."""
+
+    def __init__(self, sizes: dict[str, int], **profile: int) -> None:
+        self.profile = {"window_rows": 100, "rejected": 0, "candidates": 100, "good": 90, **profile}
+        self.sizes = sizes
+        self.listing = sizes
+        self.written: dict[str, bytes] = {}
+
+    def read_row(self, _query_execution_id: str) -> dict[str, str]:
+        return {name: str(value) for name, value in {**self.profile, "checksum": 5}.items()}
+
+    def manifest_location(self, _query_execution_id: str) -> str:
+        return MANIFEST
+
+    def read(self, _bucket: str, _key: str) -> bytes:
+        return "".join(f"s3://results/{key}\n" for key in self.sizes).encode()
+
+    def write(self, bucket: str, key: str, content: bytes) -> None:
+        self.written[f"{bucket}/{key}"] = content
+
+    def list(self, _bucket: str, prefix: str) -> Iterator[Listed]:
+        for key, size in self.listing.items():
+            if key.startswith(prefix):
+                yield Listed(key, size, STARTED_AT)
+
+
+def make_request(redrive_count: int = 0, made_at: int = 0) -> PlanRequest:
+    queries = {
+        name: StartedQuery(
+            query=name, query_execution_id=f"q-{name}", renewal=0, attempt=0, redrive_count=made_at
+        )
+        for name in ("extract", "profile")
+    }
+    return PlanRequest(
+        run=make_run(),
+        window=Window(high=STARTED_AT),
+        queries=Queries(**queries),
+        redrive_count=redrive_count,
+    )
+
+
+def plan(world: World, **changes: Any) -> Any:
+    settings = Settings(environment="dev", page_bytes=100, reject_rows=10)
+    return plan_pages(world, world, settings, make_request(**changes))
+
+
+def test_pages_are_written_where_the_plan_says() -> None:
+    world = World({"p/kind=row/a.gz": 60, "p/kind=row/b.gz": 60, "p/kind=reject/c.gz": 1})
+    planned = plan(world)
+    pages = json.loads(world.written[f"{planned.pages_bucket}/{planned.pages_key}"])
+    assert [(page["number"], page["kind"], page["keys"]) for page in pages] == [
+        (0, "reject", ["p/kind=reject/c.gz"]),
+        (1, "row", ["p/kind=row/a.gz"]),
+        (2, "row", ["p/kind=row/b.gz"]),
+    ]
+    assert (planned.pages, planned.concurrency) == (3, 3)
+
+
+def test_an_empty_manifest_is_no_page() -> None:
+    world = World({}, window_rows=0, candidates=0, good=0)
+    assert plan(world).pages == 0
+
+
+def test_a_file_of_the_manifest_that_is_gone_is_named() -> None:
+    world = World({"p/kind=row/a.gz": 60})
+    world.listing = {}
+    with pytest.raises(ResultInvalid, match=r"p/kind=row/a\.gz"):
+        plan(world)
+
+
+@pytest.mark.parametrize(
+    ("rejected", "window_rows", "refused"),
+    [
+        (9, 100, False),
+        (10, 1000, False),
+        (10, 999, True),
+        (1, 1, True),
+        (0, 0, False),
+        (3, 3, True),
+    ],
+)
+def test_the_threshold_needs_share_and_number_or_not_one_good_row(
+    rejected: int, window_rows: int, refused: bool
+) -> None:
+    world = World({}, rejected=rejected, window_rows=window_rows)
+    if refused:
+        with pytest.raises(TooManyRejects, match=f"{rejected} of {window_rows}"):
+            plan(world)
+        assert world.written == {}
+    else:
+        plan(world)
+
+
+def test_a_redriven_judgement_asks_for_new_results() -> None:
+    world = World({}, rejected=3, window_rows=3)
+    with pytest.raises(InputsOutdated):
+        plan(world, redrive_count=1, made_at=0)
+    with pytest.raises(TooManyRejects):
+        plan(world, redrive_count=1, made_at=1)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["row", "reject"]), st.integers(0, 300)), max_size=50))
+def test_every_file_is_in_one_page_of_its_kind_and_size(files: list[tuple[str, int]]) -> None:
+    listed = [
+        ("b", Listed(f"p/kind={kind}/{number:03}", size, STARTED_AT))
+        for number, (kind, size) in enumerate(files)
+    ]
+    sizes = {item.key: item.size for _, item in listed}
+    pages = group_into_pages("q", listed, 100)
+    assert [key for page in pages for key in page.keys] == list(sizes)
+    for page in pages:
+        assert all(f"kind={page.kind}/" in key for key in page.keys)
+        assert len(page.keys) == 1 or sum(sizes[key] for key in page.keys) <= 100
