@@ -1,0 +1,126 @@
+"""The template and the functions as the local cloud gets them, much like `sam package`."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import shlex
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from samtranslator.yaml_helper import yaml_parse
+
+from forecast_sync_ops.problems import UserError
+
+ARTIFACTS_BUCKET = "forecast-sync-local-artifacts"
+RUNTIME = "provided.al2023"
+
+Template = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Package:
+    """A template whose local paths have become S3 objects, and these objects by key."""
+
+    template: Template
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, content: bytes, suffix: str) -> str:
+        """The key, which is the content's hash: an unchanged artifact changes no resource."""
+        key = hashlib.sha256(content).hexdigest() + suffix
+        self.artifacts[key] = content
+        return key
+
+
+def read_template(path: Path) -> Template:
+    """A SAM template with its short tags (``!Sub``) in their long form."""
+    template = yaml_parse(path.read_text())
+    if not isinstance(template, dict) or "Resources" not in template:
+        raise UserError(f"{path} was read, a SAM template with Resources was expected")
+    return template
+
+
+def package(template_path: Path) -> Package:
+    """Make the template deployable in the local cloud.
+
+    It differs from the one that AWS gets in this only:
+
+    - functions run as ``provided.al2023`` on this machine's processor, with a ``bootstrap`` that
+      starts AWS's own runtime client in this Python: the emulator's own worker hides error names;
+    - the layer isn't deployed: the bootstrap puts its source on ``PYTHONPATH``, where its
+      requirements are installed already;
+    - local paths are S3 locations, as after `sam package`, and the state machine is JSON.
+    """
+    root = template_path.parent
+    result = Package(copy.deepcopy(read_template(template_path)))
+    resources = result.template["Resources"]
+    layers = [
+        name
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::LayerVersion"
+    ]
+    layer_paths = [root / resources.pop(name)["Properties"]["ContentUri"] for name in layers]
+    functions = [
+        r["Properties"] for r in resources.values() if r["Type"] == "AWS::Serverless::Function"
+    ]
+    defaults = result.template.get("Globals", {}).get("Function", {})
+    for properties in [defaults, *functions]:
+        properties.pop("Layers", None)
+        properties.pop("Architectures", None)
+        properties.pop("Runtime", None)
+    for properties in functions:
+        properties["Runtime"] = RUNTIME
+        code = _zipped(root / properties["CodeUri"], _bootstrap(layer_paths))
+        properties["CodeUri"] = {"Bucket": ARTIFACTS_BUCKET, "Key": result.add(code, ".zip")}
+    for properties in (
+        r["Properties"] for r in resources.values() if r["Type"] == "AWS::Serverless::StateMachine"
+    ):
+        definition = json.dumps(
+            yaml.safe_load((root / properties["DefinitionUri"]).read_text())
+        ).encode()
+        properties["DefinitionUri"] = {
+            "Bucket": ARTIFACTS_BUCKET,
+            "Key": result.add(definition, ".asl.json"),
+        }
+    return result
+
+
+def _bootstrap(layer_paths: list[Path]) -> str:
+    """What Lambda starts in a custom runtime; in AWS, Lambda sets the log format."""
+    python_path = shlex.quote(":".join(str(path) for path in layer_paths))
+    worker = Path(__file__).with_name("worker.py")
+    return "\n".join(
+        [
+            "#!/bin/sh",
+            f"export PYTHONPATH={python_path} PYTHONDONTWRITEBYTECODE=1",
+            "export AWS_LAMBDA_LOG_FORMAT=JSON",
+            f'exec {shlex.quote(sys.executable)} -P {shlex.quote(str(worker))} "$_HANDLER"',
+            "",
+        ]
+    )
+
+
+def _zipped(folder: Path, bootstrap: str) -> bytes:
+    if not folder.is_dir():
+        raise UserError(f"the template names the function code {folder}, which isn't a directory")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                _write(archive, str(path.relative_to(folder)), path.read_bytes(), 0o644)
+        _write(archive, "bootstrap", bootstrap.encode(), 0o755)
+    return buffer.getvalue()
+
+
+def _write(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:
+    """With a fixed time, so that equal code makes an equal archive."""
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (0o100000 | mode) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(entry, content)

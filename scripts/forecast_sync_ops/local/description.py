@@ -1,0 +1,92 @@
+"""A running local cloud, as the person who started it sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+
+from forecast_sync_ops.local.protocol import REGION, Config, Endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Where a running local cloud listens; credentials are ``test``/``test``."""
+
+    endpoint_url: str
+    region: str
+    bucket: str
+    results_bucket: str
+    state_machine_arn: str
+    api_url: str
+    neon_api_url: str
+    neon_project_id: str
+    neon_api_key: str
+    database_urls: dict[str, str]
+    state_dir: str
+    pid: int
+    already_running: bool = False
+
+    @classmethod
+    def of(cls, config: Config, endpoints: Endpoints, outputs: Mapping[str, str]) -> Cloud:
+        """From what was asked for, where it listens and what the stack says."""
+        api_id = (urlsplit(outputs["ApiUrl"]).hostname or "").split(".")[0]
+        return cls(
+            endpoint_url=endpoints.endpoint_url,
+            region=REGION,
+            bucket=outputs["DataBucketName"],
+            results_bucket=outputs["ResultsBucketName"],
+            state_machine_arn=outputs["StateMachineArn"],
+            api_url=f"{endpoints.endpoint_url}/_aws/execute-api/{api_id}/$default",
+            neon_api_url=endpoints.neon_api_url,
+            neon_project_id=config.neon_project_id,
+            neon_api_key=config.neon_api_key,
+            database_urls=endpoints.database_urls,
+            state_dir=config.state_dir,
+            pid=endpoints.pid,
+        )
+
+    @classmethod
+    def read(cls, state_dir: Path) -> Cloud | None:
+        """The one that was started last in ``state_dir``; it needn't run any more."""
+        file = _file(state_dir)
+        return cls(**json.loads(file.read_text())) if file.exists() else None
+
+    def write(self) -> None:
+        """Whole or not at all, and for the owner only: the URLs hold passwords."""
+        file = _file(Path(self.state_dir))
+        unfinished = file.with_suffix(".new")
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(self.to_json())
+        unfinished.rename(file)
+
+    def to_json(self) -> str:
+        """One object on one line."""
+        return json.dumps(asdict(self))
+
+    @property
+    def faults_dir(self) -> Path:
+        """Where a file makes the local Athena fail."""
+        return Path(self.state_dir) / "faults"
+
+    def session(self) -> boto3.Session:
+        """A boto3 session with this cloud's credentials; clients need ``endpoint_url`` too."""
+        return local_session()
+
+
+def forget(state_dir: Path) -> None:
+    """Nothing runs there any more."""
+    _file(state_dir).unlink(missing_ok=True)
+
+
+def local_session() -> boto3.Session:
+    """The credentials that every local cloud takes."""
+    return boto3.Session("test", "test", region_name=REGION)
+
+
+def _file(state_dir: Path) -> Path:
+    return state_dir / "cloud.json"

@@ -1,0 +1,38 @@
+"""What the local cloud's server is told on stdin, and what it answers on stdout."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+REGION = "us-east-2"
+ACCOUNT = "000000000000"
+KEEP = "keep"
+"""The line after which the server outlives whoever started it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What to run; ``wait_scale`` multiplies Wait and Retry times of Step Functions."""
+
+    state_dir: str
+    port: int | None
+    database_url: str | None
+    persistent: bool
+    wait_scale: float
+    neon_project_id: str = "local-forecast-project"
+    neon_api_key: str = "local-neon-api-key"
+
+    def to_json(self) -> str:
+        """One object on one line."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where everything listens; databases by Neon branch."""
+
+    pid: int
+    endpoint_url: str
+    neon_api_url: str
+    database_urls: dict[str, str]

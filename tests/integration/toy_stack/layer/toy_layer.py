@@ -1,0 +1,3 @@
+"""What the toy functions import from their layer."""
+
+GREETING = "from the layer"
