@@ -1,0 +1,152 @@
+"""Neon's API: finds a branch by its exact name, and the connection string of a branch by its id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import certifi
+import urllib3
+
+from forecast_sync.errors import (
+    BranchNotFound,
+    ConfigurationInvalid,
+    DatabaseAmbiguous,
+    NeonRefused,
+    NeonUnavailable,
+)
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+PAGE_SIZE = 100
+MAX_PAGES = 1000
+# Short hiccups are waited for here, longer ones by the state machine's Retry.
+RETRIES = urllib3.Retry(
+    total=3,
+    backoff_factor=0.3,
+    backoff_jitter=0.3,
+    backoff_max=5,
+    retry_after_max=10,
+    status_forcelist={423, 429, 500, 502, 503, 504},
+    raise_on_status=False,
+)
+TRANSIENT_STATUS = frozenset({408, 423, 425, 429})
+
+
+class NeonClient:
+    """One Neon project, always asked with an explicit branch id.
+
+    The API answers for the default branch when no id is given, and its search matches parts of
+    names, so neither is relied upon. Messages never carry the key or a connection string.
+    """
+
+    def __init__(self, api_key: str, project_id: str, *, base_url: str) -> None:
+        url = urlsplit(base_url)
+        if not api_key or not project_id:
+            raise ConfigurationInvalid(
+                "NEON_API_KEY or NEON_PROJECT_ID is empty, and DATABASE_URL isn't set; set them."
+            )
+        if url.scheme != "https" and url.hostname not in LOOPBACK:
+            raise ConfigurationInvalid(
+                f"NEON_API_URL is {url.scheme}://{url.hostname}; expected https, or loopback."
+            )
+        self._base_url = base_url.rstrip("/")
+        self._project_id = project_id
+        self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
+        self._pool = urllib3.PoolManager(
+            ca_certs=certifi.where(), retries=RETRIES, timeout=urllib3.Timeout(connect=5, read=20)
+        )
+
+    def find_branch(self, name: str) -> str:
+        """The id of the branch of exactly this name; ``BranchNotFound`` when there is none."""
+        similar = []
+        for branch in self._branches(name):
+            if branch["name"] == name:
+                return str(branch["id"])
+            similar.append(str(branch["name"]))
+        others = f"; similar names, not used: {', '.join(sorted(similar)[:5])}" if similar else ""
+        raise BranchNotFound(
+            f"Neon project {self._project_id} has no branch named exactly {name!r}{others}. "
+            "Create it in Neon, then redrive."
+        )
+
+    def connection_uri(
+        self,
+        branch_id: str,
+        *,
+        database: str | None = None,
+        role: str | None = None,
+        pooled: bool = True,
+    ) -> str:
+        """The ``postgresql://`` URL of a branch; database and role may be left out if unique.
+
+        Raises ``BranchNotFound`` when the branch is gone and ``DatabaseAmbiguous`` when there are
+        several databases or roles, or none.
+        """
+        path = f"/branches/{quote(branch_id, safe='')}"
+        asked = {
+            "branch_id": branch_id,
+            "database_name": database or self._only(path, "databases", "NEON_DATABASE_NAME"),
+            "role_name": role or self._only(path, "roles", "NEON_ROLE_NAME"),
+            "pooled": "true" if pooled else "false",
+        }
+        return str(self._get("/connection_uri", asked)["uri"])
+
+    def _branches(self, name: str) -> Iterator[dict[str, Any]]:
+        fields = {"search": name, "limit": str(PAGE_SIZE)}
+        for _ in range(MAX_PAGES):
+            answer = self._get("/branches", fields)
+            yield from answer["branches"]
+            cursor = answer.get("pagination", {}).get("next")
+            if not cursor or not answer["branches"]:
+                return
+            fields["cursor"] = cursor
+        raise NeonRefused(
+            f"Neon's list of branches for {name!r} has no end after {MAX_PAGES} pages; "
+            "report it to Neon."
+        )
+
+    def _only(self, branch_path: str, what: str, setting: str) -> str:
+        names = [str(item["name"]) for item in self._get(f"{branch_path}/{what}", {})[what]]
+        if len(names) != 1:
+            raise DatabaseAmbiguous(
+                f"The Neon branch has {len(names)} {what} ({', '.join(sorted(names))}), "
+                f"expected one; name the one to use in {setting}."
+            )
+        return names[0]
+
+    def _get(self, path: str, fields: dict[str, str]) -> dict[str, Any]:
+        url = f"{self._base_url}/projects/{quote(self._project_id, safe='')}{path}"
+        try:
+            answer = self._pool.request("GET", url, fields=fields, headers=self._headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise NeonUnavailable(f"Neon didn't answer: {type(error).__name__}.") from None
+        if answer.status != 200:
+            raise _refusal(answer.status, path)
+        try:
+            decoded = answer.json()
+        except ValueError:
+            decoded = None
+        if not isinstance(decoded, dict):
+            raise NeonUnavailable("Neon's answer isn't a JSON object.")
+        return decoded
+
+
+def _refusal(status: int, path: str) -> Exception:
+    if status in TRANSIENT_STATUS or status >= 500:
+        return NeonUnavailable(f"Neon answered {status}.")
+    if status == 401:
+        return NeonRefused("Neon refused the API key (401): renew NEON_API_KEY, then redrive.")
+    if status == 403:
+        return NeonRefused(
+            "The Neon API key lacks permission (403): give it the project, then redrive."
+        )
+    if status == 404 and path != "/branches":
+        return BranchNotFound(
+            "The Neon branch, its database or its role is gone (404): restore it, then redrive."
+        )
+    if status == 404:
+        return NeonRefused(
+            "Neon knows no such project (404): correct NEON_PROJECT_ID, then redrive."
+        )
+    return NeonRefused(f"Neon refused the request ({status}); see its API reference.")

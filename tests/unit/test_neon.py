@@ -1,0 +1,116 @@
+"""The Neon client: exact names, explicit branch ids, and failures sorted by what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from forecast_sync.adapters import neon
+from forecast_sync.adapters.neon import NeonClient
+from forecast_sync.errors import (
+    BranchNotFound,
+    ConfigurationInvalid,
+    DatabaseAmbiguous,
+    ForecastSyncError,
+    NeonRefused,
+    NeonUnavailable,
+)
+from forecast_sync_ops.local.neon import Fault, NeonStandIn
+from forecast_sync_ops.local.neon_project import Project
+
+KEY, PROJECT = "canary-key", "calm-river-1"
+URLS = {
+    name: f"postgresql://forecaster:canary@127.0.0.1:5/db_{index}"
+    for index, name in enumerate(
+        ["main", "dev", "dev-2", "old/dev", "preview/pr-1", "preview/pr-11", "preview/pr-111"]
+    )
+}
+
+
+@pytest.fixture
+def stand_in() -> Iterator[NeonStandIn]:
+    server = NeonStandIn(KEY, PROJECT, dict(URLS))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(stand_in: NeonStandIn) -> NeonClient:
+    return NeonClient(KEY, PROJECT, base_url=stand_in.url)
+
+
+@pytest.mark.parametrize("name", list(URLS))
+@pytest.mark.parametrize("page_size", [1, 2, 100])
+def test_a_branch_is_found_by_its_exact_name_on_any_page(
+    client: NeonClient, name: str, page_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neon, "PAGE_SIZE", page_size)
+    assert client.connection_uri(client.find_branch(name)) == URLS[name]
+
+
+@pytest.mark.parametrize("name", ["preview/pr-1111", "de", "DEV", "preview/pr-", ""])
+def test_a_part_of_a_name_is_no_name(client: NeonClient, name: str) -> None:
+    with pytest.raises(BranchNotFound, match="no branch named exactly"):
+        client.find_branch(name)
+
+
+def test_a_deleted_branch_has_no_connection_string(client: NeonClient) -> None:
+    with pytest.raises(BranchNotFound, match="404"):
+        client.connection_uri("br-gone-1")
+    with pytest.raises(BranchNotFound, match="404"):
+        client.connection_uri("br-gone-1", database="db_0", role="forecaster")
+
+
+def test_several_databases_need_a_choice(
+    client: NeonClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = {"databases": [{"name": "db_1"}, {"name": "reports"}]}
+    monkeypatch.setattr(Project, "list_databases", lambda *_: two)
+    branch_id = client.find_branch("dev")
+    with pytest.raises(DatabaseAmbiguous, match=r"2 databases.*NEON_DATABASE_NAME"):
+        client.connection_uri(branch_id)
+    assert client.connection_uri(branch_id, database="db_1") == URLS["dev"]
+
+
+def test_a_hiccup_is_waited_for(client: NeonClient, stand_in: NeonStandIn) -> None:
+    stand_in.fail_next(Fault(status=429, times=1, retry_after=0))
+    stand_in.fail_next(Fault(status=500, times=1))
+    assert client.find_branch("main")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, NeonRefused), (403, NeonRefused), (404, NeonRefused), (400, NeonRefused)]
+    + [(code, NeonUnavailable) for code in (408, 423, 429, 500, 503)],
+)
+def test_every_failure_has_its_error(
+    client: NeonClient,
+    stand_in: NeonStandIn,
+    status: int,
+    error: type[ForecastSyncError],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(neon.RETRIES, "backoff_factor", 0)
+    monkeypatch.setattr(neon.RETRIES, "backoff_jitter", 0)
+    stand_in.fail_next(Fault(status=status, times=4))
+    with pytest.raises(error, match=str(status)) as raised:
+        client.find_branch("main")
+    assert "canary" not in str(raised.value)
+
+
+def test_no_answer_is_transient() -> None:
+    unreachable = NeonClient(KEY, PROJECT, base_url="http://127.0.0.1:9/api/v2")
+    unreachable._pool.connection_pool_kw["retries"] = False
+    with pytest.raises(NeonUnavailable, match="didn't answer"):
+        unreachable.find_branch("main")
+
+
+@pytest.mark.parametrize(
+    ("key", "project", "url"),
+    [("", PROJECT, "https://x"), (KEY, "", "https://x"), (KEY, PROJECT, "http://neon.example")],
+)
+def test_a_client_needs_a_key_a_project_and_tls(key: str, project: str, url: str) -> None:
+    with pytest.raises(ConfigurationInvalid) as raised:
+        NeonClient(key, project, base_url=url)
+    assert KEY not in str(raised.value)
