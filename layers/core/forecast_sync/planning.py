@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from forecast_sync.adapters.s3 import Listed, split_location
 from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest, Profile
 from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
@@ -48,7 +50,7 @@ def plan_pages(
     Raises ``TooManyRejects`` when the threshold is exceeded, or ``InputsOutdated`` when that was
     judged from results made before the present redrive.
     """
-    profile = Profile.model_validate(athena.read_row(request.queries.profile.query_execution_id))
+    profile = _read_profile(athena, request.queries.profile.query_execution_id)
     _judge_rejects(profile, settings, request)
     query_execution_id = request.queries.extract.query_execution_id
     manifest = athena.manifest_location(query_execution_id)
@@ -65,6 +67,17 @@ def plan_pages(
         pages_key=pages_key,
         profile=profile,
     )
+
+
+def _read_profile(athena: QueryResults, query_execution_id: str) -> Profile:
+    row = athena.read_row(query_execution_id)
+    try:
+        return Profile.model_validate(row)
+    except ValidationError:
+        raise ResultInvalid(
+            f"Athena query {query_execution_id} returned {row}, expected the counts of a profile; "
+            "redrive to query anew."
+        ) from None
 
 
 def group_into_pages(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from psycopg.rows import dict_row
@@ -19,7 +20,7 @@ def list_runs(connection: Connection) -> list[dict[str, Any]]:
 def describe_run(connection: Connection, run_id: str) -> dict[str, Any] | None:
     """A run's status and what its batches have committed so far; None when there is no such run.
 
-    Shape: ``{"run_id", "status", "pages_done", "rows": {"inserted", "updated", "unchanged",
+    Shape: ``{"run_id", "status", "pages_begun", "rows": {"inserted", "updated", "unchanged",
     "rejected"}}``.
     """
     for row in _rows(connection, "describe_run.sql", {"run_id": run_id}):
@@ -34,6 +35,15 @@ def describe_run(connection: Connection, run_id: str) -> dict[str, Any] | None:
 
 
 def _rows(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows ready for JSON; none while the tables haven't been made."""
     with transaction(connection):
         cursor = connection.cursor(row_factory=dict_row)
-        return cursor.execute(statement(name), parameters).fetchall()
+        made = cursor.execute("SELECT to_regclass('forecast_sync_status') AS oid").fetchone()
+        if made is None or made["oid"] is None:
+            return []
+        found = cursor.execute(statement(name), parameters).fetchall()
+    return [{key: _json(value) for key, value in row.items()} for row in found]
+
+
+def _json(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value

@@ -4,13 +4,13 @@
 SELECT window_rows, rejected, candidates, good, checksum, newest_modified
 FROM (
   SELECT count(*) AS window_rows,
-         count_if(reject_reason IS NOT NULL) AS rejected,
+         count(reject_reason) AS rejected,
          to_iso8601(max(source_modified)) AS newest_modified
   FROM in_window
 )
 CROSS JOIN (
   SELECT count(*) AS candidates,
-         count_if(newest_first = 1) AS good,
+         count(CASE WHEN newest_first = 1 THEN 1 END) AS good,
          coalesce(sum(CASE WHEN newest_first = 1 THEN {line_hash} END), CAST(0 AS decimal(38, 0)))
            AS checksum
   FROM ranked

@@ -1,0 +1,59 @@
+"""The command line: its commands, and every failure as one line.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from forecast_sync.errors import ForecastSyncError
+from rich.console import Console
+
+from forecast_sync_ops.commands import local, runs, sync
+from forecast_sync_ops.problems import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Forecasts from a data lake into Neon Postgres. Reaches AWS, or a local cloud when"
+    " AWS_ENDPOINT_URL says where it is.",
+)
+app.add_typer(local.app, name="local")
+for _command in (
+    runs.start, runs.status, runs.history, runs.redrive, runs.stop, runs.logs, sync.sync
+):  # fmt: skip
+    app.command()(_command)
+
+
+@app.command()
+def demo() -> None:
+    """Show the whole job on this machine: upload, sync, change, failure, redrive."""
+    from forecast_sync_ops.demo import run
+
+    run()
+
+
+def main() -> None:
+    """Run the command line; a failure is one line on stderr, never a traceback."""
+    try:
+        app()
+    except (UserError, ForecastSyncError) as error:
+        _fail(str(error))
+    except ClientError as error:
+        detail = error.response.get("Error", {})
+        _fail(
+            f"AWS refused {error.operation_name} with {detail.get('Code')}: {detail.get('Message')}"
+        )
+    except BotoCoreError as error:
+        _fail(f"AWS can't be reached: {error}")
+
+
+def _fail(message: str) -> NoReturn:
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"error: {' '.join(message.split())}")
+    sys.exit(1)

@@ -1,0 +1,83 @@
+"""``forecast-sync local``: the local cloud as a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forecast_sync_ops.commands.common import JsonOption, err, out, print_json
+from forecast_sync_ops.local import cloud
+from forecast_sync_ops.local.description import Cloud
+
+app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on this machine.")
+
+# Five seconds between two looks at Athena are right in AWS; here queries take less than one.
+WAIT_SCALE = 0.2
+PARAMETERS = {"BatchingWindowSeconds": "2"}
+
+StateDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir",
+        file_okay=False,
+        help="Directory that keeps objects, executions and rows from down to up.",
+    ),
+]
+
+
+@app.command()
+def up(
+    state_dir: StateDirOption = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option("--database-url", help="Load into this Postgres instead of an embedded one."),
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Listen on this port.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the local cloud and leave it running.
+
+    Without --state-dir it begins empty.
+    """
+    if not as_json:
+        err().print("starting the local cloud and deploying template.yaml into it ...")
+    started = cloud.up(
+        state_dir, database_url, port=port, parameters=PARAMETERS, wait_scale=WAIT_SCALE
+    )
+    if as_json:
+        typer.echo(started.to_json())
+    else:
+        _tell(started)
+
+
+@app.command()
+def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+    """Stop the local cloud; when this returns, none of its processes is left."""
+    was_running = cloud.down(state_dir)
+    if as_json:
+        print_json({"was_running": was_running})
+    else:
+        out().print("stopped" if was_running else "nothing was running")
+
+
+def _tell(started: Cloud) -> None:
+    console = out()
+    what = "runs already" if started.already_running else "is up"
+    console.print(f"The local cloud {what} in {started.state_dir}", soft_wrap=True)
+    for name, value in (
+        ("endpoint", started.endpoint_url),
+        ("bucket", started.bucket),
+        ("state machine", started.state_machine_arn),
+        ("status API", started.api_url),
+        ("Neon API", started.neon_api_url),
+        *((f"branch {branch}", url) for branch, url in started.database_urls.items()),
+    ):
+        console.print(f"  {name:<20} {value}", soft_wrap=True)
+    console.print("Use it from another shell:", soft_wrap=True)
+    console.print(
+        f"  export AWS_ENDPOINT_URL={started.endpoint_url} AWS_REGION={started.region}"
+        " AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",
+        soft_wrap=True,
+    )
