@@ -12,7 +12,7 @@ import pytest
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.contracts import Run, UpsertProgress, Window
-from forecast_sync.errors import BatchRefused, LeaseHeld, ResultInvalid, Superseded
+from forecast_sync.errors import BatchConflict, BatchRefused, LeaseHeld, ResultInvalid, Superseded
 from forecast_sync.loading import load_page
 from forecast_sync.settings import Settings
 from forecast_sync.tables import load_table
@@ -296,3 +296,60 @@ def test_an_update_waits_for_nobody_but_the_lease(
         assert not done.wait(0.3)
     thread.join()
     assert done.is_set()
+
+
+def test_a_trigger_that_swallows_a_row_is_no_success(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    connection.execute(
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN IF NEW.restaurant_id = 3 THEN RETURN NULL; END IF; RETURN NEW; END'"
+    )
+    connection.execute(
+        "CREATE TRIGGER swallow BEFORE INSERT ON forecast_data FOR EACH ROW "
+        "EXECUTE FUNCTION swallow()"
+    )
+    with pytest.raises(BatchConflict, match="Of 5 rows 4 were inserted"):
+        load(connection, run, [make_row(number) for number in range(5)])
+    assert stored(connection) == []
+
+
+def test_the_checksum_is_of_what_a_trigger_left_in_the_target(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    connection.execute(
+        "CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN NEW.y_50 = 1; RETURN NEW; END'"
+    )
+    connection.execute(
+        "CREATE TRIGGER change BEFORE INSERT ON forecast_data FOR EACH ROW "
+        "EXECUTE FUNCTION change()"
+    )
+    load(connection, run, [make_row(7)])
+    digest = hashlib.md5(to_line(make_row(7, y_50="1.00")).rstrip(b"\n")).hexdigest()
+    found = connection.execute("SELECT checksum FROM forecast_sync_batch").fetchone()
+    assert found == (int(digest[:15], 16),)
+
+
+def test_a_small_batch_never_reads_the_whole_target(connection: Connection) -> None:
+    """The planner believes that the target is empty; it holds 50,000 rows."""
+    run = make_run(batch_size=100)
+    begin(connection, run)
+    connection.execute("ALTER TABLE forecast_data SET (autovacuum_enabled = off)")
+    connection.execute("ANALYZE forecast_data")
+    connection.execute(
+        "INSERT INTO forecast_data (restaurant_id, inventory_item_id, business_date, state, y_50) "
+        "SELECT n, 7, '2026-01-01', 'OH', 1 FROM generate_series(1, 50000) AS n"
+    )
+    before = _scans(connection)
+    load(connection, run, [make_row(number) for number in range(1000, 2000)])
+    assert _scans(connection) == before
+
+
+def _scans(connection: Connection) -> int:
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    row = connection.execute(
+        "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'forecast_data'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from forecast_sync.adapters.postgres import statement
-from forecast_sync.errors import ResultInvalid
+from forecast_sync.errors import BatchConflict, ResultInvalid
 from forecast_sync.leases import Rows
 from forecast_sync.tables import Column, Table
+
+INDEX_ONLY_ROWS = 50_000
+"""Up to this many rows are looked up by index. Left alone, the planner reads the whole target for
+each small batch when the target has grown since it was analyzed, as it does in a first load."""
 
 
 def stage_rows(
@@ -20,24 +24,21 @@ def stage_rows(
     Returns inserted, updated, unchanged and the checksum of what then stands in the target.
     """
     parts = _parts(table)
-    cursor.execute(statement("create_stage.sql", **_only(parts, "columns", "target")))
+    cursor.execute(statement("create_stage.sql", **parts))
     staged = _copy(cursor, lines, parts["columns"])
+    if staged <= INDEX_ONLY_ROWS:
+        cursor.execute("SET LOCAL enable_hashjoin = off")
+        cursor.execute("SET LOCAL enable_mergejoin = off")
     if dry_run:
-        merge = statement(
-            "compare_stage.sql", **_only(parts, "first_key", "differs", "target", "same_key")
+        return _compare(cursor, parts, staged)
+    merge = statement("merge_stage.sql", **parts)
+    inserted, updated, unchanged, checksum = _one_row(cursor.execute(merge))
+    if inserted + updated + unchanged != staged:
+        raise BatchConflict(
+            f"Of {staged} rows {inserted} were inserted, {updated} updated and {unchanged} found "
+            "equal: another transaction or a trigger got in the way."
         )
-    else:
-        names = ("target", "columns", "key", "same_key", "differs", "assignments", "values")
-        merge = statement("merge_stage.sql", **_only(parts, *names))
-    inserted, updated = _one_row(cursor.execute(merge))
-    summed = statement("sum_target.sql", **_only(parts, "line", "target", "same_key"))
-    (checksum,) = _one_row(cursor.execute(summed))
-    return {
-        "inserted": inserted,
-        "updated": updated,
-        "unchanged": staged - inserted - updated,
-        "checksum": checksum,
-    }
+    return {"inserted": inserted, "updated": updated, "unchanged": unchanged, "checksum": checksum}
 
 
 def stage_rejects(cursor: Rows, lines: Iterator[bytes], run_id: str) -> int:
@@ -46,6 +47,13 @@ def stage_rejects(cursor: Rows, lines: Iterator[bytes], run_id: str) -> int:
     staged = _copy(cursor, lines, _names(["source_file", "reason", "row_json"]))
     cursor.execute(statement("keep_rejects.sql"), {"run_id": run_id})
     return staged
+
+
+def _compare(cursor: Rows, parts: dict[str, sql.Composable], staged: int) -> dict[str, int]:
+    compare = statement("compare_stage.sql", **parts)
+    inserted, updated = _one_row(cursor.execute(compare))
+    unchanged = staged - inserted - updated
+    return {"inserted": inserted, "updated": updated, "unchanged": unchanged, "checksum": 0}
 
 
 def _copy(cursor: Rows, lines: Iterator[bytes], columns: sql.Composable) -> int:
@@ -78,12 +86,8 @@ def _parts(table: Table) -> dict[str, sql.Composable]:
         "same_key": _pairs("{} = {}", key, " AND "),
         "differs": _pairs("{} IS DISTINCT FROM {}", values, " OR "),
         "assignments": sql.SQL(", ").join([*assignments, written_at]),
-        "line": sql.SQL(" || E'\\t' || ").join(_as_text(column) for column in table.column),
+        "hash": _hash(table),
     }
-
-
-def _only(parts: dict[str, sql.Composable], *names: str) -> dict[str, sql.Composable]:
-    return {name: parts[name] for name in names}
 
 
 def _names(names: tuple[str, ...] | list[str]) -> sql.Composable:
@@ -95,6 +99,12 @@ def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composa
         sql.SQL(template).format(sql.Identifier("target", name), sql.Identifier("source", name))
         for name in names
     )
+
+
+def _hash(table: Table) -> sql.Composable:
+    """60 bits of the md5 of a target row's line, in the form in which Athena sent it."""
+    line = sql.SQL(" || E'\\t' || ").join(_as_text(column) for column in table.column)
+    return sql.SQL("('x' || substr(md5({}), 1, 15))::bit(60)::bigint").format(line)
 
 
 def _as_text(column: Column) -> sql.Composable:
