@@ -10,13 +10,14 @@ import pytest
 from forecast_sync.adapters.s3 import Listed
 from forecast_sync.contracts import PlanRequest, Queries, StartedQuery, Window
 from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
-from forecast_sync.planning import group_into_pages, plan_pages
+from forecast_sync.planning import group_into_pages, page_limit, plan_pages
 from forecast_sync.settings import Settings
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import STARTED_AT, make_run
 
+MIB = 1024 * 1024
 MANIFEST = "s3://results/athena/q-1-manifest.csv"
 
 
@@ -134,3 +135,15 @@ def test_every_file_is_in_one_page_of_its_kind_and_size(files: list[tuple[str, i
     for page in pages:
         assert all(f"kind={page.kind}/" in key for key in page.keys)
         assert len(page.keys) == 1 or sum(sizes[key] for key in page.keys) <= 100
+
+
+@pytest.mark.parametrize(
+    ("total", "limit"),
+    [(0, MIB), (3 * MIB, MIB), (20 * MIB, 5 * MIB), (1000 * MIB, 16 * MIB)],
+)
+def test_pages_are_small_enough_for_all_workers_and_never_tiny(total: int, limit: int) -> None:
+    assert page_limit(total, page_bytes=16 * MIB, concurrency=4) == limit
+
+
+def test_a_smaller_page_is_what_the_operator_asked_for() -> None:
+    assert page_limit(20 * MIB, page_bytes=100, concurrency=4) == 100

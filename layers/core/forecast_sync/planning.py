@@ -13,6 +13,8 @@ from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest, Profile
 from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
 from forecast_sync.settings import Settings
 
+SMALLEST_SHARE = 1024 * 1024
+
 
 class QueryResults(Protocol):
     """What planning needs of Athena."""
@@ -55,7 +57,9 @@ def plan_pages(
     query_execution_id = request.queries.extract.query_execution_id
     manifest = athena.manifest_location(query_execution_id)
     files = _list_files(storage, manifest)
-    pages = group_into_pages(query_execution_id, files, settings.page_bytes)
+    total = sum(file.size for _, file in files)
+    limit = page_limit(total, settings.page_bytes, settings.load_concurrency)
+    pages = group_into_pages(query_execution_id, files, limit)
     bucket, key = split_location(manifest)
     pages_key = f"{key.rpartition('/')[0]}/{query_execution_id}-pages.json".lstrip("/")
     body = json.dumps([page.model_dump(mode="json") for page in pages])
@@ -67,6 +71,12 @@ def plan_pages(
         pages_key=pages_key,
         profile=profile,
     )
+
+
+def page_limit(total: int, page_bytes: int, concurrency: int) -> int:
+    """How large a page may be, in compressed bytes: all workers get one, and none a tiny one."""
+    share = -(-total // concurrency)
+    return min(page_bytes, max(share, SMALLEST_SHARE))
 
 
 def _read_profile(athena: QueryResults, query_execution_id: str) -> Profile:
