@@ -1,0 +1,107 @@
+"""A lake for tests: forecasts as Parquet, and what a sync of them must leave in Postgres.
+
+The reference reads the Parquet files with pyarrow and shares no code with the product.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+KEY = ("restaurant_id", "inventory_item_id", "business_date")
+VALUES = ("dma_id", "dc_id", "state", "y_05", "y_50", "y_95")
+SCHEMA = pa.schema(
+    [
+        ("restaurant_id", pa.int32()),
+        ("inventory_item_id", pa.int32()),
+        ("business_date", pa.date32()),
+        ("dma_id", pa.string()),
+        ("dc_id", pa.int32()),
+        ("state", pa.string()),
+        ("y_05", pa.float64()),
+        ("y_50", pa.float64()),
+        ("y_95", pa.float64()),
+        ("updated_at", pa.timestamp("us")),
+    ]
+)
+MORNING = datetime.fromisoformat("2026-11-23T06:00:00")
+LIMIT = Decimal(10) ** 8
+
+Row = dict[str, Any]
+Table = dict[tuple[Any, ...], tuple[Any, ...]]
+
+
+def make_row(number: int, **changes: Any) -> Row:
+    """A valid forecast; the number makes its key."""
+    return {
+        "restaurant_id": number,
+        "inventory_item_id": 7,
+        "business_date": date(2026, 12, 1) + timedelta(days=number % 10),
+        "dma_id": f"dma-{number % 5}",
+        "dc_id": 3,
+        "state": "OH",
+        "y_05": number * 0.5,
+        "y_50": number * 1.0,
+        "y_95": number * 1.5,
+        "updated_at": MORNING,
+        **changes,
+    }
+
+
+def make_rows(numbers: Iterable[int], **changes: Any) -> list[Row]:
+    """Several of them."""
+    return [make_row(number, **changes) for number in numbers]
+
+
+def to_parquet(rows: Sequence[Row], schema: pa.Schema = SCHEMA) -> bytes:
+    """A file of these rows."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), buffer)
+    return buffer.getvalue()
+
+
+def reference(files: Mapping[str, tuple[datetime, bytes]]) -> Table:
+    """What must stand in the target: by key the newest valid row of (modified, Parquet) files."""
+    newest: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for path, (modified, content) in files.items():
+        for row in pq.read_table(io.BytesIO(content)).to_pylist():
+            values = _values(row)
+            if values is None:
+                continue
+            key = tuple(row[name] for name in KEY)
+            updated = row["updated_at"]
+            rank = (updated is not None, updated or MORNING, modified, path)
+            if key not in newest or rank > newest[key][0]:
+                newest[key] = (rank, values)
+    return {key: values for key, (_, values) in newest.items()}
+
+
+def _values(row: Row) -> tuple[Any, ...] | None:
+    """The row's values as Postgres holds them; None when it can't hold them."""
+    if any(row[name] is None for name in (*KEY, "state", "y_50")):
+        return None
+    if len(row["state"]) > 2 or len(row["dma_id"] or "") > 50:
+        return None
+    if "\0" in row["state"] + (row["dma_id"] or ""):
+        return None
+    numbers = [_rounded(row[name]) for name in ("y_05", "y_50", "y_95")]
+    if any(isinstance(number, str) for number in numbers):
+        return None
+    return (row["dma_id"], row["dc_id"], row["state"], *numbers)
+
+
+def _rounded(number: float | None) -> Decimal | str | None:
+    """Half up on the shortest decimal form, to two places; text when it doesn't fit."""
+    if number is None:
+        return None
+    exact = Decimal(repr(number))
+    if not exact.is_finite() or abs(exact) >= LIMIT:
+        return "out of range"
+    rounded = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return "out of range" if abs(rounded) >= LIMIT else rounded

@@ -1,0 +1,221 @@
+"""The deployed machine as tests use it: upload, start, wait, and look where the truth is."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+import psycopg
+from forecast_sync_ops.local.cloud import Cloud
+
+from tests.lake import KEY, VALUES, Row, Table, to_parquet
+
+PREFIX = "forecast/"
+T = TypeVar("T")
+
+
+def eventually(check: Callable[[], T | None], seconds: float = 30, what: str = "it") -> T:
+    """The first answer that isn't empty, within a deadline."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := check():
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"{what} didn't happen within {seconds:.0f} s")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An execution that has ended; ``entered`` are its states in their order."""
+
+    name: str
+    arn: str
+    status: str
+    error: str
+    cause: str
+    output: dict[str, Any]
+    entered: list[str]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The run's counts."""
+        counts: dict[str, int] = self.output["counts"]
+        return counts
+
+    @property
+    def changed(self) -> tuple[int, int, int]:
+        """Inserted, updated, unchanged."""
+        counts = self.counts
+        return counts["inserted"], counts["updated"], counts["unchanged"]
+
+
+@dataclass
+class Deployed:
+    """One local cloud, with the database of its branch ``dev``."""
+
+    cloud: Cloud
+    files: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client, made once."""
+        if service not in self.clients:
+            self.clients[service] = self.cloud.session().client(
+                service,  # type: ignore[call-overload]
+                endpoint_url=self.cloud.endpoint_url,
+            )
+        return self.clients[service]
+
+    def reset(self) -> None:
+        """An empty lake and an empty database; uploads start nothing."""
+        self.react_to_uploads(False)
+        sfn = self.client("stepfunctions")
+        running = sfn.list_executions(
+            stateMachineArn=self.cloud.state_machine_arn, statusFilter="RUNNING"
+        )["executions"]
+        for execution in running:
+            sfn.stop_execution(executionArn=execution["executionArn"])
+        s3 = self.client("s3")
+        for item in s3.list_objects_v2(Bucket=self.cloud.bucket).get("Contents", []):
+            s3.delete_object(Bucket=self.cloud.bucket, Key=item["Key"])
+        self.files.clear()
+        for branch in ("dev", "preview/pr-7"):
+            self.execute("DROP SCHEMA public CASCADE", branch=branch)
+            self.execute("CREATE SCHEMA public", branch=branch)
+        self.athena_faults()
+
+    def react_to_uploads(self, enabled: bool) -> None:
+        """Let uploads start runs, or not."""
+        events = self.client("events")
+        change = events.enable_rule if enabled else events.disable_rule
+        change(Name="forecast-sync-dev-uploads")
+
+    def upload(self, name: str, rows: Sequence[Row] | bytes) -> None:
+        """Put a file under ``forecast/`` and remember it for the reference."""
+        content = rows if isinstance(rows, bytes) else to_parquet(rows)
+        s3, key = self.client("s3"), f"{PREFIX}{name}.parquet"
+        s3.put_object(Bucket=self.cloud.bucket, Key=key, Body=content)
+        modified = s3.head_object(Bucket=self.cloud.bucket, Key=key)["LastModified"]
+        self.files[f"s3://{self.cloud.bucket}/{key}"] = (modified, content)
+
+    def start(self, name: str | None = None, **payload: Any) -> str:
+        """Start an execution; its ARN."""
+        answer = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.cloud.state_machine_arn,
+            name=name or f"test-{uuid.uuid4().hex[:12]}",
+            input=json.dumps(payload),
+        )
+        return str(answer["executionArn"])
+
+    def run(self, name: str | None = None, **payload: Any) -> Ended:
+        """Start an execution and wait for its end."""
+        return self.wait(self.start(name, **payload))
+
+    def succeed(self, **payload: Any) -> Ended:
+        """A run that must succeed."""
+        ended = self.run(**payload)
+        assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+        return ended
+
+    def redrive(self, ended: Ended) -> Ended:
+        """Redrive an execution and wait for its end."""
+        self.client("stepfunctions").redrive_execution(executionArn=ended.arn)
+        return self.wait(ended.arn)
+
+    def describe(self, arn: str) -> dict[str, Any]:
+        """DescribeExecution."""
+        described: dict[str, Any] = self.client("stepfunctions").describe_execution(
+            executionArn=arn
+        )
+        return described
+
+    def wait(self, arn: str, seconds: float = 60) -> Ended:
+        """The execution when it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            described = self.describe(arn)
+            return described if described["status"] not in ("RUNNING", "PENDING_REDRIVE") else None
+
+        described = eventually(ended, seconds, f"the end of {arn}")
+        return Ended(
+            name=described["name"],
+            arn=arn,
+            status=described["status"],
+            error=described.get("error", ""),
+            cause=described.get("cause", ""),
+            output=json.loads(described.get("output") or "{}"),
+            entered=self.entered(arn),
+        )
+
+    def history(self, arn: str) -> list[dict[str, Any]]:
+        """All events of an execution."""
+        pages = self.client("stepfunctions").get_paginator("get_execution_history")
+        return [event for page in pages.paginate(executionArn=arn) for event in page["events"]]
+
+    def entered(self, arn: str) -> list[str]:
+        """The states in the order in which they were entered."""
+        return [
+            event["stateEnteredEventDetails"]["name"]
+            for event in self.history(arn)
+            if "stateEnteredEventDetails" in event
+        ]
+
+    def attempts(self, arn: str, state: str) -> int:
+        """How often the task of a state was scheduled."""
+        current, count = "", 0
+        for event in self.history(arn):
+            current = event.get("stateEnteredEventDetails", {}).get("name", current)
+            count += current == state and event["type"] == "TaskScheduled"
+        return count
+
+    def pages(self, arn: str) -> dict[int, tuple[str, int]]:
+        """By page number the status and the number of runs of its child execution."""
+        sfn = self.client("stepfunctions")
+        found = {}
+        for map_run in sfn.list_map_runs(executionArn=arn)["mapRuns"]:
+            for child in sfn.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]:
+                described = sfn.describe_execution(executionArn=child["executionArn"])
+                number = json.loads(described["input"])["page"]["number"]
+                found[number] = (child["status"], 1 + described.get("redriveCount", 0))
+        return found
+
+    def query(
+        self, statement: str, parameters: Sequence[Any] = (), *, branch: str = "dev"
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a statement in a branch's database."""
+        with psycopg.connect(self.cloud.database_urls[branch]) as connection:
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+    def execute(self, statement: str, *, branch: str = "dev") -> None:
+        """Run a statement in a branch's database."""
+        with psycopg.connect(self.cloud.database_urls[branch]) as connection:
+            connection.execute(statement.encode())
+
+    def table(self, branch: str = "dev") -> Table:
+        """What stands in the target."""
+        columns = ", ".join((*KEY, *VALUES))
+        rows = self.query(f"SELECT {columns} FROM forecast_data", branch=branch)
+        return {row[: len(KEY)]: row[len(KEY) :] for row in rows}
+
+    def versions(self) -> dict[int, str]:
+        """The transaction that wrote each row, by id."""
+        return dict(self.query("SELECT id, xmin::text FROM forecast_data"))
+
+    def status(self, run: str) -> dict[str, Any] | None:
+        """A run's row in the status table."""
+        with psycopg.connect(
+            self.cloud.database_urls["dev"], row_factory=psycopg.rows.dict_row
+        ) as connection:
+            return connection.execute(
+                "SELECT * FROM forecast_sync_status WHERE run_id = %s", [run]
+            ).fetchone()
+
+    def athena_faults(self, *faults: dict[str, Any]) -> None:
+        """What the next queries suffer."""
+        self.cloud.faults_dir.mkdir(exist_ok=True)
+        (self.cloud.faults_dir / "athena-faults.json").write_text(json.dumps(faults))
