@@ -1,0 +1,283 @@
+"""A redrive re-runs the state that failed and nothing that succeeded, and the run ends correct."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.lake import MORNING, make_row, make_rows, reference
+from tests.workflow.deployed import Deployed, Ended, eventually
+
+RAISE = (
+    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$BEGIN RAISE EXCEPTION 'refused by the test'; END$$;"
+)
+
+
+def neon_fault(deployed: Deployed, **fault: Any) -> None:
+    """What the next requests to Neon get."""
+    url = deployed.cloud.neon_api_url.removesuffix("/api/v2") + "/_faults"
+    urllib.request.urlopen(urllib.request.Request(url, json.dumps(fault).encode()))
+
+
+class Breakage(NamedTuple):
+    """How to make exactly one state fail for good, and how to repair the cause."""
+
+    state: str
+    error: str
+    breaks: Callable[[Deployed], None]
+    repairs: Callable[[Deployed], None]
+    rerun: list[str]
+
+
+def _delete(deployed: Deployed, name: str) -> None:
+    key = f"forecast/{name}.parquet"
+    deployed.client("s3").delete_object(Bucket=deployed.cloud.bucket, Key=key)
+    del deployed.files[f"s3://{deployed.cloud.bucket}/{key}"]
+
+
+def _miscount(deployed: Deployed) -> None:
+    deployed.succeed()
+    deployed.execute(
+        "CREATE FUNCTION miscount() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN NEW.checksum = NEW.checksum + 1; RETURN NEW; END$$;"
+        "CREATE TRIGGER miscount BEFORE INSERT ON forecast_sync_batch "
+        "FOR EACH ROW EXECUTE FUNCTION miscount()"
+    )
+
+
+def _refuse_success(deployed: Deployed) -> None:
+    deployed.succeed()
+    deployed.execute(
+        RAISE + "CREATE TRIGGER refuse BEFORE UPDATE ON forecast_sync_status FOR EACH ROW "
+        "WHEN (NEW.status = 'succeeded') EXECUTE FUNCTION refuse()"
+    )
+
+
+def _refuse_a_row(deployed: Deployed) -> None:
+    deployed.succeed()
+    deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 5000)")
+    deployed.upload("big", [make_row(50), make_row(51, y_50=6000.0)])
+
+
+BREAKAGES = [
+    Breakage(
+        "Resolve branch",
+        "NeonRefused",
+        lambda deployed: neon_fault(deployed, status=401, times=1),
+        lambda _: None,
+        [],
+    ),
+    Breakage(
+        "Read watermark",
+        "SchemaMismatch",
+        lambda deployed: deployed.execute("CREATE TABLE forecast_data (id int)"),
+        lambda deployed: deployed.execute("DROP TABLE forecast_data"),
+        [],
+    ),
+    Breakage(
+        "Start Athena query",
+        "SourceInvalid",
+        lambda deployed: deployed.upload("broken", b"no parquet"),
+        lambda deployed: _delete(deployed, "broken"),
+        [],
+    ),
+    Breakage(
+        "Poll Athena query",
+        "QueryFailed",
+        lambda deployed: deployed.athena_faults({"match": "UNLOAD", "state": "FAILED"}),
+        lambda _: None,
+        ["Submit again", "Start Athena query", "Wait for Athena", "Poll Athena query"],
+    ),
+    Breakage(
+        "Plan pages",
+        "TooManyRejects",
+        lambda deployed: deployed.upload("rejects", make_rows(range(100, 300), state=None)),
+        lambda deployed: _delete(deployed, "rejects"),
+        ["Query anew", "Run queries"],
+    ),
+    Breakage(
+        "Load pages",
+        "States.ExceedToleratedFailureThreshold",
+        _refuse_a_row,
+        lambda deployed: deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small"),
+        [],
+    ),
+    Breakage(
+        "Verify load",
+        "VerificationFailed",
+        _miscount,
+        lambda deployed: deployed.execute("DROP TRIGGER miscount ON forecast_sync_batch"),
+        ["Query anew", "Run queries"],
+    ),
+    Breakage(
+        "Record status",
+        "BatchRefused",
+        _refuse_success,
+        lambda deployed: deployed.execute("DROP TRIGGER refuse ON forecast_sync_status"),
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.state)
+def test_each_state_fails_alone_and_a_redrive_finishes_the_run(
+    deployed: Deployed, breakage: Breakage
+) -> None:
+    deployed.upload("few", make_rows(range(20)))
+    breakage.breaks(deployed)
+    failed = deployed.run()
+    assert (failed.status, failed.error) == ("FAILED", breakage.error), failed.cause
+    on_the_way = [name for name in failed.entered if name != "Query finished"]
+    assert breakage.state in on_the_way[-3:]
+    breakage.repairs(deployed)
+    ended = deployed.redrive(failed)
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    again = ended.entered[len(failed.entered) :]
+    assert again[: len(breakage.rerun)] == breakage.rerun
+    if not breakage.rerun:
+        assert breakage.state not in again, "a redriven state goes on, it isn't entered anew"
+        before = set(failed.entered) - {breakage.state}
+        assert not before & set(again) - {"Query finished", "Wait for Athena", "Poll Athena query"}
+    assert deployed.table() == reference(deployed.files)
+    status = eventually(lambda: deployed.status(ended.name))
+    assert status["status"] == "succeeded"
+    assert status["error_message"] is None
+
+
+def test_the_failure_is_on_record_and_announced_until_the_redrive_replaces_it(
+    deployed: Deployed,
+) -> None:
+    inbox = _subscribed(deployed)
+    _refuse_a_row(deployed)
+    failed = deployed.run()
+    status = eventually(lambda: _failed_status(deployed, failed), 10)
+    assert status["error_message"].startswith("BatchRefused: Postgres answered 23514")
+    subject, body = eventually(lambda: inbox(failed.name), 10)
+    assert "failed" in subject.lower()
+    assert "BatchRefused" in body
+    deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
+    ended = deployed.redrive(failed)
+    status = deployed.status(failed.name) or {}
+    assert (ended.status, status["status"], status["error_message"]) == (
+        "SUCCEEDED",
+        "succeeded",
+        None,
+    )
+
+
+def _failed_status(deployed: Deployed, failed: Ended) -> dict[str, Any] | None:
+    status = deployed.status(failed.name)
+    return status if status and status["status"] == "failed" else None
+
+
+def _subscribed(deployed: Deployed) -> Callable[[str], tuple[str, str] | None]:
+    """A queue on the deployment's topic: subject and body of the message about a run."""
+    sqs, sns = deployed.client("sqs"), deployed.client("sns")
+    queue = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    topic = next(t["TopicArn"] for t in sns.list_topics()["Topics"] if "forecast" in t["TopicArn"])
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
+
+    def read(run: str) -> tuple[str, str] | None:
+        received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        for message in received:
+            body = json.loads(message["Body"])
+            if run in body["Message"] and "fail" in body["Subject"]:
+                return body["Subject"], body["Message"]
+        return None
+
+    return read
+
+
+def test_only_the_page_that_failed_runs_again(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(12_000)))
+    deployed.succeed(sync_type="full", batch_size=1000)
+    deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 50000)")
+    later = MORNING + timedelta(hours=1)
+    deployed.upload(
+        "second",
+        [
+            *make_rows(range(12_000), y_95=1.0, updated_at=later),
+            make_row(1, y_50=60_000.0, updated_at=later + timedelta(hours=1)),
+        ],
+    )
+    failed = deployed.run(batch_size=1000)
+    pages = deployed.pages(failed.arn)
+    assert [status for status, _ in pages.values()].count("FAILED") == 1
+    loaded = {number for number, (status, _) in pages.items() if status == "SUCCEEDED"}
+    ledger = _ledger(deployed)
+    deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
+    ended = deployed.redrive(failed)
+    assert ended.status == "SUCCEEDED"
+    after = deployed.pages(failed.arn)
+    assert {number: after[number] for number in loaded} == {
+        number: pages[number] for number in loaded
+    }
+    assert all(status == "SUCCEEDED" for status, _ in after.values())
+    assert ledger.items() <= _ledger(deployed).items(), "a committed batch is never done again"
+    assert deployed.table() == reference(deployed.files)
+
+
+def _ledger(deployed: Deployed) -> dict[tuple[Any, ...], Any]:
+    rows = deployed.query(
+        "SELECT query_execution_id, page, first_row, committed_at FROM forecast_sync_batch"
+    )
+    return {row[:3]: row[3] for row in rows}
+
+
+def test_a_run_is_redriven_twice(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(20)))
+    deployed.athena_faults({"match": "UNLOAD", "times": 2, "state": "FAILED"})
+    failed = deployed.run()
+    again = deployed.redrive(failed)
+    assert (failed.error, again.error) == ("QueryFailed", "QueryFailed")
+    assert deployed.redrive(again).status == "SUCCEEDED"
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_a_run_stopped_in_the_middle_of_its_pages_goes_on(deployed: Deployed) -> None:
+    deployed.upload("many", make_rows(range(20_000)))
+    arn = deployed.start(batch_size=100)
+    eventually(lambda: _rows(deployed) > 0)
+    deployed.client("stepfunctions").stop_execution(executionArn=arn)
+    stopped = deployed.wait(arn)
+    assert stopped.status == "ABORTED"
+    assert _rows(deployed) < 20_000
+    ended = deployed.redrive(stopped)
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert ended.changed == (20_000, 0, 0)
+    assert deployed.table() == reference(deployed.files)
+
+
+def _rows(deployed: Deployed) -> int:
+    if deployed.query("SELECT to_regclass('forecast_data')") == [(None,)]:
+        return 0
+    return int(deployed.query("SELECT count(*) FROM forecast_data")[0][0])
+
+
+def test_a_run_that_was_overtaken_is_refused(deployed: Deployed) -> None:
+    _refuse_a_row(deployed)
+    failed = deployed.run()
+    deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
+    deployed.upload("newer", [make_row(50, y_50=3.0, updated_at=MORNING + timedelta(hours=1))])
+    deployed.succeed()
+    expected = deployed.table()
+    ended = deployed.redrive(failed)
+    assert ended.status == "FAILED"
+    assert "Superseded" in _child_failure(deployed, ended)
+    eventually(lambda: "Superseded" in (deployed.status(failed.name) or {})["error_message"], 10)
+    assert deployed.table() == expected == reference(deployed.files)
+
+
+def _child_failure(deployed: Deployed, ended: Ended) -> str:
+    """What the failed child of the Map says."""
+    sfn = deployed.client("stepfunctions")
+    map_run = sfn.list_map_runs(executionArn=ended.arn)["mapRuns"][0]["mapRunArn"]
+    children = sfn.list_executions(mapRunArn=map_run, statusFilter="FAILED")["executions"]
+    return str(sfn.describe_execution(executionArn=children[0]["executionArn"])["error"])
