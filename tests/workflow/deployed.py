@@ -189,7 +189,7 @@ class Deployed:
     ) -> list[tuple[Any, ...]]:
         """Rows of a statement in a branch's database."""
         with psycopg.connect(self.cloud.database_urls[branch]) as connection:
-            return connection.execute(statement.encode(), parameters).fetchall()
+            return connection.execute(statement.encode(), parameters or None).fetchall()
 
     def execute(self, statement: str, *, branch: str = "dev") -> None:
         """Run a statement in a branch's database."""

@@ -271,7 +271,7 @@ def test_a_run_that_was_overtaken_is_refused(deployed: Deployed) -> None:
     ended = deployed.redrive(failed)
     assert ended.status == "FAILED"
     assert "Superseded" in _child_failure(deployed, ended)
-    eventually(lambda: "Superseded" in (deployed.status(failed.name) or {})["error_message"], 10)
+    eventually(lambda: (deployed.status(failed.name) or {})["status"] == "superseded", 10)
     assert deployed.table() == expected == reference(deployed.files)
 
 

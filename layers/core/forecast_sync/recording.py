@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.contracts import Counts, RecordRequest, Run, RunResult
+from forecast_sync.errors import Superseded
 from forecast_sync.settings import Settings
 from forecast_sync.verifying import read_counts
 
@@ -55,13 +56,17 @@ def record_success(connection: Connection, workflow: Starter, request: RecordReq
 def record_failure(
     connection: Connection, workflow: Starter, settings: Settings, run: Run, message: str
 ) -> None:
-    """Put a failed run on record, end its lease, and start the rerun that was asked for."""
+    """Put a failed run on record, end its lease, and start the rerun that was asked for.
+
+    ``message`` begins with the error's name; a run that was overtaken is recorded as superseded.
+    """
+    status = "superseded" if message.startswith(f"{Superseded.__name__}:") else "failed"
     message = message[:MESSAGE_LIMIT]
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)
         cursor.execute(
             statement("end_lease.sql"),
-            {"run_id": run.run_id, "status": "failed", "error_message": message},
+            {"run_id": run.run_id, "status": status, "error_message": message},
         )
         if leases.find_own_row(cursor, run.run_id) is None:
             values = run.model_dump(exclude={"date_from", "date_to", "batch_size"})

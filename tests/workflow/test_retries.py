@@ -1,0 +1,170 @@
+"""Transient errors are waited for, route errors take their way, and the run ends correct."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.lake import MORNING, make_row, make_rows, reference
+from tests.workflow.deployed import Deployed, eventually
+from tests.workflow.test_redrive import neon_fault
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_neon_out_of_reach_is_waited_for(deployed: Deployed, status: int) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    neon_fault(deployed, status=status, times=5, retry_after=0)
+    ended = deployed.succeed()
+    assert deployed.attempts(ended.arn, "Resolve branch") == 2
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_a_connection_that_is_cut_while_loading_is_made_anew(deployed: Deployed) -> None:
+    deployed.upload("many", make_rows(range(20_000)))
+    arn = deployed.start(batch_size=100)
+    eventually(lambda: "Load pages" in deployed.entered(arn))
+    eventually(lambda: _cut_loaders(deployed))
+    ended = deployed.wait(arn)
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert ended.changed == (20_000, 0, 0)
+    assert deployed.table() == reference(deployed.files)
+
+
+def _cut_loaders(deployed: Deployed) -> int:
+    """End every session that has written to the ledger or is about to; how many there were."""
+    rows = deployed.query(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() AND ("
+        "query LIKE '%forecast_sync_stage%' OR query LIKE '%forecast_sync_batch%')"
+    )
+    return int(rows[0][0])
+
+
+def test_a_query_that_athena_calls_retryable_is_submitted_again(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    deployed.athena_faults({"match": "UNLOAD", "state": "FAILED", "retryable": True})
+    ended = deployed.succeed()
+    assert ended.entered.count("Submit again") == 1
+    assert deployed.table() == reference(deployed.files)
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
+def test_a_query_that_failed_for_good_fails_the_run(deployed: Deployed, state: str) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    deployed.athena_faults({"match": "UNLOAD", "state": state, "reason": "bytes scanned limit"})
+    ended = deployed.run()
+    assert (ended.status, ended.error) == ("FAILED", "QueryFailed")
+    assert "bytes scanned limit" in ended.cause or state == "CANCELLED"
+
+
+def test_a_slow_query_is_polled_until_it_ends(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    deployed.athena_faults({"match": "UNLOAD", "seconds": 1})
+    ended = deployed.succeed()
+    assert ended.entered.count("Poll Athena query") > 2
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_an_object_overwritten_between_the_queries_sends_the_run_back(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
+    arn = deployed.start()
+    eventually(lambda: deployed.entered(arn).count("Query finished") == 1)
+    deployed.upload("few", make_rows(range(10), y_50=4.0, updated_at=MORNING + timedelta(hours=1)))
+    ended = deployed.wait(arn)
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert "Query anew" in ended.entered
+    deployed.succeed()
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_a_locked_row_is_waited_for(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(10)))
+    deployed.succeed()
+    later = MORNING + timedelta(hours=1)
+    deployed.upload("second", make_rows(range(10), y_50=8.0, updated_at=later))
+    with psycopg.connect(deployed.cloud.database_urls["dev"]) as application:
+        application.execute("SELECT FROM forecast_data WHERE restaurant_id = 3 FOR UPDATE")
+        arn = deployed.start()
+        eventually(lambda: _waiting(deployed))
+        application.commit()
+    assert deployed.wait(arn).status == "SUCCEEDED"
+    assert deployed.table() == reference(deployed.files)
+
+
+def _waiting(deployed: Deployed) -> bool:
+    rows = deployed.query("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    return bool(rows[0][0])
+
+
+def test_a_foreign_insert_of_the_same_key_makes_the_batch_run_again(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(10)))
+    deployed.succeed()
+    deployed.upload("second", [make_row(77)])
+    with psycopg.connect(deployed.cloud.database_urls["dev"]) as application:
+        application.execute(
+            "INSERT INTO forecast_data (restaurant_id, inventory_item_id, business_date, state, "
+            "y_50) VALUES (77, 7, '2026-12-08', 'XX', 1)"
+        )
+        arn = deployed.start()
+        eventually(lambda: _waiting(deployed))
+        application.commit()
+    ended = deployed.wait(arn)
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_a_full_run_waits_for_the_one_that_works(deployed: Deployed) -> None:
+    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
+    deployed.upload("few", make_rows(range(10)))
+    first = deployed.start()
+    eventually(lambda: "Poll Athena query" in deployed.entered(first))
+    ended = deployed.succeed(sync_type="full")
+    assert deployed.attempts(ended.arn, "Read watermark") > 1
+    assert ended.changed == (0, 0, 10)
+
+
+def test_an_announcement_that_fails_fails_no_run(deployed: Deployed) -> None:
+    """Without its topic, Notify fails; the rows have arrived all the same."""
+    deployed.upload("few", make_rows(range(10)))
+    sns = deployed.client("sns")
+    topic = next(t["TopicArn"] for t in sns.list_topics()["Topics"] if "forecast" in t["TopicArn"])
+    sns.delete_topic(TopicArn=topic)
+    try:
+        ended = deployed.succeed()
+    finally:
+        sns.create_topic(Name=topic.rsplit(":", 1)[1])
+    assert any(event["type"] == "TaskFailed" for event in deployed.history(ended.arn))
+    assert ended.entered[-2:] == ["Notify", "Finished"]
+
+
+def test_ten_executions_at_once_leave_one_result(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(500)))
+    arns: list[str] = []
+    threads = [threading.Thread(target=lambda: arns.append(deployed.start())) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ended = [deployed.wait(arn) for arn in arns]
+    assert {run.status for run in ended} == {"SUCCEEDED"}
+    worked = [run for run in ended if run.entered[-1] != "Coalesced"]
+    assert 1 <= len(worked) < 10
+    _await_quiet(deployed)
+    assert deployed.table() == reference(deployed.files)
+    assert deployed.query("SELECT last_value FROM forecast_data_id_seq") == [(500,)]
+
+
+def _await_quiet(deployed: Deployed) -> None:
+    """Until no execution runs, reruns included."""
+    sfn: Any = deployed.client("stepfunctions")
+    arn = deployed.cloud.state_machine_arn
+
+    def quiet() -> bool:
+        return not sfn.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"]
+
+    eventually(quiet)
