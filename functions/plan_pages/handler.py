@@ -6,9 +6,11 @@ from typing import Any
 
 from forecast_sync import wiring
 from forecast_sync.contracts import PlanRequest, parse_payload
+from forecast_sync.logs import logged
 from forecast_sync.planning import plan_pages
 
 
+@logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a PlanRequest and answer with a Plan."""
     request = parse_payload(PlanRequest, event)

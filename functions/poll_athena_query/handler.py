@@ -7,8 +7,10 @@ from typing import Any
 from forecast_sync import wiring
 from forecast_sync.contracts import PollRequest, parse_payload
 from forecast_sync.extraction import poll_query
+from forecast_sync.logs import logged
 
 
+@logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a PollRequest and answer with a PolledQuery."""
     request = parse_payload(PollRequest, event)

@@ -6,11 +6,13 @@ from typing import Any
 
 from forecast_sync import wiring
 from forecast_sync.contracts import WatermarkRequest, parse_payload
+from forecast_sync.logs import logged
 from forecast_sync.schema import ensure_schema
 from forecast_sync.tables import load_table
 from forecast_sync.windows import open_window
 
 
+@logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a WatermarkRequest and answer with a Window."""
     run = parse_payload(WatermarkRequest, event).run

@@ -8,10 +8,12 @@ from typing import Any
 from forecast_sync import wiring
 from forecast_sync.contracts import RecordRequest, parse_payload
 from forecast_sync.failing import record_failed_execution
+from forecast_sync.logs import logged
 from forecast_sync.recording import record_success
 from forecast_sync.resolving import resolve_run
 
 
+@logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a RecordRequest and answer with a RunResult, or take a status-change event."""
     workflow, settings = wiring.workflow(), wiring.settings()

@@ -6,9 +6,11 @@ from typing import Any
 
 from forecast_sync import wiring
 from forecast_sync.contracts import parse_payload
+from forecast_sync.logs import logged
 from forecast_sync.resolving import ResolveRequest, resolve_run
 
 
+@logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a ResolveRequest and answer with a Run."""
     request = parse_payload(ResolveRequest, event)

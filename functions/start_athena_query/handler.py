@@ -7,9 +7,11 @@ from typing import Any
 from forecast_sync import wiring
 from forecast_sync.contracts import QueryRequest, parse_payload
 from forecast_sync.extraction import start_query
+from forecast_sync.logs import logged
 from forecast_sync.tables import load_table
 
 
+@logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a QueryRequest and answer with a StartedQuery."""
     request = parse_payload(QueryRequest, event)

@@ -8,9 +8,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from forecast_sync import wiring
 from forecast_sync.contracts import UpsertRequest, parse_payload
 from forecast_sync.loading import load_page
+from forecast_sync.logs import logged
 from forecast_sync.tables import load_table
 
 
+@logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an UpsertRequest and answer with an UpsertProgress."""
     request = parse_payload(UpsertRequest, event)

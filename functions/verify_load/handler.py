@@ -6,9 +6,11 @@ from typing import Any
 
 from forecast_sync import wiring
 from forecast_sync.contracts import VerifyRequest, parse_payload
+from forecast_sync.logs import logged
 from forecast_sync.verifying import verify_load
 
 
+@logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a VerifyRequest and answer with the run's Counts."""
     request = parse_payload(VerifyRequest, event)

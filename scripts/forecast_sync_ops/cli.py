@@ -33,12 +33,12 @@ for _command in (
 @app.command()
 def demo() -> None:
     """Show the whole job on this machine: upload, sync, change, failure, redrive."""
-    from forecast_sync_ops.demo import run
+    from forecast_sync_ops.demo import tell
 
-    run()
+    tell()
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line; a failure is one line on stderr, never a traceback."""
     try:
         app()

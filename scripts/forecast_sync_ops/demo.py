@@ -32,7 +32,7 @@ WAIT_SCALE = 0.1
 START_SECONDS = 30.0
 
 
-def run() -> None:
+def tell() -> None:
     """Tell the story; raises ``UserError`` when something comes out differently."""
     began = time.monotonic()
     console = out()

@@ -1,0 +1,83 @@
+"""``forecast-sync sync``: a folder into any Postgres, and what can be wrong with either."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.e2e.cli import COMMAND, as_json, clean_environment, error_of, our_processes
+from tests.lake import make_rows, to_parquet
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "lake" / "deep").mkdir(parents=True)
+    (tmp_path / "lake" / "a.parquet").write_bytes(to_parquet(make_rows(range(30))))
+    (tmp_path / "lake" / "deep" / "b.parquet").write_bytes(to_parquet(make_rows(range(30, 50))))
+    (tmp_path / "lake" / "notes.txt").write_text("ignored")
+    return tmp_path / "lake"
+
+
+def test_a_folder_arrives_and_again_nothing_changes(folder: Path, database_url: str) -> None:
+    before = our_processes()
+    first = as_json("sync", folder, "--database-url", database_url)
+    assert first["result"]["counts"]["inserted"] == 50
+    second = as_json("sync", folder, "--database-url", database_url)
+    counts = second["result"]["counts"]
+    assert (counts["inserted"], counts["updated"], counts["unchanged"]) == (0, 0, 50)
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT count(*), max(id) FROM forecast_data").fetchone()
+        assert found == (50, 50)
+        assert connection.execute("SELECT last_value FROM forecast_data_id_seq").fetchone() == (50,)
+    assert our_processes() <= before
+
+
+def test_a_file_that_isn_t_parquet_fails_by_name(folder: Path, database_url: str) -> None:
+    (folder / "x.parquet").write_text("not Parquet")
+    last = as_json("sync", folder, "--database-url", database_url, code=1)
+    assert last["error"].startswith("SourceInvalid:")
+    assert "x.parquet" in last["error"]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://u:secret@127.0.0.1:9/d", "No connection to Postgres"),
+        ("postgresql://u:secret@[::1/d", "can't be read"),
+        ("mysql://u:secret@h/d", "can't be read"),
+        ("nonsense", "can't be read"),
+    ],
+)
+def test_a_database_that_can_t_be_used_is_told_at_once(folder: Path, url: str, words: str) -> None:
+    line = error_of("sync", folder, "--database-url", url)
+    assert words in line
+    assert "secret" not in line
+
+
+def test_a_folder_without_parquet_is_told_at_once(tmp_path: Path, database_url: str) -> None:
+    assert "no *.parquet" in error_of("sync", tmp_path, "--database-url", database_url)
+    missing = tmp_path / "missing"
+    assert "isn't a directory" in error_of("sync", missing, "--database-url", database_url)
+
+
+@pytest.mark.parametrize("after", [0.3, 2.5, 5.0])
+def test_ctrl_c_leaves_nothing_behind(folder: Path, database_url: str, after: float) -> None:
+    before = our_processes()
+    process = subprocess.Popen(
+        [COMMAND, "sync", folder, "--database-url", database_url],
+        env=clean_environment(),
+        text=True,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(after)  # not a synchronisation: the moment is what varies
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert our_processes() <= before
+    assert as_json("sync", folder, "--database-url", database_url)["status"] == "SUCCEEDED"
