@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from forecast_sync import wiring
@@ -10,7 +9,7 @@ from forecast_sync.contracts import RecordRequest, parse_payload
 from forecast_sync.failing import record_failed_execution
 from forecast_sync.logs import logged
 from forecast_sync.recording import record_success
-from forecast_sync.resolving import resolve_run
+from forecast_sync.tables import load_table
 
 
 @logged
@@ -18,11 +17,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a RecordRequest and answer with a RunResult, or take a status-change event."""
     workflow, settings = wiring.workflow(), wiring.settings()
     if event.get("source") == "aws.states":
-        resolve = partial(resolve_run, wiring.neon(), settings)
-        topic = wiring.topic()
         return record_failed_execution(
-            event["detail"], workflow, settings, resolve, wiring.connection, topic
+            event["detail"], workflow, settings, wiring.neon, wiring.connection, wiring.topic()
         )
     request = parse_payload(RecordRequest, event)
     connection = wiring.connection(request.run.neon_branch_id)
-    return record_success(connection, workflow, request).model_dump(mode="json")
+    return record_success(connection, workflow, load_table(), request).model_dump(mode="json")

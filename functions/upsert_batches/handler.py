@@ -16,11 +16,8 @@ from forecast_sync.tables import load_table
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an UpsertRequest and answer with an UpsertProgress."""
     request = parse_payload(UpsertRequest, event)
+    connection, stream = wiring.connection(request.run.neon_branch_id), wiring.storage().stream
     progress = load_page(
-        wiring.connection(request.run.neon_branch_id),
-        wiring.storage().stream,
-        load_table(),
-        request,
-        lambda: context.get_remaining_time_in_millis() / 1000,
+        connection, stream, load_table(), request, context.get_remaining_time_in_millis
     )
     return progress.model_dump(mode="json")

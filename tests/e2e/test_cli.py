@@ -100,6 +100,40 @@ def test_what_a_run_logged_can_be_read(cloud: dict[str, Any]) -> None:
     assert any("BranchNotMapped" in line["message"] for line in lines)
 
 
+def test_rejects_are_listed_exported_and_replayed(
+    cloud: dict[str, Any], s3: Any, tmp_path: Path
+) -> None:
+    variables = {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
+    bad = [make_row(70, state="OHIO"), make_row(71, y_50=None), make_row(72, state=None)]
+    put = {"Bucket": cloud["bucket"], "Key": "forecast/bad.parquet"}
+    s3.put_object(**put, Body=to_parquet([*bad, make_row(73)]))
+    as_json("start", "--name", "rejecting", **variables)
+    groups = as_json("rejects", **variables)
+    assert {(group["reason"], group["rows"]) for group in groups} == {
+        ("state is longer than 2 characters", 1), ("state is NULL", 1), ("y_50 is NULL", 1)
+    }  # fmt: skip
+    assert "state is NULL" in forecast_sync("rejects", **variables).stdout
+    (listed,) = as_json("rejects", "list", "--reason", "y_50 is NULL", **variables)
+    assert (listed["run_id"], listed["row_json"]["restaurant_id"]) == ("rejecting", "71")
+    assert "restaurant_id=71" in forecast_sync("rejects", "list", **variables).stdout
+
+    for name in ("rejects.jsonl", "rejects.csv"):
+        path = tmp_path / name
+        assert as_json("rejects", "export", path, **variables)["rows"] == 3
+        assert "OHIO" in path.read_text()
+    error = error_of("rejects", "export", tmp_path / "rejects.xls", **variables)
+    assert "expected .jsonl or .csv" in error
+
+    s3.put_object(**put, Body=to_parquet([*make_rows([70, 71, 73]), bad[2]]))
+    replayed = as_json("rejects", "replay", **variables)
+    assert (replayed["rejects_before"], replayed["rejects_after"]) == (3, 1)
+    assert replayed["result"]["counts"]["inserted"] == 2
+    s3.put_object(**put, Body=to_parquet(make_rows(range(70, 74))))
+    assert "rejects: 1 before, 0 now" in forecast_sync("rejects", "replay", **variables).stdout
+    assert "no reject to replay" in error_of("rejects", "replay", **variables)
+    assert len(as_json("rejects", "list", "--all", **variables)) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

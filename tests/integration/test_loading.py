@@ -22,6 +22,7 @@ from tests.builders import Files, Row, make_row, make_run, make_upsert, to_line
 
 SETTINGS = Settings(environment="dev", data_location="s3://lake/forecast/")
 COLUMNS = ", ".join(load_table().names)
+LONG = 900_000
 
 
 def begin(connection: Connection, run: Run, *, alive: bool = True) -> Window:
@@ -34,14 +35,13 @@ def load(
     rows: Sequence[Row],
     *,
     query: str = "q-1",
-    seconds: float = 900,
     files: Files | None = None,
 ) -> UpsertProgress:
     files = files or Files()
     if not files.content:
         files.add("a.gz", [to_line(row) for row in rows])
     request = make_upsert(run, list(files.content), query=query)
-    return load_page(connection, files.stream, load_table(), request, lambda: seconds)
+    return load_page(connection, files.stream, load_table(), request, lambda: LONG)
 
 
 def stored(connection: Connection) -> list[tuple[Any, ...]]:
@@ -151,12 +151,12 @@ def test_a_page_whose_time_is_up_goes_on_after_the_last_batch(connection: Connec
     files = Files()
     rows = [make_row(number) for number in range(30)]
     files.add("a.gz", [to_line(row) for row in rows])
-    left = iter([900.0, 900.0, 10.0])
+    left = iter([LONG, LONG, 10_000])
     request = make_upsert(run, ["a.gz"])
     assert not load_page(connection, files.stream, load_table(), request, lambda: next(left)).done
     assert [row[:2] for row in ledger(connection)] == [(1, 10)]
     bigger = request.model_copy(update={"run": run.model_copy(update={"batch_size": 15})})
-    assert load_page(connection, files.stream, load_table(), bigger, lambda: 900).done
+    assert load_page(connection, files.stream, load_table(), bigger, lambda: LONG).done
     assert [row[:2] for row in ledger(connection)] == [(1, 10), (11, 25), (26, 30)]
     assert stored(connection) == as_text(rows)
 
@@ -221,7 +221,7 @@ def test_rejects_are_kept_once_with_reason_and_row(connection: Connection) -> No
     files.add("r.gz", [to_line(bad)] * 3)
     for query in ("q-1", "q-2"):
         request = make_upsert(run, ["r.gz"], kind="reject", query=query)
-        assert load_page(connection, files.stream, load_table(), request, lambda: 900).done
+        assert load_page(connection, files.stream, load_table(), request, lambda: LONG).done
     kept = connection.execute(
         "SELECT run_id, source_file, reason, row_json::text FROM forecast_sync_rejects"
     ).fetchall()

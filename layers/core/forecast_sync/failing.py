@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.announcing import Publisher, announce
-from forecast_sync.contracts import ExecutionIdentity, Run
+from forecast_sync.contracts import ExecutionIdentity
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.recording import Starter, failure_result, record_failure
-from forecast_sync.resolving import ResolveRequest
+from forecast_sync.resolving import BranchFinder, ResolveRequest, resolve_run
 from forecast_sync.settings import Settings
 
 ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
@@ -34,7 +34,7 @@ def record_failed_execution(
     detail: dict[str, Any],
     workflow: Workflow,
     settings: Settings,
-    resolve: Callable[[ResolveRequest], Run],
+    find_neon: Callable[[], BranchFinder | None],
     connect: Callable[[str | None], Connection],
     topic: Publisher,
 ) -> dict[str, Any]:
@@ -52,7 +52,8 @@ def record_failed_execution(
         {"run_id": name, "execution_arn": execution_arn, "started_at": execution.started_at}
     )
     try:
-        run = resolve(ResolveRequest(input=json.loads(execution.input), execution=identity))
+        request = ResolveRequest(input=json.loads(execution.input), execution=identity)
+        run = resolve_run(find_neon(), settings, request)
     except ForecastSyncError as error:
         topic.publish(f"Forecast sync failed: {name}", f"Run {name} failed: {message}\n{error}")
         return {"recorded": False}

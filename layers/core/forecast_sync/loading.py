@@ -12,7 +12,7 @@ from forecast_sync.pages import PageReader, Stream
 from forecast_sync.staging import stage_rejects, stage_rows
 from forecast_sync.tables import Table
 
-RESERVE_SECONDS = 30.0
+RESERVE_MILLISECONDS = 30_000
 RESERVE_BATCHES = 3
 
 
@@ -31,23 +31,23 @@ def load_page(
     stream: Stream,
     table: Table,
     request: UpsertRequest,
-    remaining_seconds: Callable[[], float],
+    remaining_milliseconds: Callable[[], int],
 ) -> UpsertProgress:
     """Load what the ledger doesn't have of the page, until it or the time ends.
 
-    ``stream(bucket, key)`` yields an object's bytes; ``remaining_seconds()`` is what is left of
-    the Lambda's time. Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict`` and what the
+    ``stream(bucket, key)`` yields an object's bytes; ``remaining_milliseconds()`` is what is left
+    of the Lambda's time. Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict`` and what the
     adapters raise; whatever was committed before stays, and a second call goes on after it.
     """
     reader = PageReader(stream, request.page)
     reader.skip_to(_read_position(connection, request.page))
-    slowest = 0.0
+    slowest = 0
     while reader.has_more():
-        before = remaining_seconds()
-        if before < RESERVE_SECONDS + RESERVE_BATCHES * slowest:
+        before = remaining_milliseconds()
+        if before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
             return UpsertProgress(done=False)
         _load_batch(connection, reader, table, request)
-        slowest = max(slowest, before - remaining_seconds())
+        slowest = max(slowest, before - remaining_milliseconds())
     return UpsertProgress(done=True)
 
 
@@ -74,7 +74,7 @@ def _write_batch(
     first = reader.position + 1
     lines = reader.take(run.batch_size)
     if page.kind == "reject":
-        counts = BatchCounts(rejected=stage_rejects(cursor, lines, run.run_id))
+        counts = BatchCounts(rejected=stage_rejects(cursor, lines, run))
     else:
         counts = BatchCounts(**stage_rows(cursor, lines, table, dry_run=run.dry_run))
     cursor.execute(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC
 from typing import Any, Literal, Protocol
+
+from psycopg import sql
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.contracts import Counts, RecordRequest, Run, RunResult
 from forecast_sync.errors import Superseded
 from forecast_sync.settings import Settings
+from forecast_sync.tables import Table
 from forecast_sync.verifying import read_counts
 
 EXECUTION_NAME_LIMIT = 80
@@ -24,13 +28,14 @@ class Starter(Protocol):
         ...
 
 
-def record_success(connection: Connection, workflow: Starter, request: RecordRequest) -> RunResult:
+def record_success(
+    connection: Connection, workflow: Starter, table: Table, request: RecordRequest
+) -> RunResult:
     """Move the watermark, end the lease, and start the rerun that was asked for.
 
     Raises ``Superseded`` when the run was overtaken.
     """
     run = request.run
-    leases.resume(connection, run)
     counts, _ = read_counts(
         connection, request.queries.extract.query_execution_id, request.plan.profile
     )
@@ -38,8 +43,10 @@ def record_success(connection: Connection, workflow: Starter, request: RecordReq
     watermark = request.window.high_utc if run.moves_watermark else None
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)
+        leases.resume_locked(cursor, run)
         values = {**counts.model_dump(), "run_id": run.run_id, "status": status}
         cursor.execute(statement("finish_run.sql"), {**values, "watermark": watermark})
+        _resolve_rejects(cursor, table, run)
         own = leases.find_own_row(cursor, run.run_id)
     start_rerun(connection, workflow, run)
     return RunResult(
@@ -50,6 +57,19 @@ def record_success(connection: Connection, workflow: Starter, request: RecordReq
         sync_type=run.sync_type,
         watermark=own.watermark.replace(tzinfo=UTC) if own else None,
         counts=counts,
+    )
+
+
+def _resolve_rejects(cursor: leases.Rows, table: Table, run: Run) -> None:
+    if run.sync_type != "full" or run.dry_run:
+        return
+    cursor.execute(
+        statement("resolve_rejects.sql", date=sql.Literal(table.source.date)),
+        {
+            "run_id": run.run_id,
+            "date_from": run.date_from and run.date_from.isoformat(),
+            "date_to": run.date_to and run.date_to.isoformat(),
+        },
     )
 
 
@@ -87,8 +107,14 @@ def start_rerun(connection: Connection, workflow: Starter, run: Run) -> None:
 
 
 def rerun_name(run_id: str) -> str:
-    """The name of a run's rerun, within the 80 characters that Step Functions allows."""
-    return run_id[-(EXECUTION_NAME_LIMIT - len("-rerun")) :] + "-rerun"
+    """``<run>-rerun``; a digest stands for a name that Step Functions would find too long.
+
+    Reruns of reruns grow, and cutting their names would make two of them equal.
+    """
+    name = f"{run_id}-rerun"
+    if len(name) <= EXECUTION_NAME_LIMIT:
+        return name
+    return hashlib.sha256(run_id.encode()).hexdigest()[:32] + "-rerun"
 
 
 def failure_result(run: Run, message: str) -> RunResult:

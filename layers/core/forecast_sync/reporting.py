@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
+from psycopg import sql
 from psycopg.rows import dict_row
+from pydantic import Field
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.contracts import Model
+from forecast_sync.tables import Table
 
 HISTORY_LIMIT = 50
+
+
+class RejectQuery(Model):
+    """Which rejects are asked for; ``after`` is the content hash where the page before ended."""
+
+    run_id: str | None = None
+    reason: str | None = None
+    all: bool = False
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 def list_runs(connection: Connection) -> list[dict[str, Any]]:
@@ -34,14 +48,34 @@ def describe_run(connection: Connection, run_id: str) -> dict[str, Any] | None:
     return None
 
 
-def _rows(connection: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+def list_rejects(connection: Connection, table: Table, query: RejectQuery) -> dict[str, Any]:
+    """A page of rejects, the newest first, and all that were asked for by reason.
+
+    Shape: ``{"rejects": [{"content_hash", "run_id", "last_run_id", "resolved_run_id",
+    "source_file", "reason", "row_json", "rejected_at"}], "next": content hash or None,
+    "reasons": [{"reason", "rows", "files", "example_file", "last_rejected_at", "first_date",
+    "last_date", "undated"}]}``; ``last_run_id`` is the last full run that met the row again.
+    """
+    asked = query.model_dump()
+    rejects = _rows(connection, "list_rejects.sql", asked)
+    date = sql.Literal(table.source.date)
+    return {
+        "rejects": rejects,
+        "next": rejects[-1]["content_hash"] if len(rejects) == query.limit else None,
+        "reasons": _rows(connection, "group_rejects.sql", asked, date=date),
+    }
+
+
+def _rows(
+    connection: Connection, name: str, parameters: dict[str, Any], **parts: sql.Composable
+) -> list[dict[str, Any]]:
     """Rows ready for JSON; none while the tables haven't been made."""
     with transaction(connection):
         cursor = connection.cursor(row_factory=dict_row)
-        made = cursor.execute("SELECT to_regclass('forecast_sync_status') AS oid").fetchone()
+        made = cursor.execute("SELECT to_regclass('forecast_sync_rejects') AS oid").fetchone()
         if made is None or made["oid"] is None:
             return []
-        found = cursor.execute(statement(name), parameters).fetchall()
+        found = cursor.execute(statement(name, **parts), parameters).fetchall()
     return [{key: _json(value) for key, value in row.items()} for row in found]
 
 

@@ -12,7 +12,7 @@ SCHEMA_LOCK = 0x6673_0001
 NEEDED = {
     "forecast_sync_status": {"run_id", "rerun_requested", "finished_at", "source"},
     "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum"},
-    "forecast_sync_rejects": {"content_hash", "row_json"},
+    "forecast_sync_rejects": {"content_hash", "last_run_id", "resolved_run_id", "row_json"},
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from forecast_sync.adapters.postgres import statement
+from forecast_sync.contracts import Run
 from forecast_sync.errors import BatchConflict, ResultInvalid
 from forecast_sync.leases import Rows
 from forecast_sync.tables import Column, Table
@@ -41,11 +42,13 @@ def stage_rows(
     return {"inserted": inserted, "updated": updated, "unchanged": unchanged, "checksum": checksum}
 
 
-def stage_rejects(cursor: Rows, lines: Iterator[bytes], run_id: str) -> int:
-    """Stage and keep lines of rejected rows; returns how many there were."""
+def stage_rejects(cursor: Rows, lines: Iterator[bytes], run: Run) -> int:
+    """Stage and keep lines of rejected rows, or only count them in a dry run; how many they are."""
     cursor.execute(statement("create_reject_stage.sql"))
     staged = _copy(cursor, lines, _names(["source_file", "reason", "row_json"]))
-    cursor.execute(statement("keep_rejects.sql"), {"run_id": run_id})
+    if not run.dry_run:
+        known = {"run_id": run.run_id, "full": run.sync_type == "full"}
+        cursor.execute(statement("keep_rejects.sql"), known)
     return staged
 
 

@@ -79,6 +79,8 @@ CREATE INDEX IF NOT EXISTS forecast_sync_batch_run ON forecast_sync_batch (run_i
 CREATE TABLE IF NOT EXISTS forecast_sync_rejects (
     content_hash TEXT PRIMARY KEY,
     run_id TEXT NOT NULL,
+    last_run_id TEXT NOT NULL,
+    resolved_run_id TEXT,
     source_file TEXT NOT NULL,
     reason TEXT NOT NULL,
     row_json JSON NOT NULL,

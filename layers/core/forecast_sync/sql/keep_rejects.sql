@@ -1,9 +1,16 @@
--- Windows overlap, so the same reject comes again: its content hash lets it in once.
-INSERT INTO forecast_sync_rejects (content_hash, run_id, source_file, reason, row_json)
-SELECT DISTINCT ON (content_hash) content_hash, %(run_id)s, source_file, reason, row_json
+-- Windows overlap, so the same reject comes again: its content hash lets it in once. A full run
+-- says that it has seen it, and one that was resolved is open again. May run twice: it says the
+-- same again.
+INSERT INTO forecast_sync_rejects (
+    content_hash, run_id, last_run_id, source_file, reason, row_json
+)
+SELECT DISTINCT ON (content_hash)
+       content_hash, %(run_id)s, %(run_id)s, source_file, reason, row_json
 FROM (
     SELECT *, md5(concat_ws(E'\n', source_file, reason, row_json::text)) AS content_hash
     FROM forecast_sync_stage
 ) AS hashed
 ORDER BY content_hash
-ON CONFLICT (content_hash) DO NOTHING
+ON CONFLICT (content_hash) DO UPDATE
+SET last_run_id = excluded.last_run_id, resolved_run_id = NULL
+WHERE %(full)s OR forecast_sync_rejects.resolved_run_id IS NOT NULL

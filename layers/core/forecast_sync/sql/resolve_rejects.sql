@@ -1,0 +1,9 @@
+-- A full run looks at every object, so a reject that it hasn't met again is repaired or gone. With
+-- dates it has looked at these only. May run twice: what is resolved stays so.
+UPDATE forecast_sync_rejects SET resolved_run_id = %(run_id)s
+WHERE resolved_run_id IS NULL AND last_run_id <> %(run_id)s
+  AND starts_with(source_file, (
+      SELECT source FROM forecast_sync_status WHERE run_id = %(run_id)s
+  ))
+  AND (%(date_from)s::text IS NULL OR row_json ->> {date} >= %(date_from)s::text)
+  AND (%(date_to)s::text IS NULL OR row_json ->> {date} <= %(date_to)s::text)

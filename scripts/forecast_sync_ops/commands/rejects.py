@@ -1,0 +1,172 @@
+"""``forecast-sync rejects``: the rows that the target couldn't hold, and how to get them in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from forecast_sync_ops import deployment, executions, progress, rejects, snapshots
+from forecast_sync_ops.commands.common import (
+    EnvironmentOption,
+    JsonOption,
+    WaitOption,
+    err,
+    out,
+    print_json,
+)
+from forecast_sync_ops.deployment import Deployment
+from forecast_sync_ops.problems import UserError
+
+app = typer.Typer(help="Rows that the table can't hold: list, group, export and replay them.")
+
+RefOption = Annotated[
+    str | None, typer.Option("--git-ref", help="Git branch; default: the environment's own.")
+]
+RunOption = Annotated[str | None, typer.Option("--run", help="Only those that this run met.")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only those of this reason.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Resolved ones too.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    git_ref: RefOption = None,
+    environment: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Rows that the table can't hold: list, group, export and replay them.
+
+    Without a command it shows them by reason.
+    """
+    if context.invoked_subcommand is None:
+        reasons(git_ref=git_ref, environment=environment, as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    git_ref: RefOption = None,
+    run: RunOption = None,
+    reason: ReasonOption = None,
+    everything: AllOption = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
+    environment: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Show rejects, the newest first: file, reason and the whole row."""
+    found = deployment.find(environment)
+    asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
+    listed = list(rejects.read(found, limit, **asked))
+    if as_json:
+        print_json(listed)
+        return
+    console = out()
+    for reject in listed:
+        state = f"  resolved by {reject['resolved_run_id']}" if reject["resolved_run_id"] else ""
+        console.print(
+            f"[bold]{escape(reject['reason'])}[/]  {escape(reject['source_file'])}{escape(state)}",
+            soft_wrap=True,
+        )
+        values = "  ".join(f"{name}={value}" for name, value in reject["row_json"].items())
+        console.print(f"  {escape(values)}", soft_wrap=True)
+    if not listed:
+        console.print("no rejects")
+
+
+@app.command()
+def reasons(
+    git_ref: RefOption = None,
+    run: RunOption = None,
+    everything: AllOption = False,
+    environment: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Count rejects by reason, the most frequent first."""
+    found = deployment.find(environment)
+    groups = rejects.ask(found, git_ref=git_ref, run_id=run, all=everything, limit=1)["reasons"]
+    if as_json:
+        print_json(groups)
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("rows", justify="right")
+    table.add_column("files", justify="right")
+    for heading in ("reason", "for example"):
+        table.add_column(heading, overflow="fold")
+    for group in groups:
+        words = (escape(group["reason"]), escape(group["example_file"]))
+        table.add_row(f"{group['rows']:,}", f"{group['files']:,}", *words)
+    out().print(table if groups else "no rejects")
+
+
+@app.command()
+def export(
+    path: Annotated[Path, typer.Argument(help="A file that ends with .jsonl or .csv.")],
+    git_ref: RefOption = None,
+    run: RunOption = None,
+    reason: ReasonOption = None,
+    everything: AllOption = False,
+    environment: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Write rejects to a file, each with its whole row."""
+    found = deployment.find(environment)
+    asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
+    count = rejects.export(rejects.read(found, None, **asked), path)
+    if as_json:
+        print_json({"path": str(path), "rows": count})
+    else:
+        out().print(f"{count:,} rows written to {escape(str(path))}", soft_wrap=True)
+
+
+@app.command()
+def replay(
+    git_ref: RefOption = None,
+    environment: EnvironmentOption = "dev",
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the lake again after a fix: what the table can hold now goes in, the rest stays.
+
+    It is a full run over the business dates of the rejects. Exit code 1 when it fails.
+    """
+    found = deployment.find(environment)
+    before = rejects.ask(found, git_ref=git_ref, limit=1)["reasons"]
+    if not before:
+        raise UserError("there is no reject to replay: `forecast-sync rejects list --all`")
+    payload = rejects.replay_input(before) | ({"git_ref": git_ref} if git_ref else {})
+    arn = executions.start(found, executions.new_name("replay"), payload)
+    if not wait:
+        _tell_run(snapshots.describe(found, arn), as_json=as_json)
+        return
+    last = progress.show(err(), snapshots.follow(found, arn))
+    if last.status != "SUCCEEDED":
+        _tell_run(last, as_json=as_json)
+        raise typer.Exit(1)
+    _tell_replay(found, git_ref, last, sum(group["rows"] for group in before), as_json=as_json)
+
+
+def _tell_run(snapshot: snapshots.Snapshot, *, as_json: bool) -> None:
+    if as_json:
+        print_json(snapshot.to_dict())
+    else:
+        progress.tell(out(), snapshot)
+
+
+def _tell_replay(
+    found: Deployment,
+    git_ref: str | None,
+    last: snapshots.Snapshot,
+    before: int,
+    *,
+    as_json: bool,
+) -> None:
+    groups: list[dict[str, Any]] = rejects.ask(found, git_ref=git_ref, limit=1)["reasons"]
+    after = sum(group["rows"] for group in groups)
+    if as_json:
+        print_json({**last.to_dict(), "rejects_before": before, "rejects_after": after})
+        return
+    progress.tell(out(), last)
+    out().print(f"rejects: {before:,} before, {after:,} now")

@@ -1,0 +1,92 @@
+"""Rejects of a deployment: read through the status API, exported to files, replayed by a run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from forecast_sync.tables import load_table
+
+from forecast_sync_ops.deployment import Deployment
+from forecast_sync_ops.problems import UserError
+
+PAGE_ROWS = 1000
+PLACES = ("rejected_at", "run_id", "resolved_run_id", "source_file", "reason")
+FORMATS = (".jsonl", ".csv")
+
+
+def ask(deployment: Deployment, **asked: str | int | bool | None) -> dict[str, Any]:
+    """One page: ``rejects``, ``next`` (where the next page begins) and ``reasons``."""
+    query = {name: _text(value) for name, value in asked.items() if value not in (None, False)}
+    answer = deployment.ask_status("/rejects", query)
+    if answer is None:
+        raise UserError("the deployment's status API has no /rejects: deploy the present template")
+    return answer
+
+
+def read(deployment: Deployment, limit: int | None, **asked: Any) -> Iterator[dict[str, Any]]:
+    """Rejects, the newest first, page by page; ``limit`` None means all."""
+    after, left = None, limit
+    while left is None or left > 0:
+        rows = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+        page = ask(deployment, **asked, limit=rows, after=after)
+        yield from page["rejects"]
+        after, left = page["next"], None if left is None else left - rows
+        if after is None:
+            return
+
+
+def export(rejects: Iterator[dict[str, Any]], path: Path) -> int:
+    """Write rejects to ``path`` as its suffix says, whole or not at all; how many there were.
+
+    JSON Lines keep a row as it was; CSV has a column for each of its values.
+    """
+    if path.suffix not in FORMATS:
+        raise UserError(f"{path} ends with {path.suffix!r}: expected {' or '.join(FORMATS)}")
+    unfinished = path.with_name(f"{path.name}.part")
+    begin = _csv_writer if path.suffix == ".csv" else _jsonl_writer
+    count = 0
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            write = begin(file)
+            for reject in rejects:
+                write(reject)
+                count += 1
+        unfinished.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return count
+
+
+def replay_input(reasons: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """The execution input that reads the rejects' files anew, no more dates than they need."""
+    payload: dict[str, Any] = {"sync_type": "full", "trigger": "replay"}
+    if not any(group["undated"] for group in reasons):
+        payload["date_from"] = min(group["first_date"] for group in reasons)
+        payload["date_to"] = max(group["last_date"] for group in reasons)
+    return payload
+
+
+def _jsonl_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
+    def write(reject: dict[str, Any]) -> None:
+        line = {name: reject[name] for name in PLACES} | {"row": reject["row_json"]}
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    return write
+
+
+def _csv_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
+    table = load_table()
+    columns = dict.fromkeys((*PLACES, *table.names, table.source.newest))
+    writer = csv.DictWriter(file, list(columns), extrasaction="ignore")
+    writer.writeheader()
+    return lambda reject: writer.writerow({**reject, **reject["row_json"]})
+
+
+def _text(value: str | int | bool | None) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
