@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from forecast_sync.contracts import Page, PageKind, Run, UpsertRequest
+from forecast_sync.contracts import Page, PageKind, Run, StartedQuery, UpsertRequest
 
 STARTED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -29,6 +29,19 @@ def make_run(run_id: str = "run-1", **changes: Any) -> Run:
         "neon_branch_id": "br-dev-1",
     }
     return Run(**{**values, **changes})
+
+
+def make_started(**changes: Any) -> StartedQuery:
+    """A submitted extract."""
+    values: dict[str, Any] = {
+        "query": "extract",
+        "query_execution_id": "q-1",
+        "sources": "fingerprint",
+        "renewal": 0,
+        "attempt": 0,
+        "redrive_count": 0,
+    }
+    return StartedQuery(**{**values, **changes})
 
 
 def make_row(number: int, **changes: Any) -> Row:

@@ -11,7 +11,7 @@ from forecast_sync.extraction import poll_query, start_query
 from forecast_sync.settings import Settings
 from forecast_sync.tables import load_table
 
-from tests.builders import STARTED_AT, make_run
+from tests.builders import STARTED_AT, make_run, make_started
 
 SETTINGS = Settings(
     environment="dev",
@@ -71,9 +71,7 @@ def test_the_same_request_has_the_same_token_and_any_other_another_one_and_prefi
 
 
 def poll(outcome: bool | Exception, *, attempt: int = 0, made_at: int = 0, now: int = 0) -> bool:
-    started = StartedQuery(
-        query="extract", query_execution_id="q-1", renewal=0, attempt=attempt, redrive_count=made_at
-    )
+    started = make_started(attempt=attempt, redrive_count=made_at)
     return poll_query(Athena(outcome), PollRequest(started=started, redrive_count=now)).done
 
 

@@ -37,7 +37,7 @@ def stand_in() -> Iterator[NeonStandIn]:
 
 @pytest.fixture
 def client(stand_in: NeonStandIn) -> NeonClient:
-    return NeonClient(KEY, PROJECT, base_url=stand_in.url)
+    return NeonClient(lambda: KEY, PROJECT, base_url=stand_in.url)
 
 
 @pytest.mark.parametrize("name", list(URLS))
@@ -100,7 +100,7 @@ def test_every_failure_has_its_error(
 
 
 def test_no_answer_is_transient() -> None:
-    unreachable = NeonClient(KEY, PROJECT, base_url="http://127.0.0.1:9/api/v2")
+    unreachable = NeonClient(lambda: KEY, PROJECT, base_url="http://127.0.0.1:9/api/v2")
     unreachable._pool.connection_pool_kw["retries"] = False
     with pytest.raises(NeonUnavailable, match="didn't answer"):
         unreachable.find_branch("main")
@@ -112,5 +112,5 @@ def test_no_answer_is_transient() -> None:
 )
 def test_a_client_needs_a_key_a_project_and_tls(key: str, project: str, url: str) -> None:
     with pytest.raises(ConfigurationInvalid) as raised:
-        NeonClient(key, project, base_url=url)
+        NeonClient(lambda: key, project, base_url=url)
     assert KEY not in str(raised.value)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from forecast_sync.adapters.s3 import Listed
-from forecast_sync.contracts import PlanRequest, Queries, StartedQuery, Window
+from forecast_sync.contracts import PlanRequest, Queries, Window
 from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
 from forecast_sync.planning import group_into_pages, page_limit, plan_pages
 from forecast_sync.settings import Settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import STARTED_AT, make_run
+from tests.builders import STARTED_AT, make_run, make_started
 
 MIB = 1024 * 1024
 MANIFEST = "s3://results/athena/q-1-manifest.csv"
@@ -50,9 +50,7 @@ class World:
 
 def make_request(redrive_count: int = 0, made_at: int = 0) -> PlanRequest:
     queries = {
-        name: StartedQuery(
-            query=name, query_execution_id=f"q-{name}", renewal=0, attempt=0, redrive_count=made_at
-        )
+        name: make_started(query=name, query_execution_id=f"q-{name}", redrive_count=made_at)
         for name in ("extract", "profile")
     }
     return PlanRequest(

@@ -14,7 +14,7 @@ from forecast_sync.adapters.s3 import Listed
 from forecast_sync.contracts import Window
 from forecast_sync.errors import SourceInvalid
 from forecast_sync.settings import Settings
-from forecast_sync.sources import check_sources
+from forecast_sync.sources import check_sources, survey
 from forecast_sync.tables import load_table
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Lake:
     def list(self, _bucket: str, prefix: str) -> Iterator[Listed]:
         for key, content in self.objects.items():
             if key.startswith(prefix):
-                yield Listed(key, len(content), self.modified)
+                yield Listed(key, len(content), self.modified, content.hex())
 
     def read_tail(self, _bucket: str, key: str, size: int) -> bytes:
         return self.objects[key][-size:]
@@ -60,7 +60,13 @@ def parquet(types: dict[str, Any], **options: Any) -> bytes:
 def check(content: bytes, **window: Any) -> int:
     lake = Lake()
     lake.objects["forecast/a.parquet"] = content
-    return check_sources(lake, SETTINGS, load_table(), Window(**{"high": NOW, **window}))
+    return look(lake, Window(**{"high": NOW, **window}))
+
+
+def look(lake: Lake, window: Window) -> int:
+    keys = survey(lake, SETTINGS, window).keys
+    check_sources(lake, SETTINGS, load_table(), keys)
+    return len(keys)
 
 
 @pytest.mark.parametrize(
@@ -118,16 +124,32 @@ def test_objects_outside_of_the_window_and_hidden_ones_are_not_looked_at() -> No
     lake = Lake(modified=NOW)
     lake.objects["forecast/_tmp/a.parquet"] = b"no"
     lake.objects["forecast/folder/"] = b""
-    assert check_sources(lake, SETTINGS, load_table(), Window(high=NOW)) == 0
+    assert look(lake, Window(high=NOW)) == 0
     lake.objects["forecast/a.parquet"] = b"no"
     late = Window(low=NOW + timedelta(seconds=1), high=NOW + timedelta(days=1))
-    assert check_sources(lake, SETTINGS, load_table(), late) == 0
+    assert look(lake, late) == 0
     with pytest.raises(SourceInvalid):
-        check_sources(lake, SETTINGS, load_table(), Window(low=NOW, high=NOW))
+        look(lake, Window(low=NOW, high=NOW))
 
 
 def test_many_faults_are_counted() -> None:
     lake = Lake()
     lake.objects = {f"forecast/{number}.parquet": b"no" for number in range(5)}
     with pytest.raises(SourceInvalid, match="and 2 more"):
-        check_sources(lake, SETTINGS, load_table(), Window(high=NOW))
+        look(lake, Window(high=NOW))
+
+
+def test_a_fingerprint_is_of_all_objects_that_a_query_may_read() -> None:
+    lake = Lake(modified=NOW)
+    lake.objects = {"forecast/a.parquet": b"one", "forecast/b.parquet": b"two"}
+    window = Window(low=NOW, high=NOW)
+    first = survey(lake, SETTINGS, window)
+    assert survey(lake, SETTINGS, window) == first
+    assert survey(lake, SETTINGS, Window(high=NOW)).fingerprint == first.fingerprint
+    lake.objects["forecast/_hidden.parquet"] = b"hidden"
+    assert survey(lake, SETTINGS, window) == first
+    lake.objects["forecast/b.parquet"] = b"six"
+    overwritten = survey(lake, SETTINGS, window)
+    del lake.objects["forecast/b.parquet"]
+    deleted = survey(lake, SETTINGS, window)
+    assert len({found.fingerprint for found in (first, overwritten, deleted)}) == 3

@@ -126,10 +126,14 @@ class QueryRequest(Model):
 
 
 class StartedQuery(Model):
-    """A submitted query and the circumstances in which it was made."""
+    """A submitted query and the circumstances in which it was made.
+
+    ``sources`` is the fingerprint of the objects that it could read.
+    """
 
     query: QueryName
     query_execution_id: str
+    sources: str
     renewal: int
     attempt: int
     redrive_count: int

@@ -14,7 +14,7 @@ from forecast_sync.contracts import (
 from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
 from forecast_sync.query_text import build_extract, build_profile
 from forecast_sync.settings import Settings
-from forecast_sync.sources import Lake, check_sources
+from forecast_sync.sources import Lake, check_sources, survey
 from forecast_sync.tables import Table
 
 SUBMISSIONS_PER_REDRIVE = 3
@@ -42,8 +42,9 @@ def start_query(
 
     Raises ``SourceInvalid`` before the extract when an object of the window can't be read.
     """
+    found = survey(lake, settings, request.window)
     if request.query == "extract":
-        check_sources(lake, settings, table, request.window)
+        check_sources(lake, settings, table, found.keys)
         prefix = result_prefix(settings, request)
         text = build_extract(table, settings, request.run, request.window, prefix)
     else:
@@ -56,6 +57,7 @@ def start_query(
     return StartedQuery(
         query=request.query,
         query_execution_id=athena.start(text, token),
+        sources=found.fingerprint,
         renewal=request.renewal,
         attempt=request.attempt,
         redrive_count=request.redrive_count,

@@ -83,8 +83,8 @@ def resume_locked(cursor: Rows, run: Run) -> None:
     later = cursor.execute(statement("find_overtaker.sql"), {"run_id": run.run_id}).fetchone()
     if later:
         raise Superseded(
-            f"Run {later[0]} has written since {run.run_id} failed; it covered the same window. "
-            "Nothing is left to redrive."
+            f"Run {later[0]} has written since {run.run_id} failed, so this one must not go on; "
+            f"start a new {run.sync_type} run instead."
         )
     holder = find_holder(cursor)
     if holder:
@@ -116,4 +116,6 @@ def end_dead_holder(
 
 def _refuse_overtaken(own: OwnRow | None, run: Run) -> None:
     if own is not None and own.status == "superseded":
-        raise Superseded(f"Run {run.run_id} was overtaken; start a new run instead.")
+        raise Superseded(
+            f"Run {run.run_id} was overtaken; start a new {run.sync_type} run instead."
+        )

@@ -1,4 +1,4 @@
-"""Sources: refuses, by name, objects that Athena would misread.
+"""Sources: which objects a run may read, and a refusal, by name, of those Athena would misread.
 
 Athena reads a column that a file lacks as NULL, which would silently empty a nullable column of
 the target; and for a file that isn't Parquet its message comes late and from the middle of a
@@ -7,9 +7,10 @@ query. The footers of the window's objects tell it before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from forecast_sync.adapters.s3 import Listed, split_location
 from forecast_sync.contracts import Window
@@ -21,6 +22,7 @@ from forecast_sync.tables import SourceType, Table
 TAIL_BYTES = 64 * 1024
 READERS = 16
 NAMED_IN_MESSAGE = 3
+FINGERPRINT_DIGITS = 32
 
 FITTING: dict[SourceType, dict[str, set[str]]] = {
     "int": {"INT32": {"", "INTEGER"}, "INT64": {"", "INTEGER"}},
@@ -32,25 +34,50 @@ FITTING: dict[SourceType, dict[str, set[str]]] = {
 """For each of Glue's types, the physical and logical Parquet types that Athena reads as it."""
 
 
-class Lake(Protocol):
-    """What checking needs of S3."""
+class Listing(Protocol):
+    """What surveying needs of S3."""
 
     def list(self, bucket: str, prefix: str) -> Iterable[Listed]:
-        """The objects under a prefix."""
+        """The objects under a prefix, in the order of their keys."""
         ...
+
+
+class Lake(Listing, Protocol):
+    """What checking needs of S3."""
 
     def read_tail(self, bucket: str, key: str, size: int) -> bytes:
         """The last bytes of an object."""
         ...
 
 
-def check_sources(lake: Lake, settings: Settings, table: Table, window: Window) -> int:
-    """Check every object of the window and return how many there are.
+class Survey(NamedTuple):
+    """The lake at one moment: the keys of the window's objects, and a fingerprint.
 
-    Raises ``SourceInvalid`` naming the first of them, and what is wrong with each.
+    The fingerprint is of every object up to the window's end, because a query may read them all.
     """
+
+    keys: list[str]
+    fingerprint: str
+
+
+def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
+    """List the lake; equal fingerprints mean that two queries could read the same objects."""
     bucket, prefix = split_location(settings.data_location)
-    keys = [item.key for item in lake.list(bucket, prefix) if _is_looked_at(item, prefix, window)]
+    keys, digest = [], hashlib.sha256()
+    for item in lake.list(bucket, prefix):
+        if item.modified > window.high or _is_hidden(item.key, prefix):
+            continue
+        digest.update(
+            f"{item.key}\n{item.size}\n{item.modified.timestamp()}\n{item.etag}\n".encode()
+        )
+        if window.low is None or item.modified >= window.low:
+            keys.append(item.key)
+    return Survey(keys, digest.hexdigest()[:FINGERPRINT_DIGITS])
+
+
+def check_sources(lake: Lake, settings: Settings, table: Table, keys: Sequence[str]) -> None:
+    """Check the objects; raises ``SourceInvalid`` naming the first, and what is wrong with each."""
+    bucket, _ = split_location(settings.data_location)
     with ThreadPoolExecutor(READERS) as pool:
         found = pool.map(lambda key: _find_fault(lake, bucket, key, table), keys)
         faults = [
@@ -63,13 +90,12 @@ def check_sources(lake: Lake, settings: Settings, table: Table, window: Window) 
             f"{'; '.join(faults[:NAMED_IN_MESSAGE])}{rest}. "
             "Repair or remove the file, then redrive or start a new run."
         )
-    return len(keys)
 
 
-def _is_looked_at(item: Listed, prefix: str, window: Window) -> bool:
-    hidden = any(part.startswith(("_", ".")) for part in item.key[len(prefix) :].split("/"))
-    after_low = window.low is None or item.modified >= window.low
-    return after_low and item.modified <= window.high and not hidden and not item.key.endswith("/")
+def _is_hidden(key: str, prefix: str) -> bool:
+    """What Athena doesn't read: names that begin with _ or ., and folders' placeholders."""
+    parts = key[len(prefix) :].split("/")
+    return key.endswith("/") or any(part.startswith(("_", ".")) for part in parts)
 
 
 def _find_fault(lake: Lake, bucket: str, key: str, table: Table) -> str:

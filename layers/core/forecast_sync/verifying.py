@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.adapters.s3 import Listed, split_location
 from forecast_sync.contracts import Counts, Profile, Run, VerifyRequest
 from forecast_sync.errors import InputsOutdated, SourceChanged, VerificationFailed
+from forecast_sync.parting import Results, find_parting
 from forecast_sync.settings import Settings
+from forecast_sync.sources import Listing, survey
 
 RENEWALS_PER_REDRIVE = 2
 
 
-class Lake(Protocol):
+class Storage(Listing, Results, Protocol):
     """What verifying needs of S3."""
-
-    def list(self, bucket: str, prefix: str) -> Iterable[Listed]:
-        """The objects under a prefix."""
-        ...
 
 
 def verify_load(
-    connection: Connection, lake: Lake, settings: Settings, request: VerifyRequest
+    connection: Connection, storage: Storage, settings: Settings, request: VerifyRequest
 ) -> Counts:
     """Compare the profile with the ledger and return the run's counts.
 
-    Raises ``SourceChanged`` when they differ and objects were modified since the run began,
+    Raises ``SourceChanged`` when they differ and the lake changed between the queries or since,
     ``InputsOutdated`` when they differ and were made before the present redrive, and
-    ``VerificationFailed`` with both sides otherwise.
+    ``VerificationFailed`` with both sides, and the page where they part, otherwise.
     """
     leases.resume(connection, request.run)
     counts, checksum = read_counts(
@@ -43,9 +39,10 @@ def verify_load(
     if request.redrive_count > request.queries.extract.redrive_count:
         raise InputsOutdated(message)
     renewals_left = request.renewal < RENEWALS_PER_REDRIVE * (request.redrive_count + 1)
-    if renewals_left and _changed_since(lake, settings, request):
+    if renewals_left and _lake_changed(storage, settings, request):
         raise SourceChanged(message)
-    raise VerificationFailed(f"{message} Redrive to query and load the window again.")
+    parting = find_parting(connection, storage, request.plan, dry_run=request.run.dry_run)
+    raise VerificationFailed(f"{message} {parting} Redrive to query and load the window again.")
 
 
 def read_counts(
@@ -84,6 +81,8 @@ def _differences(profile: Profile, counts: Counts, checksum: int, run: Run) -> l
     ]
 
 
-def _changed_since(lake: Lake, settings: Settings, request: VerifyRequest) -> bool:
-    bucket, prefix = split_location(settings.data_location)
-    return any(item.modified >= request.window.high for item in lake.list(bucket, prefix))
+def _lake_changed(storage: Storage, settings: Settings, request: VerifyRequest) -> bool:
+    """Whether objects that a query may read came, went or were overwritten since the first one."""
+    queries = request.queries
+    now = survey(storage, settings, request.window).fingerprint
+    return len({queries.extract.sources, queries.profile.sources, now}) > 1

@@ -5,6 +5,7 @@ Imports stand inside the functions, so that a function pays only for what it tou
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.stepfunctions import Workflow
 
 _connections: dict[str | None, Connection] = {}
+_database_urls: dict[str | None, str] = {}
 
 
 @cache
@@ -67,11 +69,11 @@ def neon() -> NeonClient | None:
 
 def connection(neon_branch_id: str | None) -> Connection:
     """The container's connection to a branch's database, made anew when it no longer answers."""
-    from forecast_sync.adapters.postgres import connect, is_healthy
+    from forecast_sync.adapters.postgres import is_healthy
 
     kept = _connections.get(neon_branch_id)
     if kept is None or not is_healthy(kept):
-        kept = _connections[neon_branch_id] = connect(_database_url(neon_branch_id))
+        kept = _connections[neon_branch_id] = _connect(neon_branch_id)
     return kept
 
 
@@ -84,8 +86,19 @@ def connection_of(git_ref: str | None) -> Connection:
     return connection(found.find_branch(branch) if found else None)
 
 
-@cache
-def _database_url(neon_branch_id: str | None) -> str:
+def _connect(neon_branch_id: str | None) -> Connection:
+    """By the known connection string, or by a new one: a password may have been rotated."""
+    from forecast_sync.adapters.postgres import connect
+    from forecast_sync.errors import DatabaseRefused, DatabaseUnavailable
+
+    if known := _database_urls.get(neon_branch_id):
+        with suppress(DatabaseRefused, DatabaseUnavailable):
+            return connect(known)
+    url = _database_urls[neon_branch_id] = _find_database_url(neon_branch_id)
+    return connect(url)
+
+
+def _find_database_url(neon_branch_id: str | None) -> str:
     configured = settings()
     if configured.has_database_url:
         arn = configured.database_url_secret_arn
@@ -109,8 +122,12 @@ def _neon_client() -> NeonClient:
     from forecast_sync.adapters.neon import NeonClient
 
     configured = settings()
-    key = configured.neon_api_key.get_secret_value() or _secret(configured.neon_api_key_secret_arn)
-    return NeonClient(key, configured.neon_project_id, base_url=configured.neon_api_url)
+
+    def read_key() -> str:
+        arn = configured.neon_api_key_secret_arn
+        return configured.neon_api_key.get_secret_value() or _secret(arn)
+
+    return NeonClient(read_key, configured.neon_project_id, base_url=configured.neon_api_url)
 
 
 def _secret(arn: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -37,11 +37,15 @@ class NeonClient:
     """One Neon project, always asked with an explicit branch id.
 
     The API answers for the default branch when no id is given, and its search matches parts of
-    names, so neither is relied upon. Messages never carry the key or a connection string.
+    names, so neither is relied upon. ``read_key`` is asked for the API key, and once more when the
+    key is refused, because it may have been rotated. Messages never carry the key or a connection
+    string.
     """
 
-    def __init__(self, api_key: str, project_id: str, *, base_url: str) -> None:
+    def __init__(self, read_key: Callable[[], str], project_id: str, *, base_url: str) -> None:
         url = urlsplit(base_url)
+        self._read_key = read_key
+        self._api_key = api_key = read_key()
         if not api_key or not project_id:
             raise ConfigurationInvalid(
                 "NEON_API_KEY or NEON_PROJECT_ID is empty, and DATABASE_URL isn't set; set them."
@@ -52,7 +56,6 @@ class NeonClient:
             )
         self._base_url = base_url.rstrip("/")
         self._project_id = project_id
-        self._headers = {"Authorization": f"Bearer {api_key}", "Accept": "application/json"}
         self._pool = urllib3.PoolManager(
             ca_certs=certifi.where(), retries=RETRIES, timeout=urllib3.Timeout(connect=5, read=20)
         )
@@ -117,10 +120,10 @@ class NeonClient:
 
     def _get(self, path: str, fields: dict[str, str]) -> dict[str, Any]:
         url = f"{self._base_url}/projects/{quote(self._project_id, safe='')}{path}"
-        try:
-            answer = self._pool.request("GET", url, fields=fields, headers=self._headers)
-        except urllib3.exceptions.HTTPError as error:
-            raise NeonUnavailable(f"Neon didn't answer: {type(error).__name__}.") from None
+        answer = self._request(url, fields)
+        if answer.status == 401 and (renewed := self._read_key()) != self._api_key:
+            self._api_key = renewed
+            answer = self._request(url, fields)
         if answer.status != 200:
             raise _refusal(answer.status, path)
         try:
@@ -130,6 +133,13 @@ class NeonClient:
         if not isinstance(decoded, dict):
             raise NeonUnavailable("Neon's answer isn't a JSON object.")
         return decoded
+
+    def _request(self, url: str, fields: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        headers = {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}
+        try:
+            return self._pool.request("GET", url, fields=fields, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise NeonUnavailable(f"Neon didn't answer: {type(error).__name__}.") from None
 
 
 def _refusal(status: int, path: str) -> Exception:

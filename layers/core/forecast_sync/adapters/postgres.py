@@ -32,6 +32,7 @@ BY_CODE: dict[str, type[ForecastSyncError]] = {
     "40P01": BatchConflict,
     "55P03": BatchConflict,
     "57014": BatchConflict,
+    "25006": DatabaseUnavailable,
     "42501": DatabaseRefused,
     "3D000": DatabaseRefused,
     "42P01": SchemaMismatch,

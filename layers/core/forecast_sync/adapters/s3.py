@@ -18,11 +18,12 @@ BLOCK_BYTES = 64 * 1024
 
 
 class Listed(NamedTuple):
-    """An object as a listing shows it; ``size`` in bytes."""
+    """An object as a listing shows it; ``size`` in bytes, ``etag`` another for other content."""
 
     key: str
     size: int
     modified: datetime
+    etag: str = ""
 
 
 class Storage:
@@ -62,7 +63,7 @@ class Storage:
             )
             for page in pages:
                 for item in page.get("Contents", []):
-                    yield Listed(item["Key"], item["Size"], item["LastModified"])
+                    yield Listed(item["Key"], item["Size"], item["LastModified"], item["ETag"])
 
 
 def split_location(location: str) -> tuple[str, str]:
