@@ -205,10 +205,11 @@ class Plan(Model):
 
 
 class UpsertRequest(Model):
-    """What Upsert batches gets: one page of a run."""
+    """What Upsert batches gets: one page of a run, and how often its child was redriven."""
 
     run: Run
     page: Page
+    redrive_count: int = 0
 
 
 class UpsertProgress(Model):

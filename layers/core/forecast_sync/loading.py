@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.contracts import Page, Run, UpsertProgress, UpsertRequest
+from forecast_sync.errors import InputsOutdated, ResultInvalid
 from forecast_sync.pages import PageReader, Stream
 from forecast_sync.staging import stage_rejects, stage_rows
 from forecast_sync.tables import Table
@@ -36,9 +37,25 @@ def load_page(
     """Load what the ledger doesn't have of the page, until it or the time ends.
 
     ``stream(bucket, key)`` yields an object's bytes; ``remaining_milliseconds()`` is what is left
-    of the Lambda's time. Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict`` and what the
-    adapters raise; whatever was committed before stays, and a second call goes on after it.
+    of the Lambda's time. Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict``,
+    ``InputsOutdated`` when a redriven page's files can't be read, and what the adapters raise;
+    whatever was committed before stays, and a second call goes on after it.
     """
+    try:
+        return _load_page(connection, stream, table, request, remaining_milliseconds)
+    except ResultInvalid as error:
+        if request.redrive_count:
+            raise InputsOutdated(str(error)) from error
+        raise
+
+
+def _load_page(
+    connection: Connection,
+    stream: Stream,
+    table: Table,
+    request: UpsertRequest,
+    remaining_milliseconds: Callable[[], int],
+) -> UpsertProgress:
     reader = PageReader(stream, request.page)
     reader.skip_to(_read_position(connection, request.page))
     slowest = 0

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from forecast_sync.adapters.s3 import Listed, split_location
 from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest, Profile
-from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
+from forecast_sync.errors import InputsOutdated, QueryFailed, ResultInvalid, TooManyRejects
 from forecast_sync.settings import Settings
 
 SMALLEST_SHARE = 1024 * 1024
@@ -49,11 +49,23 @@ def plan_pages(
 ) -> Plan:
     """Write the pages file of a run and say what to expect of the load.
 
-    Raises ``TooManyRejects`` when the threshold is exceeded, or ``InputsOutdated`` when that was
-    judged from results made before the present redrive.
+    Raises ``TooManyRejects`` when the threshold is exceeded and ``ResultInvalid`` for results that
+    can't be read, or ``InputsOutdated`` when these results were made before the present redrive.
     """
+    try:
+        return _plan_pages(athena, storage, settings, request)
+    except (QueryFailed, ResultInvalid, TooManyRejects) as error:
+        made_at = (request.queries.extract.redrive_count, request.queries.profile.redrive_count)
+        if request.redrive_count > min(made_at):
+            raise InputsOutdated(str(error)) from error
+        raise
+
+
+def _plan_pages(
+    athena: QueryResults, storage: ResultStore, settings: Settings, request: PlanRequest
+) -> Plan:
     profile = _read_profile(athena, request.queries.profile.query_execution_id)
-    _judge_rejects(profile, settings, request)
+    _judge_rejects(profile, settings)
     query_execution_id = request.queries.extract.query_execution_id
     manifest = athena.manifest_location(query_execution_id)
     files = _list_files(storage, manifest)
@@ -115,20 +127,17 @@ def group_into_pages(
     ]
 
 
-def _judge_rejects(profile: Profile, settings: Settings, request: PlanRequest) -> None:
+def _judge_rejects(profile: Profile, settings: Settings) -> None:
     valid = profile.window_rows - profile.rejected
     share = 100 * profile.rejected / max(1, profile.window_rows)
     too_many = profile.rejected >= settings.reject_rows and share > settings.reject_percent
     if not too_many and (profile.rejected == 0 or valid > 0):
         return
-    message = (
+    raise TooManyRejects(
         f"{profile.rejected} of {profile.window_rows} rows are rejected ({share:.1f}%); at most "
         f"{settings.reject_percent:g}% or {settings.reject_rows - 1} rows are tolerated, and one "
         "row must be good. Nothing was loaded. Repair the files and redrive."
     )
-    if request.redrive_count > request.queries.profile.redrive_count:
-        raise InputsOutdated(message)
-    raise TooManyRejects(message)
 
 
 def _list_files(storage: ResultStore, manifest: str) -> list[tuple[str, Listed]]:

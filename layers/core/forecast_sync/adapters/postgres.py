@@ -33,6 +33,7 @@ BY_CODE: dict[str, type[ForecastSyncError]] = {
     "55P03": BatchConflict,
     "57014": BatchConflict,
     "25006": DatabaseUnavailable,
+    "25P03": DatabaseUnavailable,
     "42501": DatabaseRefused,
     "3D000": DatabaseRefused,
     "42P01": SchemaMismatch,
@@ -53,7 +54,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 def connect(url: str) -> Connection:
     """Open a connection that works directly and through a pooler in transaction mode.
 
-    TLS is ``verify-full`` unless the host is a local socket or loopback. Raises
+    TLS is ``verify-full`` against certifi's roots, or the URL's ``sslrootcert``, unless the host is
+    a local socket or loopback. Raises
     ``ConfigurationInvalid`` for a malformed URL, ``DatabaseUnavailable``, ``DatabaseRefused`` or
     ``ServerTooOld``; no message holds the URL.
     """
@@ -64,7 +66,7 @@ def connect(url: str) -> Connection:
             "The connection string can't be read; expected postgresql://user:password@host/database."
         ) from None
     if not _is_local(str(parameters.get("host") or parameters.get("hostaddr") or "")):
-        parameters |= {"sslmode": "verify-full", "sslrootcert": certifi.where()}
+        parameters = {"sslrootcert": certifi.where(), **parameters, "sslmode": "verify-full"}
     parameters.setdefault("connect_timeout", CONNECT_SECONDS)
     with translated():
         connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
@@ -72,6 +74,8 @@ def connect(url: str) -> Connection:
         found = connection.info.server_version // 10_000
         connection.close()
         raise ServerTooOld(f"The server is Postgres {found}; 17 or newer is needed. Upgrade it.")
+    # Whatever the database's default is: a fence must see what was committed while it waited.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     return connection
 
 
