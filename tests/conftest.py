@@ -1,18 +1,46 @@
-"""What several kinds of tests share: a real Postgres with a fresh database for each test."""
+"""What several kinds of tests share: a real Postgres, and one local cloud."""
 
 from __future__ import annotations
 
-import socket
+import os
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.schema import ensure_schema
 from forecast_sync.tables import load_table
+from forecast_sync_ops.local import cloud
+from forecast_sync_ops.local.ports import free_port
 from forecast_sync_ops.local.postgres import Postgres, initialise
+
+from tests.pooler import pooled
+from tests.workflow.deployed import Deployed
+
+IN_CI = bool(os.environ.get("CI"))
+PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--pooled`` puts PgBouncer between the functions of the local cloud and Postgres."""
+    parser.addoption("--pooled", action="store_true", help="load through PgBouncer")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """In CI a skipped test is a proof that is missing."""
+    if IN_CI and terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("skipped tests fail in CI: install what they name", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """See ``pytest_terminal_summary``."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if IN_CI and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +49,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     home = tmp_path_factory.mktemp("postgres")
     log = Path(home / "postgres.log")
     initialise(home / "data", log).wait()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Postgres.start(home / "data", port, log)
+    server = Postgres.start(home / "data", free_port(), log)
     yield server
     server.stop()
 
@@ -38,9 +63,41 @@ def database_url(postgres: Postgres) -> str:
     return postgres.url(name)
 
 
+@pytest.fixture(scope="session")
+def pooler(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of PgBouncer, in transaction mode, in front of that server."""
+    with pooled(postgres.url(), free_port(), tmp_path_factory.mktemp("pooler")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _deployed(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    port = free_port() if pytestconfig.getoption("--pooled") else None
+    with ExitStack() as stack:
+        running = stack.enter_context(
+            cloud.running(wait_scale=0.02, parameters=PARAMETERS, pooler_port=port)
+        )
+        if port is not None:
+            folder = tmp_path_factory.mktemp("cloud-pooler")
+            stack.enter_context(pooled(running.database_urls["dev"], port, folder))
+        yield Deployed(running)
+
+
 @pytest.fixture
-def connection(database_url: str) -> Iterator[Connection]:
-    """A connection to a database that has the schema."""
+def deployed(_deployed: Deployed) -> Deployed:
+    """The deployed machine with an empty lake and an empty database."""
+    _deployed.reset()
+    return _deployed
+
+
+@pytest.fixture(params=["direct", "pooled"])
+def connection(database_url: str, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A connection to a database that has the schema, with and without a pooler."""
+    if request.param == "pooled":
+        pooler: str = request.getfixturevalue("pooler")
+        database_url = urlsplit(pooler)._replace(path=urlsplit(database_url).path).geturl()
     opened = connect(database_url)
     ensure_schema(opened, load_table())
     yield opened

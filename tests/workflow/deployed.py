@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
+import urllib.request
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from forecast_sync_ops.local.cloud import Cloud
 
 from tests.lake import KEY, VALUES, Row, Table, to_parquet
+from tests.waiting import eventually
 
 PREFIX = "forecast/"
-T = TypeVar("T")
-
-
-def eventually(check: Callable[[], T | None], seconds: float = 30, what: str = "it") -> T:
-    """The first answer that isn't empty, within a deadline."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := check():
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"{what} didn't happen within {seconds:.0f} s")
 
 
 @dataclass(frozen=True)
@@ -88,6 +78,7 @@ class Deployed:
             self.execute("DROP SCHEMA public CASCADE", branch=branch)
             self.execute("CREATE SCHEMA public", branch=branch)
         self.athena_faults()
+        self.request_faults()
 
     def react_to_uploads(self, enabled: bool) -> None:
         """Let uploads start runs, or not."""
@@ -219,3 +210,30 @@ class Deployed:
         """What the next queries suffer."""
         self.cloud.faults_dir.mkdir(exist_ok=True)
         (self.cloud.faults_dir / "athena-faults.json").write_text(json.dumps(faults))
+
+    def request_faults(self, *faults: dict[str, Any]) -> None:
+        """What the next requests to the local AWS suffer."""
+        self.cloud.faults_dir.mkdir(exist_ok=True)
+        (self.cloud.faults_dir / "request-faults.json").write_text(json.dumps(faults))
+
+    def neon(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A request to the Neon stand-in; a ``path`` that begins with ``/_`` is for itself."""
+        base = self.cloud.neon_api_url
+        url = (
+            base.removesuffix("/api/v2") + path
+            if path.startswith("/_")
+            else (f"{base}/projects/{self.cloud.neon_project_id}{path}")
+        )
+        request = urllib.request.Request(
+            url,
+            json.dumps(body or {}).encode() if method == "POST" else None,
+            {"Authorization": f"Bearer {self.cloud.neon_api_key}"},
+            method=method,
+        )
+        with urllib.request.urlopen(request) as answer:
+            decoded: dict[str, Any] = json.loads(answer.read() or b"{}")
+            return decoded
+
+    def neon_fault(self, **fault: Any) -> None:
+        """What the next requests to Neon get."""
+        self.neon("POST", "/_faults", fault)

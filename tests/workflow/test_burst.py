@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from tests.lake import MORNING, make_rows, reference, to_parquet
-from tests.workflow.deployed import Deployed, eventually
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
 
 FILES = 200
 

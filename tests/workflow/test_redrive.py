@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -11,18 +10,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.lake import MORNING, make_row, make_rows, reference
-from tests.workflow.deployed import Deployed, Ended, eventually
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed, Ended
 
 RAISE = (
     "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
     "$$BEGIN RAISE EXCEPTION 'refused by the test'; END$$;"
 )
-
-
-def neon_fault(deployed: Deployed, **fault: Any) -> None:
-    """What the next requests to Neon get."""
-    url = deployed.cloud.neon_api_url.removesuffix("/api/v2") + "/_faults"
-    urllib.request.urlopen(urllib.request.Request(url, json.dumps(fault).encode()))
 
 
 # A redriven state goes on without being entered anew; the query that didn't fail goes on too, and
@@ -77,7 +71,7 @@ BREAKAGES = [
     Breakage(
         "Resolve branch",
         "NeonRefused",
-        lambda deployed: neon_fault(deployed, status=401, times=1),
+        lambda deployed: deployed.neon_fault(status=401, times=1),
         lambda _: None,
         [],
     ),

@@ -10,14 +10,14 @@ import psycopg
 import pytest
 
 from tests.lake import MORNING, make_row, make_rows, reference
-from tests.workflow.deployed import Deployed, eventually
-from tests.workflow.test_redrive import neon_fault
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_neon_out_of_reach_is_waited_for(deployed: Deployed, status: int) -> None:
     deployed.upload("few", make_rows(range(10)))
-    neon_fault(deployed, status=status, times=5, retry_after=0)
+    deployed.neon_fault(status=status, times=5, retry_after=0)
     ended = deployed.succeed()
     assert deployed.attempts(ended.arn, "Resolve branch") == 2
     assert deployed.table() == reference(deployed.files)

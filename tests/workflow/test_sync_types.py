@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from tests.lake import MORNING, SCHEMA, make_row, make_rows, reference, to_parquet
-from tests.workflow.deployed import Deployed, eventually
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
 
 
 def test_a_full_run_brings_every_row_and_keeps_what_it_rejects(deployed: Deployed) -> None:

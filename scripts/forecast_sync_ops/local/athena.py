@@ -6,9 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ministack.core.responses import json_response
 from ministack.services import athena, s3
 
 from forecast_sync_ops.local.athena_engine import Engine, QueryError, Unload, parse_unload
+from forecast_sync_ops.local.faults import FaultFile
 
 _execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("execution")
 
@@ -23,11 +23,11 @@ _execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("exe
 def install(faults_dir: Path) -> None:
     """Replace ministack's way of submitting and running queries by ours.
 
-    ``faults_dir/athena-faults.json`` may hold faults for coming queries, used up in their order:
+    ``faults_dir/athena-faults.json`` may hold faults for coming queries:
     ``[{"match": "UNLOAD", "times": 1, "seconds": 0, "state": "FAILED", "retryable": true,
     "reason": "..."}]``; ``match`` is a part of the query's text, without ``state`` it is only slow.
     """
-    extension = _Extension(faults_dir / "athena-faults.json", Engine())
+    extension = _Extension(FaultFile(faults_dir / "athena-faults.json"), Engine())
     original_start, original_execute = athena._start_query_execution, athena._execute_query
 
     def start(request: dict[str, Any]) -> Any:
@@ -54,11 +54,10 @@ def install(faults_dir: Path) -> None:
 
 @dataclass(slots=True)
 class _Extension:
-    """Runs the queries; faults are taken from a file under a lock."""
+    """Runs the queries, or fails them when it is asked to."""
 
-    faults: Path
+    faults: FaultFile
     engine: Engine
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     async def run(self, query: str, database: str, _catalog: str | None = None) -> dict[str, Any]:
         execution = _execution.get()
@@ -84,8 +83,7 @@ class _Extension:
             }
 
     def _fail(self, query: str) -> None:
-        with self.lock:
-            fault = self._take_fault(query)
+        fault = self.faults.take(query)
         if fault is None:
             return
         time.sleep(fault.get("seconds", 0))
@@ -94,17 +92,6 @@ class _Extension:
             execution["_state"] = fault["state"]
             execution["_retryable"] = fault.get("retryable", False)
             raise QueryError(fault.get("reason", "an injected fault"))
-
-    def _take_fault(self, query: str) -> dict[str, Any] | None:
-        if not self.faults.exists():
-            return None
-        faults: list[dict[str, Any]] = json.loads(self.faults.read_text())
-        for fault in faults:
-            if fault["match"] in query and fault.get("times", 1) > 0:
-                fault["times"] = fault.get("times", 1) - 1
-                self.faults.write_text(json.dumps(faults))
-                return fault
-        return None
 
 
 def _refuse_full(unload: Unload) -> None:

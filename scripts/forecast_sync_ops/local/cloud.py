@@ -77,6 +77,7 @@ def running(
     template: Path = TEMPLATE,
     parameters: Mapping[str, str] | None = None,
     wait_scale: float = 1.0,
+    pooler_port: int | None = None,
 ) -> Iterator[Cloud]:
     """A local cloud for the length of a block, which ends with this process even if that is killed.
 
@@ -88,7 +89,9 @@ def running(
             path = Path(stack.enter_context(temporary))
         else:
             path = state_dir.absolute()
-        config = Config(str(path), port, database_url, state_dir is not None, wait_scale)
+        config = Config(
+            str(path), port, database_url, state_dir is not None, wait_scale, pooler_port
+        )
         directory.prepare(path)
         with directory.locked(path):
             if directory.server_runs(path):

@@ -18,6 +18,7 @@ from forecast_sync_ops.local.neon_project import CreateDatabase, Project, Refusa
 
 PREFIX = "/api/v2"
 FAULTS_PATH = "/_faults"
+KEY_PATH = "/_key"
 CODES = {
     HTTPStatus.BAD_REQUEST: "BAD_REQUEST",
     HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
@@ -40,7 +41,7 @@ class NeonStandIn:
     """A server for one project; ``urls`` are the databases by branch, and grow with new branches.
 
     ``create_database(branch, parent)`` makes the database of a new branch; without it, branches
-    can't be created.
+    can't be created. ``POST /_key`` replaces the API key, as somebody who rotates it does.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class NeonStandIn:
         urls: dict[str, str],
         *,
         create_database: CreateDatabase | None = None,
+        pooler_port: int | None = None,
     ) -> None:
         self._api_key = api_key
-        self._project = Project(project_id, urls, create_database)
+        self._project = Project(project_id, urls, create_database, pooler_port)
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -81,6 +83,9 @@ class NeonStandIn:
         url = urlsplit(target)
         if (method, url.path) == ("POST", FAULTS_PATH):
             self.fail_next(Fault(**json.loads(body)))
+            return HTTPStatus.NO_CONTENT, None, {}
+        if (method, url.path) == ("POST", KEY_PATH):
+            self._api_key = json.loads(body)["api_key"]
             return HTTPStatus.NO_CONTENT, None, {}
         fault = self._next_fault()
         if fault and fault.delay_seconds:

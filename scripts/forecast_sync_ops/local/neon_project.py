@@ -30,9 +30,14 @@ class Project:
     """The answers to Neon's API about one project, as Python objects ready for JSON."""
 
     def __init__(
-        self, project_id: str, urls: dict[str, str], create_database: CreateDatabase | None
+        self,
+        project_id: str,
+        urls: dict[str, str],
+        create_database: CreateDatabase | None,
+        pooler_port: int | None = None,
     ) -> None:
         self.id = project_id
+        self._pooler_port = pooler_port
         self._urls = urls
         self._create_database = create_database
         self._branches: dict[str, dict[str, Any]] = {}
@@ -79,7 +84,7 @@ class Project:
     def connection_uri(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The URL of a branch; of the default one when no ``branch_id`` is given, as Neon does.
 
-        There is no pooler here: ``pooled`` is taken and changes nothing.
+        ``pooled`` leads to the pooler, if there is one.
         """
         for name in ("database_name", "role_name"):
             if not query.get(name):
@@ -87,7 +92,11 @@ class Project:
         branch = self._branch(query["branch_id"]) if query.get("branch_id") else self._default()
         if (query["database_name"], query["role_name"]) != self._names(branch):
             raise Refusal(HTTPStatus.NOT_FOUND, "database or role not found on this branch")
-        return {"uri": self._urls[branch["name"]]}
+        url = urlsplit(self._urls[branch["name"]])
+        if self._pooler_port and query.get("pooled") == "true":
+            address = f"{url.netloc.rpartition(':')[0]}:{self._pooler_port}"
+            url = url._replace(netloc=address)
+        return {"uri": url.geturl()}
 
     def create_branch(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A branch with its parent's rows at this moment, and a compute when one was asked for."""

@@ -13,13 +13,18 @@ KEEP = "keep"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What to run; ``wait_scale`` multiplies Wait and Retry times of Step Functions."""
+    """What to run; ``wait_scale`` multiplies Wait and Retry times of Step Functions.
+
+    ``pooler_port`` is where a pooler in front of Postgres listens; Neon's pooled connection strings
+    lead there.
+    """
 
     state_dir: str
     port: int | None
     database_url: str | None
     persistent: bool
     wait_scale: float
+    pooler_port: int | None = None
     neon_project_id: str = "local-forecast-project"
     neon_api_key: str = "local-neon-api-key"
 

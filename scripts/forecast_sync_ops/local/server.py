@@ -25,6 +25,7 @@ from forecast_sync_ops.local import ports, postgres
 from forecast_sync_ops.local.databases import BRANCHES, Databases
 from forecast_sync_ops.local.neon import NeonStandIn
 from forecast_sync_ops.local.protocol import ACCOUNT, KEEP, REGION, Config, Endpoints
+from forecast_sync_ops.local.request_faults import disturbed
 from forecast_sync_ops.problems import UserError
 
 SAVE_EVERY_SECONDS = 30.0
@@ -73,7 +74,11 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
             ministack = _import_ministack(state_dir)
             urls, create_database = {"dev": config.database_url}, None
         neon = NeonStandIn(
-            config.neon_api_key, config.neon_project_id, urls, create_database=create_database
+            config.neon_api_key,
+            config.neon_project_id,
+            urls,
+            create_database=create_database,
+            pooler_port=config.pooler_port,
         )
         neon.start()
         stack.callback(neon.stop)
@@ -82,7 +87,9 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         if config.persistent:
             threading.Thread(target=_save_forever, args=[ministack, keep], daemon=True).start()
         ready(Endpoints(os.getpid(), endpoint_url, neon.url, dict(urls)))
-        asyncio.new_event_loop().run_until_complete(_serve(ministack.app, listener))
+        asyncio.new_event_loop().run_until_complete(
+            _serve(disturbed(ministack.app, state_dir / "faults"), listener)
+        )
 
 
 def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
@@ -118,12 +125,13 @@ def _import_ministack(state_dir: Path) -> Any:
 
     from ministack import app
 
-    from forecast_sync_ops.local import athena, http_api, queues, redrive
+    from forecast_sync_ops.local import athena, http_api, multipart, queues, redrive
 
     athena.install(faults_dir=state_dir / "faults")
     redrive.install()
     queues.install()
     http_api.install()
+    multipart.install()
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     return app

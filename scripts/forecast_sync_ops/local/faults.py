@@ -1,0 +1,33 @@
+"""Faults that tests and drills ask the local cloud for: files of what the next calls suffer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+
+class FaultFile:
+    """A JSON list of faults, used up in their order.
+
+    Each has ``match``, a part of what a call is told by, and ``times`` (default 1), how many
+    calls suffer it; the other fields say what they suffer.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def take(self, call: str) -> dict[str, Any] | None:
+        """The fault that this call suffers, counted down."""
+        with self._lock:
+            if not self._path.exists():
+                return None
+            faults: list[dict[str, Any]] = json.loads(self._path.read_text() or "[]")
+            for fault in faults:
+                if fault["match"] in call and fault.get("times", 1) > 0:
+                    fault["times"] = fault.get("times", 1) - 1
+                    self._path.write_text(json.dumps(faults))
+                    return fault
+        return None

@@ -1,0 +1,64 @@
+"""PgBouncer in transaction mode in front of a Postgres server, as Neon's pooled connections are."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+import pytest
+from forecast_sync_ops.local.unprivileged import hand_over, spawn
+
+from tests.waiting import eventually
+
+MISSING = "PgBouncer isn't installed: apt-get install pgbouncer"
+
+
+def find_pgbouncer() -> str:
+    """Its path; skips the test where it is missing."""
+    found = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+    if found is None:
+        pytest.skip(MISSING)
+    return found
+
+
+@contextmanager
+def pooled(url: str, port: int, folder: Path) -> Iterator[str]:
+    """A pooler for the server of ``url``, on ``port``; the URL that leads through it."""
+    server = urlsplit(url)
+    users = folder / "users.txt"
+    users.write_text(f'"{unquote(server.username or "")}" "{unquote(server.password or "")}"\n')
+    users.chmod(0o600)
+    settings = folder / "pgbouncer.ini"
+    settings.write_text(
+        "[databases]\n"
+        f"* = host=127.0.0.1 port={server.port}\n"
+        "[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = scram-sha-256\nauth_file = {users}\n"
+        "pool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 500\n"
+        "server_login_retry = 0.2\n"
+    )
+    for path in (folder, users, settings):
+        hand_over(path)
+    process = spawn([find_pgbouncer(), settings], "TERM", folder / "pgbouncer.log")
+    through = server._replace(netloc=f"{server.netloc.rpartition(':')[0]}:{port}").geturl()
+    try:
+        eventually(lambda: _answers(through, process), 20, "PgBouncer's answer")
+        yield through
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, "PgBouncer has ended: read its log"
+    try:
+        psycopg.connect(url, connect_timeout=2, prepare_threshold=None).close()
+    except psycopg.OperationalError:
+        return False
+    return True
