@@ -4,7 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check format lock build clean
+ROUNDS ?= 20
+SEED ?= 0
+
+.PHONY: setup demo test chaos check format lock build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -25,6 +28,13 @@ demo: setup
 test: setup
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
 	@$(BIN)/python -m pytest
+
+# Every fault in its long form and through PgBouncer where there is one, then rounds of random faults.
+chaos: setup
+	@echo "chaos: every fault in its long form, then $(ROUNDS) rounds of random ones with seed $(SEED)"
+	@$(BIN)/python -m pytest -m "slow or not slow" tests/chaos tests/workflow/test_retries.py \
+	  tests/workflow/test_redrive.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
+	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)
 
 check: setup
 	@echo "check: format, lint, types, template"

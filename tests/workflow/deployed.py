@@ -94,6 +94,12 @@ class Deployed:
         modified = s3.head_object(Bucket=self.cloud.bucket, Key=key)["LastModified"]
         self.files[f"s3://{self.cloud.bucket}/{key}"] = (modified, content)
 
+    def delete(self, name: str) -> None:
+        """Delete a file, in the reference too."""
+        key = f"{PREFIX}{name}.parquet"
+        self.client("s3").delete_object(Bucket=self.cloud.bucket, Key=key)
+        del self.files[f"s3://{self.cloud.bucket}/{key}"]
+
     def start(self, name: str | None = None, **payload: Any) -> str:
         """Start an execution; its ARN."""
         answer = self.client("stepfunctions").start_execution(
@@ -164,15 +170,22 @@ class Deployed:
             count += current == state and event["type"] == "TaskScheduled"
         return count
 
+    def children(self, arn: str) -> list[str]:
+        """The ARNs of all children of an execution's Map Runs."""
+        sfn = self.client("stepfunctions")
+        return [
+            child["executionArn"]
+            for map_run in sfn.list_map_runs(executionArn=arn)["mapRuns"]
+            for child in sfn.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]
+        ]
+
     def pages(self, arn: str) -> dict[int, tuple[str, int]]:
         """By page number the status and the number of runs of its child execution."""
-        sfn = self.client("stepfunctions")
         found = {}
-        for map_run in sfn.list_map_runs(executionArn=arn)["mapRuns"]:
-            for child in sfn.list_executions(mapRunArn=map_run["mapRunArn"])["executions"]:
-                described = sfn.describe_execution(executionArn=child["executionArn"])
-                number = json.loads(described["input"])["page"]["number"]
-                found[number] = (child["status"], 1 + described.get("redriveCount", 0))
+        for child in self.children(arn):
+            described = self.describe(child)
+            number = json.loads(described["input"])["page"]["number"]
+            found[number] = (described["status"], 1 + described.get("redriveCount", 0))
         return found
 
     def query(

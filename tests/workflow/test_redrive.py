@@ -37,12 +37,6 @@ class Breakage(NamedTuple):
     renews_the_other: bool = False
 
 
-def _delete(deployed: Deployed, name: str) -> None:
-    key = f"forecast/{name}.parquet"
-    deployed.client("s3").delete_object(Bucket=deployed.cloud.bucket, Key=key)
-    del deployed.files[f"s3://{deployed.cloud.bucket}/{key}"]
-
-
 def _miscount(deployed: Deployed) -> None:
     deployed.succeed()
     deployed.execute(
@@ -86,7 +80,7 @@ BREAKAGES = [
         "Start Athena query",
         "SourceInvalid",
         lambda deployed: deployed.upload("broken", b"no parquet"),
-        lambda deployed: _delete(deployed, "broken"),
+        lambda deployed: deployed.delete("broken"),
         [],
         renews_the_other=True,
     ),
@@ -102,7 +96,7 @@ BREAKAGES = [
         "Plan pages",
         "TooManyRejects",
         lambda deployed: deployed.upload("rejects", make_rows(range(100, 300), state=None)),
-        lambda deployed: _delete(deployed, "rejects"),
+        lambda deployed: deployed.delete("rejects"),
         ["Query anew", "Run queries"],
         submissions=2,
     ),

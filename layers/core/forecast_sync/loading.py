@@ -61,10 +61,11 @@ def _load_page(
     slowest = 0
     while reader.has_more():
         before = remaining_milliseconds()
-        if before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
+        # A call that loads nothing would be repeated for ever, so the first batch is always tried.
+        if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
             return UpsertProgress(done=False)
         _load_batch(connection, reader, table, request)
-        slowest = max(slowest, before - remaining_milliseconds())
+        slowest = max(slowest, before - remaining_milliseconds(), 1)
     return UpsertProgress(done=True)
 
 

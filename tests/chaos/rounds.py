@@ -1,0 +1,232 @@
+"""Random faults over random data, round after round: ``python -m tests.chaos.rounds --rounds 20``.
+
+After each round the table must be, row by row, what the Parquet files alone say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from forecast_sync_ops.local import cloud
+from forecast_sync_ops.local.ports import free_port
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos import scene
+from tests.lake import MORNING, Row, make_row, reference
+from tests.pooler import pooled
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed, Ended
+
+KEYS = 4_000
+BATCH_SIZE = 200
+REDRIVES = 5
+PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
+
+Fault = Callable[[Deployed, random.Random, str], object]
+
+
+def kill_functions(_deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """SIGKILL the environments of one function."""
+    scene.kill_workers(
+        chance.choice(["-upsert-batches", "-verify-load", "-record-status", "-plan-pages"])
+    )
+
+
+def cut_sessions(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """End every session of the database."""
+    with suppress(psycopg.Error):
+        scene.end_sessions(deployed)
+
+
+def crash_postgres(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """SIGKILL one of the server's processes."""
+    with suppress(psycopg.Error):
+        if found := scene.sessions(deployed, "true"):
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(found), signal.SIGKILL)
+
+
+def throttle(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """S3 and Athena refuse the next requests."""
+    match = chance.choice(["kind=row", "manifest.csv", "AmazonAthena.", "/forecast/"])
+    status, code = (400, "TooManyRequestsException") if "Athena" in match else (503, "SlowDown")
+    fault = {"match": match, "times": chance.randint(1, 7), "status": status, "code": code}
+    deployed.request_faults(fault)
+
+
+def cut_answers(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """The next result files end in the middle."""
+    deployed.request_faults({"match": "kind=row", "times": 2, "cut": True})
+
+
+def fail_query(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """Athena fails the next query, for now or for good."""
+    deployed.athena_faults(
+        {"match": "SELECT", "state": "FAILED", "retryable": chance.random() < 0.5}
+    )
+
+
+def disturb_neon(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """Neon refuses or fails some requests."""
+    deployed.neon_fault(
+        status=chance.choice([401, 429, 500, 503]), times=chance.randint(1, 3), retry_after=0
+    )
+
+
+def stop_execution(deployed: Deployed, _chance: random.Random, arn: str) -> None:
+    """Somebody presses Stop."""
+    deployed.client("stepfunctions").stop_execution(executionArn=arn)
+
+
+def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """Another trigger fires."""
+    deployed.start(sync_type=chance.choice(["full", "incremental"]))
+
+
+def lock_rows(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """An application holds some rows for a moment."""
+    with suppress(psycopg.Error), psycopg.connect(deployed.cloud.database_urls["dev"]) as session:
+        session.execute(
+            "SELECT FROM forecast_data WHERE restaurant_id %% 7 = %s FOR UPDATE",
+            [chance.randrange(7)],
+        )
+        session.execute("SELECT pg_sleep(0.5)")
+
+
+FAULTS: list[Fault] = [
+    kill_functions, cut_sessions, crash_postgres, throttle, cut_answers, fail_query, disturb_neon,
+    stop_execution, start_another, lock_rows,
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Round:
+    """What happened in one round; ``differences`` counts rows that aren't as they must be."""
+
+    number: int
+    faults: list[str]
+    redrives: int
+    rows: int
+    differences: int
+
+
+def play(deployed: Deployed, rounds: int, seed: int) -> Iterator[Round]:
+    """Play the rounds, one growing lake and one database for all of them."""
+    deployed.reset()
+    chance = random.Random(seed)
+    for number in range(1, rounds + 1):
+        for part in range(chance.randint(1, 3)):
+            deployed.upload(f"round-{number}-{part}", _rows(chance))
+        chosen = chance.sample(FAULTS, chance.randint(1, 3))
+        arn = deployed.start(
+            batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"])
+        )
+        for fault in chosen:
+            time.sleep(chance.uniform(0, 1))  # not a synchronisation: the moment is what varies
+            fault(deployed, chance, arn)
+        redrives = _recover(deployed, arn)
+        expected, found = reference(deployed.files), deployed.table()
+        wrong = {
+            key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+        }
+        yield Round(
+            number, [fault.__name__ for fault in chosen], redrives, len(expected), len(wrong)
+        )
+
+
+def _recover(deployed: Deployed, arn: str) -> int:
+    """What an operator does: press Redrive, unless a later run has taken over; how often."""
+    ended = deployed.wait(arn, 120)
+    scene.await_postgres(deployed)
+    redrives = 0
+    while ended.status != "SUCCEEDED" and not _overtaken(deployed, ended) and redrives < REDRIVES:
+        ended = deployed.redrive(ended)
+        redrives += 1
+    deployed.request_faults()
+    deployed.athena_faults()
+    scene.await_quiet(deployed)
+    last = eventually(lambda: _settle(deployed), 120, "a run that succeeds after all faults")
+    assert last.status == "SUCCEEDED"
+    return redrives
+
+
+def _settle(deployed: Deployed) -> Ended | None:
+    """A run of its own, to see what was uploaded meanwhile; a fault may still hit it."""
+    ended = deployed.run()
+    scene.await_quiet(deployed)
+    return ended if ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced" else None
+
+
+def _overtaken(deployed: Deployed, ended: Ended) -> bool:
+    return (deployed.status(ended.name) or {}).get("status") == "superseded"
+
+
+def _rows(chance: random.Random) -> list[Row]:
+    rows = []
+    for _ in range(chance.randint(100, 3_000)):
+        row: dict[str, Any] = {
+            "y_50": chance.choice([chance.uniform(-1e4, 1e4), 1.005, 0.0]),
+            "dma_id": chance.choice([None, "", "\\N", "a\tb", "é🍕", "x" * 50]),
+            "updated_at": chance.choice(
+                [None, MORNING, MORNING + timedelta(seconds=chance.randint(0, 9))]
+            ),
+        }
+        rows.append(make_row(chance.randrange(KEYS), **row))
+    return rows
+
+
+def main() -> int:
+    """Print a table; the exit code is 1 when a row differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    console = Console(highlight=False)
+    table = Table(title=f"seed {asked.seed}", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("round", "faults", "redrives", "rows compared", "differences"):
+        table.add_column(heading, justify="left" if heading == "faults" else "right")
+    played = []
+    with ExitStack() as stack:
+        port = free_port() if shutil.which("pgbouncer") else None
+        running = stack.enter_context(
+            cloud.running(wait_scale=0.02, parameters=PARAMETERS, pooler_port=port)
+        )
+        if port is not None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            stack.enter_context(pooled(running.database_urls["dev"], port, folder))
+        for one in play(Deployed(running), asked.rounds, asked.seed):
+            console.print(f"round {one.number}: {', '.join(one.faults)}; {one.differences} differ")
+            table.add_row(
+                str(one.number),
+                " ".join(one.faults),
+                str(one.redrives),
+                f"{one.rows:,}",
+                str(one.differences),
+            )
+            played.append(one)
+    console.print(table)
+    differences = sum(one.differences for one in played)
+    console.print(
+        f"{len(played)} rounds, {sum(len(one.faults) for one in played)} faults injected, "
+        f"{sum(one.rows for one in played):,} rows compared, {differences} differences"
+    )
+    return 1 if differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

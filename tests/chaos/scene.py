@@ -1,0 +1,167 @@
+"""What faults are made of: processes to kill, sessions to catch in the act, a full disk."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from forecast_sync_ops.local.unprivileged import hand_over
+
+from tests.lake import make_row, reference
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed, Ended
+
+FORGOTTEN = 33
+"""Postgres logs a sequence in steps of this many numbers, and skips the rest of one in a crash."""
+
+BEGINNING = 70_000
+"""More than the first block that a loader reads, so that its COPY is open when the rest is late."""
+
+
+def bulky_rows(numbers: range, **changes: Any) -> list[dict[str, Any]]:
+    """Rows that gzip doesn't make small, for pages that are read in several blocks."""
+    noise = random.Random(numbers.start)
+    return [
+        make_row(number, y_05=noise.random() * 1e7, y_50=noise.random() * 1e7, **changes)
+        for number in numbers
+    ]
+
+
+def slow_results(deployed: Deployed, seconds: float) -> None:
+    """The next result file pauses after its beginning."""
+    deployed.request_faults({"match": "kind=row", "seconds": seconds, "after_bytes": BEGINNING})
+
+
+def sessions(deployed: Deployed, condition: str) -> list[int]:
+    """Process ids of the database's other sessions for which a condition holds."""
+    rows = deployed.query(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+        f"AND pid <> pg_backend_pid() AND ({condition})"
+    )
+    return [pid for (pid,) in rows]
+
+
+COPYING = "query LIKE 'COPY forecast_sync_stage%%' AND state = 'active'"
+MERGING = "query LIKE 'WITH compared%%' AND state = 'active'"
+COMMITTING = "wait_event = 'SyncRep'"
+
+
+def await_session(deployed: Deployed, condition: str) -> int:
+    """The process id of the first session that a condition holds for."""
+    return eventually(lambda: sessions(deployed, condition), 30, condition)[0]
+
+
+def crash_postgres(deployed: Deployed, backend: int) -> None:
+    """SIGKILL one process of the server, which ends all sessions and recovers from its log."""
+    os.kill(backend, signal.SIGKILL)
+    eventually(lambda: not psutil.pid_exists(backend))
+    await_postgres(deployed)
+
+
+def await_postgres(deployed: Deployed) -> None:
+    """Until the server takes connections again."""
+    eventually(lambda: _answers(deployed), 30, "Postgres' recovery")
+
+
+def end_sessions(deployed: Deployed) -> None:
+    """End all sessions of the database but the own one."""
+    deployed.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+def _answers(deployed: Deployed) -> bool:
+    try:
+        return deployed.query("SELECT 1") == [(1,)]
+    except psycopg.OperationalError:
+        return False
+
+
+def workers(function: str) -> list[psutil.Process]:
+    """The running execution environments of a function."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if not any(word.endswith("/worker.py") for word in process.info["cmdline"] or []):
+            continue
+        with suppress(psutil.NoSuchProcess):
+            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "").endswith(function):
+                found.append(process)
+    return found
+
+
+def kill_workers(function: str) -> int:
+    """SIGKILL them; how many there were."""
+    killed = workers(function)
+    for process in killed:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    return len(killed)
+
+
+@contextmanager
+def stopped(processes: Sequence[psutil.Process]) -> Iterator[None]:
+    """Processes that do nothing for the length of a block."""
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[Path]:
+    """A file system of one megabyte that Postgres may write to; yields its mount point."""
+    if os.geteuid() != 0:
+        pytest.skip("a full disk is made by mounting a small one: run the tests as root")
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+    hand_over(folder)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def finished(deployed: Deployed, ended: Ended, *, ids: int | None = None) -> None:
+    """The run has succeeded, the table is the reference, and nothing is left running.
+
+    ``ids`` is the highest id that may have been used; by default one for each row.
+    """
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    settled(deployed, ids=ids)
+    assert (deployed.status(ended.name) or {})["status"] == "succeeded"
+
+
+def settled(deployed: Deployed, *, ids: int | None = None) -> None:
+    """The table is the reference, no id was burned, no lease is held, no execution runs."""
+    await_quiet(deployed)
+    expected = reference(deployed.files)
+    assert deployed.table() == expected
+    ((last_id,),) = deployed.query("SELECT last_value FROM forecast_data_id_seq")
+    assert last_id <= (len(expected) if ids is None else ids)
+    running = "SELECT run_id FROM forecast_sync_status WHERE status = 'running'"
+    assert deployed.query(running) == []
+    eventually(lambda: not sessions(deployed, "state LIKE 'idle in transaction%%'"))
+
+
+def await_quiet(deployed: Deployed) -> None:
+    """Until no execution runs, reruns included."""
+    sfn = deployed.client("stepfunctions")
+    arn = deployed.cloud.state_machine_arn
+
+    def quiet() -> bool:
+        return not sfn.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"]
+
+    eventually(quiet, 60, "the end of all executions")

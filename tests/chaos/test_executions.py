@@ -1,0 +1,114 @@
+"""Executions that are stopped, overtaken, timed out, doubled, or told about too late."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.chaos import scene
+from tests.lake import make_rows
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
+
+
+def test_a_stopped_run_is_taken_over_and_its_redrive_refused(deployed: Deployed) -> None:
+    deployed.upload("bulky", scene.bulky_rows(range(30_000)))
+    scene.slow_results(deployed, 3)
+    first = deployed.start()
+    scene.await_session(deployed, scene.COPYING)
+    deployed.client("stepfunctions").stop_execution(executionArn=first)
+    second = deployed.succeed()
+    scene.finished(deployed, second, ids=60_000)
+    stopped = deployed.wait(first)
+    ended = deployed.redrive(stopped)
+    assert ended.status == "FAILED"
+    eventually(lambda: (deployed.status(ended.name) or {})["status"] == "superseded")
+    assert second.name in (deployed.status(ended.name) or {})["error_message"]
+    scene.settled(deployed, ids=60_000)
+
+
+def test_a_run_that_timed_out_is_redriven(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(50)))
+    deployed.athena_faults({"match": "UNLOAD", "seconds": 4})
+    with machine_timeout(deployed, 2):
+        timed_out = deployed.run()
+        assert timed_out.status == "TIMED_OUT"
+        status = eventually(lambda: _ended(deployed, timed_out.name))
+        assert (status["status"], status["error_message"]) == (
+            "failed",
+            "The execution is TIMED_OUT.",
+        )
+    scene.finished(deployed, deployed.redrive(timed_out))
+
+
+def test_the_same_messages_twice_start_one_run(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(50)))
+    records = [{"messageId": f"message-{deployed.cloud.pid}-{number}"} for number in range(3)]
+    names = {invoke(deployed, "start-sync", {"Records": records})["run_id"] for _ in range(2)}
+    reordered = invoke(deployed, "start-sync", {"Records": records[::-1]})["run_id"]
+    assert names == {reordered}
+    scene.finished(deployed, deployed.wait(_execution(deployed, reordered)))
+    rows = deployed.query("SELECT count(*) FROM forecast_sync_status")
+    assert rows == [(1,)]
+
+
+def test_a_failure_that_is_told_too_late_is_ignored(deployed: Deployed) -> None:
+    """The event of a run that was redriven since; also twice, and of a run that nobody knows."""
+    deployed.upload("few", make_rows(range(50)))
+    deployed.athena_faults({"match": "UNLOAD", "state": "FAILED"})
+    failed = deployed.run()
+    eventually(lambda: _ended(deployed, failed.name))
+    ended = deployed.redrive(failed)
+    before = deployed.status(ended.name)
+    for arn in (ended.arn, ended.arn, f"{ended.arn}-unknown"):
+        detail = {"executionArn": arn, "name": arn.rsplit(":", 1)[1], "status": "FAILED"}
+        event = {"source": "aws.states", "detail": detail}
+        assert invoke(deployed, "record-status", event) == {"recorded": False}
+    assert deployed.status(ended.name) == before
+    scene.finished(deployed, ended)
+
+
+def test_uploads_while_a_run_works_lose_nothing(deployed: Deployed) -> None:
+    """Each file starts a run of its own; most of them coalesce, and the last rerun has all."""
+    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
+    arns = []
+    for number in range(6):
+        deployed.upload(f"file-{number}", make_rows(range(number * 10, number * 10 + 15)))
+        arns.append(deployed.start())
+    for arn in arns:
+        assert deployed.wait(arn).status == "SUCCEEDED"
+    scene.settled(deployed)
+
+
+def _ended(deployed: Deployed, run: str) -> dict[str, Any] | None:
+    status = deployed.status(run)
+    return status if status and status["status"] != "running" else None
+
+
+def _execution(deployed: Deployed, name: str) -> str:
+    return f"{deployed.cloud.state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def invoke(deployed: Deployed, function: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Call a function as its event source does."""
+    answer = deployed.client("lambda").invoke(
+        FunctionName=f"forecast-sync-dev-{function}", Payload=json.dumps(event)
+    )
+    decoded: dict[str, Any] = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, decoded
+    return decoded
+
+
+@contextmanager
+def machine_timeout(deployed: Deployed, seconds: int) -> Iterator[None]:
+    """The state machine's own time limit for the length of a block."""
+    sfn, arn = deployed.client("stepfunctions"), deployed.cloud.state_machine_arn
+    definition = sfn.describe_state_machine(stateMachineArn=arn)["definition"]
+    short = json.dumps({**json.loads(definition), "TimeoutSeconds": seconds})
+    sfn.update_state_machine(stateMachineArn=arn, definition=short)
+    try:
+        yield
+    finally:
+        sfn.update_state_machine(stateMachineArn=arn, definition=definition)

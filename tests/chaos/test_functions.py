@@ -1,0 +1,70 @@
+"""A function is killed in the middle, or at its time limit; what it had committed isn't redone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.chaos import scene
+from tests.lake import make_rows
+from tests.workflow.deployed import Deployed
+
+LOADER = "forecast-sync-dev-upsert-batches"
+
+
+def test_a_loader_is_killed_in_the_middle_of_a_batch(deployed: Deployed) -> None:
+    deployed.upload("bulky", scene.bulky_rows(range(30_000)))
+    scene.slow_results(deployed, 3)
+    arn = deployed.start()
+    scene.await_session(deployed, scene.COPYING)
+    assert scene.kill_workers("-upsert-batches")
+    scene.finished(deployed, deployed.wait(arn), ids=60_000)
+
+
+def test_all_kept_environments_have_died(deployed: Deployed) -> None:
+    """As when Lambda takes warm environments away between two calls."""
+    deployed.upload("few", make_rows(range(20)))
+    deployed.succeed()
+    for function in ("resolve-branch", "read-watermark", "plan-pages", "verify-load"):
+        assert scene.kill_workers(f"-{function}"), function
+    deployed.upload("more", make_rows(range(20, 30)))
+    scene.finished(deployed, deployed.succeed())
+
+
+def test_a_loader_reaches_its_time_limit(deployed: Deployed) -> None:
+    deployed.upload("bulky", scene.bulky_rows(range(30_000)))
+    with timeout(deployed, 3):
+        scene.slow_results(deployed, 6)
+        ended = deployed.run()
+    failures = [
+        event["taskFailedEventDetails"]["error"]
+        for child in deployed.children(ended.arn)
+        for event in deployed.history(child)
+        if "taskFailedEventDetails" in event
+    ]
+    assert failures == ["Sandbox.Timedout"]
+    scene.finished(deployed, ended, ids=60_000)
+
+
+def test_a_loader_stops_in_time_and_its_page_goes_on(deployed: Deployed) -> None:
+    """Each call is left so little beyond its reserve that it takes several for a page."""
+    deployed.upload("many", make_rows(range(20_000)))
+    with timeout(deployed, 31):
+        ended = deployed.run(batch_size=50)
+    calls = [
+        deployed.entered(child).count("Upsert batches") for child in deployed.children(ended.arn)
+    ]
+    assert max(calls) > 1
+    scene.finished(deployed, ended)
+
+
+@contextmanager
+def timeout(deployed: Deployed, seconds: int) -> Iterator[None]:
+    """The loader's time limit for the length of a block."""
+    functions = deployed.client("lambda")
+    before = functions.get_function_configuration(FunctionName=LOADER)["Timeout"]
+    functions.update_function_configuration(FunctionName=LOADER, Timeout=seconds)
+    try:
+        yield
+    finally:
+        functions.update_function_configuration(FunctionName=LOADER, Timeout=before)

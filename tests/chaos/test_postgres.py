@@ -1,0 +1,270 @@
+"""Postgres crashes, is full, refuses or waits; the run ends right, or says why and is redriven."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.chaos import scene
+from tests.lake import MORNING, make_row, make_rows
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
+
+ROWS = range(30_000)
+LATER = MORNING + timedelta(hours=1)
+
+
+def test_killed_during_copy(deployed: Deployed) -> None:
+    deployed.upload("bulky", scene.bulky_rows(ROWS))
+    scene.slow_results(deployed, 2)
+    arn = deployed.start()
+    scene.crash_postgres(deployed, scene.await_session(deployed, scene.COPYING))
+    # Whatever was being inserted elsewhere at that moment is done again with new ids.
+    scene.finished(deployed, deployed.wait(arn), ids=2 * len(ROWS) + scene.FORGOTTEN)
+
+
+def test_killed_during_merge(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(100)))
+    deployed.succeed()
+    deployed.upload("second", make_rows(range(100), y_50=8.0, updated_at=LATER))
+    with locked_row(deployed, 3):
+        arn = deployed.start()
+        backend = scene.await_session(deployed, f"{scene.MERGING} AND wait_event_type = 'Lock'")
+        scene.crash_postgres(deployed, backend)
+    scene.finished(deployed, deployed.wait(arn), ids=100 + scene.FORGOTTEN)
+
+
+def test_killed_between_commit_and_answer(deployed: Deployed) -> None:
+    """The batch stands, and nobody told the loader: the ledger tells its next attempt."""
+    deployed.upload("bulky", scene.bulky_rows(ROWS))
+    deployed.succeed()
+    deployed.upload("bulky", scene.bulky_rows(ROWS, dma_id="new", updated_at=LATER))
+    scene.slow_results(deployed, 2)
+    arn = deployed.start(batch_size=1_000_000)
+    scene.await_session(deployed, scene.COPYING)
+    with nobody_confirms(deployed):
+        backend = scene.await_session(deployed, scene.COMMITTING)
+        before = ledger(deployed)
+        scene.crash_postgres(deployed, backend)
+        after = ledger(deployed)
+    assert len(after) > len(before), "the commit that nobody heard of stands"
+    ended = deployed.wait(arn)
+    scene.finished(deployed, ended, ids=len(ROWS) + scene.FORGOTTEN)
+    assert after <= ledger(deployed), "and it isn't done again"
+    assert sum(ended.changed) == len(ROWS)
+
+
+def test_killed_while_a_loader_is_idle_between_batches(deployed: Deployed) -> None:
+    deployed.upload("many", make_rows(ROWS))
+    arn = deployed.start(batch_size=50)
+    scene.crash_postgres(deployed, eventually(lambda: _idle_loader(deployed)))
+    scene.finished(deployed, deployed.wait(arn), ids=len(ROWS) + 8 * 50 + scene.FORGOTTEN)
+
+
+def _idle_loader(deployed: Deployed) -> int | None:
+    """Stop the loaders at a moment at which one is between two batches, and tell its session."""
+    if not deployed.query("SELECT to_regclass('forecast_sync_batch')")[0][0] or not ledger(
+        deployed
+    ):
+        return None
+    with scene.stopped(scene.workers("-upsert-batches")):
+        idle = scene.sessions(deployed, "state = 'idle' AND query LIKE 'COMMIT%%'")
+    return idle[0] if idle else None
+
+
+def test_killed_between_two_runs(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(50)))
+    deployed.succeed()
+    backend = scene.await_session(deployed, "state = 'idle'")
+    scene.crash_postgres(deployed, backend)
+    deployed.upload("second", make_rows(range(50, 80)))
+    scene.finished(deployed, deployed.succeed(), ids=80 + scene.FORGOTTEN)
+
+
+def test_full_of_connections(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(50)))
+    url = deployed.cloud.database_urls["dev"]
+    rows = deployed.query("SHOW max_connections")
+    with ExitStack() as held:
+        for _ in range(int(rows[0][0])):
+            try:
+                held.enter_context(psycopg.connect(url))
+            except psycopg.OperationalError:
+                break
+        arn = deployed.start()
+        eventually(lambda: deployed.attempts(arn, "Read watermark") > 1)
+    scene.finished(deployed, deployed.wait(arn))
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_row_is_locked_for_long(deployed: Deployed, seconds: float) -> None:
+    deployed.upload("first", make_rows(range(100)))
+    deployed.succeed()
+    deployed.upload("second", make_rows(range(100), y_50=8.0, updated_at=LATER))
+    with locked_row(deployed, 3) as application:
+        arn = deployed.start()
+        scene.await_session(deployed, f"{scene.MERGING} AND wait_event_type = 'Lock'")
+        application.execute("SELECT pg_sleep(%s)", [seconds])
+    scene.finished(deployed, deployed.wait(arn))
+
+
+def test_a_statement_timeout_ends_a_batch(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(100)))
+    deployed.succeed()
+    deployed.upload("second", make_rows(range(100), y_50=8.0, updated_at=LATER))
+    with database_setting(deployed, "statement_timeout", "200ms"):
+        forget_sessions(deployed)
+        with locked_row(deployed, 3):
+            arn = deployed.start()
+            eventually(lambda: retried(deployed, "57014"))
+        scene.finished(deployed, deployed.wait(arn))
+    forget_sessions(deployed)
+
+
+def test_a_deadlock_with_an_application(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(100)))
+    deployed.succeed()
+    deployed.upload("second", make_rows(range(100), y_50=8.0, updated_at=LATER))
+    with locked_row(deployed, 60) as application:
+        application.execute("SET deadlock_timeout = '30s'")
+        arn = deployed.start()
+        scene.await_session(deployed, f"{scene.MERGING} AND wait_event_type = 'Lock'")
+        application.execute("SELECT FROM forecast_data WHERE restaurant_id = 1 FOR UPDATE")
+        application.commit()
+    scene.finished(deployed, deployed.wait(arn))
+    assert retried(deployed, "40P01")
+
+
+def test_a_serialization_failure(deployed: Deployed) -> None:
+    """Of an application's trigger, since a READ COMMITTED batch has none of its own."""
+    deployed.upload("first", make_rows(range(100)))
+    deployed.succeed()
+    deployed.execute(
+        "CREATE SEQUENCE failures; CREATE FUNCTION fail_first() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$BEGIN IF nextval('failures') < 3 THEN RAISE EXCEPTION USING ERRCODE = '40001'; "
+        "END IF; RETURN NEW; END$$; CREATE TRIGGER fail_first BEFORE UPDATE ON forecast_data "
+        "FOR EACH ROW EXECUTE FUNCTION fail_first()"
+    )
+    deployed.upload("second", make_rows(range(100), y_50=8.0, updated_at=LATER))
+    scene.finished(deployed, deployed.succeed())
+    assert retried(deployed, "40001")
+
+
+def test_a_database_whose_default_is_serializable(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(100)))
+    with database_setting(deployed, "default_transaction_isolation", "serializable"):
+        forget_sessions(deployed)
+        deployed.succeed()
+        deployed.upload("second", make_rows(range(100), y_50=8.0, updated_at=LATER))
+        scene.finished(deployed, deployed.succeed())
+    forget_sessions(deployed)
+
+
+def test_a_full_disk(deployed: Deployed, tmp_path: Path) -> None:
+    """Batches don't fit until somebody makes room; nothing of them stays behind."""
+    deployed.upload("bulky", scene.bulky_rows(ROWS))
+    with scene.full_disk(tmp_path / "small") as small:
+        with psycopg.connect(deployed.cloud.database_urls["dev"], autocommit=True) as connection:
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
+        with database_setting(deployed, "temp_tablespaces", "small"):
+            forget_sessions(deployed)
+            arn = deployed.start(batch_size=1_000_000)
+            eventually(lambda: retried(deployed, "53100"))
+            subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
+            scene.finished(deployed, deployed.wait(arn))
+        forget_sessions(deployed)
+        with psycopg.connect(deployed.cloud.database_urls["dev"], autocommit=True) as connection:
+            connection.execute("DROP TABLESPACE small")
+
+
+def test_a_foreign_row_of_the_same_key(deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(10)))
+    deployed.succeed()
+    deployed.upload("second", [make_row(77)])
+    with psycopg.connect(deployed.cloud.database_urls["dev"]) as application:
+        application.execute(
+            "INSERT INTO forecast_data (restaurant_id, inventory_item_id, business_date, state, "
+            "y_50) VALUES (77, 7, '2026-12-08', 'XX', 1)"
+        )
+        arn = deployed.start()
+        scene.await_session(deployed, f"{scene.MERGING} AND wait_event_type = 'Lock'")
+        application.commit()
+    scene.finished(deployed, deployed.wait(arn), ids=12)
+
+
+@contextmanager
+def locked_row(
+    deployed: Deployed, restaurant: int
+) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """An application that holds a row for the length of a block; a crash may end it."""
+    application = psycopg.connect(deployed.cloud.database_urls["dev"])
+    application.execute(
+        "SELECT FROM forecast_data WHERE restaurant_id = %s FOR UPDATE", [restaurant]
+    )
+    try:
+        yield application
+    finally:
+        application.close()
+
+
+@contextmanager
+def database_setting(deployed: Deployed, name: str, value: str) -> Iterator[None]:
+    """A setting of all new sessions of the database."""
+    database = deployed.query("SELECT current_database()")[0][0]
+    deployed.execute(f"ALTER DATABASE {database} SET {name} = '{value}'")
+    try:
+        yield
+    finally:
+        deployed.execute(f"ALTER DATABASE {database} RESET {name}")
+
+
+def forget_sessions(deployed: Deployed) -> None:
+    """End all sessions, so that new ones take the database's present settings."""
+    scene.end_sessions(deployed)
+    eventually(lambda: not scene.sessions(deployed, "true"))
+
+
+@contextmanager
+def nobody_confirms(deployed: Deployed) -> Iterator[None]:
+    """Commits stand, but wait for a standby that doesn't exist before they are answered."""
+    setting = "ALTER SYSTEM {} synchronous_standby_names {}"
+    url = deployed.cloud.database_urls["dev"]
+
+    def change(statement: str) -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+    change(setting.format("SET", "= 'nobody'"))
+    try:
+        yield
+    finally:
+        change(setting.format("RESET", ""))
+
+
+def ledger(deployed: Deployed) -> set[tuple[object, ...]]:
+    """The committed batches, with the time of their commit."""
+    return set(
+        deployed.query(
+            "SELECT query_execution_id, page, first_row, committed_at FROM forecast_sync_batch"
+        )
+    )
+
+
+def retried(deployed: Deployed, code: str) -> bool:
+    """Whether a child of the newest execution has met an error with this SQLSTATE."""
+    sfn = deployed.client("stepfunctions")
+    newest = sfn.list_executions(stateMachineArn=deployed.cloud.state_machine_arn)["executions"][0]
+    failures = [
+        event["taskFailedEventDetails"]["cause"]
+        for child in deployed.children(newest["executionArn"])
+        for event in deployed.history(child)
+        if "taskFailedEventDetails" in event
+    ]
+    return any(f"Postgres answered {code}" in failure for failure in failures)

@@ -1,0 +1,112 @@
+"""The invariant: whatever a lake's history, incremental runs leave what one full run leaves."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow.parquet as pq
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.lake import MORNING, Row, make_row, reference, to_parquet
+from tests.workflow.deployed import Deployed
+
+TIMES: list[datetime | None] = [
+    None,
+    MORNING,
+    MORNING,
+    MORNING + timedelta(milliseconds=1),
+    MORNING - timedelta(days=400),
+    MORNING + timedelta(days=3650),
+]
+NAMES = ["a", "b", "deep/c", "region=west/d"]
+
+rows = st.builds(
+    lambda number, value, updated, valid: make_row(
+        number, y_50=value, updated_at=updated, **({} if valid else {"state": None})
+    ),
+    st.integers(0, 7),
+    st.floats(0, 1000),
+    st.sampled_from(TIMES),
+    st.sampled_from([True, True, True, False]),
+)
+files = st.lists(rows, min_size=1, max_size=6)
+begin = st.tuples(st.just("begin"), st.sampled_from(NAMES), files)
+steps = st.one_of(
+    st.tuples(st.just("upload"), st.sampled_from(NAMES), files),
+    st.tuples(st.just("again"), st.integers(0, 9), st.none()),
+    begin,
+    st.tuples(st.just("complete"), st.none(), st.none()),
+    st.tuples(st.just("run"), st.none(), st.none()),
+    st.tuples(st.just("run"), st.none(), st.none()),
+)
+
+
+class Lake:
+    """Uploads whole, in parts, and of old data again; what is overwritten stays known."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self.deployed = deployed
+        self.past: list[tuple[str, list[Row]]] = []
+        self.begun: list[tuple[str, str, list[Row]]] = []
+        self.s3, self.bucket = deployed.client("s3"), deployed.cloud.bucket
+
+    def upload(self, name: str, content: list[Row]) -> None:
+        self.past.append((name, content))
+        self.deployed.upload(name, content)
+
+    def again(self, number: int, _: None) -> None:
+        """An old file comes once more, with a new modified time."""
+        if self.past:
+            name, content = self.past[number % len(self.past)]
+            self.deployed.upload(f"again-{number}-{name}", content)
+
+    def begin(self, name: str, content: list[Row]) -> None:
+        key = f"forecast/{name}.parquet"
+        upload = self.s3.create_multipart_upload(Bucket=self.bucket, Key=key)
+        self.begun.append((key, upload["UploadId"], content))
+
+    def complete(self, *_: None) -> None:
+        """An upload in parts becomes visible, with the time at which it began."""
+        if not self.begun:
+            return
+        key, upload, rows_ = self.begun.pop()
+        content = to_parquet(rows_)
+        where: dict[str, Any] = {"Bucket": self.bucket, "Key": key, "UploadId": upload}
+        part = self.s3.upload_part(**where, PartNumber=1, Body=content)
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        self.s3.complete_multipart_upload(**where, MultipartUpload=parts)
+        modified = self.s3.head_object(Bucket=self.bucket, Key=key)["LastModified"]
+        self.deployed.files[f"s3://{self.bucket}/{key}"] = (modified, content)
+
+    def run(self, *_: None) -> None:
+        self.deployed.succeed()
+
+
+@settings(
+    max_examples=5,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.lists(steps, min_size=4, max_size=10))
+def test_an_incremental_history_gives_what_one_full_run_gives(
+    deployed: Deployed, history: list[tuple[str, Any, Any]]
+) -> None:
+    deployed.reset()
+    lake = Lake(deployed)
+    for step, *arguments in history:
+        getattr(lake, step)(*arguments)
+    while lake.begun:
+        lake.complete()
+    deployed.succeed()
+    full = deployed.succeed(sync_type="full", git_ref="preview/pr-7")
+    expected = reference(deployed.files)
+    assert deployed.table("preview/pr-7") == expected
+    assert full.counts["good"] == len(expected)
+    # A key whose files were all overwritten since is in the lake no more; it stays in the table.
+    assert {key: deployed.table()[key] for key in expected} == expected
+    newest = [pq.read_table(io.BytesIO(content)) for _, content in deployed.files.values()]
+    assert full.counts["window_rows"] == sum(table.num_rows for table in newest)
