@@ -27,8 +27,11 @@ def find_pgbouncer() -> str:
 
 
 @contextmanager
-def pooled(url: str, port: int, folder: Path) -> Iterator[str]:
-    """A pooler for the server of ``url``, on ``port``; the URL that leads through it."""
+def pooled(url: str, port: int, folder: Path, *tls: Path) -> Iterator[str]:
+    """A pooler for the server of ``url``, on ``port``; the URL that leads through it.
+
+    With ``tls``, files with a private key and a certificate, it insists on TLS.
+    """
     server = urlsplit(url)
     users = folder / "users.txt"
     users.write_text(f'"{unquote(server.username or "")}" "{unquote(server.password or "")}"\n')
@@ -41,9 +44,9 @@ def pooled(url: str, port: int, folder: Path) -> Iterator[str]:
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = scram-sha-256\nauth_file = {users}\n"
         "pool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 500\n"
-        "server_login_retry = 0.2\n"
+        "server_login_retry = 0.2\n" + _tls_settings(*tls)
     )
-    for path in (folder, users, settings):
+    for path in (folder, users, settings, *tls):
         hand_over(path)
     process = spawn([find_pgbouncer(), settings], "TERM", folder / "pgbouncer.log")
     through = server._replace(netloc=f"{server.netloc.rpartition(':')[0]}:{port}").geturl()
@@ -53,6 +56,15 @@ def pooled(url: str, port: int, folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _tls_settings(key: Path | None = None, certificate: Path | None = None) -> str:
+    if key is None:
+        return ""
+    return (
+        "client_tls_sslmode = require\n"
+        f"client_tls_key_file = {key}\nclient_tls_cert_file = {certificate}\n"
+    )
 
 
 def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:

@@ -73,6 +73,15 @@ def test_several_databases_need_a_choice(
     assert client.connection_uri(branch_id, database="db_1") == URLS["dev"]
 
 
+def test_a_refused_key_is_read_once_more(stand_in: NeonStandIn) -> None:
+    keys = iter(["old", KEY])
+    client = NeonClient(lambda: next(keys, KEY), PROJECT, base_url=stand_in.url)
+    assert client.find_branch("main")
+    always_old = NeonClient(lambda: "old", PROJECT, base_url=stand_in.url)
+    with pytest.raises(NeonRefused, match="401"):
+        always_old.find_branch("main")
+
+
 def test_a_hiccup_is_waited_for(client: NeonClient, stand_in: NeonStandIn) -> None:
     stand_in.fail_next(Fault(status=429, times=1, retry_after=0))
     stand_in.fail_next(Fault(status=500, times=1))
