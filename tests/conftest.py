@@ -77,7 +77,7 @@ def _deployed(
     port = free_port() if pytestconfig.getoption("--pooled") else None
     with ExitStack() as stack:
         running = stack.enter_context(
-            cloud.running(wait_scale=0.02, parameters=PARAMETERS, pooler_port=port)
+            cloud.running(wait_scale=0.04, parameters=PARAMETERS, pooler_port=port)
         )
         if port is not None:
             folder = tmp_path_factory.mktemp("cloud-pooler")

@@ -40,11 +40,10 @@ PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 Fault = Callable[[Deployed, random.Random, str], object]
 
 
-def kill_functions(_deployed: Deployed, chance: random.Random, _arn: str) -> None:
+def kill_functions(deployed: Deployed, chance: random.Random, _arn: str) -> None:
     """SIGKILL the environments of one function."""
-    scene.kill_workers(
-        chance.choice(["-upsert-batches", "-verify-load", "-record-status", "-plan-pages"])
-    )
+    function = chance.choice(["upsert-batches", "verify-load", "record-status", "plan-pages"])
+    scene.kill_workers(deployed, function)
 
 
 def cut_sessions(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
@@ -204,7 +203,7 @@ def main() -> int:
     with ExitStack() as stack:
         port = free_port() if shutil.which("pgbouncer") else None
         running = stack.enter_context(
-            cloud.running(wait_scale=0.02, parameters=PARAMETERS, pooler_port=port)
+            cloud.running(wait_scale=0.04, parameters=PARAMETERS, pooler_port=port)
         )
         if port is not None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -36,9 +36,14 @@ def bulky_rows(numbers: range, **changes: Any) -> list[dict[str, Any]]:
     ]
 
 
-def slow_results(deployed: Deployed, seconds: float) -> None:
-    """The next result file pauses after its beginning."""
-    deployed.request_faults({"match": "kind=row", "seconds": seconds, "after_bytes": BEGINNING})
+@contextmanager
+def held_results(deployed: Deployed, *, after_bytes: int = BEGINNING) -> Iterator[None]:
+    """The next result file stops after its beginning, for the length of a block."""
+    deployed.request_faults({"match": "kind=row", "hold": True, "after_bytes": after_bytes})
+    try:
+        yield
+    finally:
+        deployed.request_faults()
 
 
 def sessions(deployed: Deployed, condition: str) -> list[int]:
@@ -87,21 +92,20 @@ def _answers(deployed: Deployed) -> bool:
         return False
 
 
-def workers(function: str) -> list[psutil.Process]:
-    """The running execution environments of a function."""
+def workers(deployed: Deployed, function: str) -> list[psutil.Process]:
+    """The running execution environments of a function of this cloud."""
+    name = f"forecast-sync-dev-{function}"
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if not any(word.endswith("/worker.py") for word in process.info["cmdline"] or []):
-            continue
+    for process in psutil.Process(deployed.cloud.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "").endswith(function):
+            if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name:
                 found.append(process)
     return found
 
 
-def kill_workers(function: str) -> int:
+def kill_workers(deployed: Deployed, function: str) -> int:
     """SIGKILL them; how many there were."""
-    killed = workers(function)
+    killed = workers(deployed, function)
     for process in killed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
@@ -132,6 +136,16 @@ def full_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def task_failures(deployed: Deployed, arn: str) -> str:
+    """Errors and causes of all tasks of an execution and its children that have failed so far."""
+    return "\n".join(
+        " ".join(event["taskFailedEventDetails"].values())
+        for execution in (arn, *deployed.children(arn))
+        for event in deployed.history(execution)
+        if "taskFailedEventDetails" in event
+    )
 
 
 def finished(deployed: Deployed, ended: Ended, *, ids: int | None = None) -> None:

@@ -15,10 +15,10 @@ from tests.workflow.deployed import Deployed
 
 def test_a_stopped_run_is_taken_over_and_its_redrive_refused(deployed: Deployed) -> None:
     deployed.upload("bulky", scene.bulky_rows(range(30_000)))
-    scene.slow_results(deployed, 3)
-    first = deployed.start()
-    scene.await_session(deployed, scene.COPYING)
-    deployed.client("stepfunctions").stop_execution(executionArn=first)
+    with scene.held_results(deployed):
+        first = deployed.start()
+        scene.await_session(deployed, scene.COPYING)
+        deployed.client("stepfunctions").stop_execution(executionArn=first)
     second = deployed.succeed()
     scene.finished(deployed, second, ids=60_000)
     stopped = deployed.wait(first)
@@ -31,8 +31,8 @@ def test_a_stopped_run_is_taken_over_and_its_redrive_refused(deployed: Deployed)
 
 def test_a_run_that_timed_out_is_redriven(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(50)))
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 4})
-    with machine_timeout(deployed, 2):
+    deployed.athena_faults({"match": "UNLOAD", "seconds": 6})
+    with machine_timeout(deployed, 5):
         timed_out = deployed.run()
         assert timed_out.status == "TIMED_OUT"
         status = eventually(lambda: _ended(deployed, timed_out.name))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from tests.chaos import scene
 from tests.lake import make_rows
+from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
 LOADER = "forecast-sync-dev-upsert-batches"
@@ -14,10 +15,10 @@ LOADER = "forecast-sync-dev-upsert-batches"
 
 def test_a_loader_is_killed_in_the_middle_of_a_batch(deployed: Deployed) -> None:
     deployed.upload("bulky", scene.bulky_rows(range(30_000)))
-    scene.slow_results(deployed, 3)
-    arn = deployed.start()
-    scene.await_session(deployed, scene.COPYING)
-    assert scene.kill_workers("-upsert-batches")
+    with scene.held_results(deployed):
+        arn = deployed.start()
+        scene.await_session(deployed, scene.COPYING)
+        assert scene.kill_workers(deployed, "upsert-batches")
     scene.finished(deployed, deployed.wait(arn), ids=60_000)
 
 
@@ -26,23 +27,17 @@ def test_all_kept_environments_have_died(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(20)))
     deployed.succeed()
     for function in ("resolve-branch", "read-watermark", "plan-pages", "verify-load"):
-        assert scene.kill_workers(f"-{function}"), function
+        assert scene.kill_workers(deployed, function), function
     deployed.upload("more", make_rows(range(20, 30)))
     scene.finished(deployed, deployed.succeed())
 
 
 def test_a_loader_reaches_its_time_limit(deployed: Deployed) -> None:
     deployed.upload("bulky", scene.bulky_rows(range(30_000)))
-    with timeout(deployed, 3):
-        scene.slow_results(deployed, 6)
-        ended = deployed.run()
-    failures = [
-        event["taskFailedEventDetails"]["error"]
-        for child in deployed.children(ended.arn)
-        for event in deployed.history(child)
-        if "taskFailedEventDetails" in event
-    ]
-    assert failures == ["Sandbox.Timedout"]
+    with timeout(deployed, 5), scene.held_results(deployed):
+        arn = deployed.start(batch_size=1_000)
+        eventually(lambda: "Sandbox.Timedout" in scene.task_failures(deployed, arn))
+    ended = deployed.wait(arn)
     scene.finished(deployed, ended, ids=60_000)
 
 

@@ -39,7 +39,7 @@ def test_too_many_requests_are_waited_for_as_long_as_neon_says(deployed: Deploye
 def test_a_compute_takes_seconds_to_wake_up(deployed: Deployed) -> None:
     """Its port answers, but nobody says a word for a while."""
     deployed.upload("few", make_rows(range(20)))
-    scene.kill_workers("-read-watermark")
+    scene.kill_workers(deployed, "read-watermark")
     with scene.stopped([_postmaster(deployed)]):
         began = time.monotonic()
         arn = deployed.start()
@@ -67,12 +67,7 @@ def test_the_branch_is_deleted_during_the_run(deployed: Deployed) -> None:
     _end_sessions(deployed)
     failed = deployed.wait(arn)
     assert failed.status == "FAILED"
-    assert "gone (404)" in "".join(
-        event["taskFailedEventDetails"]["cause"]
-        for execution in (failed.arn, *deployed.children(failed.arn))
-        for event in deployed.history(execution)
-        if "taskFailedEventDetails" in event
-    )
+    assert "gone (404)" in scene.task_failures(deployed, failed.arn)
     for branch in ("dev", "preview/pr-7"):
         assert deployed.query("SELECT to_regclass('forecast_data')", branch=branch) == [(None,)]
 
@@ -100,12 +95,11 @@ def test_a_branch_made_in_the_middle_of_a_run_ends_right_too(deployed: Deployed)
     deployed.succeed()
     deployed.upload("bulky", scene.bulky_rows(range(2_000, 30_000)))
     # A page whose file is late leaves its session idle, so that the database can be copied.
-    deployed.request_faults({"match": "kind=row", "seconds": 4, "after_bytes": 0})
-    arn = deployed.start()
-    eventually(lambda: _rows(deployed) > 2_000)
-    branch = make_branch(deployed, "preview/pr-9", "dev")
-    assert deployed.describe(arn)["status"] == "RUNNING"
-    assert 2_000 < _rows(deployed, "preview/pr-9") < 30_000
+    with scene.held_results(deployed, after_bytes=0):
+        arn = deployed.start()
+        eventually(lambda: _rows(deployed) > 2_000)
+        branch = make_branch(deployed, "preview/pr-9", "dev")
+        assert 2_000 < _rows(deployed, "preview/pr-9") < 30_000
     deployed.upload("more", make_rows(range(40_000, 40_100)))
     deployed.succeed(git_ref="preview/pr-9")
     assert deployed.wait(arn).status == "SUCCEEDED"

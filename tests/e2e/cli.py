@@ -6,19 +6,21 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 COMMAND = Path(sys.executable).parent / "forecast-sync"
-OURS = ("forecast_sync_ops", "awslambdaric", "postgres")
+MARK = f"e2e-{uuid.uuid4()}"
+"""In the environment of every process that a command of these tests starts."""
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """Without AWS and database settings of whoever runs the tests."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, **variables}
+    return {**kept, "FORECAST_SYNC_TEST": MARK, **variables}
 
 
 def forecast_sync(
@@ -51,10 +53,9 @@ def error_of(*arguments: str | Path, code: int = 1, **variables: str) -> str:
 
 
 def our_processes() -> set[int]:
-    """Processes of local clouds, whoever started them."""
+    """What commands of these tests have started and not ended."""
     found = set()
-    for process in psutil.process_iter(["cmdline", "status"]):
-        words = " ".join(process.info["cmdline"] or [])
-        if process.info["status"] != psutil.STATUS_ZOMBIE and any(name in words for name in OURS):
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get("FORECAST_SYNC_TEST") == MARK:
             found.add(process.pid)
     return found

@@ -221,13 +221,18 @@ class Deployed:
 
     def athena_faults(self, *faults: dict[str, Any]) -> None:
         """What the next queries suffer."""
-        self.cloud.faults_dir.mkdir(exist_ok=True)
-        (self.cloud.faults_dir / "athena-faults.json").write_text(json.dumps(faults))
+        self._write_faults("athena-faults.json", faults)
 
     def request_faults(self, *faults: dict[str, Any]) -> None:
         """What the next requests to the local AWS suffer."""
+        self._write_faults("request-faults.json", faults)
+
+    def _write_faults(self, name: str, faults: Sequence[dict[str, Any]]) -> None:
+        """Whole or not at all, since the server may read at this moment."""
         self.cloud.faults_dir.mkdir(exist_ok=True)
-        (self.cloud.faults_dir / "request-faults.json").write_text(json.dumps(faults))
+        unfinished = self.cloud.faults_dir / f"{name}.new"
+        unfinished.write_text(json.dumps(faults))
+        unfinished.rename(self.cloud.faults_dir / name)
 
     def neon(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """A request to the Neon stand-in; a ``path`` that begins with ``/_`` is for itself."""

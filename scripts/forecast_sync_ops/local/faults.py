@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
+
+POLL_SECONDS = 0.05
 
 
 class FaultFile:
@@ -22,12 +25,25 @@ class FaultFile:
     def take(self, call: str) -> dict[str, Any] | None:
         """The fault that this call suffers, counted down."""
         with self._lock:
-            if not self._path.exists():
-                return None
-            faults: list[dict[str, Any]] = json.loads(self._path.read_text() or "[]")
+            faults = self._read()
             for fault in faults:
                 if fault["match"] in call and fault.get("times", 1) > 0:
                     fault["times"] = fault.get("times", 1) - 1
                     self._path.write_text(json.dumps(faults))
                     return fault
         return None
+
+    def await_end(self, fault: dict[str, Any]) -> None:
+        """Wait until the file names no fault with the same ``match``, used up or not."""
+        while self._names(fault):
+            time.sleep(POLL_SECONDS)
+
+    def _names(self, fault: dict[str, Any]) -> bool:
+        with self._lock:
+            return any(other["match"] == fault["match"] for other in self._read())
+
+    def _read(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        faults: list[dict[str, Any]] = json.loads(self._path.read_text())
+        return faults

@@ -19,11 +19,11 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 def disturbed(application: Application, faults_dir: Path) -> Application:
     """The application, where ``faults_dir/request-faults.json`` decides about each request.
 
-    ``{"match": "GET /bucket/athena/", "status": 503, "code": "SlowDown"}`` refuses it,
-    ``{"match": "...", "seconds": 2, "after_bytes": 1000}`` pauses after the answer's beginning, and
-    ``{"match": "...", "cut": true}`` breaks the connection in the middle of its body. ``match`` is
-    a part of the method, the path and, where there is one, the ``X-Amz-Target``, with blanks
-    between them.
+    ``{"match": "GET /bucket/athena/", "status": 503, "code": "SlowDown"}`` refuses it.
+    ``{"match": "...", "hold": true, "after_bytes": 1000}`` keeps back what comes after the body's
+    beginning until the file no longer names the fault. ``{"match": "...", "cut": true}`` breaks the
+    connection in the middle of the body. ``match`` is a part of the method, the path and, where
+    there is one, the ``X-Amz-Target``, with blanks between them.
     """
     faults = FaultFile(faults_dir / "request-faults.json")
 
@@ -34,7 +34,7 @@ def disturbed(application: Application, faults_dir: Path) -> Application:
         elif "status" in fault:
             await _refuse(scope, send, fault)
         else:
-            await application(scope, receive, _slow(send, fault))
+            await application(scope, receive, _divided(send, fault, faults))
 
     return answer
 
@@ -57,18 +57,18 @@ async def _refuse(scope: Message, send: Send, fault: dict[str, Any]) -> None:
     await send({"type": "http.response.body", "body": body.encode()})
 
 
-def _slow(send: Send, fault: dict[str, Any]) -> Send:
+def _divided(send: Send, fault: dict[str, Any], faults: FaultFile) -> Send:
     """Sends the beginning of the body, and the rest later or never."""
 
-    async def send_slowly(message: Message) -> None:
+    async def send_divided(message: Message) -> None:
         body = message.get("body", b"")
         beginning = fault.get("after_bytes", len(body) // 2)
         if message["type"] == "http.response.body" and len(body) > beginning:
             await send({**message, "body": body[:beginning], "more_body": True})
             if fault.get("cut"):
                 raise ConnectionAbortedError("a fault cuts this answer")
-            await asyncio.sleep(fault["seconds"])
+            await asyncio.to_thread(faults.await_end, fault)
             message = {**message, "body": body[beginning:]}
         await send(message)
 
-    return send_slowly
+    return send_divided
