@@ -36,7 +36,11 @@ def _audit(file: str) -> list[dict[str, Any]]:
     options = ["--format", "json", "--timeout", "10", "--progress-spinner", "off"]
     try:
         ended = subprocess.run(
-            [*command, *options], capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+            [*command, *options],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
         )
         dependencies: list[dict[str, Any]] = json.loads(ended.stdout)["dependencies"]
     except (subprocess.TimeoutExpired, json.JSONDecodeError):

