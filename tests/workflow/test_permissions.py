@@ -12,7 +12,8 @@ import pytest
 
 from tests.contract.stack import FUNCTIONS
 from tests.lake import make_row, make_rows
-from tests.workflow.deployed import Deployed, eventually
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
 from tests.workflow.test_redrive import BREAKAGES
 
 ATHENA = "Athena does it on behalf of who starts a query"

@@ -6,6 +6,8 @@ are imported with the first metric, so that functions which measure nothing don'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from forecast_sync.contracts import Profile, Run, RunResult
 
 NAMESPACE = "ForecastSync"
@@ -39,7 +41,7 @@ def measure_run(run: Run, result: RunResult) -> None:
     _emit(rows, unit="Count", branch=run.neon_branch)
 
 
-def _emit(values: dict[str, float], *, unit: str, branch: str | None = None) -> None:
+def _emit(values: Mapping[str, float], *, unit: str, branch: str | None = None) -> None:
     from aws_lambda_powertools.metrics import EphemeralMetrics
 
     metrics = EphemeralMetrics(namespace=NAMESPACE)

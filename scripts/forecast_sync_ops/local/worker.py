@@ -39,7 +39,7 @@ def _record_calls(folder: Path) -> None:
         with file.open("a") as lines:
             lines.write(json.dumps({**call, "parameters": short}, default=str) + "\n")
 
-    boto3.setup_default_session()
+    boto3.DEFAULT_SESSION = boto3.Session()
     boto3.DEFAULT_SESSION.events.register("before-parameter-build", record)
 
 
