@@ -33,7 +33,7 @@ $(STAMP): requirements.lock pyproject.toml layers/core/requirements.in
 demo: setup
 	@$(BIN)/forecast-sync demo
 
-test: setup .tools/awscli/.installed
+test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
 	@$(BIN)/python -m pytest
 
