@@ -48,7 +48,7 @@ check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 	@echo "check: format, lint, types"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy layers/core/forecast_sync scripts/forecast_sync_ops scripts/github tests
+	@$(BIN)/mypy layers/core/forecast_sync scripts tests
 	@echo "check: templates and state machine"
 	@$(BIN)/cfn-lint $(TEMPLATES)
 	@.tools/sam/bin/sam validate --lint --region us-east-2

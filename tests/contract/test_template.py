@@ -113,6 +113,23 @@ def test_a_bucket_is_private_and_encrypted(name: str) -> None:
     ]
 
 
+def test_logs_secrets_and_announcements_are_encrypted_with_the_key_if_there_is_one() -> None:
+    fields = {
+        "AWS::Logs::LogGroup": "KmsKeyId",
+        "AWS::SecretsManager::Secret": "KmsKeyId",
+        "AWS::SNS::Topic": "KmsMasterKeyId",
+    }
+    found = {
+        name: resource["Properties"].get(fields[resource["Type"]])
+        for name, resource in template()["Resources"].items()
+        if resource["Type"] in fields
+    }
+    key = {"If": ["HasKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    assert found == dict.fromkeys(
+        ["LogGroup", "VendedLogGroup", "NeonApiKeySecret", "DatabaseUrlSecret", "Topic"], key
+    )
+
+
 def test_the_lake_is_never_deleted() -> None:
     bucket = template()["Resources"]["DataBucket"]
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
