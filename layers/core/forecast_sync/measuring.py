@@ -1,12 +1,13 @@
 """Measuring: a run's metrics, printed as one line that CloudWatch reads (EMF).
 
-The alarms and the dashboard in templates/observability.yaml use these names. Powertools' metrics
-are imported with the first metric, so that functions which measure nothing don't load them.
+The alarms and the dashboard in templates/observability.yaml use these names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from forecast_sync.contracts import Profile, Run, RunResult
 
@@ -42,8 +43,6 @@ def measure_run(run: Run, result: RunResult) -> None:
 
 
 def _emit(values: Mapping[str, float], *, unit: str, branch: str | None = None) -> None:
-    from aws_lambda_powertools.metrics import EphemeralMetrics
-
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     if branch:
         # Previews share one series: each new value of a dimension is a metric to pay for.
