@@ -86,6 +86,8 @@ def functions() -> dict[str, dict[str, Any]]:
 def test_each_function_has_a_role_of_its_own() -> None:
     roles = {name: properties["Role"] for name, properties in functions().items()}
     assert roles == {name: {"GetAtt": f"Roles.Outputs.{name}Role"} for name in roles}
+    # Beside a Role, SAM ignores Policies without a word.
+    assert not [name for name, properties in functions().items() if "Policies" in properties]
     outputs = load_template("templates/roles.yaml")["Outputs"]
     assert outputs == {
         f"{name}Role": {"Value": {"GetAtt": f"{name}Role.Arn"}} for name in [*roles, "StateMachine"]
