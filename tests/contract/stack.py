@@ -31,9 +31,13 @@ _Loader.add_multi_constructor("!", _tagged)
 
 
 @cache
-def template() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
+def load_template(path: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.load((ROOT / path).read_text(), _Loader)
     return loaded
+
+
+def template() -> dict[str, Any]:
+    return load_template("template.yaml")
 
 
 @cache

@@ -52,7 +52,7 @@ def caught(state: dict[str, Any], field: str) -> list[str]:
 def test_every_task_function_has_a_task_and_a_model() -> None:
     called = {function_of(state) for _, state in tasks()}
     assert called == set(PAYLOADS)
-    assert called | {"start_sync", "status_api"} == set(FUNCTIONS)
+    assert called | {"start_sync", "status_api", "clean_history"} == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize(("name", "state"), TASKS)

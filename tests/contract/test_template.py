@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from forecast_sync.settings import Settings
 from forecast_sync.tables import load_table
 
-from tests.contract.stack import FUNCTIONS, ROOT, template
+from tests.contract.stack import FUNCTIONS, ROOT, load_template, template
 
 
 def test_every_function_folder_is_deployed_under_its_name() -> None:
@@ -71,3 +72,79 @@ def test_a_handler_is_at_most_25_lines(path: object) -> None:
     text = (ROOT / str(path)).read_text()
     assert re.match(r'"""[A-Z].*\."""\n', text)
     assert len(text.splitlines()) <= 25
+
+
+def functions() -> dict[str, dict[str, Any]]:
+    """The properties of each function by its logical name, without ``Function``."""
+    return {
+        name.removesuffix("Function"): resource["Properties"]
+        for name, resource in template()["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def test_each_function_has_a_role_of_its_own() -> None:
+    roles = {name: properties["Role"] for name, properties in functions().items()}
+    assert roles == {name: {"GetAtt": f"Roles.Outputs.{name}Role"} for name in roles}
+    # Beside a Role, SAM ignores Policies without a word.
+    assert not [name for name, properties in functions().items() if "Policies" in properties]
+    outputs = load_template("templates/roles.yaml")["Outputs"]
+    assert outputs == {
+        f"{name}Role": {"Value": {"GetAtt": f"{name}Role.Arn"}} for name in [*roles, "StateMachine"]
+    }
+
+
+def test_the_functions_in_the_vpc_are_those_that_may_join_it() -> None:
+    roles = load_template("templates/roles.yaml")["Resources"]
+    joining = {name for name, properties in functions().items() if "VpcConfig" in properties}
+    allowed = {name for name in functions() if "VpcPolicy" in str(roles[f"{name}Role"])}
+    assert joining == allowed
+    assert {"UpsertBatches", "ReadWatermark", "VerifyLoad", "RecordStatus"} <= joining
+    assert not {"StartAthenaQuery", "PlanPages", "Notify", "StartSync"} & joining
+
+
+@pytest.mark.parametrize("name", ["DataBucket", "ResultsBucket"])
+def test_a_bucket_is_private_and_encrypted(name: str) -> None:
+    properties = template()["Resources"][name]["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    [rule] = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["If"] == [
+        "HasKey",
+        {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "KmsKeyArn"}},
+        {"SSEAlgorithm": "AES256"},
+    ]
+
+
+def test_logs_secrets_and_announcements_are_encrypted_with_the_key_if_there_is_one() -> None:
+    fields = {
+        "AWS::Logs::LogGroup": "KmsKeyId",
+        "AWS::SecretsManager::Secret": "KmsKeyId",
+        "AWS::SNS::Topic": "KmsMasterKeyId",
+    }
+    found = {
+        name: resource["Properties"].get(fields[resource["Type"]])
+        for name, resource in template()["Resources"].items()
+        if resource["Type"] in fields
+    }
+    key = {"If": ["HasKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    assert found == dict.fromkeys(
+        ["LogGroup", "VendedLogGroup", "NeonApiKeySecret", "DatabaseUrlSecret", "Topic"], key
+    )
+
+
+def test_the_lake_is_never_deleted() -> None:
+    bucket = template()["Resources"]["DataBucket"]
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_only_the_loader_is_reserved_and_only_if_asked() -> None:
+    reserved = {
+        name: properties["ReservedConcurrentExecutions"]
+        for name, properties in functions().items()
+        if "ReservedConcurrentExecutions" in properties
+    }
+    assert reserved == {
+        "UpsertBatches": {
+            "If": ["ReservesLoaders", {"Ref": "ReservedLoaders"}, {"Ref": "AWS::NoValue"}]
+        }
+    }

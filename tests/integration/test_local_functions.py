@@ -15,7 +15,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from forecast_sync_ops.local import cloud as local
-from forecast_sync_ops.local.build import package, read_template
+from forecast_sync_ops.local.build import NESTED, package, read_template
 from forecast_sync_ops.local.cloud import Cloud
 from forecast_sync_ops.local.databases import Databases
 
@@ -102,13 +102,24 @@ def test_a_new_branch_has_the_rows_of_its_parent_even_while_someone_is_connected
 
 
 def test_the_template_is_changed_in_what_the_docstring_says_and_nothing_else() -> None:
-    original, local_template = read_template(local.TEMPLATE), package(local.TEMPLATE).template
+    original, packaged = read_template(local.TEMPLATE), package(local.TEMPLATE, "http://artifacts")
+    nested = [name for name, item in original["Resources"].items() if item["Type"] == NESTED]
+    for name in nested:
+        path = original["Resources"][name]["Properties"]["TemplateURL"]
+        url = packaged.template["Resources"][name]["Properties"]["TemplateURL"]
+        deployed = json.loads(packaged.artifacts[url.removeprefix("http://artifacts/")])
+        written = read_template(local.CHECKOUT / path)
+        left_out = written["Resources"].keys() - deployed["Resources"].keys()
+        assert left_out == ({"FunctionErrorsAlarm"} if name == "Observability" else set())
+        for resource in left_out:
+            del written["Resources"][resource]
+        assert deployed == written
     del original["Resources"]["CoreLayer"]
-    changed = {"CodeUri", "Runtime", "DefinitionUri"}
-    for template in (original, local_template):
+    changed = {"CodeUri", "Runtime", "DefinitionUri", "TemplateURL"}
+    for template in (original, packaged.template):
         for name in ("Layers", "Architectures", "Runtime"):
             template["Globals"]["Function"].pop(name, None)
         for resource in template["Resources"].values():
             for name in changed & resource["Properties"].keys():
                 del resource["Properties"][name]
-    assert local_template == original
+    assert packaged.template == original

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from forecast_sync.adapters.athena import Cost
 from forecast_sync.contracts import PollRequest, QueryRequest, StartedQuery, Window
 from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
 from forecast_sync.extraction import poll_query, start_query
@@ -32,10 +33,10 @@ class Athena:
         self.submitted.append((sql, token))
         return "q-1"
 
-    def poll(self, _query_execution_id: str) -> bool:
+    def poll(self, _query_execution_id: str) -> Cost | None:
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return self.outcome
+        return Cost(1_000_000, 1200) if self.outcome else None
 
 
 class EmptyLake:

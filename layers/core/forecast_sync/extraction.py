@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Protocol
 
+from forecast_sync.adapters.athena import Cost
 from forecast_sync.contracts import (
     PolledQuery,
     PollRequest,
@@ -12,6 +13,7 @@ from forecast_sync.contracts import (
     StartedQuery,
 )
 from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
+from forecast_sync.measuring import measure_query
 from forecast_sync.query_text import build_extract, build_profile
 from forecast_sync.settings import Settings
 from forecast_sync.sources import Lake, check_sources, survey
@@ -27,8 +29,8 @@ class QueryEngine(Protocol):
         """Submit ``sql`` and return its query execution id; the same token returns the same id."""
         ...
 
-    def poll(self, query_execution_id: str) -> bool:
-        """Whether the query has succeeded; False while it is queued or runs.
+    def poll(self, query_execution_id: str) -> Cost | None:
+        """What the query took, once it has succeeded; None while it is queued or runs.
 
         Raises ``QueryRetryable`` or ``QueryFailed`` when it ended otherwise.
         """
@@ -72,7 +74,7 @@ def poll_query(athena: QueryEngine, request: PollRequest) -> PolledQuery:
     """
     started = request.started
     try:
-        return PolledQuery(done=athena.poll(started.query_execution_id))
+        cost = athena.poll(started.query_execution_id)
     except (QueryRetryable, QueryFailed) as error:
         if request.redrive_count > started.redrive_count:
             raise InputsOutdated(
@@ -82,6 +84,9 @@ def poll_query(athena: QueryEngine, request: PollRequest) -> PolledQuery:
         if isinstance(error, QueryRetryable) and started.attempt + 1 >= allowed:
             raise QueryFailed(f"{error} It was submitted {started.attempt + 1} times.") from error
         raise
+    if cost is not None:
+        measure_query(cost.bytes_scanned, cost.milliseconds)
+    return PolledQuery(done=cost is not None)
 
 
 def result_prefix(settings: Settings, request: QueryRequest) -> str:

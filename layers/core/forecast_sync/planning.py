@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from forecast_sync.adapters.s3 import Listed, split_location
 from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest, Profile
 from forecast_sync.errors import InputsOutdated, QueryFailed, ResultInvalid, TooManyRejects
+from forecast_sync.measuring import measure_rejects
 from forecast_sync.settings import Settings
 
 SMALLEST_SHARE = 1024 * 1024
@@ -65,6 +66,7 @@ def _plan_pages(
     athena: QueryResults, storage: ResultStore, settings: Settings, request: PlanRequest
 ) -> Plan:
     profile = _read_profile(athena, request.queries.profile.query_execution_id)
+    measure_rejects(request.run, profile)
     _judge_rejects(profile, settings)
     query_execution_id = request.queries.extract.query_execution_id
     manifest = athena.manifest_location(query_execution_id)

@@ -12,6 +12,7 @@ from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.contracts import Counts, RecordRequest, Run, RunResult
 from forecast_sync.errors import Superseded
+from forecast_sync.measuring import measure_run
 from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
 from forecast_sync.verifying import read_counts
@@ -49,7 +50,7 @@ def record_success(
         _resolve_rejects(cursor, table, run)
         own = leases.find_own_row(cursor, run.run_id)
     start_rerun(connection, workflow, run)
-    return RunResult(
+    result = RunResult(
         run_id=run.run_id,
         status=status,
         git_ref=run.git_ref,
@@ -58,6 +59,8 @@ def record_success(
         watermark=own.watermark.replace(tzinfo=UTC) if own else None,
         counts=counts,
     )
+    measure_run(run, result)
+    return result
 
 
 def _resolve_rejects(cursor: leases.Rows, table: Table, run: Run) -> None:

@@ -17,7 +17,8 @@ class Settings(Model):
     """The settings of one deployment; each field is the environment variable in upper case.
 
     ``data_location`` and ``athena_output_location`` are ``s3://bucket/prefix/``;
-    ``page_bytes`` counts compressed bytes; ``reject_percent`` is in percent of the window's rows.
+    ``page_bytes`` counts compressed bytes; ``reject_percent`` is in percent of the window's rows;
+    ``history_days`` can't be less than the 14 days of a redrive.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -35,6 +36,7 @@ class Settings(Model):
     lookback_hours: Annotated[float, Field(ge=0)] = 6
     reject_percent: Annotated[float, Field(ge=0, le=100)] = 1
     reject_rows: Annotated[int, Field(ge=1)] = 100
+    history_days: Annotated[int, Field(ge=15)] = 90
     neon_api_url: str = "https://console.neon.tech/api/v2"
     neon_project_id: str = ""
     neon_database_name: str = ""

@@ -20,6 +20,7 @@ from forecast_sync_ops.problems import UserError
 
 ARTIFACTS_BUCKET = "forecast-sync-local-artifacts"
 RUNTIME = "provided.al2023"
+NESTED = "AWS::CloudFormation::Stack"
 
 Template = dict[str, Any]
 
@@ -46,7 +47,7 @@ def read_template(path: Path) -> Template:
     return template
 
 
-def package(template_path: Path) -> Package:
+def package(template_path: Path, artifacts_url: str) -> Package:
     """Make the template deployable in the local cloud.
 
     It differs from the one that AWS gets in this only:
@@ -55,11 +56,23 @@ def package(template_path: Path) -> Package:
       starts AWS's own runtime client in this Python: the emulator's own worker hides error names;
     - the layer isn't deployed: the bootstrap puts its source on ``PYTHONPATH``, where its
       requirements are installed already;
-    - local paths are S3 locations, as after `sam package`, and the state machine is JSON.
+    - local paths are S3 locations, as after `sam package`, and the state machine is JSON;
+    - what ``is_left_out`` says isn't deployed.
+
+    ``artifacts_url`` is where CloudFormation finds the artifacts by their key.
     """
     root = template_path.parent
     result = Package(copy.deepcopy(read_template(template_path)))
     resources = result.template["Resources"]
+    for properties in (r["Properties"] for r in resources.values() if r["Type"] == NESTED):
+        nested = read_template(root / properties["TemplateURL"])
+        nested["Resources"] = {
+            name: resource
+            for name, resource in nested["Resources"].items()
+            if not is_left_out(resource)
+        }
+        key = result.add(json.dumps(nested).encode(), ".template.json")
+        properties["TemplateURL"] = f"{artifacts_url}/{key}"
     layers = [
         name
         for name, resource in resources.items()
@@ -89,6 +102,11 @@ def package(template_path: Path) -> Package:
             "Key": result.add(definition, ".asl.json"),
         }
     return result
+
+
+def is_left_out(resource: Template) -> bool:
+    """Whether the emulator can't make a resource: it refuses alarms on a metric's expression."""
+    return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
 
 
 def _bootstrap(layer_paths: list[Path]) -> str:

@@ -29,12 +29,13 @@ def deploy(
     Of ``parameters`` only those are passed that the template declares.
     Raises ``UserError`` with the first reason that CloudFormation gives.
     """
-    built = package(template_path)
+    artifacts_url = f"{endpoint_url}/{ARTIFACTS_BUCKET}"
+    built = package(template_path, artifacts_url)
     template_key = _upload(session, endpoint_url, built)
     cloudformation: Any = session.client("cloudformation", endpoint_url=endpoint_url)
     request = {
         "StackName": STACK_NAME,
-        "TemplateURL": f"{endpoint_url}/{ARTIFACTS_BUCKET}/{template_key}",
+        "TemplateURL": f"{artifacts_url}/{template_key}",
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         "Parameters": [
             {"ParameterKey": name, "ParameterValue": value}

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from forecast_sync_ops.local.protocol import REGION, Config, Endpoints
+from forecast_sync_ops.local.protocol import CALLS, REGION, Config, Endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ class Cloud:
     def faults_dir(self) -> Path:
         """Where a file makes the local Athena fail."""
         return Path(self.state_dir) / "faults"
+
+    @property
+    def calls_dir(self) -> Path:
+        """While it exists, each function writes there which AWS calls it makes."""
+        return Path(self.state_dir) / CALLS
 
     def session(self) -> boto3.Session:
         """A boto3 session with this cloud's credentials; clients need ``endpoint_url`` too."""

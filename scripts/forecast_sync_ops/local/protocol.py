@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 REGION = "us-east-2"
 ACCOUNT = "000000000000"
+CALLS = "calls"
+"""The folder that makes functions record their AWS calls."""
 KEEP = "keep"
 """The line after which the server outlives whoever started it."""
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 from forecast_sync_ops.local import ports, postgres
 from forecast_sync_ops.local.databases import BRANCHES, Databases
 from forecast_sync_ops.local.neon import NeonStandIn
-from forecast_sync_ops.local.protocol import ACCOUNT, KEEP, REGION, Config, Endpoints
+from forecast_sync_ops.local.protocol import ACCOUNT, CALLS, KEEP, REGION, Config, Endpoints
 from forecast_sync_ops.local.request_faults import disturbed
 from forecast_sync_ops.problems import UserError
 
@@ -110,6 +110,7 @@ def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(state_dir / "s3"),
         "TMPDIR": str(state_dir / "tmp"),
+        "FORECAST_SYNC_CALLS_DIR": str(state_dir / CALLS),
         "SFN_WAIT_SCALE": str(config.wait_scale),
         "LAMBDA_EXECUTOR": "local",
         "DOCKER_HOST": "unix:///nonexistent",

@@ -30,7 +30,7 @@ def prepare(path: Path) -> None:
     """Make the directory. Raises ``UserError`` when somebody else's files are in it."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # In this order: another command that makes it at this moment puts the marker there first.
+        # In this order: the marker is the first file that another `up` makes meanwhile.
         if any(path.iterdir()) and not is_state_dir(path):
             raise UserError(
                 f"{path} holds files that aren't a local cloud's: name a new --state-dir"

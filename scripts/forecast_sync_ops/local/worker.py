@@ -1,15 +1,23 @@
-"""One Lambda execution environment: AWS's own runtime client, which ends with its server."""
+"""One Lambda execution environment: AWS's own runtime client, which ends with its server.
+
+When the folder ``FORECAST_SYNC_CALLS_DIR`` exists, it writes there which AWS calls are made: that
+is what the permissions of each function are checked against.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 from awslambdaric.__main__ import main
 
 PARENT_POLL_SECONDS = 1.0
+LONG = 400
 
 
 def _end_with(parent: int) -> None:
@@ -19,7 +27,26 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+def _record_calls(folder: Path) -> None:
+    """Append a line for each call of the boto3 clients that this process will make."""
+    import boto3
+
+    file = folder / f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}-{os.getpid()}.jsonl"
+
+    def record(params: dict[str, Any], model: Any, **_: object) -> None:
+        short = {name: text for name, text in params.items() if len(str(text)) < LONG}
+        call = {"service": model.service_model.service_name, "operation": model.name}
+        with file.open("a") as lines:
+            lines.write(json.dumps({**call, "parameters": short}, default=str) + "\n")
+
+    boto3.DEFAULT_SESSION = boto3.Session()
+    boto3.DEFAULT_SESSION.events.register("before-parameter-build", record)
+
+
 if __name__ == "__main__":
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+    calls_dir = Path(os.environ.get("FORECAST_SYNC_CALLS_DIR", "-"))
+    if calls_dir.is_dir():
+        _record_calls(calls_dir)
     main(sys.argv)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -22,6 +22,13 @@ TRANSIENT_CODES = frozenset(
         "ServiceUnavailable",
     }
 )
+
+
+class Cost(NamedTuple):
+    """What a query that has succeeded took."""
+
+    bytes_scanned: int
+    milliseconds: int
 
 
 class Athena:
@@ -43,16 +50,20 @@ class Athena:
             )
         return answer["QueryExecutionId"]
 
-    def poll(self, query_execution_id: str) -> bool:
-        """Whether the query has succeeded; False while it is queued or runs.
+    def poll(self, query_execution_id: str) -> Cost | None:
+        """What the query took, once it has succeeded; None while it is queued or runs.
 
         Raises ``QueryRetryable`` when Athena says that another submission may succeed, else
         ``QueryFailed`` for a failed or cancelled query.
         """
-        status = self._describe(query_execution_id)["Status"]
+        described = self._describe(query_execution_id)
+        status, statistics = described["Status"], described.get("Statistics", {})
         state = status["State"]
-        if state in ("QUEUED", "RUNNING", "SUCCEEDED"):
-            return state == "SUCCEEDED"
+        if state == "SUCCEEDED":
+            scanned = statistics.get("DataScannedInBytes", 0)
+            return Cost(scanned, statistics.get("TotalExecutionTimeInMillis", 0))
+        if state in ("QUEUED", "RUNNING"):
+            return None
         reason = status.get("StateChangeReason", "no reason given")
         message = f"Athena query {query_execution_id} is {state}: {reason}"
         if status.get("AthenaError", {}).get("Retryable", False):

@@ -1,0 +1,29 @@
+-- Forgets history below one cut: the oldest run that works, waits for its rerun, or ended within
+-- the kept days. A run above the cut may be redriven, and then asks whether a later run has
+-- written, so nothing above it is touched; nor are rows without a run, nor the newest success of
+-- a lake, which is its watermark. May run twice: the second time finds nothing.
+WITH cut AS (
+    SELECT min(id) AS id
+    FROM forecast_sync_status
+    WHERE run_id IS NOT NULL
+      AND (status = 'running' OR rerun_requested
+           OR coalesce(finished_at, created_at AT TIME ZONE 'UTC')
+              > clock_timestamp() - make_interval(days => %(days)s))
+),
+watermarks AS (
+    SELECT DISTINCT ON (source) id
+    FROM forecast_sync_status
+    WHERE run_id IS NOT NULL AND status = 'succeeded'
+    ORDER BY source, last_sync_timestamp DESC, id DESC
+),
+runs AS (
+    DELETE FROM forecast_sync_status
+    WHERE run_id IS NOT NULL
+      AND id < coalesce((SELECT id FROM cut), 2147483647)
+      AND id NOT IN (SELECT id FROM watermarks)
+    RETURNING run_id
+),
+batches AS (
+    DELETE FROM forecast_sync_batch WHERE run_id IN (SELECT run_id FROM runs) RETURNING 1
+)
+SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM batches)

@@ -1,0 +1,64 @@
+"""The AWS CLI as the workflows' scripts call it; they need nothing but Python and that CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+class AwsRefused(Exception):
+    """The AWS CLI ended with an error; its text is the message."""
+
+
+def aws(*arguments: str) -> dict[str, Any]:
+    """The JSON answer of an AWS CLI command; raises ``AwsRefused``."""
+    ended = subprocess.run(
+        ["aws", *arguments, "--output", "json"], check=False, capture_output=True, text=True
+    )
+    if ended.returncode:
+        raise AwsRefused(" ".join(ended.stderr.split()))
+    answer: dict[str, Any] = json.loads(ended.stdout or "{}")
+    return answer
+
+
+def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
+    """A function's answer; raises ``AwsRefused`` with the error's name when the function fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        request, answer = Path(folder, "request.json"), Path(folder, "answer.json")
+        request.write_text(json.dumps(event))
+        # Version 1 of the CLI wants text and version 2 base64; both take the bytes of a file.
+        payload = f"fileb://{request}"
+        called = aws(
+            "lambda", "invoke", "--function-name", function, "--payload", payload, str(answer)
+        )
+        found: dict[str, Any] = json.loads(answer.read_text() or "{}")
+    if "FunctionError" in called:
+        raise AwsRefused(f"{found.get('errorType')}: {found.get('errorMessage')}")
+    return found
+
+
+def machine_arn(environment: str) -> str:
+    """The state machine's ARN, from the name and whoever calls."""
+    partition, account = aws("sts", "get-caller-identity")["Arn"].split(":")[1:5:3]
+    region = os.environ["AWS_REGION"]
+    return f"arn:{partition}:states:{region}:{account}:stateMachine:forecast-sync-{environment}"
+
+
+def fail(message: str) -> int:
+    """Say why as GitHub shows it, on one line; the exit code."""
+    print(f"::error::{message}", file=sys.stderr)
+    return 1
+
+
+def answer(name: str, value: str) -> None:
+    """Hand a value to the following steps and jobs."""
+    if "\n" in value:
+        raise ValueError(f"{name} has more than one line")
+    with Path(os.environ["GITHUB_OUTPUT"]).open("a") as outputs:
+        outputs.write(f"{name}={value}\n")
+    print(f"{name}: {value}")

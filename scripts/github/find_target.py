@@ -1,0 +1,46 @@
+"""Which environment and git ref a workflow's event is about: answers ``environment``, ``git_ref``.
+
+Reads ``EVENT`` (the event's name), ``BRANCH`` (of the deployment, the dispatch or the schedule) and
+``ENVIRONMENT`` (asked for, or empty). Both are empty for a deployment that isn't ours to follow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "layers/core"))
+
+from aws import answer, fail
+from forecast_sync.branches import map_git_ref
+from forecast_sync.errors import BranchNotMapped
+
+ENVIRONMENTS = ("production", "dev")
+
+
+def main() -> int:
+    """Answer, or say why the branch belongs to no environment."""
+    branch = os.environ["BRANCH"].removeprefix("refs/heads/")
+    asked = os.environ.get("ENVIRONMENT", "")
+    for environment in ENVIRONMENTS:
+        if asked not in ("", environment):
+            continue
+        try:
+            map_git_ref(branch or None, environment)
+        except BranchNotMapped as error:
+            reason = str(error)
+            continue
+        answer("environment", environment)
+        answer("git_ref", branch)
+        return 0
+    if os.environ["EVENT"] == "deployment_status":
+        print(f"The deployment of {branch} belongs to no environment: nothing to sync.")
+        answer("environment", "")
+        answer("git_ref", "")
+        return 0
+    return fail(reason)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

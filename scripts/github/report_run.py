@@ -1,0 +1,67 @@
+"""Writes a run's outcome into the job's summary: counts, why it failed, a link to the console.
+
+Reads ``RESULT_FILE``, which run_sync.py has written, and writes to ``GITHUB_STEP_SUMMARY``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aws import fail
+
+COUNTS = ("window_rows", "rejected", "candidates", "superseded", "good")
+CHANGES = ("inserted", "updated", "unchanged")
+
+
+def main() -> int:
+    """Append to the summary; a run that never started has no result."""
+    result = Path(os.environ["RESULT_FILE"])
+    if not result.exists():
+        return fail("There is no result: the run wasn't started, or nobody could follow it.")
+    with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as summary:
+        summary.write(describe(json.loads(result.read_text())))
+    return 0
+
+
+def describe(execution: dict[str, Any]) -> str:
+    """The summary in Markdown; text from elsewhere stands in a code block."""
+    output = json.loads(execution.get("output") or "{}")
+    lines = [
+        f"## Forecast sync: {execution['status']}",
+        "",
+        f"[{execution['name']}]({link(execution)})",
+    ]
+    if "counts" in output:
+        names = (*COUNTS, *CHANGES)
+        lines += ["", f"`{output['git_ref']}` to the Neon branch `{output['neon_branch']}`:", ""]
+        lines.append("| " + " | ".join(name.replace("_", " ") for name in names) + " |")
+        lines.append("|" + "---:|" * len(names))
+        lines.append("| " + " | ".join(f"{output['counts'][name]:,}" for name in names) + " |")
+    elif execution["status"] == "SUCCEEDED":
+        lines += [
+            "",
+            "Another run works on this database; it starts a run for this one at its end.",
+        ]
+    if "error" in execution:
+        cause = f"{execution['error']}: {execution.get('cause', '')}".replace("```", "'''")
+        lines += ["", "```", cause, "```", "", "Remove the cause, then redrive the execution."]
+    return "\n".join([*lines, ""])
+
+
+def link(execution: dict[str, Any]) -> str:
+    """The execution in the AWS console."""
+    arn = str(execution["executionArn"])
+    region = arn.split(":")[3]
+    return (
+        f"https://{region}.console.aws.amazon.com/states/home?region={region}"
+        f"#/v2/executions/details/{quote(arn, safe=':')}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Starts a sync and follows it to its end; the run's outcome is the exit code.
+
+Reads ``ENVIRONMENT``, ``GIT_REF`` and, as they were typed in, ``SYNC_TYPE``, ``DATE_FROM``,
+``DATE_TO`` and ``DRY_RUN``. ``GITHUB_RUN_ID`` and ``GITHUB_RUN_ATTEMPT`` name the execution, so
+that a step which runs twice starts one run. What ended is written to ``RESULT_FILE``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from aws import AwsRefused, aws, fail, machine_arn
+
+POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "10"))
+WAIT_SECONDS = float(os.environ.get("WAIT_SECONDS", "20000"))
+ENDED = {"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"}
+
+
+def main() -> int:
+    """Start, follow, and keep the result."""
+    try:
+        arn = _start(machine_arn(os.environ["ENVIRONMENT"]))
+        execution = _follow(arn)
+    except AwsRefused as error:
+        return fail(str(error))
+    Path(os.environ["RESULT_FILE"]).write_text(json.dumps(execution, default=str))
+    if execution["status"] == "SUCCEEDED":
+        return 0
+    if execution["status"] not in ENDED:
+        return fail(f"The run still works after {WAIT_SECONDS:.0f} s; see {arn}.")
+    reason = f"{execution.get('error', '')}: {execution.get('cause', '')}"
+    return fail(f"The run is {execution['status']}. {' '.join(reason.split())}")
+
+
+def execution_input() -> dict[str, Any]:
+    """Only what was asked for; the workflow refuses what doesn't fit."""
+    asked = {
+        "git_ref": os.environ["GIT_REF"],
+        "sync_type": os.environ.get("SYNC_TYPE", ""),
+        "date_from": os.environ.get("DATE_FROM", ""),
+        "date_to": os.environ.get("DATE_TO", ""),
+    }
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value}
+    if os.environ.get("DRY_RUN") == "true":
+        given["dry_run"] = True
+    return {**given, "trigger": "github"}
+
+
+def _start(machine: str) -> str:
+    name = f"github-{os.environ['GITHUB_RUN_ID']}-{os.environ['GITHUB_RUN_ATTEMPT']}"
+    text = json.dumps(execution_input(), sort_keys=True)
+    arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+    command = ["stepfunctions", "start-execution", "--state-machine-arn", machine]
+    try:
+        aws(*command, "--name", name, "--input", text)
+        print(f"Started {name} with {text}", flush=True)
+    except AwsRefused as error:
+        if "ExecutionAlreadyExists" not in str(error):
+            raise
+        print(f"{name} was started before", flush=True)
+    return arn
+
+
+def _follow(arn: str) -> dict[str, Any]:
+    deadline, shown = time.monotonic() + WAIT_SECONDS, ""
+    while True:
+        execution = aws("stepfunctions", "describe-execution", "--execution-arn", arn)
+        if (state := _state(arn)) != shown:
+            print(state, flush=True)
+            shown = state
+        if execution["status"] in ENDED or time.monotonic() > deadline:
+            print(execution["status"], flush=True)
+            return execution
+        time.sleep(POLL_SECONDS)
+
+
+def _state(arn: str) -> str:
+    """The state that was entered last."""
+    options = ["--execution-arn", arn, "--reverse-order", "--max-items", "20"]
+    for event in aws("stepfunctions", "get-execution-history", *options)["events"]:
+        if "stateEnteredEventDetails" in event:
+            return str(event["stateEnteredEventDetails"]["name"])
+    return "Starting"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

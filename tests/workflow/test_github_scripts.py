@@ -1,0 +1,161 @@
+"""The workflows' scripts against the local cloud, with the real AWS CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.contract.stack import ROOT
+from tests.lake import make_rows
+from tests.workflow.deployed import Deployed
+
+CLI = ROOT / ".tools/awscli/bin"
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A job's step on GitHub's runner: files for results, and only the variables it is given."""
+
+    folder: Path
+    cloud: dict[str, str]
+
+    def step(self, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "PATH": f"{CLI}:{os.environ['PATH']}",
+            "GITHUB_OUTPUT": str(self.folder / "output"),
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
+            "RESULT_FILE": str(self.folder / "result.json"),
+            "POLL_SECONDS": "0.2",
+            "GITHUB_RUN_ATTEMPT": "1",
+        }
+        return subprocess.run(
+            [sys.executable, ROOT / "scripts/github" / script],
+            env={**given, **self.cloud, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def outputs(self) -> dict[str, str]:
+        lines = (self.folder / "output").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def summary(self) -> str:
+        return (self.folder / "summary.md").read_text()
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Runner:
+    return Runner(tmp_path, {})
+
+
+@pytest.fixture
+def runner(tmp_path: Path, deployed: Deployed) -> Runner:
+    assert CLI.is_dir(), "the AWS CLI is missing: make test installs it"
+    cloud = {
+        "AWS_ENDPOINT_URL": deployed.cloud.endpoint_url,
+        "AWS_REGION": deployed.cloud.region,
+        "AWS_DEFAULT_REGION": deployed.cloud.region,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "ENVIRONMENT": "dev",
+        "GIT_REF": "dev",
+        "GITHUB_RUN_ID": uuid.uuid4().hex[:12],
+    }
+    return Runner(tmp_path, cloud)
+
+
+@pytest.mark.parametrize(
+    ("event", "branch", "asked", "environment", "git_ref"),
+    [
+        ("schedule", "refs/heads/main", "", "production", "main"),
+        ("deployment_status", "main", "", "production", "main"),
+        ("deployment_status", "dev", "", "dev", "dev"),
+        ("deployment_status", "preview/pr-12", "", "dev", "preview/pr-12"),
+        ("workflow_dispatch", "feature/x", "", "dev", "feature/x"),
+        ("workflow_dispatch", "dev", "dev", "dev", "dev"),
+        ("deployment_status", "renovate/react", "", "", ""),
+    ],
+)
+def test_an_event_finds_its_target(
+    offline: Runner, event: str, branch: str, asked: str, environment: str, git_ref: str
+) -> None:
+    ended = offline.step("find_target.py", EVENT=event, BRANCH=branch, ENVIRONMENT=asked)
+    assert ended.returncode == 0, ended.stderr
+    assert offline.outputs() == {"environment": environment, "git_ref": git_ref}
+
+
+@pytest.mark.parametrize("asked", ["", "production"])
+def test_a_dispatch_for_a_branch_of_no_or_another_environment_is_refused(
+    offline: Runner, asked: str
+) -> None:
+    branch = "feature/x" if asked else "hotfix; curl evil"
+    ended = offline.step(
+        "find_target.py", EVENT="workflow_dispatch", BRANCH=branch, ENVIRONMENT=asked
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"::error::The git ref '{branch}' belongs to")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_the_check_names_the_neon_branch_and_creates_nothing(
+    runner: Runner, deployed: Deployed
+) -> None:
+    deployed.succeed(dry_run=True)
+    before = deployed.query("SELECT count(*) FROM forecast_sync_status")
+    ended = runner.step("check_branch.py")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("dev is the Neon branch dev (br-")
+    assert deployed.query("SELECT count(*) FROM forecast_sync_status") == before
+
+
+def test_the_check_refuses_a_branch_that_neon_does_not_have(runner: Runner) -> None:
+    ended = runner.step("check_branch.py", GIT_REF="preview/pr-404")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("::error::BranchNotFound: ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_run_is_started_once_followed_and_reported(runner: Runner, deployed: Deployed) -> None:
+    deployed.upload("first", make_rows(range(1200)))
+    for _ in range(2):
+        ended = runner.step("run_sync.py", SYNC_TYPE="full", DATE_FROM="", DRY_RUN="false")
+        assert ended.returncode == 0, ended.stderr
+    assert "was started before" in ended.stdout
+    assert len(deployed.table()) == 1200
+    assert runner.step("report_run.py").returncode == 0
+    assert "## Forecast sync: SUCCEEDED" in runner.summary()
+    assert "| 1,200 | 0 | 1,200 | 0 | 1,200 | 1,200 | 0 | 0 |" in runner.summary()
+    assert "https://us-east-2.console.aws.amazon.com/states/home" in runner.summary()
+
+
+def test_a_failed_run_fails_the_job_and_says_why(runner: Runner) -> None:
+    ended = runner.step("run_sync.py", DATE_FROM="$(reboot)")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("::error::The run is FAILED. InvalidInput: ")
+    assert len(ended.stderr.splitlines()) == 1
+    assert runner.step("report_run.py").returncode == 0
+    assert "InvalidInput" in runner.summary()
+
+
+def test_a_run_that_takes_longer_than_the_job_is_told_from_one_that_failed(
+    runner: Runner, deployed: Deployed
+) -> None:
+    deployed.athena_faults({"match": "UNLOAD", "seconds": 3})
+    ended = runner.step("run_sync.py", WAIT_SECONDS="0")
+    assert ended.returncode == 1
+    assert "still works after 0 s" in ended.stderr
+    assert json.loads((runner.folder / "result.json").read_text())["status"] == "RUNNING"
+
+
+def test_a_report_without_a_run_says_so(offline: Runner) -> None:
+    ended = offline.step("report_run.py")
+    assert ended.returncode == 1
+    assert "wasn't started" in ended.stderr
