@@ -7,6 +7,8 @@ from typing import NamedTuple
 from forecast_sync.errors import BranchNotMapped
 
 DEFAULT_REFS = {"production": "main", "dev": "dev"}
+PREVIEWS = "preview/pr-"
+PREVIEW_ENVIRONMENT = "dev"
 
 
 class Mapping(NamedTuple):
@@ -45,8 +47,8 @@ def _map(git_ref: str) -> Mapping | None:
         return Mapping(git_ref, "production", "main")
     if git_ref == "dev" or _is_under(git_ref, "feature/"):
         return Mapping(git_ref, "dev", "dev")
-    if _is_under(git_ref, "preview/pr-"):
-        return Mapping(git_ref, "dev", git_ref)
+    if _is_under(git_ref, PREVIEWS):
+        return Mapping(git_ref, PREVIEW_ENVIRONMENT, git_ref)
     return None
 
 
