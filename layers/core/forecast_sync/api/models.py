@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import AwareDatetime, ConfigDict, Field
@@ -32,7 +32,7 @@ AfterRun = Annotated[
 Trigger = Annotated[
     str | None, Query(pattern=PRINTABLE, max_length=64, description="What started the run.")
 ]
-Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -43,6 +43,19 @@ IdempotencyKey = Annotated[
         description="The same key and body again find the run that they have started.",
     ),
 ]
+
+
+AfterReject = Annotated[
+    str | None,
+    Query(pattern=r"^[0-9a-f]{32}$", description="`next` of the page before."),
+]
+Reason = Annotated[
+    str | None, Query(pattern=PRINTABLE, max_length=255, description="Exactly this reason.")
+]
+RejectsOf = Annotated[
+    str | None, Query(pattern=NAME, max_length=80, description="Met by this run, first or last.")
+]
+Resolved = Annotated[bool, Query(description="Also those that a later full run no longer met.")]
 
 
 class Answered(Model):
@@ -173,6 +186,40 @@ class BranchStatus(Answered):
     last_run: str | None = Field(description="The run that ended last.")
     last_status: Status | None = Field(description="How it ended.")
     error: str | None = Field(description="Why it failed, or why the database can't be asked.")
+
+
+class Reject(Answered):
+    """A row that the table can't hold."""
+
+    content_hash: str
+    run_id: str
+    last_run_id: str = Field(description="The last full run that met the row again.")
+    resolved_run_id: str | None
+    source_file: str
+    reason: str
+    row_json: Any = Field(description="The row as it is in the lake.")
+    rejected_at: AwareDatetime
+
+
+class RejectReason(Answered):
+    """Rejects of one reason."""
+
+    reason: str
+    rows: int
+    files: int
+    example_file: str
+    last_rejected_at: AwareDatetime
+    first_date: str | None
+    last_date: str | None
+    undated: int
+
+
+class Rejects(Answered):
+    """A page of rejects, the newest first, and all that were asked for by reason."""
+
+    rejects: list[Reject]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    reasons: list[RejectReason]
 
 
 class StatusReport(Answered):

@@ -8,21 +8,26 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.openapi.models import APIKey, APIKeyIn
+from aws_lambda_powertools.event_handler.openapi.models import APIKey
 from aws_lambda_powertools.event_handler.openapi.params import Body
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forecast_sync import describing, freshness, operating, reporting, wiring
 from forecast_sync.api import models, problems
 from forecast_sync.api.models import (
+    AfterReject,
     AfterRun,
     GitRef,
     IdempotencyKey,
     Limit,
+    Reason,
+    RejectsOf,
+    Resolved,
     RunId,
     Trigger,
 )
 from forecast_sync.contracts import SyncRequest, SyncType
+from forecast_sync.tables import load_table
 
 VERSION = "1.0.0"
 DESCRIPTION = (
@@ -33,10 +38,12 @@ DESCRIPTION = (
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-SIGNED = APIKey(
-    name="Authorization",
-    **{"in": APIKeyIn.header},
-    description="AWS Signature Version 4, execute-api.",
+SIGNED = APIKey.model_validate(
+    {
+        "name": "Authorization",
+        "in": "header",
+        "description": "AWS Signature Version 4, service execute-api.",
+    }
 )
 
 app = APIGatewayHttpResolver(enable_validation=True)
@@ -148,6 +155,21 @@ def stop_sync(run_id: RunId) -> Response[models.Accepted]:
     """Stop a running run; what is committed stays, and a redrive goes on from there."""
     operating.stop_run(wiring.workflow(), run_id, "Stopped through the API.")
     return _accepted(run_id)
+
+
+@app.get("/rejects", summary="Rejected rows", responses=_answers(OK, "A page"))
+def list_rejects(
+    git_ref: GitRef = None,
+    run_id: RejectsOf = None,
+    reason: Reason = None,
+    all: Resolved = False,  # noqa: A002  # the parameter's name in the query
+    after: AfterReject = None,
+    limit: Limit = 100,
+) -> models.Rejects:
+    """A page of the rows that the table can't hold, and all of them by reason."""
+    query = reporting.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
+    found = reporting.list_rejects(wiring.connection_of(git_ref), load_table(), query)
+    return models.Rejects.model_validate(found)
 
 
 @app.get("/openapi.json", summary="This document", responses=_answers(OK, "OpenAPI"))
