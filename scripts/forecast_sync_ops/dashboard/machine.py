@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-Progress = Literal["done", "current", "failed", "waiting", "skipped"]
+Progress = Literal["done", "current", "failed", "waiting", "unreached", "skipped"]
 WORDS: dict[Progress, str] = {
     "done": "done",
     "current": "running now",
     "failed": "failed here",
     "waiting": "not yet",
+    "unreached": "not reached",
     "skipped": "not needed",
 }
 ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+ABSENT: dict[str, Progress] = {
+    "SUCCEEDED": "skipped",
+    **dict.fromkeys(ENDED_BADLY, cast(Progress, "unreached")),
+}
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,9 @@ def _place(step: Step, visits: Mapping[str, Any], status: str) -> Placed:
     taken = tuple(name for name in step.exits if name in visits)
     visit = visits.get(step.name)
     inside = None
+    progress: Progress
     if visit is None:
-        is_over = status in ENDED_BADLY or status == "SUCCEEDED"
-        progress: Progress = "skipped" if is_over else "waiting"
+        progress = ABSENT.get(status, "waiting")
     elif visit["left_at"] or status == "SUCCEEDED":
         progress = "done"
     else:
