@@ -55,7 +55,7 @@
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target === dialog && dialog.firstElementChild && !dialog.open) dialog.showModal();
     if (event.target === dialog) {
-      const first = dialog.querySelector("[aria-invalid], [autofocus]");
+      const first = dialog.querySelector("[aria-invalid]") || dialog.querySelector("[autofocus]");
       if (first) first.focus();
     }
   });
