@@ -18,10 +18,13 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from tests.e2e.cli import COMMAND, clean_environment
 from tests.workflow.deployed import Deployed
 
+Scheme = Literal["light", "dark"]
+
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDE, NARROW = 1440, 360
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
 PARTS = ("#status", "#now", "#runs", "#rejects")
 
 expect.set_options(timeout=15_000)
@@ -40,8 +43,7 @@ class Dashboard:
     def open(
         self,
         width: int = WIDE,
-        scheme: Literal["light", "dark"] = "light",
-        path: str = "",
+        scheme: Scheme = "light",
     ) -> Page:
         """A page of this width and colour scheme, with every part loaded."""
         context = self.browser.new_context(
@@ -51,21 +53,19 @@ class Dashboard:
         page.on("request", self._note)
         page.on("console", lambda said: self._complain(said.type, said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.goto(self.url + path)
+        page.goto(self.url)
         for part in PARTS:
             expect(page.locator(f"{part} .skeleton")).to_have_count(0)
         self.pages.append(page)
         return page
 
-    def shoot(self, name: str, path: str = "") -> None:
-        """Screenshots of a state, wide and narrow, light and dark; each without a finding of axe.
-
-        Nothing may be wider than the page, in any of them.
-        """
-        for width, scheme in ((WIDE, "light"), (WIDE, "dark"), (NARROW, "light"), (NARROW, "dark")):
-            page = self.open(width, "dark" if scheme == "dark" else "light", path)
-            check(page, f"{name}-{width}-{scheme}")
-            page.context.close()
+    def shoot(self, page: Page, name: str, *more: tuple[int, Scheme]) -> None:
+        """Screenshots of a state: of the open page, and narrow and dark, or as ``more`` says."""
+        check(page, f"{name}-{WIDE}-light")
+        for width, scheme in more or ((NARROW, "dark"),):
+            other = self.open(width, scheme)
+            check(other, f"{name}-{width}-{scheme}")
+            other.context.close()
 
     def _note(self, request: Request) -> None:
         self.asked.append(request.url)

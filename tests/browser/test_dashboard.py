@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import NARROW, Dashboard, check
+from tests.browser.conftest import ALL, NARROW, Dashboard, check
 from tests.lake import MORNING, make_row, make_rows
 from tests.workflow.deployed import Deployed, eventually
 
@@ -47,7 +47,7 @@ def test_before_anything_has_run_it_says_how_to_begin(dashboard: Dashboard) -> N
     expect(page.locator("#runs")).to_contain_text("No run yet.")
     expect(page.locator("#rejects")).to_contain_text("No rejected row is open.")
     expect(page.locator("#status")).to_contain_text("Never synced")
-    dashboard.shoot("empty")
+    dashboard.shoot(page, "empty")
 
 
 def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
@@ -65,8 +65,7 @@ def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
     expect(page.locator("#redrive-button")).to_be_disabled()
     expect(page.locator("#redrive-reason")).to_have_text("Not now: it is still running.")
     expect(page.locator("#status")).to_contain_text("Running")
-    check(page, "running-1440-light")
-    dashboard.shoot("running")
+    dashboard.shoot(page, "running", *ALL)
 
     page.get_by_role("button", name="Stop").click()
     dialog = page.get_by_role("dialog", name="Stop this run?")
@@ -110,9 +109,9 @@ def test_a_failed_run_says_what_happened_and_what_to_do(
     expect(now.locator("[data-progress=failed]")).to_contain_text("Load pages")
     expect(page.locator("#status")).to_contain_text("The last run failed")
     expect(page.locator("#chart")).to_be_visible()
-    dashboard.shoot("failed")
+    dashboard.shoot(page, "failed", *ALL)
     page.get_by_role("link", name="The runbook on BatchRefused").click()
-    expect(page.get_by_role("heading", name="BatchRefused")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
     check(page, "runbook-1440-light")
     page.go_back()
     page.get_by_role("link", name="uploads-3").click()
@@ -130,7 +129,7 @@ def test_rejected_rows_stand_by_reason(dashboard: Dashboard, deployed: Deployed)
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("state is longer than 2 characters")
     expect(rows.first.locator("meter")).to_have_attribute("value", "4")
-    dashboard.shoot("rejects")
+    dashboard.shoot(page, "rejects")
 
 
 def test_what_does_not_fit_is_said_at_its_field(dashboard: Dashboard) -> None:
@@ -194,7 +193,7 @@ def test_a_database_and_an_api_that_refuse_are_told_in_their_place(
         expect(page.locator("#status")).to_contain_text("Unreachable")
         expect(page.locator("#now")).to_contain_text("The database couldn't be asked")
         expect(page.locator("#runs")).to_contain_text("This can't be shown now.")
-        dashboard.shoot("unreachable")
+        dashboard.shoot(page, "unreachable")
     finally:
         deployed.execute(deny + "true", branch="main")
     page.evaluate("htmx.trigger(document.body, 'changed')")

@@ -42,9 +42,7 @@ def test_a_change_needs_the_token_of_the_page(visitor: Visitor, path: str) -> No
     assert visitor.ask("POST", path).status == 403
     assert visitor.ask("POST", path, X_CSRF_Token="guessed").status == 403
     assert visitor.ask("POST", path, X_CSRF_Token="gu\xe9ssed").status == 403
-    crossed = visitor.ask(
-        "POST", path, X_CSRF_Token=visitor.token, Sec_Fetch_Site="cross-site"
-    )
+    crossed = visitor.ask("POST", path, X_CSRF_Token=visitor.token, Sec_Fetch_Site="cross-site")
     assert crossed.status == 403
 
 
@@ -65,7 +63,9 @@ def test_every_answer_carries_the_headers(visitor: Visitor, path: str) -> None:
     assert "Access-Control-Allow-Origin" not in headers
 
 
-@pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"]
+)
 def test_only_its_own_files_are_served(visitor: Visitor, path: str) -> None:
     address = urlsplit(visitor.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as raw:

@@ -90,9 +90,7 @@ class Actions:
             return Response(status_code=204, headers=CHANGED)
         return self._confirmation(request, action, run_id, answer.reason, status=answer.status)
 
-    def _act(
-        self, path: str, body: dict[str, Any] | None = None, key: str | None = None
-    ) -> Answer:
+    def _act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
         try:
             return self._views.act(path, body, key)
         except (UserError, ClientError, BotoCoreError) as error:

@@ -106,9 +106,7 @@ class Views:
         reasons: list[dict[str, Any]] = self._ask("/rejects", {"limit": "1"})["reasons"]
         return reasons
 
-    def act(
-        self, path: str, body: dict[str, Any] | None = None, key: str | None = None
-    ) -> Answer:
+    def act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
         """Start, redrive or stop, by a POST to the API."""
         headers = {"Idempotency-Key": key} if key else {}
         return self.deployment.api.call("POST", path, body=body, headers=headers)

@@ -38,5 +38,5 @@ def between(start: str | None, end: str | None) -> float | None:
 
 
 def now() -> str:
-    """This moment, as the API writes times."""
+    """The present moment, as the API writes times."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -54,10 +54,10 @@
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target === dialog && dialog.firstElementChild && !dialog.open) dialog.showModal();
-    if (event.target === dialog) {
-      const first = dialog.querySelector("[aria-invalid]") || dialog.querySelector("[autofocus]");
-      if (first) first.focus();
-    }
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const wrong = event.target === dialog && dialog.querySelector("[aria-invalid]");
+    if (wrong) wrong.focus();
   });
   document.addEventListener("htmx:afterRequest", (event) => {
     const sent = event.target.closest && event.target.closest("#dialog form");
