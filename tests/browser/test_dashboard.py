@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ALL, NARROW, Dashboard, check
 from tests.lake import MORNING, make_row, make_rows
-from tests.workflow.deployed import Deployed, eventually
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
 
 SLOW = (
     "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "

@@ -1,9 +1,8 @@
-"""The status API over HTTP, signed, against the deployed machine; and what its document promises."""
+"""The status API over HTTP, signed, in the local cloud, and what its document promises."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,17 +17,18 @@ from forecast_sync_ops.deployment import Deployment
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.lake import MORNING, make_row, make_rows
-from tests.workflow.deployed import Deployed, eventually
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
 
 EXAMPLES = 12
 
 
 @pytest.fixture
-def operator(deployed: Deployed) -> Iterator[Deployment]:
+def operator(deployed: Deployed) -> Deployment:
     """The deployment as its operator reaches it."""
     cloud = deployed.cloud
     session = cloud.session()
-    yield Deployment("dev", session, cloud.endpoint_url, cloud.state_machine_arn)
+    return Deployment("dev", session, cloud.endpoint_url, cloud.state_machine_arn)
 
 
 def get(operator: Deployment, path: str, **query: str) -> dict[str, Any]:
@@ -140,7 +140,10 @@ SCHEMA = schemathesis.openapi.from_dict(document())
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_it_does_what_its_document_says(case: schemathesis.Case, _deployed: Deployed) -> None:
+def test_it_does_what_its_document_says(
+    case: schemathesis.Case[Any],
+    _deployed: Deployed,  # noqa: PT019  # the session's cloud: examples share it
+) -> None:
     cloud = _deployed.cloud
     response = case.call(base_url=cloud.api_url, auth=Signed(_deployed))
     case.validate_response(response)

@@ -13,7 +13,8 @@ import pytest
 from forecast_sync_ops.local import cloud
 
 from tests.lake import make_row, make_rows
-from tests.workflow.deployed import Deployed, eventually
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
 
 GOAL_SECONDS = 9
 PARAMETERS = {"FreshnessGoalHours": str(GOAL_SECONDS / 3600), "NotifyRejectedRows": "3"}

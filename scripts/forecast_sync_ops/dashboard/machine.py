@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 Progress = Literal["done", "current", "failed", "waiting", "unreached", "skipped"]
 WORDS: dict[Progress, str] = {
@@ -18,7 +18,7 @@ WORDS: dict[Progress, str] = {
 ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 ABSENT: dict[str, Progress] = {
     "SUCCEEDED": "skipped",
-    **dict.fromkeys(ENDED_BADLY, cast(Progress, "unreached")),
+    **dict.fromkeys(ENDED_BADLY, "unreached"),
 }
 
 
