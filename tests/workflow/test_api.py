@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from forecast_sync.api.routes import document
 from forecast_sync_ops.api_client import Answer
 from forecast_sync_ops.deployment import Deployment
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, assume, settings
 
 from tests.lake import MORNING, make_row, make_rows
 from tests.waiting import eventually
@@ -50,8 +50,10 @@ def ended(operator: Deployment, run_id: str) -> dict[str, Any]:
 
 
 def test_what_is_not_signed_is_refused(deployed: Deployed) -> None:
-    for path in ("/status", "/syncs", "/openapi.json", "/nowhere"):
-        assert urllib3.request("GET", deployed.cloud.api_url + path).status == 403
+    for path in [*document()["paths"], "/nowhere"]:
+        for method in ("GET", "POST"):
+            answer = urllib3.request(method, deployed.cloud.api_url + path.format(run_id="a"))
+            assert answer.status == 403, (method, path)
 
 
 def test_a_run_from_its_start_to_its_counts(deployed: Deployed, operator: Deployment) -> None:
@@ -129,7 +131,12 @@ def test_history_comes_page_by_page_and_filtered(deployed: Deployed, operator: D
     assert get(operator, "/syncs", git_ref="preview/pr-7")["syncs"] == []
 
 
-SCHEMA = schemathesis.openapi.from_dict(document())
+def _unsecured(described: dict[str, Any]) -> dict[str, Any]:
+    """Every request of the property test is signed; that others are refused is tested above."""
+    return {key: value for key, value in described.items() if key != "security"}
+
+
+SCHEMA = schemathesis.openapi.from_dict(_unsecured(document()))
 
 
 @SCHEMA.parametrize()
@@ -144,9 +151,19 @@ def test_it_does_what_its_document_says(
     case: schemathesis.Case[Any],
     _deployed: Deployed,  # noqa: PT019  # the session's cloud: examples share it
 ) -> None:
-    cloud = _deployed.cloud
-    response = case.call(base_url=cloud.api_url, auth=Signed(_deployed))
+    assume(_can_be_told_by_a_schema(case))
+    response = case.call(base_url=_deployed.cloud.api_url, auth=Signed(_deployed))
     case.validate_response(response)
+
+
+def _can_be_told_by_a_schema(case: schemathesis.Case[Any]) -> bool:
+    """Not which environment a ref belongs to, nor that one date isn't after another."""
+    body = case.body if isinstance(case.body, dict) else {}
+    refs = (str((case.query or {}).get("git_ref")), str(body.get("git_ref")))
+    first, last = body.get("date_from"), body.get("date_to")
+    both = isinstance(first, str) and isinstance(last, str)
+    in_order = not both or str(first) <= str(last)
+    return in_order and not {"main", "refs/heads/main"} & set(refs)
 
 
 class Signed:

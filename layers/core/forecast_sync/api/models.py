@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from forecast_sync.contracts import Counts, Model, SyncType
+from forecast_sync.branches import REF_PATTERN
+from forecast_sync.contracts import Counts, Model, SyncRequest, SyncType
 from forecast_sync.reporting import Status
 
 NAME = r"^[A-Za-z0-9_-]+$"
@@ -16,9 +17,8 @@ PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 GitRef = Annotated[
     str | None,
     Query(
-        min_length=1,
         max_length=255,
-        pattern=PRINTABLE,
+        pattern=REF_PATTERN,
         description="Git branch; default: the environment's own.",
     ),
 ]
@@ -56,6 +56,12 @@ RejectsOf = Annotated[
     str | None, Query(pattern=NAME, max_length=80, description="Met by this run, first or last.")
 ]
 Resolved = Annotated[bool, Query(description="Also those that a later full run no longer met.")]
+
+
+class StartRequest(SyncRequest):
+    """The execution input; every key is optional."""
+
+    git_ref: Annotated[str, Field(max_length=255, pattern=REF_PATTERN)] | None = None
 
 
 class Answered(Model):

@@ -158,4 +158,8 @@ def _unavailable(message: str, instance: str, error: str | None) -> Response[str
 
 
 def _mistake(item: dict[str, Any]) -> Mistake:
-    return Mistake(where=".".join(map(str, item["loc"])), detail=item["msg"])
+    is_ref = item["loc"][-1] == "git_ref" and item["type"] == "string_pattern_mismatch"
+    return Mistake(
+        where=".".join(map(str, item["loc"])),
+        detail="Expected main, dev, feature/NAME or preview/pr-NUMBER" if is_ref else item["msg"],
+    )

@@ -8,12 +8,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.openapi.models import APIKey
 from aws_lambda_powertools.event_handler.openapi.params import Body
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forecast_sync import describing, freshness, operating, reporting, wiring
 from forecast_sync.api import models, problems
+from forecast_sync.api.description import INFORMATION, answers
 from forecast_sync.api.models import (
     AfterReject,
     AfterRun,
@@ -27,53 +27,17 @@ from forecast_sync.api.models import (
     Trigger,
 )
 from forecast_sync.contracts import SyncRequest, SyncType
+from forecast_sync.logs import logger
 from forecast_sync.tables import load_table
 
-VERSION = "1.0.0"
-DESCRIPTION = (
-    "Starts, watches, redrives and stops the runs of one deployment. Every call is signed with "
-    "AWS Signature Version 4 for the service `execute-api`; errors are RFC 9457 problem details, "
-    "but for those of the gateway itself: 403 without a valid signature, 429 above the throttle."
-)
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-SIGNED = APIKey.model_validate(
-    {
-        "name": "Authorization",
-        "in": "header",
-        "description": "AWS Signature Version 4, service execute-api.",
-    }
-)
-
 app = APIGatewayHttpResolver(enable_validation=True)
 problems.install(app)
 
 
-EVERYWHERE = (
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-)
-BY_GATEWAY = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
-
-
-def _answers(success: HTTPStatus, description: str, *errors: HTTPStatus) -> dict[int, Any]:
-    """What a route answers with: its success, its own errors, and those that every route has."""
-    problem = {problems.PROBLEM_JSON: {"model": problems.Problem}}
-    gateway = {"application/json": {"schema": {"type": "object"}}}
-    found: dict[int, Any] = {int(success): {"description": description}}
-    for status in sorted({*EVERYWHERE, *errors}):
-        content = gateway if status in BY_GATEWAY else problem
-        found[int(status)] = {"description": status.phrase, "content": content}
-    return found
-
-
-@app.get("/status", summary="How fresh every branch is", responses=_answers(OK, "By branch"))
+@app.get("/status", summary="How fresh every branch is", responses=answers(OK, "By branch"))
 def read_status(git_ref: GitRef = None) -> models.StatusReport:
     """Freshness, last success, watermark and the running run of each branch, or of one."""
     settings = wiring.settings()
@@ -88,7 +52,7 @@ def read_status(git_ref: GitRef = None) -> models.StatusReport:
     )
 
 
-@app.get("/syncs", summary="The runs of a branch", responses=_answers(OK, "A page"))
+@app.get("/syncs", summary="The runs of a branch", responses=answers(OK, "A page"))
 def list_syncs(
     git_ref: GitRef = None,
     status: Annotated[reporting.Status | None, models.Query()] = None,
@@ -105,7 +69,7 @@ def list_syncs(
     return models.Syncs.model_validate(found)
 
 
-@app.get("/syncs/<run_id>", summary="One run", responses=_answers(OK, "The run"))
+@app.get("/syncs/<run_id>", summary="One run", responses=answers(OK, "The run"))
 def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
     """States, pages, rows, counts, error and links of a run; it knows its git ref itself."""
     runbook = wiring.settings().runbook_url
@@ -119,12 +83,12 @@ def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
     "/syncs",
     summary="Start a run",
     status_code=ACCEPTED,
-    responses=_answers(
+    responses=answers(
         ACCEPTED, "Started", BAD_REQUEST, CONFLICT, HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     ),
 )
 def start_sync(
-    request: Annotated[SyncRequest, Body(description="As the execution input.")],
+    request: Annotated[models.StartRequest, Body(description="As the execution input.")],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[models.Accepted]:
     """Start a run; `GET /syncs/{run_id}` tells how it does."""
@@ -137,7 +101,7 @@ def start_sync(
     "/syncs/<run_id>/redrive",
     summary="Redrive a run",
     status_code=ACCEPTED,
-    responses=_answers(ACCEPTED, "Redriven", CONFLICT),
+    responses=answers(ACCEPTED, "Redriven", CONFLICT),
 )
 def redrive_sync(run_id: RunId) -> Response[models.Accepted]:
     """Go on with a failed, stopped or timed-out run where it ended; 409 when that can't be."""
@@ -149,7 +113,7 @@ def redrive_sync(run_id: RunId) -> Response[models.Accepted]:
     "/syncs/<run_id>/stop",
     summary="Stop a run",
     status_code=ACCEPTED,
-    responses=_answers(ACCEPTED, "Stopped", CONFLICT),
+    responses=answers(ACCEPTED, "Stopped", CONFLICT),
 )
 def stop_sync(run_id: RunId) -> Response[models.Accepted]:
     """Stop a running run; what is committed stays, and a redrive goes on from there."""
@@ -157,7 +121,7 @@ def stop_sync(run_id: RunId) -> Response[models.Accepted]:
     return _accepted(run_id)
 
 
-@app.get("/rejects", summary="Rejected rows", responses=_answers(OK, "A page"))
+@app.get("/rejects", summary="Rejected rows", responses=answers(OK, "A page"))
 def list_rejects(
     git_ref: GitRef = None,
     run_id: RejectsOf = None,
@@ -172,7 +136,7 @@ def list_rejects(
     return models.Rejects.model_validate(found)
 
 
-@app.get("/openapi.json", summary="This document", responses=_answers(OK, "OpenAPI"))
+@app.get("/openapi.json", summary="This document", responses=answers(OK, "OpenAPI"))
 def openapi() -> dict[str, Any]:
     """The API's own description, OpenAPI 3.1."""
     return document()
@@ -200,13 +164,7 @@ def _method_not_allowed(allowed: list[str]) -> Callable[..., Response[str]]:
 
 def document() -> dict[str, Any]:
     """The OpenAPI document, drawn from the routes."""
-    drawn = app.get_openapi_json_schema(
-        title="Forecast Data Sync",
-        version=VERSION,
-        description=DESCRIPTION,
-        security_schemes={"sigv4": SIGNED},
-        security=[{"sigv4": []}],
-    )
+    drawn = app.get_openapi_json_schema(**INFORMATION)
     decoded: dict[str, Any] = json.loads(drawn)
     return decoded
 
@@ -226,7 +184,15 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         )
         headers = {**refused.headers, "Content-Type": problems.PROBLEM_JSON}
         return {"statusCode": refused.status_code, "headers": headers, "body": refused.body}
-    return app.resolve(event, context)
+    answered = app.resolve(event, context)
+    told = {
+        "caller": caller.get("userArn"),
+        "method": event["requestContext"]["http"]["method"],
+        "path": event["rawPath"],
+        "status": int(answered["statusCode"]),
+    }
+    logger.info("answered", extra=told)
+    return answered
 
 
 def _by_api(request: SyncRequest) -> SyncRequest:

@@ -65,6 +65,16 @@
     if (sent && !event.detail.xhr.status) dialog.querySelector("[type=submit]").disabled = false;
   });
 
+  // When the shown run has begun or ended, everything else is asked for at once.
+  let shown = null;
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.id !== "now") return;
+    const run = event.target.querySelector("[data-run]");
+    const now = run ? run.dataset.run : "none";
+    if (shown !== null && now !== shown) htmx.trigger(document.body, "ran");
+    shown = now;
+  });
+
   // The chart is drawn from the table's data, in the page's colours.
   const OUTCOMES = ["inserted", "updated", "unchanged", "rejected"];
   const MARKS = { failed: "✗", superseded: "⊘", running: "…" };
