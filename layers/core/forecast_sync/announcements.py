@@ -18,6 +18,7 @@ TITLES: dict[Kind, str] = {
     "stale": "Forecasts are stale",
     "succeeded": "Forecast sync succeeded",
 }
+STALE_SECTION = "forecast-sync-ENV-freshness"
 TITLE_LIMIT = 250
 DESCRIPTION_LIMIT = 8000
 
@@ -173,7 +174,7 @@ def stale(branch: Freshness, settings: Settings) -> Announcement:
             "See why: forecast-sync status, then forecast-sync history.",
             "Redrive what failed, or start a run: forecast-sync start",
         ),
-        links=(Link(label="Runbook", url=links.runbook_url(settings.runbook_url, "stale")),),
+        links=(Link(label="Runbook", url=links.runbook_url(settings.runbook_url, STALE_SECTION)),),
     )
 
 

@@ -117,5 +117,5 @@ def why_not_stoppable(execution: Execution) -> str:
 def _name(idempotency_key: str | None) -> str:
     """A name of the allowed characters: the key's digest, or the time and something unique."""
     if idempotency_key is not None:
-        return f"api-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}"
+        return f"api-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:20]}"
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-api-{secrets.token_hex(3)}"
