@@ -6,7 +6,7 @@ is out: a message may come twice, but none is lost. Without the database it is t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
@@ -39,7 +39,7 @@ class Publisher(Protocol):
 class Workflow(Protocol):
     """What the freshness check needs of Step Functions."""
 
-    def newest_succeeded(self, limit: int) -> list[Execution]:
+    def newest_succeeded(self, limit: int) -> Iterable[Execution]:
         """The executions that succeeded last, the newest first."""
         ...
 

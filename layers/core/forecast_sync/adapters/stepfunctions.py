@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -99,13 +99,14 @@ class Workflow:
         counts = self._client.describe_map_run(mapRunArn=newest["mapRunArn"])["itemCounts"]
         return {name: count for name, count in counts.items() if isinstance(count, int)}
 
-    def newest_succeeded(self, limit: int) -> list[Execution]:
-        """The executions that succeeded last, the newest first."""
+    def newest_succeeded(self, limit: int) -> Iterator[Execution]:
+        """The executions that succeeded last, the newest first, each described when asked for."""
         listed = self._client.list_executions(
             stateMachineArn=self._arn, statusFilter="SUCCEEDED", maxResults=limit
         )["executions"]
-        found = (self.describe(item["executionArn"]) for item in listed)
-        return [execution for execution in found if execution]
+        for item in listed:
+            if execution := self.describe(item["executionArn"]):
+                yield execution
 
     def failure_of(self, execution_arn: str, execution: Execution) -> str:
         """Why an execution ended badly, in one line; a failed Map tells its first failed child."""
