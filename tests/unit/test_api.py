@@ -115,6 +115,7 @@ def ask(
         ("POST", "/syncs/no-such-run/stop", None, 404),
         ("DELETE", "/syncs", None, 405),
         ("GET", "/syncs/done/redrive", None, 405),
+        ("QUERY", "/status", None, 405),
         ("POST", "/syncs/done/redrive", None, 409),
         ("POST", "/syncs/expired/redrive", None, 409),
         ("POST", "/syncs/going/redrive", None, 409),
@@ -148,6 +149,13 @@ def test_a_wrong_parameter_is_named() -> None:
     status, problem, _ = ask("GET", "/syncs", query={"limit": "0"})
     assert status == 422
     assert problem["errors"][0]["where"] == "query.limit"
+
+
+@pytest.mark.usefixtures("machine")
+def test_an_unknown_parameter_is_refused_by_name() -> None:
+    status, problem, _ = ask("GET", "/syncs", query={"state": "failed"})
+    assert (status, problem["errors"][0]["where"]) == (422, "query.state")
+    assert "known here: git_ref, status" in problem["errors"][0]["detail"]
 
 
 @pytest.mark.usefixtures("machine")

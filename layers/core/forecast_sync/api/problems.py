@@ -101,6 +101,23 @@ def install(app: APIGatewayHttpResolver) -> None:
         app.exception_handler(kind)(_at_its_path(app, handler))
 
 
+def refuse_unknown_parameters(
+    app: APIGatewayHttpResolver, next_middleware: Callable[..., Response[Any]]
+) -> Response[Any]:
+    """A misspelt filter must not look like an empty one; raises ``RequestValidationError``."""
+    known = [field.alias for field in app.context["_route"].dependant.query_params]
+    unknown = sorted(set(app.current_event.query_string_parameters) - set(known))
+    if unknown:
+        message = f"Unknown parameter; known here: {', '.join(known) or 'none'}"
+        raise RequestValidationError(
+            [
+                {"type": "extra_forbidden", "loc": ("query", name), "msg": message}
+                for name in unknown
+            ]
+        )
+    return next_middleware(app)
+
+
 def _at_its_path(
     app: APIGatewayHttpResolver, handler: Callable[[Any, str], Response[str]]
 ) -> Callable[[Exception], Response[str]]:

@@ -32,12 +32,18 @@ from forecast_sync.tables import load_table
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 app = APIGatewayHttpResolver(enable_validation=True)
+STRICT = [problems.refuse_unknown_parameters]
 problems.install(app)
 
 
-@app.get("/status", summary="How fresh every branch is", responses=answers(OK, "By branch"))
+@app.get(
+    "/status",
+    summary="How fresh every branch is",
+    middlewares=STRICT,
+    responses=answers(OK, "By branch"),
+)
 def read_status(git_ref: GitRef = None) -> models.StatusReport:
     """Freshness, last success, watermark and the running run of each branch, or of one."""
     settings = wiring.settings()
@@ -52,7 +58,9 @@ def read_status(git_ref: GitRef = None) -> models.StatusReport:
     )
 
 
-@app.get("/syncs", summary="The runs of a branch", responses=answers(OK, "A page"))
+@app.get(
+    "/syncs", summary="The runs of a branch", middlewares=STRICT, responses=answers(OK, "A page")
+)
 def list_syncs(
     git_ref: GitRef = None,
     status: Annotated[reporting.Status | None, models.Query()] = None,
@@ -69,7 +77,7 @@ def list_syncs(
     return models.Syncs.model_validate(found)
 
 
-@app.get("/syncs/<run_id>", summary="One run", responses=answers(OK, "The run"))
+@app.get("/syncs/<run_id>", summary="One run", middlewares=STRICT, responses=answers(OK, "The run"))
 def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
     """States, pages, rows, counts, error and links of a run; it knows its git ref itself."""
     runbook = wiring.settings().runbook_url
@@ -83,6 +91,7 @@ def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
     "/syncs",
     summary="Start a run",
     status_code=ACCEPTED,
+    middlewares=STRICT,
     responses=answers(
         ACCEPTED, "Started", BAD_REQUEST, CONFLICT, HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     ),
@@ -101,6 +110,7 @@ def start_sync(
     "/syncs/<run_id>/redrive",
     summary="Redrive a run",
     status_code=ACCEPTED,
+    middlewares=STRICT,
     responses=answers(ACCEPTED, "Redriven", CONFLICT),
 )
 def redrive_sync(run_id: RunId) -> Response[models.Accepted]:
@@ -113,6 +123,7 @@ def redrive_sync(run_id: RunId) -> Response[models.Accepted]:
     "/syncs/<run_id>/stop",
     summary="Stop a run",
     status_code=ACCEPTED,
+    middlewares=STRICT,
     responses=answers(ACCEPTED, "Stopped", CONFLICT),
 )
 def stop_sync(run_id: RunId) -> Response[models.Accepted]:
@@ -121,7 +132,7 @@ def stop_sync(run_id: RunId) -> Response[models.Accepted]:
     return _accepted(run_id)
 
 
-@app.get("/rejects", summary="Rejected rows", responses=answers(OK, "A page"))
+@app.get("/rejects", summary="Rejected rows", middlewares=STRICT, responses=answers(OK, "A page"))
 def list_rejects(
     git_ref: GitRef = None,
     run_id: RejectsOf = None,
@@ -136,7 +147,9 @@ def list_rejects(
     return models.Rejects.model_validate(found)
 
 
-@app.get("/openapi.json", summary="This document", responses=answers(OK, "OpenAPI"))
+@app.get(
+    "/openapi.json", summary="This document", middlewares=STRICT, responses=answers(OK, "OpenAPI")
+)
 def openapi() -> dict[str, Any]:
     """The API's own description, OpenAPI 3.1."""
     return document()
