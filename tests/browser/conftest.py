@@ -27,7 +27,8 @@ AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa",
 ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
 PARTS = ("#status", "#now", "#runs", "#rejects")
 
-expect.set_options(timeout=15_000)
+# Four parts asked at once may start four functions, which takes its time on a busy machine.
+expect.set_options(timeout=30_000)
 
 
 @dataclass
