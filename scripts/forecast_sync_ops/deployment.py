@@ -47,43 +47,54 @@ class Deployment:
             return run
         return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{run}"
 
+    def function_name(self, verb_noun: str) -> str:
+        """The full name of one of the deployment's functions, given as in ``functions/``."""
+        return f"forecast-sync-{self.environment}-{verb_noun.replace('_', '-')}"
+
+    def invoke(self, verb_noun: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """A function's answer; raises ``FunctionFailed`` with what it raised."""
+        client: LambdaClient = self.client("lambda")
+        name = self.function_name(verb_noun)
+        answer: Mapping[str, Any] = client.invoke(FunctionName=name, Payload=json.dumps(payload))
+        decoded: dict[str, Any] = json.loads(answer["Payload"].read() or b"{}")
+        if "FunctionError" in answer:
+            error, message = decoded.get("errorType", "error"), decoded.get("errorMessage", "")
+            raise FunctionFailed(name, error, message)
+        return decoded
+
     def ask_status(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
         """The status API's answer, asked through its function; None for 404.
 
         Raises ``UserError`` when the function fails.
         """
-        client: LambdaClient = self.client("lambda")
-        name = f"forecast-sync-{self.environment}-status-api"
-        answer: Mapping[str, Any] = client.invoke(
-            FunctionName=name, Payload=json.dumps(_request(path, query))
-        )
-        payload = json.loads(answer["Payload"].read() or b"{}")
-        if "FunctionError" in answer:
-            error, message = payload.get("errorType", "error"), payload.get("errorMessage", "")
-            raise UserError(f"{name} failed with {error}: {message}")
+        payload = self.invoke("status_api", _request(path, query))
         if payload.get("statusCode") == 404:
             return None
         if payload.get("statusCode") != 200:
             raise UserError(
-                f"{name} answered {payload.get('statusCode')}: see `forecast-sync logs`"
+                f"{self.function_name('status_api')} answered {payload.get('statusCode')}: "
+                "see `forecast-sync logs`"
             )
         decoded: dict[str, Any] = json.loads(payload["body"])
         return decoded
 
 
+class FunctionFailed(UserError):
+    """A function of the deployment raised; ``error`` is the class's name."""
+
+    def __init__(self, function: str, error: str, message: str) -> None:
+        super().__init__(f"{function} failed with {error}: {message}")
+        self.error = error
+        self.message = message
+
+
 def find(environment: str) -> Deployment:
     """The deployment that the AWS variables of the environment point to.
 
-    Raises ``UserError`` when it isn't there. A loopback endpoint needs no credentials.
+    Raises ``UserError`` when it isn't there.
     """
-    endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None
-    session = boto3.Session()
-    region = session.region_name or DEFAULT_REGION
-    if endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK:
-        session = boto3.Session("test", "test", region_name=region)
-    else:
-        session = boto3.Session(region_name=region)
-    where = endpoint_url or f"AWS region {region}"
+    session, endpoint_url = open_session()
+    where = endpoint_url or f"AWS region {session.region_name}"
     client: SFNClient = _client(session, "stepfunctions", endpoint_url)
     name = f"forecast-sync-{environment}"
     for page in client.get_paginator("list_state_machines").paginate():
@@ -95,6 +106,15 @@ def find(environment: str) -> Deployment:
         f"no state machine {name} at {where}: deploy the stack there, choose another "
         "--environment, or set AWS_ENDPOINT_URL to a local cloud's endpoint_url"
     )
+
+
+def open_session() -> tuple[boto3.Session, str | None]:
+    """The session and endpoint that the AWS variables point to; loopback needs no credentials."""
+    endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None
+    region = boto3.Session().region_name or DEFAULT_REGION
+    if endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK:
+        return boto3.Session("test", "test", region_name=region), endpoint_url
+    return boto3.Session(region_name=region), endpoint_url
 
 
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:

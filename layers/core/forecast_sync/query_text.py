@@ -44,6 +44,20 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def exact_columns(table: Table) -> str:
+    """Further columns of a SELECT: the numeric ones as exact decimals, NULL when they don't fit."""
+    return "".join(
+        f", TRY_CAST({quote_name(item.name)} AS decimal{item.arguments}) AS {_exact(item)}"
+        for item in table.column
+        if item.kind == "numeric"
+    )
+
+
+def copy_line(table: Table) -> str:
+    """The expression of a row's line, as Postgres' ``COPY`` reads it."""
+    return _joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column])
+
+
 def _sources(table: Table, settings: Settings, run: Run, window: Window) -> str:
     key = ", ".join(map(quote_name, table.target.key))
     date = quote_name(table.source.date)
@@ -66,13 +80,9 @@ def _sources(table: Table, settings: Settings, run: Run, window: Window) -> str:
         table=f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}",
         high=_instant(window.high),
         date_filter=_date_filter(date, run),
-        exact_columns="".join(
-            f", TRY_CAST({quote_name(item.name)} AS decimal{item.arguments}) AS {_exact(item)}"
-            for item in table.column
-            if item.kind == "numeric"
-        ),
+        exact_columns=exact_columns(table),
         reject_reason=_reject_reason(table),
-        line=_joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column]),
+        line=copy_line(table),
         window_filter=f" WHERE source_modified >= {_instant(window.low)}" if window.low else "",
         candidates=candidates,
         key=key,

@@ -89,7 +89,7 @@ def _parts(table: Table) -> dict[str, sql.Composable]:
         "same_key": _pairs("{} = {}", key, " AND "),
         "differs": _pairs("{} IS DISTINCT FROM {}", values, " OR "),
         "assignments": sql.SQL(", ").join([*assignments, written_at]),
-        "hash": _hash(table),
+        "hash": row_hash(table),
     }
 
 
@@ -104,7 +104,7 @@ def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composa
     )
 
 
-def _hash(table: Table) -> sql.Composable:
+def row_hash(table: Table) -> sql.Composable:
     """60 bits of the md5 of a target row's line, in the form in which Athena sent it."""
     line = sql.SQL(" || E'\\t' || ").join(_as_text(column) for column in table.column)
     return sql.SQL("('x' || substr(md5({}), 1, 15))::bit(60)::bigint").format(line)

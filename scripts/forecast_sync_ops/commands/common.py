@@ -14,6 +14,9 @@ EnvironmentOption = Annotated[
     str,
     typer.Option("--environment", "-e", envvar="ENVIRONMENT", help="dev or production."),
 ]
+GitRefOption = Annotated[
+    str | None, typer.Option("--git-ref", help="Git branch; default: the environment's own.")
+]
 WaitOption = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
 ]

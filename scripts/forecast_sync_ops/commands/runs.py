@@ -14,6 +14,7 @@ from rich.table import Table
 from forecast_sync_ops import deployment, executions, progress, run_logs, snapshots
 from forecast_sync_ops.commands.common import (
     EnvironmentOption,
+    GitRefOption,
     JsonOption,
     RunArgument,
     WaitOption,
@@ -31,9 +32,6 @@ class SyncType(StrEnum):
     FULL = "full"
 
 
-GitRefOption = Annotated[
-    str | None, typer.Option("--git-ref", help="Git branch; default: the environment's own.")
-]
 DateOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 

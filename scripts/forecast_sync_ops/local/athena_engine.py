@@ -120,8 +120,8 @@ class Engine:
             tree = sqlglot.parse_one(query, read="athena")
         except sqlglot.ParseError as error:
             raise QueryError(f"SYNTAX_ERROR: {error}") from None
-        for table in tree.find_all(exp.Table):
-            name = f"{table.db or database}/{table.name}"
+        named = {f"{table.db or database}/{table.name}" for table in tree.find_all(exp.Table)}
+        for name in sorted(named):
             if name in glue._tables:
                 self._make_view(connection, name, glue._tables[name], workdir)
         return tree.transform(_round_as_trino).sql(dialect="duckdb")

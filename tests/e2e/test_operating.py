@@ -1,0 +1,96 @@
+"""What an operator does with a deployment besides running it: examine, plan, compare, fill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+
+from tests.e2e.cli import as_json, forecast_sync
+from tests.lake import make_rows, to_parquet
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    state_dir = tmp_path_factory.mktemp("operating") / "state"
+    up = as_json("local", "up", "--state-dir", state_dir)
+    client("events", up).disable_rule(Name="forecast-sync-dev-uploads")
+    yield up
+    as_json("local", "down", "--state-dir", state_dir)
+
+
+def client(service: str, cloud: dict[str, Any]) -> Any:
+    session = boto3.Session("test", "test", region_name=cloud["region"])
+    return session.client(service, endpoint_url=cloud["endpoint_url"])  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def at(cloud: dict[str, Any]) -> dict[str, Any]:
+    """The variables that point to the cloud, whose lake and databases are empty."""
+    s3 = client("s3", cloud)
+    for item in s3.list_objects_v2(Bucket=cloud["bucket"]).get("Contents", []):
+        s3.delete_object(Bucket=cloud["bucket"], Key=item["Key"])
+    for branch in ("dev", "preview/pr-7"):
+        execute(cloud, "DROP SCHEMA public CASCADE", branch)
+        execute(cloud, "CREATE SCHEMA public", branch)
+    return {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
+
+
+def execute(cloud: dict[str, Any], statement: str, branch: str = "dev") -> None:
+    with psycopg.connect(cloud["database_urls"][branch]) as connection:
+        connection.execute(statement.encode())
+
+
+def upload(cloud: dict[str, Any], name: str, rows: list[dict[str, Any]]) -> None:
+    client("s3", cloud).put_object(
+        Bucket=cloud["bucket"], Key=f"forecast/{name}.parquet", Body=to_parquet(rows)
+    )
+
+
+def test_doctor_finds_nothing_wrong_in_a_sound_deployment(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    events = client("events", cloud)
+    events.enable_rule(Name="forecast-sync-dev-uploads")
+    first = as_json("doctor", **at)
+    events.disable_rule(Name="forecast-sync-dev-uploads")
+    assert (first["healthy"], first["findings"]) == (True, 0)
+    statuses = {item["check"]: item["status"] for item in first["checks"]}
+    assert {name for name, status in statuses.items() if status != "ok"} == {
+        "lake",
+        "announcements",
+    }
+    assert "made by the first run" in str(first)
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    upload(cloud, "a", make_rows(range(5)))
+    as_json("start", **at)
+    execute(cloud, "ALTER TABLE forecast_data ALTER y_05 TYPE numeric(12, 3)")
+    told = as_json("doctor", code=1, **at)
+    checks = {item["check"]: item for item in told["checks"]}
+    assert {name for name, item in checks.items() if item["status"] == "finding"} == {
+        "uploads",
+        "database",
+    }
+    assert checks["copy"]["status"] == "skipped"
+    assert checks["modified time"]["found"].endswith("is S3's LastModified")
+    assert "y_05 is numeric(12,3), expected numeric(10,2)" in checks["database"]["found"]
+    assert "enable-rule" in checks["uploads"]["advice"]
+    words = forecast_sync("doctor", code=1, **at).stdout
+    assert "WRONG" in words
+    assert "2 findings" in words
+
+
+def test_doctor_of_a_branch_that_isn_t_there_and_of_a_stack_that_isn_t(at: dict[str, Any]) -> None:
+    told = as_json("doctor", "--git-ref", "preview/pr-99", code=1, **at)
+    database = next(item for item in told["checks"] if item["check"] == "database")
+    assert "BranchNotFound" in database["found"]
+    assert "Make the branch" in database["advice"]
+    nowhere = as_json("doctor", "--environment", "production", code=1, **at)
+    assert [item["status"] for item in nowhere["checks"]][:3] == ["ok", "finding", "skipped"]
