@@ -21,5 +21,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             event["detail"], workflow, settings, wiring.neon, wiring.connection, wiring.topic()
         )
     request = parse_payload(RecordRequest, event)
-    connection = wiring.connection(request.run.neon_branch_id)
-    return record_success(connection, workflow, load_table(), request).model_dump(mode="json")
+    places = (wiring.connection(request.run.neon_branch_id), workflow)
+    return record_success(*places, load_table(), settings, request).model_dump(mode="json")

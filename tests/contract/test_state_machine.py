@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from forecast_sync import contracts, errors
+from forecast_sync.change_report import ReportRequest
 from forecast_sync.resolving import ResolveRequest
 
 from tests.contract.stack import FUNCTIONS, ROOT, function_of, machine, states, tasks, template
@@ -20,6 +21,7 @@ PAYLOADS: dict[str, type[contracts.Model]] = {
     "plan_pages": contracts.PlanRequest,
     "upsert_batches": contracts.UpsertRequest,
     "verify_load": contracts.VerifyRequest,
+    "report_changes": ReportRequest,
     "record_status": contracts.RecordRequest,
     "notify": contracts.NotifyRequest,
 }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import boto3
 import psycopg
 import pytest
 
-from tests.e2e.cli import as_json, forecast_sync
-from tests.lake import make_rows, to_parquet
+from tests.e2e.cli import as_json, error_of, forecast_sync
+from tests.lake import MORNING, make_row, make_rows, to_parquet
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,11 @@ def at(cloud: dict[str, Any]) -> dict[str, Any]:
 def execute(cloud: dict[str, Any], statement: str, branch: str = "dev") -> None:
     with psycopg.connect(cloud["database_urls"][branch]) as connection:
         connection.execute(statement.encode())
+
+
+def rows_of(cloud: dict[str, Any], query: str, branch: str = "dev") -> list[tuple[Any, ...]]:
+    with psycopg.connect(cloud["database_urls"][branch]) as connection:
+        return connection.execute(query.encode()).fetchall()
 
 
 def upload(cloud: dict[str, Any], name: str, rows: list[dict[str, Any]]) -> None:
@@ -94,3 +100,52 @@ def test_doctor_of_a_branch_that_isn_t_there_and_of_a_stack_that_isn_t(at: dict[
     assert "Make the branch" in database["advice"]
     nowhere = as_json("doctor", "--environment", "production", code=1, **at)
     assert [item["status"] for item in nowhere["checks"]][:3] == ["ok", "finding", "skipped"]
+
+
+def test_plan_shows_what_would_change_and_changes_nothing(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    upload(cloud, "a", make_rows(range(100)))
+    as_json("start", **at)
+    later = MORNING + timedelta(hours=1)
+    changed = [
+        make_row(3, y_50=1000.0, updated_at=later),
+        make_row(13, y_50=14.0, updated_at=later),
+        make_row(200, state="TX", updated_at=later),
+        make_row(23, state=None, updated_at=later),
+    ]
+    upload(cloud, "b", changed)
+    stands = rows_of(cloud, "SELECT id, xmin::text FROM forecast_data ORDER BY id")
+    execute(cloud, "ALTER TABLE forecast_data ADD note text")
+    report = as_json("plan", **at)
+    assert rows_of(cloud, "SELECT id, xmin::text FROM forecast_data ORDER BY id") == stands
+    assert rows_of(cloud, "SELECT count(*) FROM forecast_sync_rejects") == [(0,)]
+    counts = report["counts"]
+    assert (counts["inserted"], counts["updated"], counts["rejected"]) == (1, 2, 1)
+    assert report["group_by"] == ["business_date", "state"]
+    groups = {tuple(group["by"]): group for group in report["groups"]}
+    assert groups["2026-12-04", "OH"]["updated"] == 2
+    assert groups["2026-12-01", "TX"]["inserted"] == 1
+    assert groups["2026-12-04", None]["rejected"] == 1
+    assert sum(group["unchanged"] for group in report["groups"]) == counts["unchanged"] == 98
+    assert report["reasons"] == {"state is NULL": 1}
+    assert report["largest"] == [
+        {"key": ["3", "7", "2026-12-04"], "before": "3.00", "after": "1000.00"},
+        {"key": ["13", "7", "2026-12-04"], "before": "13.00", "after": "14.00"},
+    ]
+    assert all(query["scanned_bytes"] > 0 for query in report["queries"])
+    assert report["schema_differences"] == []
+    words = forecast_sync("plan", report["run_id"], **at).stdout
+    assert "no row was written" in words
+    assert "1000.00" in words
+    assert as_json("start", **at)["result"]["counts"]["updated"] == 2
+
+
+def test_plan_of_an_empty_database_and_of_a_run_that_was_none(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    upload(cloud, "a", make_rows(range(5)))
+    assert as_json("plan", **at)["counts"]["inserted"] == 5
+    assert rows_of(cloud, "SELECT count(*) FROM forecast_data") == [(0,)]
+    run = as_json("start", **at)["run_id"]
+    assert "only a dry run" in error_of("plan", run, **at)

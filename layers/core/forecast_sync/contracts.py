@@ -262,7 +262,10 @@ class NotifyRequest(Model):
 
 
 class RunResult(Model):
-    """A run's last word: the execution's output, and what Notify tells."""
+    """A run's last word: the execution's output, and what Notify tells.
+
+    ``report`` is the ``s3://`` location of a dry run's changes.
+    """
 
     run_id: str
     status: Literal["succeeded", "dry_run", "failed"]
@@ -272,6 +275,7 @@ class RunResult(Model):
     watermark: AwareDatetime | None
     counts: Counts
     error_message: str | None = None
+    report: str | None = None
 
 
 def parse_payload(model: type[M], payload: object) -> M:

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.changes import report_location
 from forecast_sync.contracts import Counts, RecordRequest, Run, RunResult
 from forecast_sync.errors import Superseded
 from forecast_sync.measuring import measure_run
@@ -30,7 +31,11 @@ class Starter(Protocol):
 
 
 def record_success(
-    connection: Connection, workflow: Starter, table: Table, request: RecordRequest
+    connection: Connection,
+    workflow: Starter,
+    table: Table,
+    settings: Settings,
+    request: RecordRequest,
 ) -> RunResult:
     """Move the watermark, end the lease, and start the rerun that was asked for.
 
@@ -58,6 +63,7 @@ def record_success(
         sync_type=run.sync_type,
         watermark=own.watermark.replace(tzinfo=UTC) if own else None,
         counts=counts,
+        report=report_location(settings, run) if run.dry_run else None,
     )
     measure_run(run, result)
     return result

@@ -24,7 +24,7 @@ def stage_rows(
 
     Returns inserted, updated, unchanged and the checksum of what then stands in the target.
     """
-    parts = _parts(table)
+    parts = compose_parts(table)
     cursor.execute(statement("create_stage.sql", **parts))
     staged = _copy(cursor, lines, parts["columns"])
     if staged <= INDEX_ONLY_ROWS:
@@ -75,7 +75,7 @@ def _one_row(cursor: Rows) -> tuple[int, ...]:
     return tuple(int(value) for value in row) if row else ()
 
 
-def _parts(table: Table) -> dict[str, sql.Composable]:
+def compose_parts(table: Table) -> dict[str, sql.Composable]:
     """The identifiers and expressions that the statements are composed of."""
     key, values = table.target.key, table.values
     written_at = sql.SQL("{} = CURRENT_TIMESTAMP").format(sql.Identifier(table.target.written_at))

@@ -13,6 +13,7 @@ from forecast_sync.settings import Settings
 
 if TYPE_CHECKING:
     from forecast_sync.adapters.athena import Athena
+    from forecast_sync.adapters.glue import Catalog
     from forecast_sync.adapters.neon import NeonClient
     from forecast_sync.adapters.postgres import Connection
     from forecast_sync.adapters.s3 import Storage
@@ -36,6 +37,14 @@ def athena() -> Athena:
 
     configured = settings()
     return Athena(_client("athena"), configured.athena_workgroup, configured.athena_output_location)
+
+
+@cache
+def catalog() -> Catalog:
+    """Glue's Data Catalog."""
+    from forecast_sync.adapters.glue import Catalog
+
+    return Catalog(_client("glue"))
 
 
 @cache

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
+
+
+class SyncType(StrEnum):
+    """What a run looks at."""
+
+    INCREMENTAL = "incremental"
+    FULL = "full"
+
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 EnvironmentOption = Annotated[
@@ -20,6 +31,7 @@ GitRefOption = Annotated[
 WaitOption = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
 ]
+DateOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 RunArgument = Annotated[str, typer.Argument(help="Name of the run, or its execution ARN.")]
 
 WIDE = 200
@@ -33,6 +45,20 @@ def out() -> Console:
 def err() -> Console:
     """Where progress goes, so that stdout holds results only."""
     return Console(stderr=True, highlight=False)
+
+
+def plain_table(first: str, *others: str) -> Table:
+    """A table without lines: the first column to the left, the others to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(first, overflow="fold")
+    for heading in others:
+        table.add_column(heading, justify="right", overflow="fold")
+    return table
+
+
+def day(moment: datetime | None) -> str | None:
+    """The date of an option, as the execution input has it."""
+    return None if moment is None else moment.date().isoformat()
 
 
 def print_json(document: Any) -> None:

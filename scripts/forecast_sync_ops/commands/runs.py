@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from enum import StrEnum
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,26 +12,19 @@ from rich.table import Table
 
 from forecast_sync_ops import deployment, executions, progress, run_logs, snapshots
 from forecast_sync_ops.commands.common import (
+    DateOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
     RunArgument,
+    SyncType,
     WaitOption,
+    day,
     err,
     out,
     print_json,
 )
 from forecast_sync_ops.deployment import Deployment
-
-
-class SyncType(StrEnum):
-    """What a run looks at."""
-
-    INCREMENTAL = "incremental"
-    FULL = "full"
-
-
-DateOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 
 
 def start(
@@ -54,8 +46,8 @@ def start(
     wanted = {
         "git_ref": git_ref,
         "sync_type": sync_type.value,
-        "date_from": _day(date_from),
-        "date_to": _day(date_to),
+        "date_from": day(date_from),
+        "date_to": day(date_to),
         "dry_run": dry_run or None,
         "batch_size": batch_size,
         "trigger": "cli",
@@ -222,7 +214,3 @@ def _ago(seconds: int) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
-
-
-def _day(moment: datetime | None) -> str | None:
-    return date(moment.year, moment.month, moment.day).isoformat() if moment else None

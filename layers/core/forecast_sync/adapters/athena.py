@@ -93,6 +93,10 @@ class Athena:
             raise ResultInvalid(f"Athena query {query_execution_id} has no result manifest.")
         return statistics["DataManifestLocation"]
 
+    def scanned_bytes(self, query_execution_id: str) -> int:
+        """How much a query has read."""
+        return self._describe(query_execution_id).get("Statistics", {}).get("DataScannedInBytes", 0)
+
     def _describe(self, query_execution_id: str) -> QueryExecutionTypeDef:
         with _translated("describe a query"):
             answer = self._client.get_query_execution(QueryExecutionId=query_execution_id)

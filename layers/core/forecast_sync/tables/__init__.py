@@ -56,11 +56,19 @@ class Source(Model):
     columns: dict[Identifier, SourceType]
 
 
+class Report(Model):
+    """What a plan shows: counts by these columns, and the largest changes of one."""
+
+    by: tuple[Identifier, ...] = ()
+    watch: Identifier | None = None
+
+
 class Table(Model):
     """One table file."""
 
     target: Target
     source: Source
+    report: Report = Report()
     column: tuple[Column, ...]
 
     @property
