@@ -149,3 +149,35 @@ def test_plan_of_an_empty_database_and_of_a_run_that_was_none(
     assert rows_of(cloud, "SELECT count(*) FROM forecast_data") == [(0,)]
     run = as_json("start", **at)["run_id"]
     assert "only a dry run" in error_of("plan", run, **at)
+
+
+def test_diff_names_the_keys_that_differ(cloud: dict[str, Any], at: dict[str, Any]) -> None:
+    upload(cloud, "a", make_rows(range(100)))
+    as_json("start", **at)
+    upload(cloud, "later", make_rows(range(100, 105)))
+    assert as_json("diff", **at) | {"as_of": ""} == {
+        "equal": True,
+        "as_of": "",
+        "days_compared": 10,
+        "lake_rows": 100,
+        "postgres_rows": 100,
+        "days": [],
+        "keys": [],
+        "complete": True,
+    }
+    execute(cloud, "DELETE FROM forecast_data WHERE restaurant_id = 4")
+    execute(cloud, "UPDATE forecast_data SET y_50 = y_50 + 0.01 WHERE restaurant_id = 14")
+    execute(cloud, "UPDATE forecast_data SET restaurant_id = 1005 WHERE restaurant_id = 5")
+    told = as_json("diff", code=1, **at)
+    assert [day["day"] for day in told["days"]] == ["2026-12-05", "2026-12-06"]
+    assert {item["key"]["restaurant_id"]: item["difference"] for item in told["keys"]} == {
+        "4": "only in the lake",
+        "14": "different",
+        "5": "only in the lake",
+        "1005": "only in Postgres",
+    }
+    one_day = as_json("diff", "--date-from", "2026-12-07", "--date-to", "2026-12-07", **at)
+    assert (one_day["equal"], one_day["lake_rows"]) == (True, 10)
+    words = forecast_sync("diff", "--now", "--limit", "1", code=1, **at).stdout
+    assert "there are more" in words
+    assert "105 rows in the lake" in words

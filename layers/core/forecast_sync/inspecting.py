@@ -5,12 +5,14 @@ The operator's machine may not reach the database; the deployment's functions do
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from psycopg import sql
 from pydantic import Field
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.comparing import Dates, list_target, sum_target
 from forecast_sync.contracts import Model, Page
 from forecast_sync.pages import PageReader, Stream
 from forecast_sync.sql import read_statement
@@ -34,11 +36,31 @@ class ProbeQuestion(Model):
     keys: tuple[str, ...]
 
 
+class SumsQuestion(Model):
+    """Rows and checksum by business date."""
+
+    about: Literal["sums"]
+    date_from: date | None = None
+    date_to: date | None = None
+
+
+class KeysQuestion(Model):
+    """Keys and hashes of the rows of one business date, page by page."""
+
+    about: Literal["keys"]
+    day: date
+    limit: Annotated[int, Field(ge=1, le=50_000)]
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | KeysQuestion
+
+
 class InspectRequest(Model):
     """What an operator asks of the database of a git ref's branch; None is the environment's."""
 
     git_ref: str | None = None
-    question: Annotated[DatabaseQuestion | ProbeQuestion, Field(discriminator="about")]
+    question: Annotated[Question, Field(discriminator="about")]
 
 
 def inspect(
@@ -48,11 +70,19 @@ def inspect(
 
     About ``database``: ``{"server", "user", "target", "exists", "differences": [{"column",
     "expected", "found"}]}``; about ``probe``: ``{"rows": [{column: text or None}], "hashes":
-    [int as text]}``.
+    [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``; about
+    ``keys``: ``{"rows": [[key..., hash as text]]}``.
     """
     question = request.question
     if isinstance(question, ProbeQuestion):
         return _read_probe(connection, stream, table, question)
+    if isinstance(question, SumsQuestion):
+        dates = Dates(question.date_from, question.date_to)
+        sums = sum_target(connection, table, dates)
+        return {"sums": [[day, found.rows, str(found.checksum)] for day, found in sums.items()]}
+    if isinstance(question, KeysQuestion):
+        page = (question.day, question.limit, question.offset)
+        return {"rows": list_target(connection, table, *page)}
     return _describe_database(connection, table)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from typing import Protocol
 
 from forecast_sync.contracts import Run, Window
 from forecast_sync.settings import Settings
@@ -17,10 +18,24 @@ LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS de
 """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
 
 
+class Dated(Protocol):
+    """Bounds of business dates, both included; None is no bound."""
+
+    @property
+    def date_from(self) -> date | None:
+        """The first date."""
+        ...
+
+    @property
+    def date_to(self) -> date | None:
+        """The last date."""
+        ...
+
+
 def build_extract(table: Table, settings: Settings, run: Run, window: Window, prefix: str) -> str:
     """The UNLOAD statement: rows and rejects as text lines under ``prefix`` (``s3://...``)."""
     return read_statement("extract.athena.sql").format(
-        sources=_sources(table, settings, run, window),
+        sources=build_sources(table, settings, run, window),
         reject_line=_reject_line(table),
         prefix=quote_literal(prefix),
     )
@@ -29,7 +44,7 @@ def build_extract(table: Table, settings: Settings, run: Run, window: Window, pr
 def build_profile(table: Table, settings: Settings, run: Run, window: Window) -> str:
     """The SELECT that counts what the extract must add up to; one row."""
     return read_statement("profile.athena.sql").format(
-        sources=_sources(table, settings, run, window),
+        sources=build_sources(table, settings, run, window),
         line_hash=LINE_HASH,
     )
 
@@ -58,14 +73,15 @@ def copy_line(table: Table) -> str:
     return _joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column])
 
 
-def _sources(table: Table, settings: Settings, run: Run, window: Window) -> str:
+def build_sources(table: Table, settings: Settings, dates: Dated, window: Window) -> str:
+    """The WITH clause of every query: ``ranked`` has ``line``, and ``newest_first`` 1 when good."""
     key = ", ".join(map(quote_name, table.target.key))
-    date = quote_name(table.source.date)
+    day = quote_name(table.source.date)
     candidates = read_statement(
         "candidates_all.athena.sql" if window.low is None else "candidates_touched.athena.sql"
     ).format(
         key=key,
-        date=date,
+        date=day,
         same_key=" AND ".join(
             f"checked.{quote_name(name)} = touched.{quote_name(name)}" for name in table.target.key
         ),
@@ -79,7 +95,7 @@ def _sources(table: Table, settings: Settings, run: Run, window: Window) -> str:
         columns=", ".join(columns),
         table=f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}",
         high=_instant(window.high),
-        date_filter=_date_filter(date, run),
+        date_filter=_date_filter(day, dates),
         exact_columns=exact_columns(table),
         reject_reason=_reject_reason(table),
         line=copy_line(table),
@@ -90,9 +106,9 @@ def _sources(table: Table, settings: Settings, run: Run, window: Window) -> str:
     )
 
 
-def _date_filter(date: str, run: Run) -> str:
-    bounds = ((">=", run.date_from), ("<=", run.date_to))
-    return "".join(f" AND {date} {sign} DATE '{day.isoformat()}'" for sign, day in bounds if day)
+def _date_filter(column: str, dates: Dated) -> str:
+    bounds = ((">=", dates.date_from), ("<=", dates.date_to))
+    return "".join(f" AND {column} {sign} DATE '{day.isoformat()}'" for sign, day in bounds if day)
 
 
 def _instant(moment: datetime) -> str:

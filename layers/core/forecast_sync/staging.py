@@ -106,11 +106,11 @@ def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composa
 
 def row_hash(table: Table) -> sql.Composable:
     """60 bits of the md5 of a target row's line, in the form in which Athena sent it."""
-    line = sql.SQL(" || E'\\t' || ").join(_as_text(column) for column in table.column)
+    line = sql.SQL(" || E'\\t' || ").join(copy_field(column) for column in table.column)
     return sql.SQL("('x' || substr(md5({}), 1, 15))::bit(60)::bigint").format(line)
 
 
-def _as_text(column: Column) -> sql.Composable:
+def copy_field(column: Column) -> sql.Composable:
     """A target column as a COPY-text field, escaped as Athena escaped it."""
     text: sql.Composable = sql.SQL("{}::text").format(sql.Identifier("target", column.name))
     if column.kind == "varchar":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import secrets
-import time
 
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.s3 import Storage, split_location
@@ -18,10 +17,8 @@ from forecast_sync.query_text import quote_name
 
 from forecast_sync_ops.deployment import FunctionFailed
 from forecast_sync_ops.doctor.examination import Finding, Patient
-from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.lake_queries import athena_of, finish
 
-QUERY_SECONDS = 120.0
-POLL_SECONDS = 0.5
 REPORT = "Report it with this output: rows would be refused by `Verify load`, none would be wrong."
 
 
@@ -142,19 +139,8 @@ def _database_advice(failed: FunctionFailed) -> str:
 
 
 def _athena(patient: Patient) -> Athena:
-    settings = patient.settings
-    return Athena(
-        patient.client("athena"), settings.athena_workgroup, settings.athena_output_location
-    )
+    return athena_of(patient.deployment, patient.settings)
 
 
 def _finish(patient: Patient, query: str) -> str:
-    """Run a query to its end; its id."""
-    athena = _athena(patient)
-    query_id = athena.start(query, secrets.token_hex(32))
-    deadline = time.monotonic() + QUERY_SECONDS
-    while not athena.poll(query_id):
-        if time.monotonic() > deadline:
-            raise UserError(f"Athena query {query_id} didn't end within {QUERY_SECONDS:.0f} s")
-        time.sleep(POLL_SECONDS)
-    return query_id
+    return finish(_athena(patient), query)

@@ -14,6 +14,7 @@ from forecast_sync.tables import Table, load_table
 
 from forecast_sync_ops import deployment
 from forecast_sync_ops.deployment import Deployment
+from forecast_sync_ops.lake_queries import read_settings
 from forecast_sync_ops.problems import UserError
 
 Status = Literal["ok", "advice", "finding", "skipped"]
@@ -80,14 +81,6 @@ class Check:
     name: str
     ask: Callable[[Patient], str]
     needs: tuple[str, ...] = ()
-
-
-def read_settings(found: Deployment) -> Settings:
-    """The settings of a deployed function, as its configuration holds them."""
-    configuration = found.client("lambda").get_function_configuration(
-        FunctionName=found.function_name("read_watermark")
-    )
-    return Settings.from_environment(configuration["Environment"]["Variables"])
 
 
 def examine(patient: Patient, checks: Sequence[Check]) -> Iterator[Result]:
