@@ -8,7 +8,6 @@ from forecast_sync import wiring
 from forecast_sync.contracts import parse_payload
 from forecast_sync.inspecting import InspectRequest, inspect
 from forecast_sync.logs import logged
-from forecast_sync.tables import load_table
 
 
 @logged
@@ -16,4 +15,4 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take an InspectRequest and answer with what was asked for."""
     request = parse_payload(InspectRequest, event)
     connection = wiring.connection_of(request.git_ref)
-    return inspect(connection, wiring.storage().stream, load_table(), request)
+    return inspect(connection, wiring.storage().stream, wiring.table(), request)

@@ -9,7 +9,6 @@ from forecast_sync.contracts import RecordRequest, parse_payload
 from forecast_sync.failing import record_failed_execution
 from forecast_sync.logs import logged
 from forecast_sync.recording import record_success
-from forecast_sync.tables import load_table
 
 
 @logged
@@ -22,4 +21,4 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         )
     request = parse_payload(RecordRequest, event)
     places = (wiring.connection(request.run.neon_branch_id), workflow)
-    return record_success(*places, load_table(), settings, request).model_dump(mode="json")
+    return record_success(*places, wiring.table(), settings, request).model_dump(mode="json")

@@ -9,7 +9,6 @@ from forecast_sync.change_report import ReportRequest, report_changes
 from forecast_sync.changes import report_location
 from forecast_sync.contracts import parse_payload
 from forecast_sync.logs import logged
-from forecast_sync.tables import load_table
 
 
 @logged
@@ -18,5 +17,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     request = parse_payload(ReportRequest, event)
     connection, settings = wiring.connection(request.run.neon_branch_id), wiring.settings()
     places = (wiring.athena(), wiring.storage(), wiring.catalog())
-    report_changes(connection, *places, load_table(), settings, request)
+    report_changes(connection, *places, wiring.table(), settings, request)
     return {"report": report_location(settings, request.run)}

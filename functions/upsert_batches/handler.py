@@ -10,7 +10,6 @@ from forecast_sync.changes import keeper
 from forecast_sync.contracts import UpsertRequest, parse_payload
 from forecast_sync.loading import load_page
 from forecast_sync.logs import logged
-from forecast_sync.tables import load_table
 
 
 @logged
@@ -20,5 +19,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     connection, storage = wiring.connection(request.run.neon_branch_id), wiring.storage()
     keep = keeper(storage, wiring.settings(), request.run)
     clock = context.get_remaining_time_in_millis
-    progress = load_page(connection, storage.stream, load_table(), request, clock, keep)
+    progress = load_page(connection, storage.stream, wiring.table(), request, clock, keep)
     return progress.model_dump(mode="json")

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.errors import ForecastSyncError
 from rich.console import Console
 
-from forecast_sync_ops.commands import diff, doctor, local, plan, rejects, runs, sync
+from forecast_sync_ops.commands import diff, doctor, local, plan, rejects, runs, sync, tables
 from forecast_sync_ops.problems import UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(local.app, name="local")
 app.add_typer(rejects.app, name="rejects")
+app.add_typer(tables.app, name="tables")
 for _command in (
     runs.start, runs.status, runs.history, runs.redrive, runs.stop, runs.logs, doctor.doctor,
     plan.plan, diff.diff, sync.sync,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from forecast_sync.comparing import Dates, Sums, build_lake_keys, build_lake_sums
 from forecast_sync.contracts import Window
-from forecast_sync.tables import Table
+from forecast_sync.settings import Settings
+from forecast_sync.tables import Table, load_table
 
 from forecast_sync_ops import lake_queries
 from forecast_sync_ops.deployment import Deployment
@@ -57,13 +59,12 @@ class Sides:
     """Both sides of a comparison, as of one moment of the lake."""
 
     deployment: Deployment
-    table: Table
     git_ref: str | None
     as_of: datetime
 
     def lake_sums(self, dates: Dates) -> dict[str, Sums]:
         """By business date."""
-        rows = self._query(build_lake_sums(self.table, self._settings, dates, self._window))
+        rows = self._query(build_lake_sums(self.table, self.settings, dates, self._window))
         return {row["day"]: Sums(int(row["row_count"]), int(row["checksum"])) for row in rows}
 
     def target_sums(self, dates: Dates) -> dict[str, Sums]:
@@ -74,7 +75,7 @@ class Sides:
 
     def lake_keys(self, day: date) -> dict[tuple[str, ...], str]:
         """The hash by key."""
-        rows = self._query(build_lake_keys(self.table, self._settings, day, self._window))
+        rows = self._query(build_lake_keys(self.table, self.settings, day, self._window))
         names = self.table.target.key
         return {tuple(row[name] for name in names): row["line_hash"] for row in rows}
 
@@ -88,16 +89,22 @@ class Sides:
             if len(rows) < TARGET_PAGE:
                 return found
 
-    @property
-    def _settings(self) -> Any:
+    @cached_property
+    def settings(self) -> Settings:
+        """The deployment's."""
         return lake_queries.read_settings(self.deployment)
+
+    @property
+    def table(self) -> Table:
+        """The table file that the deployment has chosen."""
+        return load_table(self.settings.table_file)
 
     @property
     def _window(self) -> Window:
         return Window(high=self.as_of)
 
     def _query(self, query: str) -> Iterator[dict[str, str]]:
-        athena = lake_queries.athena_of(self.deployment, self._settings)
+        athena = lake_queries.athena_of(self.deployment, self.settings)
         return athena.read_rows(lake_queries.finish(athena, query))
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,8 @@ def tell(console: Console, snapshot: Snapshot) -> None:
     counts = (snapshot.result or {}).get("counts")
     if counts:
         console.print(counts_table(counts))
+        for message, rows in counts.get("warnings", {}).items():
+            console.print(f"[yellow]warning[/] {rows:,} rows without: {escape(message)}")
     elif snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
         console.print("  coalesced: a run was going on already, and runs once more when it ends")
 

@@ -10,7 +10,6 @@ from aws_lambda_powertools.event_handler.exceptions import BadRequestError, NotF
 from forecast_sync import reporting, wiring
 from forecast_sync.contracts import parse_payload
 from forecast_sync.errors import InvalidInput
-from forecast_sync.tables import load_table
 
 app = APIGatewayHttpResolver()
 
@@ -40,4 +39,4 @@ def list_rejects() -> dict[str, Any]:
         query = parse_payload(reporting.RejectQuery, asked)
     except InvalidInput as error:
         raise BadRequestError(str(error)) from None
-    return reporting.list_rejects(connection, load_table(), query)
+    return reporting.list_rejects(connection, wiring.table(), query)

@@ -19,7 +19,7 @@ from forecast_sync.sql import read_statement
 from forecast_sync.staging import row_hash
 from forecast_sync.tables import Column, Table
 
-TYPE_NAMES = {"varchar": "character varying"}
+TYPE_NAMES = {"varchar": "character varying", "timestamp": "timestamp without time zone"}
 
 
 class DatabaseQuestion(Model):

@@ -23,6 +23,9 @@ ESCAPED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 VALUES = {
     "integer": ("-7", "-7"),
+    "bigint": ("BIGINT '-7000000000'", "-7000000000"),
+    "boolean": ("true", "true"),
+    "timestamp": ("TIMESTAMP '2026-02-28 23:59:59.120'", "2026-02-28 23:59:59.12"),
     "date": ("DATE '2026-02-28'", "2026-02-28"),
 }
 """By kind of column: the value in Athena, and its text in Postgres."""
@@ -30,7 +33,7 @@ VALUES = {
 HALF = "1.005"
 """Half up on its shortest decimal form, as Trino rounds, it is 1.01; in binary it is under half."""
 
-ATHENA_TYPES = {"integer": "integer", "date": "date", "numeric": "double"}
+ATHENA_TYPES = {"numeric": "double", "varchar": "varchar", "text": "varchar"}
 
 
 def build_probe_unload(table: Table, prefix: str) -> str:
@@ -54,10 +57,16 @@ def expected_values(table: Table) -> dict[str, str | None]:
 
 def expected_line(table: Table) -> str:
     """The line that Athena must write, without its end."""
-    return "\t".join(
-        "\\N" if text is None else "".join(ESCAPED.get(letter, letter) for letter in text)
-        for text in expected_values(table).values()
-    )
+    return "\t".join(_as_field(column, table) for column in table.column)
+
+
+def _as_field(column: Column, table: Table) -> str:
+    text = _text(column, table)
+    if text is None:
+        return "\\N"
+    if column.kind == "timestamp":
+        return text.ljust(len("2026-02-28 23:59:59.120000"), "0")
+    return "".join(ESCAPED.get(letter, letter) for letter in text)
 
 
 def _probe(table: Table) -> str:
@@ -72,7 +81,7 @@ def _probe(table: Table) -> str:
 def _expression(column: Column, table: Table) -> str:
     text = _text(column, table)
     if text is None:
-        return f"CAST(NULL AS {ATHENA_TYPES.get(column.kind, 'varchar')})"
+        return f"CAST(NULL AS {ATHENA_TYPES.get(column.kind, column.kind)})"
     if column.kind == "numeric":
         return f"CAST({HALF} AS double)"
     return VALUES[column.kind][0] if column.kind in VALUES else quote_literal(text)
@@ -87,4 +96,4 @@ def _text(column: Column, table: Table) -> str | None:
         return str(Decimal(HALF).quantize(Decimal(1).scaleb(-column.arguments[1]), ROUND_HALF_UP))
     if column.kind in VALUES:
         return VALUES[column.kind][1]
-    return TEXT[: column.arguments[0]]
+    return TEXT[: column.arguments[0]] if column.arguments else TEXT

@@ -14,6 +14,8 @@ FIRST_DATE, LAST_DATE = "0001-01-01", "9999-12-31"
 
 NEWEST = "source_newest"
 
+TEXTS = ("varchar", "text")
+
 LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS decimal(38, 0))"
 """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
 
@@ -46,7 +48,17 @@ def build_profile(table: Table, settings: Settings, run: Run, window: Window) ->
     return read_statement("profile.athena.sql").format(
         sources=build_sources(table, settings, run, window),
         line_hash=LINE_HASH,
+        warnings="".join(f", {name}" for name in warning_names(table)),
+        counted_warnings="".join(
+            f", count(CASE WHEN newest_first = 1 THEN {name} END) AS {name}"
+            for name in warning_names(table)
+        ),
     )
+
+
+def warning_names(table: Table) -> list[str]:
+    """The profile's columns that count where the table's expectations don't hold."""
+    return [f"warning_{number}" for number in range(len(table.expect))]
 
 
 def quote_literal(text: str) -> str:
@@ -88,14 +100,14 @@ def build_sources(table: Table, settings: Settings, dates: Dated, window: Window
     )
     sources = {column.name: column.source or quote_name(column.name) for column in table.column}
     columns = [f"{expression} AS {quote_name(name)}" for name, expression in sources.items()]
-    columns.append(f"{quote_name(table.source.newest)} AS {NEWEST}")
+    columns.append(f"{table.source.newest} AS {NEWEST}")
     return read_statement("sources.athena.sql").format(
         path=table.source.path,
         modified=table.source.modified,
         columns=", ".join(columns),
         table=f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}",
         high=_instant(window.high),
-        date_filter=_date_filter(day, dates),
+        filter=_filter(table, sources[table.source.date], dates),
         exact_columns=exact_columns(table),
         reject_reason=_reject_reason(table),
         line=copy_line(table),
@@ -103,12 +115,19 @@ def build_sources(table: Table, settings: Settings, dates: Dated, window: Window
         candidates=candidates,
         key=key,
         newest=NEWEST,
+        warnings="".join(
+            f", CASE WHEN NOT ({rule.that}) THEN 1 END AS {name}"
+            for name, rule in zip(warning_names(table), table.expect, strict=True)
+        ),
     )
 
 
-def _date_filter(column: str, dates: Dated) -> str:
+def _filter(table: Table, column: str, dates: Dated) -> str:
     bounds = ((">=", dates.date_from), ("<=", dates.date_to))
-    return "".join(f" AND {column} {sign} DATE '{day.isoformat()}'" for sign, day in bounds if day)
+    conditions = [f"{column} {sign} DATE '{day.isoformat()}'" for sign, day in bounds if day]
+    if table.source.filter:
+        conditions.append(f"({table.source.filter})")
+    return "".join(f" AND {condition}" for condition in conditions)
 
 
 def _instant(moment: datetime) -> str:
@@ -123,7 +142,9 @@ def _as_text(column: Column) -> str:
     name = quote_name(column.name)
     if column.kind == "numeric":
         return f"CAST({_exact(column)} AS varchar)"
-    return _escaped(name) if column.kind == "varchar" else f"CAST({name} AS varchar)"
+    if column.kind == "timestamp":
+        return f"date_format({name}, '%Y-%m-%d %H:%i:%s.%f')"
+    return _escaped(name) if column.kind in TEXTS else f"CAST({name} AS varchar)"
 
 
 def _escaped(text: str) -> str:
@@ -138,23 +159,26 @@ def _joined(fields: list[str]) -> str:
 
 
 def _reject_reason(table: Table) -> str:
-    rules = [rule for column in table.column for rule in _reject_rules(column)]
+    rules = [rule for column in table.column for rule in _reject_rules(column, table)]
+    rules += [(f"({rule.when})", rule.reason) for rule in table.reject]
     cases = " ".join(
         f"WHEN {condition} THEN {quote_literal(reason)}" for condition, reason in rules
     )
-    return f"CASE {cases} END"
+    return f"CASE {cases} END" if rules else "CAST(NULL AS varchar)"
 
 
-def _reject_rules(column: Column) -> list[tuple[str, str]]:
+def _reject_rules(column: Column, table: Table) -> list[tuple[str, str]]:
     """What the target can't hold, as conditions in Athena and reasons in words."""
     name = quote_name(column.name)
     rules = [(f"{name} IS NULL", f"{column.name} is NULL")] if column.required else []
-    if column.kind == "varchar":
-        (length,) = column.arguments
-        rules += [
-            (f"strpos({name}, chr(0)) > 0", f"{column.name} has a NUL byte"),
-            (f"length({name}) > {length}", f"{column.name} is longer than {length} characters"),
-        ]
+    if column.kind in TEXTS:
+        rules.append((f"strpos({name}, chr(0)) > 0", f"{column.name} has a NUL byte"))
+        for length in column.arguments:
+            reason = f"{column.name} is longer than {length} characters"
+            rules.append((f"length({name}) > {length}", reason))
+    elif column.kind == "integer" and table.source.columns.get(column.name) != "int":
+        outside = f"{name} < {-(2**31)} OR {name} > {2**31 - 1}"
+        rules.append((outside, f"{column.name} doesn't fit integer"))
     elif column.kind == "numeric":
         rules += [
             (f"is_nan({name})", f"{column.name} is NaN"),
@@ -164,15 +188,16 @@ def _reject_rules(column: Column) -> list[tuple[str, str]]:
                 f"{column.name} doesn't fit {column.type}",
             ),
         ]
-    elif column.kind == "date":
-        outside = f"{name} < DATE '{FIRST_DATE}' OR {name} > DATE '{LAST_DATE}'"
+    elif column.kind in ("date", "timestamp"):
+        day = f"CAST({name} AS date)" if column.kind == "timestamp" else name
+        outside = f"{day} < DATE '{FIRST_DATE}' OR {day} > DATE '{LAST_DATE}'"
         rules.append((outside, f"{column.name} is outside {FIRST_DATE} to {LAST_DATE}"))
     return rules
 
 
 def _reject_line(table: Table) -> str:
     fields = {name: quote_name(name) for name in table.names}
-    fields[table.source.newest] = NEWEST
+    fields[table.source.newest_name] = NEWEST
     names = ", ".join(map(quote_literal, fields))
     values = ", ".join(f"CAST({expression} AS varchar)" for expression in fields.values())
     row = f"json_format(CAST(MAP(ARRAY[{names}], ARRAY[{values}]) AS json))"

@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import Any, Literal, Protocol
 
 from psycopg import sql
+from psycopg.types.json import Json
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
@@ -50,7 +51,13 @@ def record_success(
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)
         leases.resume_locked(cursor, run)
-        values = {**counts.model_dump(), "run_id": run.run_id, "status": status}
+        warnings = Json(counts.warnings)
+        values = {
+            **counts.model_dump(),
+            "warnings": warnings,
+            "run_id": run.run_id,
+            "status": status,
+        }
         cursor.execute(statement("finish_run.sql"), {**values, "watermark": watermark})
         _resolve_rejects(cursor, table, run)
         own = leases.find_own_row(cursor, run.run_id)

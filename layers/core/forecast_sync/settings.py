@@ -29,6 +29,7 @@ class Settings(Model):
     athena_output_location: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.*/)?)?$")] = ""
     athena_workgroup: str = "primary"
     forecast_table_name: str = "forecast"
+    table_file: str = "forecast"
     data_location: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.*/)?)?$")] = ""
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
     page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024

@@ -112,8 +112,11 @@ def row_hash(table: Table) -> sql.Composable:
 
 def copy_field(column: Column) -> sql.Composable:
     """A target column as a COPY-text field, escaped as Athena escaped it."""
-    text: sql.Composable = sql.SQL("{}::text").format(sql.Identifier("target", column.name))
-    if column.kind == "varchar":
+    name = sql.Identifier("target", column.name)
+    text: sql.Composable = sql.SQL("{}::text").format(name)
+    if column.kind == "timestamp":
+        text = sql.SQL("to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')").format(name)
+    elif column.kind in ("varchar", "text"):
         for plain, escaped in ((r"\\", r"\\\\"), (r"\t", r"\\t"), (r"\n", r"\\n"), (r"\r", r"\\r")):
             pair = sql.SQL(f"E'{plain}', E'{escaped}'")
             text = sql.SQL("replace({}, {})").format(text, pair)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.s3 import Storage
     from forecast_sync.adapters.sns import Topic
     from forecast_sync.adapters.stepfunctions import Workflow
+    from forecast_sync.tables import Table
 
 _connections: dict[str | None, Connection] = {}
 _database_urls: dict[str | None, str] = {}
@@ -28,6 +29,13 @@ _database_urls: dict[str | None, str] = {}
 def settings() -> Settings:
     """The function's settings."""
     return Settings.from_environment()
+
+
+def table() -> Table:
+    """The table that this deployment syncs."""
+    from forecast_sync.tables import load_table
+
+    return load_table(settings().table_file)
 
 
 @cache

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from forecast_sync.comparing import Dates
-from forecast_sync.tables import load_table
 from rich.console import Console
 from rich.markup import escape
 
@@ -43,7 +42,7 @@ def diff(
     """
     found = deployment.find(environment)
     as_of = None if now else diffing.watermark(found, git_ref)
-    sides = diffing.Sides(found, load_table(), git_ref, as_of or datetime.now(UTC))
+    sides = diffing.Sides(found, git_ref, as_of or datetime.now(UTC))
     dates = Dates(date_from and date_from.date(), date_to and date_to.date())
     if not as_json:
         err().print(f"comparing the lake as of {sides.as_of:%Y-%m-%d %H:%M:%S} UTC ...")

@@ -66,8 +66,8 @@ class Patient:
 
     @property
     def table(self) -> Table:
-        """The table file."""
-        return load_table()
+        """The table file that the deployment has chosen."""
+        return load_table(self.settings.table_file)
 
     def client(self, service: str) -> Any:
         """A boto3 client with the operator's credentials."""

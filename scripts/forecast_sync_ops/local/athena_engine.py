@@ -27,14 +27,16 @@ CREATE MACRO to_iso8601(moment) AS strftime(moment, '%Y-%m-%dT%H:%M:%S.%g') || '
 
 FITTING = {
     "int": ({"INT32", "INT64"}, {None, "INT_8", "INT_16", "INT_32", "INT_64"}),
+    "bigint": ({"INT32", "INT64"}, {None, "INT_8", "INT_16", "INT_32", "INT_64"}),
+    "boolean": ({"BOOLEAN"}, {None}),
     "date": ({"INT32"}, {"DATE"}),
     "string": ({"BYTE_ARRAY"}, {None, "UTF8", "ENUM"}),
     "double": ({"DOUBLE", "FLOAT"}, {None}),
     "timestamp": ({"INT96", "INT64"}, {None, "TIMESTAMP_MILLIS", "TIMESTAMP_MICROS"}),
 }
 DUCKDB_TYPES = {
-    "int": "INTEGER", "date": "DATE", "string": "VARCHAR", "double": "DOUBLE",
-    "timestamp": "TIMESTAMP_MS",
+    "int": "INTEGER", "bigint": "BIGINT", "boolean": "BOOLEAN", "date": "DATE",
+    "string": "VARCHAR", "double": "DOUBLE", "timestamp": "TIMESTAMP_MS",
 }  # fmt: skip
 
 
