@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from forecast_sync_ops.table_reference import write_reference
+from forecast_sync_ops import cli_reference, table_reference
 
 ROOT = Path(__file__).parents[2]
 
 PARTS: Mapping[str, Callable[[], str]] = {
-    "docs/tables.md": write_reference,
+    "docs/cli.md": cli_reference.write_reference,
+    "docs/tables.md": table_reference.write_reference,
 }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from forecast_sync_ops.shapes import SHAPES
+from pydantic import TypeAdapter
 
 COMMAND = Path(sys.executable).parent / "forecast-sync"
 MARK = f"e2e-{uuid.uuid4()}"
@@ -41,8 +43,23 @@ def forecast_sync(
 
 
 def as_json(*arguments: str | Path, code: int = 0, **variables: str) -> Any:
-    """What a command prints with ``--json``."""
-    return json.loads(forecast_sync(*arguments, "--json", code=code, **variables).stdout)
+    """What a command prints with ``--json``, which must have the documented shape."""
+    document = json.loads(forecast_sync(*arguments, "--json", code=code, **variables).stdout)
+    TypeAdapter(shape_of(*map(str, arguments), failed=code == 1)).validate_python(document)
+    return document
+
+
+def shape_of(*arguments: str, failed: bool) -> Any:
+    """The documented shape of a command's document; a plan that failed tells its run."""
+    command = next(
+        name
+        for name in (" ".join(arguments[:2]), arguments[0])
+        if name in SHAPES and not name.endswith(" RUN")
+    )
+    if command == "plan" and failed:
+        return SHAPES["start"]
+    of_run = command == "status" and len(arguments) > 1 and not arguments[1].startswith("-")
+    return SHAPES["status RUN" if of_run else command]
 
 
 def error_of(*arguments: str | Path, code: int = 1, **variables: str) -> str:

@@ -60,7 +60,7 @@ def test_a_fault_is_told_with_file_line_and_key(sound: str, broken: str, words: 
 
 
 def test_what_isn_t_toml_and_what_isn_t_there_is_told() -> None:
-    with pytest.raises(ConfigurationInvalid, match=r"x\.toml isn't TOML.*line 2"):
+    with pytest.raises(ConfigurationInvalid, match=r"x\.toml isn't TOML: Invalid value"):
         parse_table("[target]\nkey = ", "x.toml")
     with pytest.raises(ConfigurationInvalid, match="known are forecast, price"):
         load_table("nothing")

@@ -45,9 +45,7 @@ def load_page(
     second call goes on after it.
     """
     try:
-        return _load_page(
-            connection, stream, table, request, remaining_milliseconds, keep_changes
-        )
+        return _load_page(connection, stream, table, request, remaining_milliseconds, keep_changes)
     except ResultInvalid as error:
         if request.redrive_count:
             raise InputsOutdated(str(error)) from error

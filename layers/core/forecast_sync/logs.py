@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ C = TypeVar("C")
 A = TypeVar("A")
 Handler = Callable[[dict[str, Any], C], A]
 
-logger = Logger(level="INFO")
+logger = Logger(level="INFO", function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
 
 
 def logged(handler: Handler[C, A]) -> Handler[C, A]:

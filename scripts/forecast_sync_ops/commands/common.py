@@ -31,7 +31,12 @@ GitRefOption = Annotated[
 WaitOption = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
 ]
-DateOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+DateOption = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A business date, included.")
+]
+SyncTypeOption = Annotated[
+    SyncType, typer.Option("--sync-type", help="incremental (what is new), or full (everything).")
+]
 RunArgument = Annotated[str, typer.Argument(help="Name of the run, or its execution ARN.")]
 
 WIDE = 200

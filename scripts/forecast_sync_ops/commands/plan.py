@@ -20,6 +20,7 @@ from forecast_sync_ops.commands.common import (
     GitRefOption,
     JsonOption,
     SyncType,
+    SyncTypeOption,
     day,
     err,
     out,
@@ -37,7 +38,7 @@ def plan(
         str | None, typer.Argument(help="An earlier dry run; default: start a new one.")
     ] = None,
     git_ref: GitRefOption = None,
-    sync_type: Annotated[SyncType, typer.Option("--sync-type")] = SyncType.INCREMENTAL,
+    sync_type: SyncTypeOption = SyncType.INCREMENTAL,
     date_from: DateOption = None,
     date_to: DateOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Lines of a table.")] = 20,
