@@ -7,10 +7,10 @@ from typing import Any
 from forecast_sync import wiring
 from forecast_sync.contracts import parse_payload
 from forecast_sync.inspecting import InspectRequest, inspect
-from forecast_sync.logs import logged
+from forecast_sync.logs import logged_without_answer
 
 
-@logged
+@logged_without_answer
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take an InspectRequest and answer with what was asked for."""
     request = parse_payload(InspectRequest, event)

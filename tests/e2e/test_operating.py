@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 import boto3
 import psycopg
 import pytest
+from forecast_sync_ops.local import cloud as local_cloud
 
 from tests.e2e.cli import as_json, error_of, forecast_sync
 from tests.lake import MORNING, make_row, make_rows, to_parquet
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    state_dir = tmp_path_factory.mktemp("operating") / "state"
-    up = as_json("local", "up", "--state-dir", state_dir)
-    client("events", up).disable_rule(Name="forecast-sync-dev-uploads")
-    yield up
-    as_json("local", "down", "--state-dir", state_dir)
+def cloud() -> Iterator[dict[str, Any]]:
+    with local_cloud.running(wait_scale=0.02) as running:
+        up = asdict(running)
+        client("events", up).disable_rule(Name="forecast-sync-dev-uploads")
+        yield up
 
 
 def client(service: str, cloud: dict[str, Any]) -> Any:
@@ -181,3 +183,72 @@ def test_diff_names_the_keys_that_differ(cloud: dict[str, Any], at: dict[str, An
     words = forecast_sync("diff", "--now", "--limit", "1", code=1, **at).stdout
     assert "there are more" in words
     assert "105 rows in the lake" in words
+
+
+def test_a_backfill_goes_on_where_it_ended(cloud: dict[str, Any], at: dict[str, Any]) -> None:
+    upload(cloud, "a", make_rows(range(100)))
+    as_json("plan", **at)
+    execute(cloud, "ALTER TABLE forecast_data ADD CONSTRAINT early CHECK (restaurant_id <> 4)")
+    dates = ("--from", "2026-12-01", "--to", "2026-12-08", "--days-per-run", "3")
+    words = forecast_sync("backfill", *dates, code=1, **at)
+    assert "2026-12-04 to 2026-12-06: FAILED, started" in words.stderr
+    assert "the same command goes on from there" in words.stderr
+    assert rows_of(cloud, "SELECT count(*) FROM forecast_data") == [(30,)]
+    execute(cloud, "ALTER TABLE forecast_data DROP CONSTRAINT early")
+    second = as_json("backfill", *dates, **at)
+    assert second["complete"]
+    assert [window["begun"] for window in second["windows"]] == [
+        "done before",
+        "redriven",
+        "started",
+    ]
+    assert [window["date_to"] for window in second["windows"]][-1] == "2026-12-08"
+    assert rows_of(cloud, "SELECT count(*) FROM forecast_data") == [(80,)]
+    third = as_json("backfill", *dates, **at)
+    assert {window["begun"] for window in third["windows"]} == {"done before"}
+    assert "is after" in error_of("backfill", "--from", "2026-12-02", "--to", "2026-12-01", **at)
+
+
+def test_a_preview_branch_is_filled_and_one_that_is_gone_is_told(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    upload(cloud, "a", make_rows(range(10)))
+    filled = as_json("preview", "7", **at)
+    assert (filled["exists"], filled["run"]["result"]["counts"]["inserted"]) == (True, 10)
+    assert rows_of(cloud, "SELECT count(*) FROM forecast_data", "preview/pr-7") == [(10,)]
+    gone = as_json("preview", "preview/pr-99", code=3, **at)
+    assert gone == {"git_ref": "preview/pr-99", "exists": False, "run": None}
+    assert "is gone" in forecast_sync("preview", "99", code=3, **at).stdout
+    assert "expected 12" in error_of("preview", "main", **at)
+
+
+def test_logs_follow_a_run_to_its_end_and_name_functions(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    upload(cloud, "a", make_rows(range(10)))
+    run = as_json("start", "--no-wait", **at)["run_id"]
+    lines = [
+        json.loads(line)
+        for line in forecast_sync("logs", "--follow", run, "--json", **at).stdout.splitlines()
+    ]
+    assert lines == as_json("logs", run, **at)
+    assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
+    functions = [line["details"]["function"] for line in lines]
+    assert functions[0] == "forecast-sync-dev-resolve-branch"
+    assert functions[-1] == "forecast-sync-dev-notify"
+    assert "record-status" in forecast_sync("logs", run, **at).stdout
+
+
+def test_status_judges_against_a_goal_and_colours_are_for_terminals(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    assert as_json("status", "--check", code=1, **at)["state"] == "never"
+    upload(cloud, "a", make_rows(range(10)))
+    as_json("start", **at)
+    assert as_json("status", "--check", **at)["state"] == "fresh"
+    stale = as_json("status", "--check", "--goal-hours", "0", code=1, **at)
+    assert stale["state"] == "stale"
+    assert "the goal is 0 h" in stale["why"]
+    assert "\x1b[" in forecast_sync("status", FORCE_COLOR="1", **at).stdout
+    assert "\x1b[" not in forecast_sync("status", **at).stdout
+    assert "\x1b[3" not in forecast_sync("status", FORCE_COLOR="1", NO_COLOR="1", **at).stdout
