@@ -33,8 +33,11 @@ class Backfill:
         """First and last date of each run, both included."""
         first = self.date_from
         while first <= self.date_to:
-            last = min(first + timedelta(days=self.days_per_run - 1), self.date_to)
+            days = min(self.days_per_run - 1, (self.date_to - first).days)
+            last = first + timedelta(days=days)
             yield first, last
+            if last == self.date_to:
+                return
             first = last + timedelta(days=1)
 
     def run_name(self, first: date, last: date) -> str:

@@ -71,7 +71,7 @@ def counts_table(counts: dict[str, int]) -> Table:
     names = ("window_rows", "rejected", "candidates", "superseded", "good")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in (*names, *OUTCOMES[:3]):
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(name.replace("_", " "), justify="right", overflow="fold")
     table.add_row(*(f"{counts[name]:,}" for name in (*names, *OUTCOMES[:3])))
     return table
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +63,26 @@ def shape_of(*arguments: str, failed: bool) -> Any:
         return SHAPES["start"]
     of_run = command == "status" and len(arguments) > 1 and not arguments[1].startswith("-")
     return SHAPES["status RUN" if of_run else command]
+
+
+def in_terminal(*arguments: str, columns: int, **variables: str) -> list[str]:
+    """The lines that a command shows in a terminal of this width."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [COMMAND, *arguments],
+        env=clean_environment(COLUMNS=str(columns), TERM="xterm", **variables),
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+    ):
+        os.close(slave)
+        shown = b""
+        # The other end of a closed terminal can't be read: EIO, or nothing.
+        with suppress(OSError):
+            while block := os.read(master, 4096):
+                shown += block
+        os.close(master)
+    return re.sub(r"\x1b\[[\d;?]*\w", "", shown.decode()).splitlines()
 
 
 def error_of(*arguments: str | Path, code: int = 1, **variables: str) -> str:

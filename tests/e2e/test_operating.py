@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from forecast_sync_ops.local import cloud as local_cloud
 
-from tests.e2e.cli import as_json, error_of, forecast_sync
+from tests.e2e.cli import as_json, error_of, forecast_sync, in_terminal
 from tests.lake import MORNING, make_row, make_rows, to_parquet
 
 
@@ -252,3 +252,17 @@ def test_status_judges_against_a_goal_and_colours_are_for_terminals(
     assert "\x1b[" in forecast_sync("status", FORCE_COLOR="1", **at).stdout
     assert "\x1b[" not in forecast_sync("status", **at).stdout
     assert "\x1b[3" not in forecast_sync("status", FORCE_COLOR="1", NO_COLOR="1", **at).stdout
+
+
+@pytest.mark.parametrize("command", ["history", "status", "plan"])
+def test_tables_fit_a_narrow_terminal_and_lose_nothing(
+    cloud: dict[str, Any], at: dict[str, Any], command: str
+) -> None:
+    upload(cloud, "a", make_rows(range(10)))
+    run = as_json("plan", **at)["run_id"]
+    arguments = (command, run) if command == "plan" else (command,)
+    lines = in_terminal(*arguments, columns=64, **at)
+    tabular = [line for line in lines if "  " in line.strip()]
+    assert tabular
+    assert max(map(len, tabular)) <= 64
+    assert not any("…" in line for line in lines)

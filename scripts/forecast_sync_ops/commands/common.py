@@ -40,6 +40,7 @@ SyncTypeOption = Annotated[
 RunArgument = Annotated[str, typer.Argument(help="Name of the run, or its execution ARN.")]
 
 WIDE = 200
+WORDS = frozenset({"run", "status", "type", "started (UTC)", "ended (UTC)", "what differs"})
 
 
 def out() -> Console:
@@ -53,11 +54,14 @@ def err() -> Console:
 
 
 def plain_table(first: str, *others: str) -> Table:
-    """A table without lines: the first column to the left, the others to the right."""
+    """A table without lines; words to the left, everything else but the first column to the right.
+
+    Where a terminal is too narrow, cells are folded: nothing is cut off.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(first, overflow="fold")
-    for heading in others:
-        table.add_column(heading, justify="right", overflow="fold")
+    for heading in (first, *others):
+        to_left = heading == first or heading in WORDS
+        table.add_column(heading, justify="left" if to_left else "right", overflow="fold")
     return table
 
 

@@ -9,7 +9,6 @@ import typer
 from forecast_sync.contracts import SyncRequest
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from forecast_sync_ops import deployment, executions, freshness, progress, run_logs, snapshots
 from forecast_sync_ops.commands.common import (
@@ -24,6 +23,7 @@ from forecast_sync_ops.commands.common import (
     day,
     err,
     out,
+    plain_table,
     print_json,
 )
 from forecast_sync_ops.deployment import Deployment
@@ -125,9 +125,7 @@ def history(
     if as_json:
         print_json(listed)
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("run", "status", "started (UTC)", "ended (UTC)", "redrives"):
-        table.add_column(heading, no_wrap=True)
+    table = plain_table("run", "status", "started (UTC)", "ended (UTC)", "redrives")
     for item in listed:
         colour = progress.COLOURS.get(item["status"], "red")
         times = (item["started_at"][:19], (item["stopped_at"] or "")[:19])
@@ -216,9 +214,7 @@ def _tell_freshness(document: dict[str, Any]) -> None:
     if watermark:
         console.print(f"everything uploaded until {watermark[:19]} UTC has arrived")
     console.print(f"running now: {escape(document['running'] or 'nothing')}")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("run", "status", "type", *progress.OUTCOMES):
-        table.add_column(heading, justify="right" if heading in progress.OUTCOMES else "left")
+    table = plain_table("run", "status", "type", *progress.OUTCOMES)
     for run in document["runs"][:10]:
         counts = ("" if run[name] is None else f"{run[name]:,}" for name in progress.OUTCOMES)
         table.add_row(escape(run["run_id"]), run["status"], run["sync_type"], *counts)
