@@ -11,6 +11,8 @@ from forecast_sync.change_report import ChangeReport
 from forecast_sync.contracts import Counts, Model
 from pydantic import Field
 
+from forecast_sync_ops.setup_shapes import CloudShape, DeclareShape, DownShape, TableShape
+
 Time = str
 ExecutionStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 
@@ -197,47 +199,6 @@ class ExportShape(Model):
 
     path: str
     rows: int
-
-
-class CloudShape(Model):
-    """Where a local cloud listens; the credentials are `test` and `test`."""
-
-    endpoint_url: str
-    region: str
-    bucket: str
-    results_bucket: str
-    state_machine_arn: str
-    api_url: str
-    neon_api_url: str
-    neon_project_id: str
-    neon_api_key: str
-    database_urls: dict[str, str] = Field(description="By Neon branch.")
-    state_dir: str
-    pid: int
-    already_running: bool
-
-
-class DownShape(Model):
-    """What was stopped."""
-
-    was_running: bool
-
-
-class TableShape(Model):
-    """A sound table file."""
-
-    target: str
-    columns: int
-    reject_rules: int
-    expectations: int
-
-
-class DeclareShape(Model):
-    """A table in Glue."""
-
-    database: str
-    table: str
-    action: Literal["created", "updated"]
 
 
 SHAPES: dict[str, Any] = {

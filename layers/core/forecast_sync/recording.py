@@ -51,14 +51,9 @@ def record_success(
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)
         leases.resume_locked(cursor, run)
-        warnings = Json(counts.warnings)
-        values = {
-            **counts.model_dump(),
-            "warnings": warnings,
-            "run_id": run.run_id,
-            "status": status,
-        }
-        cursor.execute(statement("finish_run.sql"), {**values, "watermark": watermark})
+        values = {**counts.model_dump(), "warnings": Json(counts.warnings), "status": status}
+        values |= {"run_id": run.run_id, "watermark": watermark}
+        cursor.execute(statement("finish_run.sql"), values)
         _resolve_rejects(cursor, table, run)
         own = leases.find_own_row(cursor, run.run_id)
     start_rerun(connection, workflow, run)

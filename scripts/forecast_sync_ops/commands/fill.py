@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from forecast_sync_ops import deployment, executions, progress, snapshots
-from forecast_sync_ops.backfilling import Backfill, fill
+from forecast_sync_ops.backfilling import Backfill, Filled, fill
 from forecast_sync_ops.commands.common import (
     EnvironmentOption,
     GitRefOption,
@@ -52,13 +52,8 @@ def backfill(
     failed is redriven, what is running is waited for. Between two runs others may take the
     lease. Exit code 1 when a run fails; the windows after it aren't begun.
     """
-    if date_from > date_to:
-        raise UserError(f"--from {date_from:%Y-%m-%d} is after --to {date_to:%Y-%m-%d}")
-    if name and not LABEL.fullmatch(name):
-        raise UserError(f"--name {name!r}: expected at most 40 letters, digits, - and _")
     found = deployment.find(environment)
-    dates = (date_from.date(), date_to.date())
-    wanted = Backfill(environment, git_ref, *dates, days_per_run, name)
+    wanted = _read_backfill(environment, git_ref, date_from, date_to, days_per_run, name)
     console = err()
 
     def follow(arn: str, redrive_count: int) -> snapshots.Snapshot:
@@ -70,9 +65,29 @@ def backfill(
         filled.append(window)
         what = f"{window.date_from} to {window.date_to}"
         console.print(f"{what}: {window.status}, {window.begun}", soft_wrap=True)
-    complete = len(filled) == len(list(wanted.windows())) and filled[-1].status == "SUCCEEDED"
+    _tell_backfill(filled, as_json=as_json)
+
+
+def _read_backfill(
+    environment: str,
+    git_ref: str | None,
+    date_from: datetime,
+    date_to: datetime,
+    days_per_run: int,
+    name: str | None,
+) -> Backfill:
+    if date_from > date_to:
+        raise UserError(f"--from {date_from:%Y-%m-%d} is after --to {date_to:%Y-%m-%d}")
+    if name and not LABEL.fullmatch(name):
+        raise UserError(f"--name {name!r}: expected at most 40 letters, digits, - and _")
+    return Backfill(environment, git_ref, date_from.date(), date_to.date(), days_per_run, name)
+
+
+def _tell_backfill(filled: list[Filled], *, as_json: bool) -> None:
+    last = filled[-1]
     if as_json:
-        print_json({"complete": complete, "windows": [window.to_dict() for window in filled]})
+        windows = [window.to_dict() for window in filled]
+        print_json({"complete": last.status == "SUCCEEDED", "windows": windows})
     else:
         table = plain_table("dates", "run", *progress.OUTCOMES)
         for window in filled:
@@ -80,10 +95,10 @@ def backfill(
             numbers = (f"{counts.get(outcome, 0):,}" for outcome in progress.OUTCOMES)
             table.add_row(f"{window.date_from} to {window.date_to}", window.run_id, *numbers)
         out().print(table)
-    if not complete:
+    if last.status != "SUCCEEDED":
         raise UserError(
-            f"{filled[-1].run_id} ended as {filled[-1].status}: {filled[-1].error} Remove the "
-            "cause; the same command goes on from there"
+            f"{last.run_id} ended as {last.status}: {last.error} Remove the cause; the same "
+            "command goes on from there"
         )
 
 

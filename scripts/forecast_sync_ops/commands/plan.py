@@ -53,18 +53,8 @@ def plan(
     """
     found = deployment.find(environment)
     if run is None:
-        wanted = {
-            "git_ref": git_ref,
-            "sync_type": sync_type.value,
-            "date_from": day(date_from),
-            "date_to": day(date_to),
-            "dry_run": True,
-            "trigger": "cli",
-        }
-        payload = {key: value for key, value in wanted.items() if value is not None}
-        SyncRequest.parse(payload)
-        arn = executions.start(found, executions.new_name("plan"), payload)
-        last = progress.show(err(), snapshots.follow(found, arn))
+        dates = {"date_from": day(date_from), "date_to": day(date_to)}
+        last = _dry_run(found, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})
     else:
         last = snapshots.describe(found, found.execution_arn(run))
     if last.status != "SUCCEEDED":
@@ -78,6 +68,14 @@ def plan(
         print_json(report)
     else:
         tell(out(), report, limit)
+
+
+def _dry_run(found: Deployment, wanted: dict[str, str | None]) -> snapshots.Snapshot:
+    given = {key: value for key, value in wanted.items() if value is not None}
+    payload = {**given, "dry_run": True, "trigger": "cli"}
+    SyncRequest.parse(payload)
+    arn = executions.start(found, executions.new_name("plan"), payload)
+    return progress.show(err(), snapshots.follow(found, arn))
 
 
 def read_report(found: Deployment, snapshot: snapshots.Snapshot) -> dict[str, Any]:
