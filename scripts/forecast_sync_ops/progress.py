@@ -62,7 +62,9 @@ def tell(console: Console, snapshot: Snapshot) -> None:
         console.print(counts_table(counts))
         for message, rows in counts.get("warnings", {}).items():
             console.print(f"[yellow]warning[/] {rows:,} rows without: {escape(message)}")
-    elif snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
+    if (snapshot.result or {}).get("report"):
+        console.print(f"  in detail: forecast-sync plan {escape(snapshot.run_id)}", soft_wrap=True)
+    elif not counts and snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
         console.print("  coalesced: a run was going on already, and runs once more when it ends")
 
 

@@ -266,3 +266,10 @@ def test_tables_fit_a_narrow_terminal_and_lose_nothing(
     assert tabular
     assert max(map(len, tabular)) <= 64
     assert not any("…" in line for line in lines)
+
+
+def test_the_shell_can_complete_commands() -> None:
+    told = forecast_sync(
+        _FORECAST_SYNC_COMPLETE="complete_bash", COMP_WORDS="forecast-sync pl", COMP_CWORD="1"
+    ).stdout
+    assert "plan" in told.split()
