@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_stepfunctions import SFNClient
 
+FUNCTION_SECONDS, ANSWER_SECONDS = 310, 60
 DEFAULT_REGION = "us-east-2"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -118,7 +119,10 @@ def open_session() -> tuple[boto3.Session, str | None]:
 
 
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:
-    config = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 3})
+    # A function is waited for as long as it may run.
+    patience = FUNCTION_SECONDS if service == "lambda" else ANSWER_SECONDS
+    retries = {"mode": "standard", "max_attempts": 3}
+    config = Config(connect_timeout=5, read_timeout=patience, retries=retries)  # type: ignore[arg-type]
     return session.client(
         service,  # type: ignore[call-overload]
         endpoint_url=endpoint_url,

@@ -61,7 +61,7 @@ def tell(console: Console, snapshot: Snapshot) -> None:
     if counts:
         console.print(counts_table(counts))
         for message, rows in counts.get("warnings", {}).items():
-            console.print(f"[yellow]warning[/] {rows:,} rows without: {escape(message)}")
+            console.print(f"[yellow]warning[/] not so in {rows:,} rows: {escape(message)}")
     if (snapshot.result or {}).get("report"):
         console.print(f"  in detail: forecast-sync plan {escape(snapshot.run_id)}", soft_wrap=True)
     elif not counts and snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
