@@ -13,7 +13,7 @@ REDEPLOY = "Deploy template.yaml again: `sam build && sam deploy`."
 FUNCTIONS = (
     "start_sync", "resolve_branch", "read_watermark", "start_athena_query", "poll_athena_query",
     "plan_pages", "upsert_batches", "verify_load", "record_status", "notify", "status_api",
-    "inspect_database", "report_changes",
+    "inspect_database", "report_changes", "clean_history",
 )  # fmt: skip
 
 
