@@ -15,7 +15,7 @@ export SAM_CLI_TELEMETRY := 0
 ROUNDS ?= 20
 SEED ?= 0
 
-.PHONY: setup demo test chaos check format lock build clean
+.PHONY: setup demo test chaos check docs recording format lock build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -77,6 +77,14 @@ check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 
 build: .tools/sam/.installed
 	@.tools/sam/bin/sam build
+
+# The parts of docs/ that are made from the code.
+docs: setup
+	@$(BIN)/python -m forecast_sync_ops.docs
+
+# The README's picture of a terminal, taken of a real session in a local cloud.
+recording: setup
+	@$(BIN)/python -m forecast_sync_ops.terminal_session
 
 format: setup
 	@$(BIN)/ruff format .

@@ -14,5 +14,6 @@ from forecast_sync.planning import plan_pages
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a PlanRequest and answer with a Plan."""
     request = parse_payload(PlanRequest, event)
-    plan = plan_pages(wiring.athena(), wiring.storage(), wiring.settings(), request)
+    places = (wiring.athena(), wiring.storage())
+    plan = plan_pages(*places, wiring.table(), wiring.settings(), request)
     return plan.model_dump(mode="json")

@@ -9,7 +9,6 @@ from forecast_sync.contracts import RecordRequest, parse_payload
 from forecast_sync.failing import record_failed_execution
 from forecast_sync.logs import logged
 from forecast_sync.recording import record_success
-from forecast_sync.tables import load_table
 
 
 @logged
@@ -21,5 +20,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             event["detail"], workflow, settings, wiring.neon, wiring.connection, wiring.topic()
         )
     request = parse_payload(RecordRequest, event)
-    connection = wiring.connection(request.run.neon_branch_id)
-    return record_success(connection, workflow, load_table(), request).model_dump(mode="json")
+    places = (wiring.connection(request.run.neon_branch_id), workflow)
+    return record_success(*places, wiring.table(), settings, request).model_dump(mode="json")

@@ -8,7 +8,6 @@ from forecast_sync import wiring
 from forecast_sync.contracts import QueryRequest, parse_payload
 from forecast_sync.extraction import start_query
 from forecast_sync.logs import logged
-from forecast_sync.tables import load_table
 
 
 @logged
@@ -16,6 +15,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a QueryRequest and answer with a StartedQuery."""
     request = parse_payload(QueryRequest, event)
     started = start_query(
-        wiring.athena(), wiring.storage(), load_table(), wiring.settings(), request
+        wiring.athena(), wiring.storage(), wiring.table(), wiring.settings(), request
     )
     return started.model_dump(mode="json")

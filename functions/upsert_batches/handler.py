@@ -6,18 +6,18 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from forecast_sync import wiring
+from forecast_sync.changes import keeper
 from forecast_sync.contracts import UpsertRequest, parse_payload
 from forecast_sync.loading import load_page
 from forecast_sync.logs import logged
-from forecast_sync.tables import load_table
 
 
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an UpsertRequest and answer with an UpsertProgress."""
     request = parse_payload(UpsertRequest, event)
-    connection, stream = wiring.connection(request.run.neon_branch_id), wiring.storage().stream
-    progress = load_page(
-        connection, stream, load_table(), request, context.get_remaining_time_in_millis
-    )
+    connection, storage = wiring.connection(request.run.neon_branch_id), wiring.storage()
+    keep = keeper(storage, wiring.settings(), request.run)
+    clock = context.get_remaining_time_in_millis
+    progress = load_page(connection, storage.stream, wiring.table(), request, clock, keep)
     return progress.model_dump(mode="json")

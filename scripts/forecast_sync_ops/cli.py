@@ -13,7 +13,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.errors import ForecastSyncError
 from rich.console import Console
 
-from forecast_sync_ops.commands import dashboard, local, rejects, runs, sync
+from forecast_sync_ops.commands import (
+    dashboard,
+    diff,
+    doctor,
+    fill,
+    local,
+    plan,
+    rejects,
+    runs,
+    sync,
+    tables,
+)
+from forecast_sync_ops.commands.examples import epilog
 from forecast_sync_ops.problems import UserError
 
 app = typer.Typer(
@@ -25,10 +37,22 @@ app = typer.Typer(
 )
 app.add_typer(local.app, name="local")
 app.add_typer(rejects.app, name="rejects")
+app.add_typer(tables.app, name="tables")
 for _command in (
-    runs.start, runs.status, runs.history, runs.redrive, runs.stop, runs.logs, sync.sync,
+    runs.start,
+    runs.status,
+    runs.history,
+    runs.redrive,
+    runs.stop,
+    runs.logs,
+    plan.plan,
+    diff.diff,
+    doctor.doctor,
+    fill.backfill,
+    fill.preview,
+    sync.sync,
     dashboard.dashboard,
-):  # fmt: skip
+):
     app.command()(_command)
 
 
@@ -38,6 +62,18 @@ def demo() -> None:
     from forecast_sync_ops.demo import tell
 
     tell()
+
+
+def _add_examples() -> None:
+    """End every command's help with its examples."""
+    groups = {"": app, **{str(group.name): group.typer_instance for group in app.registered_groups}}
+    for prefix, group in groups.items():
+        for command in group.registered_commands if group else ():
+            name = command.name or command.callback.__name__ if command.callback else ""
+            command.epilog = epilog(f"{prefix} {name}".strip())
+
+
+_add_examples()
 
 
 def run() -> None:

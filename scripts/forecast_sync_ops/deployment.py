@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from forecast_sync_ops.api_client import ApiClient, find_url
 from forecast_sync_ops.problems import UserError
 
 if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_stepfunctions import SFNClient
 
+FUNCTION_SECONDS, ANSWER_SECONDS = 310, 60
 DEFAULT_REGION = "us-east-2"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -48,6 +51,21 @@ class Deployment:
             return run
         return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{run}"
 
+    def function_name(self, verb_noun: str) -> str:
+        """The full name of one of the deployment's functions, given as in ``functions/``."""
+        return f"forecast-sync-{self.environment}-{verb_noun.replace('_', '-')}"
+
+    def invoke(self, verb_noun: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """A function's answer; raises ``FunctionFailed`` with what it raised."""
+        client: LambdaClient = self.client("lambda")
+        name = self.function_name(verb_noun)
+        answer: Mapping[str, Any] = client.invoke(FunctionName=name, Payload=json.dumps(payload))
+        decoded: dict[str, Any] = json.loads(answer["Payload"].read() or b"{}")
+        if "FunctionError" in answer:
+            error, message = decoded.get("errorType", "error"), decoded.get("errorMessage", "")
+            raise FunctionFailed(name, error, message)
+        return decoded
+
     @cached_property
     def api(self) -> ApiClient:
         """The status API of this deployment."""
@@ -64,19 +82,22 @@ class Deployment:
         return answer.document
 
 
+class FunctionFailed(UserError):
+    """A function of the deployment raised; ``error`` is the class's name."""
+
+    def __init__(self, function: str, error: str, message: str) -> None:
+        super().__init__(f"{function} failed with {error}: {message}")
+        self.error = error
+        self.message = message
+
+
 def find(environment: str) -> Deployment:
     """The deployment that the AWS variables of the environment point to.
 
-    Raises ``UserError`` when it isn't there. A loopback endpoint needs no credentials.
+    Raises ``UserError`` when it isn't there.
     """
-    endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None
-    session = boto3.Session()
-    region = session.region_name or DEFAULT_REGION
-    if endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK:
-        session = boto3.Session("test", "test", region_name=region)
-    else:
-        session = boto3.Session(region_name=region)
-    where = endpoint_url or f"AWS region {region}"
+    session, endpoint_url = open_session()
+    where = endpoint_url or f"AWS region {session.region_name}"
     client: SFNClient = _client(session, "stepfunctions", endpoint_url)
     name = f"forecast-sync-{environment}"
     for page in client.get_paginator("list_state_machines").paginate():
@@ -90,8 +111,20 @@ def find(environment: str) -> Deployment:
     )
 
 
+def open_session() -> tuple[boto3.Session, str | None]:
+    """The session and endpoint that the AWS variables point to; loopback needs no credentials."""
+    endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None
+    region = boto3.Session().region_name or DEFAULT_REGION
+    if endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK:
+        return boto3.Session("test", "test", region_name=region), endpoint_url
+    return boto3.Session(region_name=region), endpoint_url
+
+
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:
-    config = Config(connect_timeout=5, retries={"mode": "standard", "max_attempts": 3})
+    # A function is waited for as long as it may run.
+    patience = FUNCTION_SECONDS if service == "lambda" else ANSWER_SECONDS
+    retries = {"mode": "standard", "max_attempts": 3}
+    config = Config(connect_timeout=5, read_timeout=patience, retries=retries)  # type: ignore[arg-type]
     return session.client(
         service,  # type: ignore[call-overload]
         endpoint_url=endpoint_url,

@@ -60,7 +60,11 @@ def tell(console: Console, snapshot: Snapshot) -> None:
     counts = (snapshot.result or {}).get("counts")
     if counts:
         console.print(counts_table(counts))
-    elif snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
+        for message, rows in counts.get("warnings", {}).items():
+            console.print(f"[yellow]warning[/] not so in {rows:,} rows: {escape(message)}")
+    if (snapshot.result or {}).get("report"):
+        console.print(f"  in detail: forecast-sync plan {escape(snapshot.run_id)}", soft_wrap=True)
+    elif not counts and snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
         console.print("  coalesced: a run was going on already, and runs once more when it ends")
 
 
@@ -69,7 +73,7 @@ def counts_table(counts: dict[str, int]) -> Table:
     names = ("window_rows", "rejected", "candidates", "superseded", "good")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in (*names, *OUTCOMES[:3]):
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(name.replace("_", " "), justify="right", overflow="fold")
     table.add_row(*(f"{counts[name]:,}" for name in (*names, *OUTCOMES[:3])))
     return table
 

@@ -82,7 +82,7 @@ def _jsonl_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
 
 def _csv_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
     table = load_table()
-    columns = dict.fromkeys((*PLACES, *table.names, table.source.newest))
+    columns = dict.fromkeys((*PLACES, *table.names, table.source.newest_name))
     writer = csv.DictWriter(file, list(columns), extrasaction="ignore")
     writer.writeheader()
     return lambda reject: writer.writerow({**reject, **reject["row_json"]})

@@ -2,33 +2,85 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from forecast_sync_ops import snapshots
 from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.snapshots import Snapshot
 
+POLL_SECONDS = 2.0
+SETTLING = timedelta(seconds=5)
+"""CloudWatch takes in the lines of several functions out of order; so long one is held back."""
 
-def read(deployment: Deployment, snapshot: Snapshot) -> list[dict[str, Any]]:
-    """timestamp, stream and message of each line that names the run, oldest first."""
+Line = dict[str, Any]
+
+
+def read(deployment: Deployment, snapshot: Snapshot) -> list[Line]:
+    """timestamp, level, message, stream and details of each line of the run, oldest first."""
+    return sorted(
+        map(_line, _events(deployment, snapshot)), key=lambda line: str(line["timestamp"])
+    )
+
+
+def follow(deployment: Deployment, execution_arn: str) -> Iterator[Line]:
+    """Lines in order while they come, until the run has ended and its last ones have settled."""
+    shown: set[tuple[str, str, str]] = set()
+    while True:
+        snapshot = snapshots.describe(deployment, execution_arn)
+        now = datetime.now(UTC)
+        over = snapshot.stopped_at is not None and _settled(snapshot.stopped_at, now)
+        for line in read(deployment, snapshot):
+            identity = (line["timestamp"], line["stream"], line["message"])
+            if identity not in shown and (over or _settled(line["timestamp"], now)):
+                shown.add(identity)
+                yield line
+        if over:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _events(deployment: Deployment, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     logs = deployment.client("logs")
     group = f"/aws/lambda/forecast-sync-{deployment.environment}"
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=group,
-        startTime=_milliseconds(snapshot.started_at),
+        startTime=int(datetime.fromisoformat(snapshot.started_at).timestamp() * 1000),
         filterPattern=f'"{snapshot.run_id}"',
     )
-    events = [event for page in pages for event in page["events"]]
-    events.sort(key=lambda event: event["timestamp"])
-    return [
-        {
-            "timestamp": datetime.fromtimestamp(event["timestamp"] / 1000).astimezone().isoformat(),
-            "stream": event["logStreamName"],
-            "message": event["message"].rstrip(),
-        }
-        for event in events
-    ]
+    for page in pages:
+        yield from page["events"]
 
 
-def _milliseconds(moment: str) -> int:
-    return int(datetime.fromisoformat(moment).timestamp() * 1000)
+def _line(event: dict[str, Any]) -> Line:
+    """A function's JSON line in its parts; any other line as it is."""
+    text = event["message"].rstrip()
+    moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+    line = {
+        "timestamp": snapshots.utc(moment),
+        "level": "INFO",
+        "message": text,
+        "stream": event["logStreamName"],
+        "details": {},
+    }
+    try:
+        parsed = json.loads(text)
+    except json.JSONDecodeError:
+        return line
+    if not isinstance(parsed, dict) or "message" not in parsed:
+        return line
+    answer = parsed.get("answer")
+    return {
+        **line,
+        "level": str(parsed.get("level", "INFO")),
+        "message": str(parsed["message"]),
+        "details": {name: parsed[name] for name in ("function", "xray_trace_id") if name in parsed}
+        | ({"answer": answer} if answer is not None else {}),
+    }
+
+
+def _settled(moment: str, now: datetime) -> bool:
+    return datetime.fromisoformat(moment) <= now - SETTLING

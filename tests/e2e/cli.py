@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+from forecast_sync_ops.shapes import SHAPES
+from pydantic import TypeAdapter
 
 COMMAND = Path(sys.executable).parent / "forecast-sync"
 MARK = f"e2e-{uuid.uuid4()}"
@@ -41,8 +46,43 @@ def forecast_sync(
 
 
 def as_json(*arguments: str | Path, code: int = 0, **variables: str) -> Any:
-    """What a command prints with ``--json``."""
-    return json.loads(forecast_sync(*arguments, "--json", code=code, **variables).stdout)
+    """What a command prints with ``--json``, which must have the documented shape."""
+    document = json.loads(forecast_sync(*arguments, "--json", code=code, **variables).stdout)
+    TypeAdapter(shape_of(*map(str, arguments), failed=code == 1)).validate_python(document)
+    return document
+
+
+def shape_of(*arguments: str, failed: bool) -> Any:
+    """The documented shape of a command's document; a plan that failed tells its run."""
+    command = next(
+        name
+        for name in (" ".join(arguments[:2]), arguments[0])
+        if name in SHAPES and not name.endswith(" RUN")
+    )
+    if command == "plan" and failed:
+        return SHAPES["start"]
+    of_run = command == "status" and len(arguments) > 1 and not arguments[1].startswith("-")
+    return SHAPES["status RUN" if of_run else command]
+
+
+def in_terminal(*arguments: str, columns: int, **variables: str) -> list[str]:
+    """The lines that a command shows in a terminal of this width."""
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [COMMAND, *arguments],
+        env=clean_environment(COLUMNS=str(columns), TERM="xterm", **variables),
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+    ):
+        os.close(slave)
+        shown = b""
+        # The other end of a closed terminal can't be read: EIO, or nothing.
+        with suppress(OSError):
+            while block := os.read(master, 4096):
+                shown += block
+        os.close(master)
+    return re.sub(r"\x1b\[[\d;?]*\w", "", shown.decode()).splitlines()
 
 
 def error_of(*arguments: str | Path, code: int = 1, **variables: str) -> str:

@@ -25,6 +25,11 @@ COLUMNS = ", ".join(load_table().names)
 LONG = 900_000
 
 
+def never(*_arguments: object) -> None:
+    """A run that writes keeps no changes."""
+    raise AssertionError
+
+
 def begin(connection: Connection, run: Run, *, alive: bool = True) -> Window:
     return open_window(connection, SETTINGS, run, lambda _arn: alive)
 
@@ -41,7 +46,7 @@ def load(
     if not files.content:
         files.add("a.gz", [to_line(row) for row in rows])
     request = make_upsert(run, list(files.content), query=query)
-    return load_page(connection, files.stream, load_table(), request, lambda: LONG)
+    return load_page(connection, files.stream, load_table(), request, lambda: LONG, never)
 
 
 def stored(connection: Connection) -> list[tuple[Any, ...]]:
@@ -153,10 +158,12 @@ def test_a_page_whose_time_is_up_goes_on_after_the_last_batch(connection: Connec
     files.add("a.gz", [to_line(row) for row in rows])
     left = iter([LONG, LONG, 10_000])
     request = make_upsert(run, ["a.gz"])
-    assert not load_page(connection, files.stream, load_table(), request, lambda: next(left)).done
+    assert not load_page(
+        connection, files.stream, load_table(), request, lambda: next(left), never
+    ).done
     assert [row[:2] for row in ledger(connection)] == [(1, 10)]
     bigger = request.model_copy(update={"run": run.model_copy(update={"batch_size": 15})})
-    assert load_page(connection, files.stream, load_table(), bigger, lambda: LONG).done
+    assert load_page(connection, files.stream, load_table(), bigger, lambda: LONG, never).done
     assert [row[:2] for row in ledger(connection)] == [(1, 10), (11, 25), (26, 30)]
     assert stored(connection) == as_text(rows)
 
@@ -221,7 +228,7 @@ def test_rejects_are_kept_once_with_reason_and_row(connection: Connection) -> No
     files.add("r.gz", [to_line(bad)] * 3)
     for query in ("q-1", "q-2"):
         request = make_upsert(run, ["r.gz"], kind="reject", query=query)
-        assert load_page(connection, files.stream, load_table(), request, lambda: LONG).done
+        assert load_page(connection, files.stream, load_table(), request, lambda: LONG, never).done
     kept = connection.execute(
         "SELECT run_id, source_file, reason, row_json::text FROM forecast_sync_rejects"
     ).fetchall()

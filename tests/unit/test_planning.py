@@ -12,6 +12,7 @@ from forecast_sync.contracts import PlanRequest, Queries, Window
 from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
 from forecast_sync.planning import group_into_pages, page_limit, plan_pages
 from forecast_sync.settings import Settings
+from forecast_sync.tables import load_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +32,10 @@ class World:
         self.written: dict[str, bytes] = {}
 
     def read_row(self, _query_execution_id: str) -> dict[str, str]:
-        return {name: str(value) for name, value in {**self.profile, "checksum": 5}.items()}
+        return {
+            name: str(value)
+            for name, value in {**self.profile, "checksum": 5, "warning_0": 0}.items()
+        }
 
     def manifest_location(self, _query_execution_id: str) -> str:
         return MANIFEST
@@ -63,7 +67,7 @@ def make_request(redrive_count: int = 0, made_at: int = 0) -> PlanRequest:
 
 def plan(world: World, **changes: Any) -> Any:
     settings = Settings(environment="dev", page_bytes=100, reject_rows=10)
-    return plan_pages(world, world, settings, make_request(**changes))
+    return plan_pages(world, world, load_table(), settings, make_request(**changes))
 
 
 def test_pages_are_written_where_the_plan_says() -> None:

@@ -33,9 +33,9 @@ class Ended:
     entered: list[str]
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, Any]:
         """The run's counts."""
-        counts: dict[str, int] = self.output["counts"]
+        counts: dict[str, Any] = self.output["counts"]
         return counts
 
     @property

@@ -168,6 +168,7 @@ class Profile(Model):
     good: int
     checksum: BigInteger
     newest_modified: AwareDatetime | None = None
+    warnings: dict[str, int] = Field(default_factory=dict)
 
     @property
     def superseded(self) -> int:
@@ -233,7 +234,7 @@ class Counts(Model):
     """A run's rows by outcome.
 
     window_rows = valid + rejected; candidates = good + superseded;
-    good = inserted + updated + unchanged.
+    good = inserted + updated + unchanged. ``warnings`` are good rows that break an expectation.
     """
 
     window_rows: int = 0
@@ -244,6 +245,7 @@ class Counts(Model):
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
+    warnings: dict[str, int] = Field(default_factory=dict)
 
 
 class RecordRequest(Model):
@@ -262,7 +264,10 @@ class NotifyRequest(Model):
 
 
 class RunResult(Model):
-    """A run's last word: the execution's output, and what Notify tells."""
+    """A run's last word: the execution's output, and what Notify tells.
+
+    ``report`` is the ``s3://`` location of a dry run's changes.
+    """
 
     run_id: str
     status: Literal["succeeded", "dry_run", "failed"]
@@ -272,6 +277,7 @@ class RunResult(Model):
     watermark: AwareDatetime | None
     counts: Counts
     error_message: str | None = None
+    report: str | None = None
 
 
 def parse_payload(model: type[M], payload: object) -> M:

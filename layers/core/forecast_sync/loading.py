@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.changes import Keeper, describe_batch
 from forecast_sync.contracts import Page, Run, UpsertProgress, UpsertRequest
 from forecast_sync.errors import InputsOutdated, ResultInvalid
 from forecast_sync.pages import PageReader, Stream
@@ -33,16 +34,18 @@ def load_page(
     table: Table,
     request: UpsertRequest,
     remaining_milliseconds: Callable[[], int],
+    keep_changes: Keeper,
 ) -> UpsertProgress:
     """Load what the ledger doesn't have of the page, until it or the time ends.
 
     ``stream(bucket, key)`` yields an object's bytes; ``remaining_milliseconds()`` is what is left
-    of the Lambda's time. Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict``,
-    ``InputsOutdated`` when a redriven page's files can't be read, and what the adapters raise;
-    whatever was committed before stays, and a second call goes on after it.
+    of the Lambda's time; a dry run hands to ``keep_changes`` what each batch would do. Raises
+    ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven page's
+    files can't be read, and what the adapters raise; whatever was committed before stays, and a
+    second call goes on after it.
     """
     try:
-        return _load_page(connection, stream, table, request, remaining_milliseconds)
+        return _load_page(connection, stream, table, request, remaining_milliseconds, keep_changes)
     except ResultInvalid as error:
         if request.redrive_count:
             raise InputsOutdated(str(error)) from error
@@ -55,6 +58,7 @@ def _load_page(
     table: Table,
     request: UpsertRequest,
     remaining_milliseconds: Callable[[], int],
+    keep_changes: Keeper,
 ) -> UpsertProgress:
     reader = PageReader(stream, request.page)
     reader.skip_to(_read_position(connection, request.page))
@@ -64,13 +68,17 @@ def _load_page(
         # A call that loads nothing would be repeated for ever, so the first batch is always tried.
         if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
             return UpsertProgress(done=False)
-        _load_batch(connection, reader, table, request)
+        _load_batch(connection, reader, table, request, keep_changes)
         slowest = max(slowest, before - remaining_milliseconds(), 1)
     return UpsertProgress(done=True)
 
 
 def _load_batch(
-    connection: Connection, reader: PageReader, table: Table, request: UpsertRequest
+    connection: Connection,
+    reader: PageReader,
+    table: Table,
+    request: UpsertRequest,
+    keep_changes: Keeper,
 ) -> None:
     run, page = request.run, request.page
     with transaction(connection) as cursor:
@@ -80,6 +88,8 @@ def _load_batch(
             committed = _position(cursor, page)
             if committed == reader.position:
                 _write_batch(cursor, reader, table, run, page)
+                if run.dry_run:
+                    keep_changes(page, committed + 1, describe_batch(cursor, table, page.kind))
     if not held:
         leases.resume(connection, run)
     elif committed > reader.position:

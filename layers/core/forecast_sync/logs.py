@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ C = TypeVar("C")
 A = TypeVar("A")
 Handler = Callable[[dict[str, Any], C], A]
 
-logger = Logger(level="INFO")
+logger = Logger(level="INFO", function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
 
 
 def logged(handler: Handler[C, A]) -> Handler[C, A]:
@@ -23,6 +24,15 @@ def logged(handler: Handler[C, A]) -> Handler[C, A]:
     Answers are pointers and counts, never rows or secrets. Of an error that isn't this package's
     only the class is told, because nobody knows what its text holds.
     """
+    return _logged(handler, lambda answer: {"answer": answer})
+
+
+def logged_without_answer(handler: Handler[C, A]) -> Handler[C, A]:
+    """``logged`` for a function whose answers hold values of rows."""
+    return _logged(handler, lambda _answer: {})
+
+
+def _logged(handler: Handler[C, A], tell: Callable[[A], dict[str, Any]]) -> Handler[C, A]:
 
     @wraps(handler)
     def call(event: dict[str, Any], context: C) -> A:
@@ -36,7 +46,7 @@ def logged(handler: Handler[C, A]) -> Handler[C, A]:
         except Exception as error:
             logger.error("%s, unexpected", type(error).__name__, extra={"run_id": run_id})  # noqa: TRY400
             raise
-        logger.info("done", extra={"run_id": run_id, "answer": answer})
+        logger.info("done", extra={"run_id": run_id, **tell(answer)})
         return answer
 
     return call

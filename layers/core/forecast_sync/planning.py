@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from forecast_sync.adapters.s3 import Listed, split_location
 from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest, Profile
 from forecast_sync.errors import InputsOutdated, QueryFailed, ResultInvalid, TooManyRejects
 from forecast_sync.measuring import measure_rejects
+from forecast_sync.query_text import warning_names
 from forecast_sync.settings import Settings
+from forecast_sync.tables import Table
 
 SMALLEST_SHARE = 1024 * 1024
 
@@ -46,7 +46,11 @@ class ResultStore(Protocol):
 
 
 def plan_pages(
-    athena: QueryResults, storage: ResultStore, settings: Settings, request: PlanRequest
+    athena: QueryResults,
+    storage: ResultStore,
+    table: Table,
+    settings: Settings,
+    request: PlanRequest,
 ) -> Plan:
     """Write the pages file of a run and say what to expect of the load.
 
@@ -54,7 +58,7 @@ def plan_pages(
     can't be read, or ``InputsOutdated`` when these results were made before the present redrive.
     """
     try:
-        return _plan_pages(athena, storage, settings, request)
+        return _plan_pages(athena, storage, table, settings, request)
     except (QueryFailed, ResultInvalid, TooManyRejects) as error:
         made_at = (request.queries.extract.redrive_count, request.queries.profile.redrive_count)
         if request.redrive_count > min(made_at):
@@ -63,9 +67,13 @@ def plan_pages(
 
 
 def _plan_pages(
-    athena: QueryResults, storage: ResultStore, settings: Settings, request: PlanRequest
+    athena: QueryResults,
+    storage: ResultStore,
+    table: Table,
+    settings: Settings,
+    request: PlanRequest,
 ) -> Plan:
-    profile = _read_profile(athena, request.queries.profile.query_execution_id)
+    profile = _read_profile(athena, table, request.queries.profile.query_execution_id)
     measure_rejects(request.run, profile)
     _judge_rejects(profile, settings)
     query_execution_id = request.queries.extract.query_execution_id
@@ -93,11 +101,18 @@ def page_limit(total: int, page_bytes: int, concurrency: int) -> int:
     return min(page_bytes, max(share, SMALLEST_SHARE))
 
 
-def _read_profile(athena: QueryResults, query_execution_id: str) -> Profile:
+def _read_profile(athena: QueryResults, table: Table, query_execution_id: str) -> Profile:
     row = athena.read_row(query_execution_id)
+    names = warning_names(table)
     try:
-        return Profile.model_validate(row)
-    except ValidationError:
+        counted = {
+            rule.message: int(row[name])
+            for name, rule in zip(names, table.expect, strict=True)
+            if row[name] != "0"
+        }
+        counts = {name: value for name, value in row.items() if name not in names}
+        return Profile.model_validate({**counts, "warnings": counted})
+    except (KeyError, ValueError):
         raise ResultInvalid(
             f"Athena query {query_execution_id} returned {row}, expected the counts of a profile; "
             "redrive to query anew."

@@ -7,9 +7,11 @@ from datetime import UTC
 from typing import Any, Literal, Protocol
 
 from psycopg import sql
+from psycopg.types.json import Json
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.changes import report_location
 from forecast_sync.contracts import RecordRequest, Run, RunResult
 from forecast_sync.errors import Superseded
 from forecast_sync.measuring import measure_run
@@ -30,7 +32,11 @@ class Starter(Protocol):
 
 
 def record_success(
-    connection: Connection, workflow: Starter, table: Table, request: RecordRequest
+    connection: Connection,
+    workflow: Starter,
+    table: Table,
+    settings: Settings,
+    request: RecordRequest,
 ) -> RunResult:
     """Move the watermark, end the lease, and start the rerun that was asked for.
 
@@ -45,8 +51,9 @@ def record_success(
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)
         leases.resume_locked(cursor, run)
-        values = {**counts.model_dump(), "run_id": run.run_id, "status": status}
-        cursor.execute(statement("finish_run.sql"), {**values, "watermark": watermark})
+        values = {**counts.model_dump(), "warnings": Json(counts.warnings), "status": status}
+        values |= {"run_id": run.run_id, "watermark": watermark}
+        cursor.execute(statement("finish_run.sql"), values)
         _resolve_rejects(cursor, table, run)
         own = leases.find_own_row(cursor, run.run_id)
     start_rerun(connection, workflow, run)
@@ -58,6 +65,7 @@ def record_success(
         sync_type=run.sync_type,
         watermark=own.watermark.replace(tzinfo=UTC) if own else None,
         counts=counts,
+        report=report_location(settings, run) if run.dry_run else None,
     )
     measure_run(run, result)
     return result

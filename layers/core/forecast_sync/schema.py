@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from forecast_sync.adapters.postgres import Connection, transaction
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.errors import SchemaMismatch
 from forecast_sync.sql import read_statement
-from forecast_sync.tables import Table
+from forecast_sync.tables import Column, Table
 
 SCHEMA_LOCK = 0x6673_0001
 
 NEEDED = {
-    "forecast_sync_status": {"run_id", "rerun_requested", "finished_at", "source"},
+    "forecast_sync_status": {"run_id", "rerun_requested", "finished_at", "source", "warnings"},
     "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum"},
     "forecast_sync_rejects": {"content_hash", "last_run_id", "resolved_run_id", "row_json"},
     "forecast_sync_announced": {"neon_branch", "topic", "state"},
@@ -23,6 +27,8 @@ def ensure_schema(connection: Connection, table: Table) -> None:
         with transaction(connection) as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
             cursor.execute(read_statement("create_schema.sql").encode())
+            for definition in define_target(table):
+                cursor.execute(definition)
     found = _columns(connection, [table.target.table])
     expected = {*table.names, table.target.written_at}
     missing = sorted(expected - found.get(table.target.table, set()))
@@ -31,6 +37,37 @@ def ensure_schema(connection: Connection, table: Table) -> None:
             f"{table.target.table} lacks {', '.join(missing)}; add the columns or correct the "
             "table file."
         )
+
+
+def define_target(table: Table) -> Iterator[sql.Composed]:
+    """The statements that make the target and its indexes."""
+    target = sql.Identifier(table.target.table)
+    yield statement(
+        "create_target.sql",
+        target=target,
+        columns=sql.SQL(",\n    ").join(map(_define, table.column)),
+        written_at=sql.Identifier(table.target.written_at),
+        key=_names(table.target.key),
+    )
+    for index in table.target.index:
+        yield statement(
+            "create_index.sql",
+            index=sql.Identifier(index.name),
+            target=target,
+            columns=_names(index.columns),
+            where=sql.SQL(f" WHERE {index.where}" if index.where else ""),
+        )
+
+
+def _define(column: Column) -> sql.Composed:
+    null = " NOT NULL" if column.required else ""
+    return sql.SQL("{} {}{}").format(
+        sql.Identifier(column.name), sql.SQL(column.type), sql.SQL(null)
+    )
+
+
+def _names(names: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def _is_complete(connection: Connection, table: Table) -> bool:

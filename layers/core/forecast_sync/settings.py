@@ -29,9 +29,11 @@ class Settings(Model):
     athena_output_location: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.*/)?)?$")] = ""
     athena_workgroup: str = "primary"
     forecast_table_name: str = "forecast"
+    table_file: str = "forecast"
     data_location: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.*/)?)?$")] = ""
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
     page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024
+    athena_usd_per_terabyte: Annotated[float, Field(ge=0)] = 5
     load_concurrency: Annotated[int, Field(ge=1, le=1000)] = 4
     lookback_hours: Annotated[float, Field(ge=0)] = 6
     reject_percent: Annotated[float, Field(ge=0, le=100)] = 1

@@ -26,6 +26,8 @@ FINGERPRINT_DIGITS = 32
 
 FITTING: dict[SourceType, dict[str, set[str]]] = {
     "int": {"INT32": {"", "INTEGER"}, "INT64": {"", "INTEGER"}},
+    "bigint": {"INT32": {"", "INTEGER"}, "INT64": {"", "INTEGER"}},
+    "boolean": {"BOOLEAN": {""}},
     "date": {"INT32": {"DATE"}},
     "string": {"BYTE_ARRAY": {"", "STRING", "ENUM"}},
     "double": {"DOUBLE": {""}, "FLOAT": {""}},

@@ -24,7 +24,7 @@ def stage_rows(
 
     Returns inserted, updated, unchanged and the checksum of what then stands in the target.
     """
-    parts = _parts(table)
+    parts = compose_parts(table)
     cursor.execute(statement("create_stage.sql", **parts))
     staged = _copy(cursor, lines, parts["columns"])
     if staged <= INDEX_ONLY_ROWS:
@@ -75,7 +75,7 @@ def _one_row(cursor: Rows) -> tuple[int, ...]:
     return tuple(int(value) for value in row) if row else ()
 
 
-def _parts(table: Table) -> dict[str, sql.Composable]:
+def compose_parts(table: Table) -> dict[str, sql.Composable]:
     """The identifiers and expressions that the statements are composed of."""
     key, values = table.target.key, table.values
     written_at = sql.SQL("{} = CURRENT_TIMESTAMP").format(sql.Identifier(table.target.written_at))
@@ -89,7 +89,7 @@ def _parts(table: Table) -> dict[str, sql.Composable]:
         "same_key": _pairs("{} = {}", key, " AND "),
         "differs": _pairs("{} IS DISTINCT FROM {}", values, " OR "),
         "assignments": sql.SQL(", ").join([*assignments, written_at]),
-        "hash": _hash(table),
+        "hash": row_hash(table),
     }
 
 
@@ -104,16 +104,19 @@ def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composa
     )
 
 
-def _hash(table: Table) -> sql.Composable:
+def row_hash(table: Table) -> sql.Composable:
     """60 bits of the md5 of a target row's line, in the form in which Athena sent it."""
-    line = sql.SQL(" || E'\\t' || ").join(_as_text(column) for column in table.column)
+    line = sql.SQL(" || E'\\t' || ").join(copy_field(column) for column in table.column)
     return sql.SQL("('x' || substr(md5({}), 1, 15))::bit(60)::bigint").format(line)
 
 
-def _as_text(column: Column) -> sql.Composable:
+def copy_field(column: Column) -> sql.Composable:
     """A target column as a COPY-text field, escaped as Athena escaped it."""
-    text: sql.Composable = sql.SQL("{}::text").format(sql.Identifier("target", column.name))
-    if column.kind == "varchar":
+    name = sql.Identifier("target", column.name)
+    text: sql.Composable = sql.SQL("{}::text").format(name)
+    if column.kind == "timestamp":
+        text = sql.SQL("to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')").format(name)
+    elif column.kind in ("varchar", "text"):
         for plain, escaped in ((r"\\", r"\\\\"), (r"\t", r"\\t"), (r"\n", r"\\n"), (r"\r", r"\\r")):
             pair = sql.SQL(f"E'{plain}', E'{escaped}'")
             text = sql.SQL("replace({}, {})").format(text, pair)

@@ -63,6 +63,7 @@ def read_counts(
         inserted=inserted,
         updated=updated,
         unchanged=unchanged,
+        warnings=profile.warnings,
     )
     return counts, checksum
 

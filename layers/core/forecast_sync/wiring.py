@@ -13,11 +13,13 @@ from forecast_sync.settings import Settings
 
 if TYPE_CHECKING:
     from forecast_sync.adapters.athena import Athena
+    from forecast_sync.adapters.glue import Catalog
     from forecast_sync.adapters.neon import NeonClient
     from forecast_sync.adapters.postgres import Connection
     from forecast_sync.adapters.s3 import Storage
     from forecast_sync.adapters.sns import Topic
     from forecast_sync.adapters.stepfunctions import Workflow
+    from forecast_sync.tables import Table
 
 _connections: dict[str | None, Connection] = {}
 _database_urls: dict[str | None, str] = {}
@@ -29,6 +31,13 @@ def settings() -> Settings:
     return Settings.from_environment()
 
 
+def table() -> Table:
+    """The table that this deployment syncs."""
+    from forecast_sync.tables import load_table
+
+    return load_table(settings().table_file)
+
+
 @cache
 def athena() -> Athena:
     """Athena in this deployment's workgroup."""
@@ -36,6 +45,14 @@ def athena() -> Athena:
 
     configured = settings()
     return Athena(_client("athena"), configured.athena_workgroup, configured.athena_output_location)
+
+
+@cache
+def catalog() -> Catalog:
+    """Glue's Data Catalog."""
+    from forecast_sync.adapters.glue import Catalog
+
+    return Catalog(_client("glue"))
 
 
 @cache

@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from enum import StrEnum
+import json
 from typing import Annotated, Any
 
 import typer
 from forecast_sync.contracts import SyncRequest
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from forecast_sync_ops import deployment, executions, progress, run_logs, snapshots
+from forecast_sync_ops import deployment, executions, freshness, progress, run_logs, snapshots
 from forecast_sync_ops.commands.common import (
+    DateOption,
     EnvironmentOption,
+    GitRefOption,
     JsonOption,
     RunArgument,
+    SyncType,
+    SyncTypeOption,
     WaitOption,
+    day,
     err,
     out,
+    plain_table,
     print_json,
 )
 from forecast_sync_ops.deployment import Deployment
 
-
-class SyncType(StrEnum):
-    """What a run looks at."""
-
-    INCREMENTAL = "incremental"
-    FULL = "full"
-
-
-GitRefOption = Annotated[
-    str | None, typer.Option("--git-ref", help="Git branch; default: the environment's own.")
-]
-DateOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+LEVELS = {"ERROR": "red", "WARNING": "yellow"}
+STATES = {"fresh": "green", "stale": "red", "never": "red"}
 
 
 def start(
     git_ref: GitRefOption = None,
-    sync_type: Annotated[SyncType, typer.Option("--sync-type")] = SyncType.INCREMENTAL,
+    sync_type: SyncTypeOption = SyncType.INCREMENTAL,
     date_from: DateOption = None,
     date_to: DateOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare, write nothing.")] = False,
@@ -56,8 +51,8 @@ def start(
     wanted = {
         "git_ref": git_ref,
         "sync_type": sync_type.value,
-        "date_from": _day(date_from),
-        "date_to": _day(date_to),
+        "date_from": day(date_from),
+        "date_to": day(date_to),
         "dry_run": dry_run or None,
         "batch_size": batch_size,
         "trigger": "cli",
@@ -97,19 +92,27 @@ def stop(
 def status(
     run: Annotated[str | None, typer.Argument(help="Name or ARN of one run.")] = None,
     git_ref: GitRefOption = None,
+    goal_hours: Annotated[
+        float, typer.Option("--goal-hours", min=0, help="How old the last success may be.")
+    ] = freshness.GOAL_HOURS,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 1 unless the branch is fresh.")
+    ] = False,
     environment: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:
-    """How fresh a branch is and what runs; or everything about one run."""
+    """Whether a branch is fresh, why, and what runs; or everything about one run."""
     found = deployment.find(environment)
     if run:
         _report(snapshots.describe(found, found.execution_arn(run)), as_json=as_json)
         return
-    document = _freshness(found, git_ref)
+    document = freshness.judge(found, git_ref, goal_hours)
     if as_json:
         print_json(document)
     else:
         _tell_freshness(document)
+    if check and document["state"] != "fresh":
+        raise typer.Exit(1)
 
 
 def history(
@@ -122,9 +125,7 @@ def history(
     if as_json:
         print_json(listed)
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("run", "status", "started (UTC)", "ended (UTC)", "redrives"):
-        table.add_column(heading, no_wrap=True)
+    table = plain_table("run", "status", "started (UTC)", "ended (UTC)", "redrives")
     for item in listed:
         colour = progress.COLOURS.get(item["status"], "red")
         times = (item["started_at"][:19], (item["stopped_at"] or "")[:19])
@@ -138,17 +139,42 @@ def history(
 
 
 def logs(
-    run: RunArgument, environment: EnvironmentOption = "dev", as_json: JsonOption = False
+    run: RunArgument,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+    ] = False,
+    environment: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
 ) -> None:
     """What the functions logged during a run, in order, across functions."""
     found = deployment.find(environment)
-    lines = run_logs.read(found, snapshots.describe(found, found.execution_arn(run)))
-    if as_json:
-        print_json(lines)
+    arn = found.execution_arn(run)
+    lines = (
+        run_logs.follow(found, arn)
+        if follow
+        else iter(run_logs.read(found, snapshots.describe(found, arn)))
+    )
+    if as_json and not follow:
+        print_json(list(lines))
         return
     console = out()
     for line in lines:
-        console.print(f"{line['timestamp']}  {escape(line['message'])}", soft_wrap=True)
+        if as_json:
+            typer.echo(json.dumps(line))
+        else:
+            _tell_line(console, line, found.function_name(""))
+
+
+def _tell_line(console: Console, line: dict[str, Any], prefix: str) -> None:
+    details = line["details"]
+    function = str(details.get("function") or "").removeprefix(prefix)
+    answer = f"  [dim]{escape(json.dumps(details['answer']))}[/]" if "answer" in details else ""
+    colour = LEVELS.get(line["level"], "default")
+    console.print(
+        f"{line['timestamp'][11:23]}  {function:<18}  [{colour}]{escape(line['message'])}[/]"
+        f"{answer}",
+        soft_wrap=True,
+    )
 
 
 def _finish(
@@ -176,55 +202,21 @@ def _report(snapshot: snapshots.Snapshot, *, as_json: bool) -> None:
         progress.tell(out(), snapshot)
 
 
-def _freshness(found: Deployment, git_ref: str | None) -> dict[str, Any]:
-    """environment, running, last_success, watermark, age_seconds and the last runs."""
-    answer = found.ask_status("/syncs", {"git_ref": git_ref} if git_ref else {}) or {"syncs": []}
-    runs = answer["syncs"]
-    succeeded = [run for run in runs if run["status"] == "succeeded"]
-    finished = succeeded[0]["finished_at"] if succeeded else None
-    age = datetime.now(UTC) - datetime.fromisoformat(finished) if finished else None
-    return {
-        "environment": found.environment,
-        "git_ref": git_ref,
-        "running": next((run["run_id"] for run in runs if run["status"] == "running"), None),
-        "last_success": succeeded[0]["run_id"] if succeeded else None,
-        "watermark": succeeded[0]["last_sync_timestamp"] if succeeded else None,
-        "age_seconds": round(age.total_seconds()) if age else None,
-        "runs": runs,
-    }
-
-
 def _tell_freshness(document: dict[str, Any]) -> None:
     console = out()
-    age = document["age_seconds"]
-    if age is None:
-        console.print(f"{document['environment']}: [red]no run has succeeded yet[/]")
-    else:
-        console.print(
-            f"{document['environment']}: last success {_ago(age)} ago"
-            f" ({escape(document['last_success'])}), watermark {document['watermark']} UTC",
-            soft_wrap=True,
-        )
+    colour = STATES[document["state"]]
+    where = document["git_ref"] or document["environment"]
+    console.print(
+        f"{escape(where)}: [{colour}]{document['state']}[/]: {escape(document['why'])}",
+        soft_wrap=True,
+    )
+    watermark = document["watermark"]
+    if watermark:
+        console.print(f"everything uploaded until {watermark[:19]} UTC has arrived")
     console.print(f"running now: {escape(document['running'] or 'nothing')}")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("run", "status", "type", *progress.OUTCOMES):
-        table.add_column(heading, justify="right" if heading in progress.OUTCOMES else "left")
+    table = plain_table("run", "status", "type", *progress.OUTCOMES)
     for run in document["runs"][:10]:
         counts = ("" if run[name] is None else f"{run[name]:,}" for name in progress.OUTCOMES)
         table.add_row(escape(run["run_id"]), run["status"], run["sync_type"], *counts)
     if document["runs"]:
         console.print(table)
-    newest = document["runs"][0] if document["runs"] else {}
-    if newest.get("status") == "failed":
-        console.print(f"[red]last error[/] {escape(newest['error_message'] or '')}", soft_wrap=True)
-
-
-def _ago(seconds: int) -> str:
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
-def _day(moment: datetime | None) -> str | None:
-    return date(moment.year, moment.month, moment.day).isoformat() if moment else None

@@ -14,8 +14,9 @@ from typing import Any
 from ministack.core.responses import json_response
 from ministack.services import athena, s3
 
-from forecast_sync_ops.local.athena_engine import Engine, QueryError, Unload, parse_unload
+from forecast_sync_ops.local.athena_engine import Engine
 from forecast_sync_ops.local.faults import FaultFile
+from forecast_sync_ops.local.unload import QueryError, Unload, parse_unload
 
 _execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("execution")
 
@@ -63,6 +64,7 @@ class _Extension:
         execution = _execution.get()
         await asyncio.to_thread(self._fail, query)
         unload = parse_unload(query)
+        execution["_scanned"] = self.engine.measure(unload.query if unload else query, database)
         if unload is None:
             return await asyncio.to_thread(self.engine.select, query, database)
         _refuse_full(unload)
@@ -73,6 +75,7 @@ class _Extension:
     def finish(self, execution: dict[str, Any]) -> None:
         """Complete what ministack leaves out of an ended query's description."""
         status = execution["Status"]
+        execution["Statistics"]["DataScannedInBytes"] = execution.get("_scanned", 0)
         if "_state" in execution:
             status["State"] = execution["_state"]
         if status["State"] in ("FAILED", "CANCELLED"):

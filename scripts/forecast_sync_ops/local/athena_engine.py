@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import gzip
-import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from ministack.services import athena, glue
 from sqlglot import exp
 
 from forecast_sync_ops.local.object_files import ObjectFile, ObjectFiles
+from forecast_sync_ops.local.unload import QueryError, Unload
 
 LARGEST_FILE_ROWS = 250_000
 SPREAD_FILES, SPREAD_ROWS = 4, 5_000
@@ -28,48 +27,17 @@ CREATE MACRO to_iso8601(moment) AS strftime(moment, '%Y-%m-%dT%H:%M:%S.%g') || '
 
 FITTING = {
     "int": ({"INT32", "INT64"}, {None, "INT_8", "INT_16", "INT_32", "INT_64"}),
+    "bigint": ({"INT32", "INT64"}, {None, "INT_8", "INT_16", "INT_32", "INT_64"}),
+    "boolean": ({"BOOLEAN"}, {None}),
     "date": ({"INT32"}, {"DATE"}),
     "string": ({"BYTE_ARRAY"}, {None, "UTF8", "ENUM"}),
     "double": ({"DOUBLE", "FLOAT"}, {None}),
     "timestamp": ({"INT96", "INT64"}, {None, "TIMESTAMP_MILLIS", "TIMESTAMP_MICROS"}),
 }
 DUCKDB_TYPES = {
-    "int": "INTEGER", "date": "DATE", "string": "VARCHAR", "double": "DOUBLE",
-    "timestamp": "TIMESTAMP_MS",
+    "int": "INTEGER", "bigint": "BIGINT", "boolean": "BOOLEAN", "date": "DATE",
+    "string": "VARCHAR", "double": "DOUBLE", "timestamp": "TIMESTAMP_MS",
 }  # fmt: skip
-
-
-class QueryError(Exception):
-    """Fails the query with this reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unload:
-    """An UNLOAD statement: the query, where its rows go, and the column that parts them."""
-
-    query: str
-    bucket: str
-    prefix: str
-    partition: str | None
-
-
-def parse_unload(statement: str) -> Unload | None:
-    """The parts of an UNLOAD statement, or None for any other.
-
-    Raises ``QueryError`` for options other than gzip text with at most one partition column.
-    """
-    found = re.fullmatch(
-        r"\s*UNLOAD\s*\((.*)\)\s*TO\s*'s3://([^/']+)/([^']*)'\s*WITH\s*\((.*)\)\s*",
-        statement,
-        re.DOTALL | re.IGNORECASE,
-    )
-    if found is None:
-        return None
-    query, bucket, prefix, options = found.groups()
-    if "'textfile'" not in options.lower() or "'gzip'" not in options.lower():
-        raise QueryError("NOT_SUPPORTED: the local Athena unloads TEXTFILE with GZIP only")
-    partition = re.search(r"partitioned_by\s*=\s*ARRAY\s*\[\s*'(\w+)'\s*\]", options, re.IGNORECASE)
-    return Unload(query, bucket, prefix.rstrip("/") + "/", partition[1] if partition else None)
 
 
 class Engine:
@@ -112,18 +80,21 @@ class Engine:
                 )
             ]
 
+    def measure(self, query: str, database: str) -> int:
+        """The bytes of the objects that a query looks at, whatever columns it reads."""
+        locations = {
+            glue._tables[name]["StorageDescriptor"]["Location"]
+            for name in _named_tables(_parse(query), database)
+        }
+        return sum(map(self._objects.measure, locations))
+
     def _prepare(
         self, connection: duckdb.DuckDBPyConnection, query: str, database: str, workdir: Path
     ) -> str:
         """Make views of the Glue tables that the query names, and return it in DuckDB's dialect."""
-        try:
-            tree = sqlglot.parse_one(query, read="athena")
-        except sqlglot.ParseError as error:
-            raise QueryError(f"SYNTAX_ERROR: {error}") from None
-        for table in tree.find_all(exp.Table):
-            name = f"{table.db or database}/{table.name}"
-            if name in glue._tables:
-                self._make_view(connection, name, glue._tables[name], workdir)
+        tree = _parse(query)
+        for name in _named_tables(tree, database):
+            self._make_view(connection, name, glue._tables[name], workdir)
         return tree.transform(_round_as_trino).sql(dialect="duckdb")
 
     def _make_view(
@@ -137,6 +108,19 @@ class Engine:
         _check_types(connection, files, columns)
         relation = _relation(connection, files, columns)
         connection.execute(f'CREATE OR REPLACE VIEW "{database}"."{table_name}" AS {relation}')
+
+
+def _parse(query: str) -> exp.Expr:
+    try:
+        return sqlglot.parse_one(query, read="athena")
+    except sqlglot.ParseError as error:
+        raise QueryError(f"SYNTAX_ERROR: {error}") from None
+
+
+def _named_tables(tree: exp.Expr, database: str) -> list[str]:
+    """The Glue tables that a query names, each once."""
+    named = {f"{table.db or database}/{table.name}" for table in tree.find_all(exp.Table)}
+    return sorted(name for name in named if name in glue._tables)
 
 
 def _connect() -> duckdb.DuckDBPyConnection:

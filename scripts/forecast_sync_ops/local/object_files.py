@@ -30,16 +30,7 @@ class ObjectFiles:
 
     def collect(self, location: str, workdir: Path) -> list[ObjectFile]:
         """Every object that Athena would read, as links in ``workdir``, the query's own folder."""
-        bucket_name, _, prefix = location.removeprefix("s3://").partition("/")
-        bucket = s3._buckets.get(bucket_name) or {"objects": {}}
-        prefix = prefix.rstrip("/") + "/"
-        objects = {
-            key: record
-            for key, record in sorted(bucket["objects"].items())
-            if key.startswith(prefix)
-            and not key.endswith("/")
-            and not athena._hidden(key[len(prefix) :])
-        }
+        bucket_name, objects = _find_objects(location)
         with self._lock:
             files = [
                 self._link(bucket_name, key, record, workdir / f"{number}.parquet")
@@ -47,6 +38,10 @@ class ObjectFiles:
             ]
             self._forget_all_but({record["etag"].strip('"') for record in objects.values()})
         return files
+
+    def measure(self, location: str) -> int:
+        """The size of all these objects, in bytes."""
+        return sum(int(record["size"]) for record in _find_objects(location)[1].values())
 
     def _link(self, bucket: str, key: str, record: dict[str, Any], path: Path) -> ObjectFile:
         cached = self._cache / record["etag"].strip('"')
@@ -61,3 +56,17 @@ class ObjectFiles:
         for cached in self._cache.iterdir():
             if cached.name not in etags:
                 cached.unlink()
+
+
+def _find_objects(location: str) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The bucket's name, and by key the objects that Athena would read."""
+    bucket_name, _, prefix = location.removeprefix("s3://").partition("/")
+    bucket = s3._buckets.get(bucket_name) or {"objects": {}}
+    prefix = prefix.rstrip("/") + "/"
+    return bucket_name, {
+        key: record
+        for key, record in sorted(bucket["objects"].items())
+        if key.startswith(prefix)
+        and not key.endswith("/")
+        and not athena._hidden(key[len(prefix) :])
+    }

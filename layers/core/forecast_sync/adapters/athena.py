@@ -86,12 +86,32 @@ class Athena:
             if "VarCharValue" in cell
         }
 
+    def read_rows(self, query_execution_id: str) -> Iterator[dict[str, str]]:
+        """All rows that a query returned, as text by column; NULL columns are left out."""
+        names: list[str] = []
+        with _translated("read a query's result"):
+            pages = self._client.get_paginator("get_query_results").paginate(
+                QueryExecutionId=query_execution_id
+            )
+            for page in pages:
+                for line in page["ResultSet"]["Rows"]:
+                    cells = [cell.get("VarCharValue") for cell in line.get("Data", [])]
+                    if not names:
+                        names = [name or "" for name in cells]
+                        continue
+                    pairs = zip(names, cells, strict=True)
+                    yield {name: cell for name, cell in pairs if cell is not None}
+
     def manifest_location(self, query_execution_id: str) -> str:
         """The ``s3://`` location of the file that lists what an UNLOAD wrote."""
         statistics = self._describe(query_execution_id).get("Statistics", {})
         if "DataManifestLocation" not in statistics:
             raise ResultInvalid(f"Athena query {query_execution_id} has no result manifest.")
         return statistics["DataManifestLocation"]
+
+    def scanned_bytes(self, query_execution_id: str) -> int:
+        """How much a query has read."""
+        return self._describe(query_execution_id).get("Statistics", {}).get("DataScannedInBytes", 0)
 
     def _describe(self, query_execution_id: str) -> QueryExecutionTypeDef:
         with _translated("describe a query"):

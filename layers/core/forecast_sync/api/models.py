@@ -92,6 +92,7 @@ class Sync(Answered):
     inserted: int | None
     updated: int | None
     unchanged: int | None
+    warnings: dict[str, int] | None
     error_message: str | None
     created_at: str
     finished_at: str | None

@@ -28,7 +28,6 @@ from forecast_sync.api.models import (
 )
 from forecast_sync.contracts import SyncRequest, SyncType
 from forecast_sync.logs import logger
-from forecast_sync.tables import load_table
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
@@ -143,7 +142,7 @@ def list_rejects(
 ) -> models.Rejects:
     """A page of the rows that the table can't hold, and all of them by reason."""
     query = reporting.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
-    found = reporting.list_rejects(wiring.connection_of(git_ref), load_table(), query)
+    found = reporting.list_rejects(wiring.connection_of(git_ref), wiring.table(), query)
     return models.Rejects.model_validate(found)
 
 

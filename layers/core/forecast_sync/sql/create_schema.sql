@@ -1,29 +1,6 @@
--- Makes the target, the status table, the ledger and the rejects. May run twice: every statement
+-- Makes the status table, the ledger and the rejects. May run twice: every statement
 -- says IF NOT EXISTS, and the caller holds an advisory lock, because without one ten sessions at
 -- once fail on each other.
-CREATE TABLE IF NOT EXISTS forecast_data (
-    id SERIAL PRIMARY KEY,
-    restaurant_id INTEGER NOT NULL,
-    inventory_item_id INTEGER NOT NULL,
-    business_date DATE NOT NULL,
-    dma_id VARCHAR(50),
-    dc_id INTEGER,
-    state VARCHAR(2) NOT NULL,
-    y_05 DECIMAL(10, 2),
-    y_50 DECIMAL(10, 2) NOT NULL,
-    y_95 DECIMAL(10, 2),
-    created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
-    updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
-    UNIQUE (restaurant_id, inventory_item_id, business_date)
-);
-CREATE INDEX IF NOT EXISTS idx_forecast_business_date ON forecast_data (business_date);
-CREATE INDEX IF NOT EXISTS idx_forecast_state ON forecast_data (state);
-CREATE INDEX IF NOT EXISTS idx_forecast_state_date ON forecast_data (state, business_date);
-CREATE INDEX IF NOT EXISTS idx_forecast_dma ON forecast_data (dma_id) WHERE dma_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS idx_forecast_dc ON forecast_data (dc_id) WHERE dc_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS idx_forecast_composite
-    ON forecast_data (restaurant_id, business_date, state);
-
 CREATE TABLE IF NOT EXISTS forecast_sync_status (
     id SERIAL PRIMARY KEY,
     sync_type VARCHAR(50) NOT NULL,
@@ -53,6 +30,7 @@ ALTER TABLE forecast_sync_status
     ADD COLUMN IF NOT EXISTS inserted BIGINT,
     ADD COLUMN IF NOT EXISTS updated BIGINT,
     ADD COLUMN IF NOT EXISTS unchanged BIGINT,
+    ADD COLUMN IF NOT EXISTS warnings JSONB,
     ADD COLUMN IF NOT EXISTS finished_at TIMESTAMPTZ,
     ADD COLUMN IF NOT EXISTS rerun_requested BOOLEAN;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run

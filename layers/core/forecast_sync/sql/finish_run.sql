@@ -9,5 +9,6 @@ SET status = %(status)s,
     window_rows = %(window_rows)s, rejected = %(rejected)s, candidates = %(candidates)s,
     superseded = %(superseded)s, good = %(good)s,
     inserted = %(inserted)s, updated = %(updated)s, unchanged = %(unchanged)s,
+    warnings = %(warnings)s,
     finished_at = clock_timestamp()
 WHERE run_id = %(run_id)s AND status = 'running'

@@ -3,7 +3,7 @@
 WITH source AS (
   SELECT {path} AS source_path, {modified} AS source_modified, {columns}
   FROM {table}
-  WHERE {modified} <= {high}{date_filter}
+  WHERE {modified} <= {high}{filter}
 ),
 exact AS (
   SELECT *{exact_columns} FROM source
@@ -16,7 +16,7 @@ in_window AS (
 ),
 {candidates},
 ranked AS (
-  SELECT line, row_number() OVER (
+  SELECT line{warnings}, row_number() OVER (
     PARTITION BY {key}
     ORDER BY {newest} DESC NULLS LAST, source_modified DESC, source_path DESC, line DESC
   ) AS newest_first

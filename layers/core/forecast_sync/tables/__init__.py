@@ -1,84 +1,53 @@
-"""The table files: columns, key, source expressions and order of a table, read and checked."""
+"""The table files: which table is synced and how, read and checked."""
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from forecast_sync.contracts import Model
 from forecast_sync.errors import ConfigurationInvalid
+from forecast_sync.tables.lines import find_line
+from forecast_sync.tables.model import Column, Location, SourceType, Table
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
-SourceType = Literal["int", "date", "string", "double", "timestamp"]
-
-TYPE_PATTERN = r"^(integer|date|varchar\(\d+\)|numeric\(\d+,\d+\))$"
-
-
-class Column(Model):
-    """A column of the target and the Athena expression it is filled from (default: its name)."""
-
-    name: Identifier
-    type: Annotated[str, Field(pattern=TYPE_PATTERN)]
-    required: bool = False
-    source: str | None = None
-
-    @property
-    def kind(self) -> str:
-        """The type's name without its arguments."""
-        return self.type.partition("(")[0]
-
-    @property
-    def arguments(self) -> tuple[int, ...]:
-        """The type's arguments, such as (10, 2)."""
-        return tuple(int(digits) for digits in re.findall(r"\d+", self.type))
-
-
-class Target(Model):
-    """The Postgres table; ``written_at`` is set whenever a row is changed."""
-
-    table: Identifier
-    key: tuple[Identifier, ...]
-    written_at: Identifier
-
-
-class Source(Model):
-    """The lake's table; ``path`` and ``modified`` are Athena expressions, the rest columns."""
-
-    path: str
-    modified: str
-    date: Identifier
-    newest: Identifier
-    columns: dict[Identifier, SourceType]
-
-
-class Table(Model):
-    """One table file."""
-
-    target: Target
-    source: Source
-    column: tuple[Column, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The target's columns in the order in which a line carries them."""
-        return tuple(column.name for column in self.column)
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The columns that aren't part of the key."""
-        return tuple(name for name in self.names if name not in self.target.key)
+__all__ = ["Column", "SourceType", "Table", "known_tables", "load_table", "parse_table"]
 
 
 @cache
 def load_table(name: str = "forecast") -> Table:
-    """Read ``tables/<name>.toml``; raises ``ConfigurationInvalid`` naming the file and the key."""
-    text = resources.files(__package__).joinpath(f"{name}.toml").read_text("utf-8")
+    """Read ``tables/<name>.toml``; raises ``ConfigurationInvalid`` like ``parse_table``."""
+    file = resources.files(__package__).joinpath(f"{name}.toml")
+    if name not in known_tables():
+        raise ConfigurationInvalid(
+            f"There is no tables/{name}.toml; known are {', '.join(known_tables())}."
+        )
+    return parse_table(file.read_text("utf-8"), f"tables/{name}.toml")
+
+
+def known_tables() -> list[str]:
+    """The names of all table files."""
+    files = resources.files(__package__).iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def parse_table(text: str, file: str) -> Table:
+    """Check a table file; raises ``ConfigurationInvalid`` with file, line and key of each fault."""
     try:
-        return Table.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigurationInvalid(f"tables/{name}.toml: {error}") from None
+        table = Table.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationInvalid(f"{file} isn't TOML: {error}.") from None
+    except ValidationError as error:
+        found = [(item["loc"], item["msg"]) for item in error.errors()]
+        raise ConfigurationInvalid(_tell(text, file, found)) from None
+    if problems := list(table.problems()):
+        raise ConfigurationInvalid(_tell(text, file, problems))
+    return table
+
+
+def _tell(text: str, file: str, faults: list[tuple[Location, str]]) -> str:
+    return "; ".join(
+        f"{file}, line {find_line(text, location)}, {'.'.join(map(str, location))}: {message}"
+        for location, message in faults
+    )

@@ -1,0 +1,187 @@
+"""The model of a table file: where each value comes from, where it goes, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from forecast_sync.contracts import Model
+
+IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+Expression = Annotated[str, Field(min_length=1)]
+SourceType = Literal["int", "bigint", "boolean", "date", "string", "double", "timestamp"]
+Location = tuple[str | int, ...]
+
+TYPE_PATTERN = (
+    r"^(integer|bigint|boolean|date|timestamp|text|varchar\([1-9]\d*\)|numeric\([1-9]\d*,\d+\))$"
+)
+OWN_COLUMNS = ("id", "created_at")
+"""Every target has them: a SERIAL primary key, and when the row was inserted."""
+
+
+class Column(Model):
+    """A column of the target."""
+
+    name: Identifier = Field(description="Its name in Postgres, and in this file's rules.")
+    type: Annotated[str, Field(pattern=TYPE_PATTERN)] = Field(
+        description="`integer`, `bigint`, `boolean`, `date`, `timestamp`, `text`, `varchar(n)` or "
+        "`numeric(p,s)`."
+    )
+    required: bool = Field(
+        default=False, description="NOT NULL; a row without a value is rejected."
+    )
+    source: Expression | None = Field(
+        default=None,
+        description="Athena SQL over the source's columns: a rename or a computed value. Default: "
+        "the source's column of the same name.",
+    )
+
+    @property
+    def kind(self) -> str:
+        """The type's name without its arguments."""
+        return self.type.partition("(")[0]
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        """The type's arguments, such as (10, 2)."""
+        return tuple(int(digits) for digits in re.findall(r"\d+", self.type))
+
+
+class Index(Model):
+    """An index of the target."""
+
+    name: Identifier = Field(description="Its name in Postgres.")
+    columns: tuple[Identifier, ...] = Field(min_length=1, description="What it is made of.")
+    where: Expression | None = Field(default=None, description="Postgres SQL: a partial index.")
+
+
+class Target(Model):
+    """The Postgres table; the first run makes it, with `id` and `created_at` besides."""
+
+    table: Identifier = Field(description="Its name; the search path finds it.")
+    key: tuple[Identifier, ...] = Field(
+        min_length=1, description="The columns that make a row one of a kind: a unique constraint."
+    )
+    written_at: Identifier = Field(
+        description="A timestamp column, set whenever a row is written; not one of the file's."
+    )
+    index: tuple[Index, ...] = Field(default=(), description="Further indexes.")
+
+
+class Source(Model):
+    """The lake's table, as Glue declares it."""
+
+    path: Expression = Field(
+        default='"$path"', description="Athena SQL: the object that a row is from."
+    )
+    modified: Expression = Field(
+        default='"$file_modified_time"',
+        description="Athena SQL: when that object was written, a timestamp with time zone.",
+    )
+    date: Identifier = Field(
+        description="The key's date column: bounds of a run, of its candidates and of its reports."
+    )
+    newest: Expression = Field(
+        description="Athena SQL: of several rows of a key, the greatest wins; NULL loses. Ties go "
+        "by modified time, path and line."
+    )
+    filter: Expression | None = Field(
+        default=None, description="Athena SQL: rows for which it isn't true are no part of any run."
+    )
+    columns: dict[Identifier, SourceType] = Field(
+        min_length=1,
+        description="What every Parquet file must have, by name; extra columns are ignored.",
+    )
+
+    @property
+    def newest_name(self) -> str:
+        """What a reject's JSON calls the value that decides."""
+        return self.newest if re.match(IDENTIFIER, self.newest) else "newest"
+
+
+class RejectRule(Model):
+    """Rows that are kept with their reason instead of being loaded."""
+
+    when: Expression = Field(description="Athena SQL over the target's columns.")
+    reason: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="Why, in words."
+    )
+
+
+class Expectation(Model):
+    """What should hold for every good row; where it doesn't, the row is loaded and counted."""
+
+    that: Expression = Field(description="Athena SQL over the target's columns; NULL is fine.")
+    message: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="What a warning says."
+    )
+
+
+class Report(Model):
+    """What `forecast-sync plan` shows."""
+
+    by: tuple[Identifier, ...] = Field(default=(), description="Rows are counted by these columns.")
+    watch: Identifier | None = Field(
+        default=None, description="A column of numbers, whose largest changes are named."
+    )
+
+
+class Table(Model):
+    """One table file."""
+
+    target: Target
+    source: Source
+    column: tuple[Column, ...] = Field(min_length=1)
+    reject: tuple[RejectRule, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+    report: Report = Report()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The target's columns in the order in which a line carries them."""
+        return tuple(column.name for column in self.column)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The columns that aren't part of the key."""
+        return tuple(name for name in self.names if name not in self.target.key)
+
+    def problems(self) -> Iterator[tuple[Location, str]]:
+        """What doesn't fit together, and where; nothing in a sound file."""
+        columns = {column.name: column for column in self.column}
+        for position, column in enumerate(self.column):
+            if column.name in self.names[:position]:
+                yield ("column", position, "name"), f"{column.name} is there twice"
+            if column.name in (*OWN_COLUMNS, self.target.written_at):
+                yield ("column", position, "name"), f"{column.name} is filled by the sync itself"
+            if column.source is None and column.name not in self.source.columns:
+                yield (
+                    ("column", position, "name"),
+                    f"{column.name} is no column of the source; give its `source` expression",
+                )
+        for name in self.target.key:
+            if name not in columns or not columns[name].required:
+                yield ("target", "key"), f"{name} is no required column"
+        yield from self._reference_problems(columns)
+
+    def _reference_problems(self, columns: dict[str, Column]) -> Iterator[tuple[Location, str]]:
+        date, watch = columns.get(self.source.date), self.report.watch
+        if date is None or date.kind != "date" or date.name not in self.target.key:
+            yield ("source", "date"), f"{self.source.date} is no date column of the key"
+        newest = self.source.newest
+        if re.match(IDENTIFIER, newest) and newest not in self.source.columns:
+            yield ("source", "newest"), f"{newest} is no column of the source"
+        known = {*columns, *OWN_COLUMNS, self.target.written_at}
+        for position, index in enumerate(self.target.index):
+            for name in set(index.columns) - known:
+                yield ("target", "index", position, "columns"), f"{name} is no column"
+        for name in set(self.report.by) - set(columns):
+            yield ("report", "by"), f"{name} is no column"
+        if watch and (
+            watch not in columns or columns[watch].kind not in ("numeric", "integer", "bigint")
+        ):
+            yield ("report", "watch"), f"{watch} is no column of numbers"

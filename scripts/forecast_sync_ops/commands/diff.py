@@ -1,0 +1,84 @@
+"""``forecast-sync diff``: the lake against Postgres, by counts and checksums."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from forecast_sync.comparing import Dates
+from rich.console import Console
+from rich.markup import escape
+
+from forecast_sync_ops import deployment, diffing
+from forecast_sync_ops.commands.common import (
+    DateOption,
+    EnvironmentOption,
+    GitRefOption,
+    JsonOption,
+    err,
+    out,
+    plain_table,
+    print_json,
+)
+
+
+def diff(
+    git_ref: GitRefOption = None,
+    date_from: DateOption = None,
+    date_to: DateOption = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="The lake as it is now, not as the last run saw it.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Name so many keys.")] = 20,
+    environment: EnvironmentOption = "dev",
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the lake with Postgres, business date by business date.
+
+    Counts and checksums first, then the keys of the dates that differ. The lake is looked at as
+    of the branch's watermark, so that what isn't synced yet is no difference. Exit code 1 when
+    something differs.
+    """
+    found = deployment.find(environment)
+    as_of = None if now else diffing.watermark(found, git_ref)
+    sides = diffing.Sides(found, git_ref, as_of or datetime.now(UTC))
+    dates = Dates(date_from and date_from.date(), date_to and date_to.date())
+    if not as_json:
+        err().print(f"comparing the lake as of {sides.as_of:%Y-%m-%d %H:%M:%S} UTC ...")
+    result = diffing.compare(sides, dates, limit)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        _tell(out(), result)
+    if result.days:
+        raise typer.Exit(1)
+
+
+def _tell(console: Console, result: diffing.Diff) -> None:
+    console.print(
+        f"{result.days_compared:,} business dates: {result.lake_rows:,} rows in the lake,"
+        f" {result.postgres_rows:,} in Postgres",
+        soft_wrap=True,
+    )
+    if not result.days:
+        console.print("[green]equal[/], in every count and checksum")
+        return
+    days = plain_table("date that differs", "lake", "Postgres")
+    for day in result.days:
+        days.add_row(day.day, f"{day.lake_rows:,}", f"{day.postgres_rows:,}")
+    console.print(days)
+    keys = plain_table("key", "what differs")
+    for item in result.keys:
+        words = "  ".join(f"{name}={value}" for name, value in item.key.items())
+        keys.add_row(escape(words), item.difference)
+    console.print(keys)
+    if not result.complete:
+        console.print("[dim]there are more: --limit[/]")
+    if any(item.difference == "only in Postgres" for item in result.keys):
+        console.print("A row only in Postgres has left the lake, or came from elsewhere: no run")
+        console.print("deletes it.")
+    if any(item.difference != "only in Postgres" for item in result.keys):
+        console.print(
+            "What differs or is missing comes with `forecast-sync start --sync-type full`"
+        )

@@ -1,0 +1,54 @@
+"""The examples that end each command's ``--help``; they stand in docs/cli.md too."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "start": (
+        "forecast-sync start",
+        "forecast-sync start --git-ref feature/menu --sync-type full",
+        "forecast-sync start --date-from 2026-12-01 --date-to 2026-12-07 --no-wait --json",
+    ),
+    "status": (
+        "forecast-sync status",
+        "forecast-sync status --git-ref preview/pr-12 --goal-hours 2 --check",
+        "forecast-sync status 20261124T060000-cli-3f2a1b",
+    ),
+    "history": ("forecast-sync history -n 50", "forecast-sync history --json | jq '.[0].run_id'"),
+    "redrive": ("forecast-sync redrive", "forecast-sync redrive 20261124T060000-cli-3f2a1b"),
+    "stop": ("forecast-sync stop 20261124T060000-cli-3f2a1b",),
+    "logs": (
+        "forecast-sync logs 20261124T060000-cli-3f2a1b",
+        "forecast-sync logs --follow 20261124T060000-cli-3f2a1b",
+    ),
+    "doctor": ("forecast-sync doctor", "forecast-sync doctor --environment production --json"),
+    "plan": (
+        "forecast-sync plan",
+        "forecast-sync plan --sync-type full --date-from 2026-12-01",
+        "forecast-sync plan 20261124T060000-plan-3f2a1b --json",
+    ),
+    "diff": (
+        "forecast-sync diff",
+        "forecast-sync diff --date-from 2026-12-01 --date-to 2026-12-07 --limit 100",
+    ),
+    "backfill": (
+        "forecast-sync backfill --from 2026-01-01 --to 2026-12-31",
+        "forecast-sync backfill --from 2026-12-01 --to 2026-12-31 --days-per-run 7 --name again",
+    ),
+    "preview": ("forecast-sync preview 12", "forecast-sync preview 12 --wait-for-branch 120"),
+    "sync": ("forecast-sync sync lake/ --database-url postgresql://app@localhost/shop",),
+    "demo": ("forecast-sync demo",),
+    "local up": ("forecast-sync local up", "forecast-sync local up --state-dir .cloud --json"),
+    "local down": ("forecast-sync local down",),
+    "rejects list": ("forecast-sync rejects list --reason 'state is NULL' -n 5",),
+    "rejects reasons": ("forecast-sync rejects reasons --all",),
+    "rejects export": ("forecast-sync rejects export rejects.csv",),
+    "rejects replay": ("forecast-sync rejects replay",),
+    "tables check": ("forecast-sync tables check layers/core/forecast_sync/tables/price.toml",),
+    "tables ddl": ("forecast-sync tables ddl price",),
+    "tables declare": ("forecast-sync tables declare --environment dev",),
+}
+
+
+def epilog(command: str) -> str:
+    """The end of a command's help."""
+    return "\n\n".join(("Examples:", *EXAMPLES.get(command, ())))

@@ -1,0 +1,24 @@
+"""The checks in their order."""
+
+from __future__ import annotations
+
+from forecast_sync_ops.doctor import account, data
+from forecast_sync_ops.doctor.examination import Check
+
+STACK = ("credentials", "state machine", "functions")
+
+CHECKS = (
+    Check("credentials", account.credentials),
+    Check("state machine", account.state_machine, ("credentials",)),
+    Check("functions", account.functions, ("credentials", "state machine")),
+    Check("lake", account.lake, STACK),
+    Check("uploads", account.uploads, STACK),
+    Check("schedule", account.schedule, STACK),
+    Check("announcements", account.announcements, STACK),
+    Check("declared table", data.declared_table, STACK),
+    Check("workgroup", data.workgroup, STACK),
+    Check("modified time", data.modified_time, (*STACK, "declared table", "workgroup")),
+    Check("database", data.database, STACK),
+    Check("unload", data.unload, (*STACK, "workgroup")),
+    Check("copy", data.copy, (*STACK, "database", "unload")),
+)

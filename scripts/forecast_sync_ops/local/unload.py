@@ -1,0 +1,39 @@
+"""UNLOAD statements, which neither ministack nor DuckDB know."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+class QueryError(Exception):
+    """Fails the query with this reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """An UNLOAD statement: the query, where its rows go, and the column that parts them."""
+
+    query: str
+    bucket: str
+    prefix: str
+    partition: str | None
+
+
+def parse_unload(statement: str) -> Unload | None:
+    """The parts of an UNLOAD statement, or None for any other.
+
+    Raises ``QueryError`` for options other than gzip text with at most one partition column.
+    """
+    found = re.fullmatch(
+        r"\s*UNLOAD\s*\((.*)\)\s*TO\s*'s3://([^/']+)/([^']*)'\s*WITH\s*\((.*)\)\s*",
+        statement,
+        re.DOTALL | re.IGNORECASE,
+    )
+    if found is None:
+        return None
+    query, bucket, prefix, options = found.groups()
+    if "'textfile'" not in options.lower() or "'gzip'" not in options.lower():
+        raise QueryError("NOT_SUPPORTED: the local Athena unloads TEXTFILE with GZIP only")
+    partition = re.search(r"partitioned_by\s*=\s*ARRAY\s*\[\s*'(\w+)'\s*\]", options, re.IGNORECASE)
+    return Unload(query, bucket, prefix.rstrip("/") + "/", partition[1] if partition else None)

@@ -1,0 +1,31 @@
+"""The documents that are made from the code are what the code makes."""
+
+from __future__ import annotations
+
+import pytest
+from forecast_sync_ops.cli_reference import find_commands
+from forecast_sync_ops.commands.examples import EXAMPLES
+from forecast_sync_ops.docs import PARTS, ROOT, renew
+from forecast_sync_ops.shapes import SHAPES
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_document_says_what_the_code_does(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert text == renew(text, PARTS[name]()), f"{name} is outdated: make docs"
+
+
+def test_every_command_has_examples_and_its_json_a_shape() -> None:
+    commands = dict(find_commands())
+    assert set(EXAMPLES) == set(commands) - {"rejects"}
+    with_json = {
+        name
+        for name, command in commands.items()
+        if any("--json" in option.opts for option in command.params)
+    }
+    assert {name.removesuffix(" RUN") for name in SHAPES} == with_json
+
+
+@pytest.mark.parametrize("name", [name for name, _ in find_commands()])
+def test_an_example_is_of_its_command(name: str) -> None:
+    assert all(example.startswith(f"forecast-sync {name}") for example in EXAMPLES.get(name, ()))

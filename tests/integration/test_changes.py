@@ -1,0 +1,69 @@
+"""What a dry run says of a batch, in a real Postgres."""
+
+from __future__ import annotations
+
+from forecast_sync.adapters.postgres import Connection
+from forecast_sync.changes import BatchChanges, Change, Group
+from forecast_sync.contracts import Page, Run
+from forecast_sync.loading import load_page
+from forecast_sync.settings import Settings
+from forecast_sync.tables import load_table
+from forecast_sync.windows import open_window
+
+from tests.builders import Files, Row, make_row, make_run, make_upsert, to_line
+
+SETTINGS = Settings(environment="dev", data_location="s3://lake/forecast/")
+Kept = dict[tuple[int, int], BatchChanges]
+
+
+def load(connection: Connection, run: Run, rows: list[Row], kind: str = "row") -> Kept:
+    """Load one page; what was kept, by page and first row."""
+    files, kept = Files(), {}
+    files.add("a.gz", [to_line(row) for row in rows])
+    page = {"kind": kind, "query": f"q-{run.run_id}-{kind}"}
+
+    def keep(page: Page, first_row: int, changes: BatchChanges) -> None:
+        kept[page.number, first_row] = changes
+
+    request = make_upsert(run, ["a.gz"], **page)  # type: ignore[arg-type]
+    load_page(connection, files.stream, load_table(), request, lambda: 900_000, keep)
+    return kept
+
+
+def test_each_batch_tells_its_groups_and_its_largest_changes(connection: Connection) -> None:
+    first, dry = make_run(), make_run("dry", dry_run=True, batch_size=2)
+    open_window(connection, SETTINGS, first, lambda _arn: True)
+    assert load(connection, first, [make_row(1), make_row(2), make_row(3)]) == {}
+    connection.execute("UPDATE forecast_sync_status SET status = 'succeeded'")
+    open_window(connection, SETTINGS, dry, lambda _arn: True)
+    before = connection.execute("SELECT id, xmin::text FROM forecast_data").fetchall()
+    changed = [make_row(1, y_50="-99.00"), make_row(2, y_50="3.00"), make_row(9, state="TX")]
+    kept = load(connection, dry, changed)
+    assert kept == {
+        (0, 1): BatchChanges(
+            groups=(Group(by=("2026-01-01", "OH"), updated=2),),
+            largest=(
+                Change(key=("1", "7", "2026-01-01"), before="1.50", after="-99.00"),
+                Change(key=("2", "7", "2026-01-01"), before="2.50", after="3.00"),
+            ),
+        ),
+        (0, 3): BatchChanges(groups=(Group(by=("2026-01-01", "TX"), inserted=1),)),
+    }
+    assert connection.execute("SELECT id, xmin::text FROM forecast_data").fetchall() == before
+
+
+def test_rejects_are_grouped_even_where_postgres_can_t_read_them(connection: Connection) -> None:
+    dry = make_run("dry", dry_run=True)
+    open_window(connection, SETTINGS, dry, lambda _arn: True)
+    rows: list[Row] = [
+        ("s3://l/a", "state is NULL", '{"business_date": "2026-01-01", "state": null}'),
+        ("s3://l/a", "state has a NUL byte", '{"business_date": "2026-01-01", "state": "\\u0000"}'),
+        ("s3://l/b", "state is NULL", '{"business_date": "2026-01-01", "state": null}'),
+    ]
+    (changes,) = load(connection, dry, rows, kind="reject").values()
+    assert changes.reasons == {"state is NULL": 2, "state has a NUL byte": 1}
+    assert sorted(changes.groups, key=lambda group: group.rejected) == [
+        Group(by=(None, None), rejected=1),
+        Group(by=("2026-01-01", None), rejected=2),
+    ]
+    assert connection.execute("SELECT count(*) FROM forecast_sync_rejects").fetchone() == (0,)
