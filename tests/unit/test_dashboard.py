@@ -100,5 +100,7 @@ def test_the_section_of_an_error_is_found_in_the_runbook(tmp_path: Path) -> None
     assert "Wait" not in section
     assert runbook.read_section("States.Timeout", path) == "<p>Wait.</p>\n"
     assert runbook.read_section("Unheard", path) is None
-    assert 'id="statestimeout"' in (runbook.read_whole(path) or "")
+    assert '<h3 id="statestimeout">' in (runbook.read_whole(path) or "")
+    path.write_text("# Alarms\n\n### One\n")
+    assert '<h2 id="one">' in (runbook.read_whole(path) or "")
     assert runbook.read_whole(tmp_path / "none.md") is None

@@ -33,8 +33,11 @@ def read_whole(path: Path = RUNBOOK) -> str | None:
         return None
     parser = _parser()
     tokens = parser.parse(path.read_text())
-    for opening, title in _headings(tokens):
+    levels = sorted({opening.tag for opening, _, _ in _headings(tokens)})
+    for opening, title, closing in _headings(tokens):
         opening.attrSet("id", anchor_of(title.content))
+        # A screen reader's outline has no gaps.
+        opening.tag = closing.tag = f"h{levels.index(opening.tag) + 1}"
     return str(parser.renderer.render(tokens, parser.options, {}))
 
 
@@ -43,10 +46,10 @@ def anchor_of(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
-def _headings(tokens: list[Token]) -> list[tuple[Token, Token]]:
-    return [
-        (token, tokens[i + 1]) for i, token in enumerate(tokens) if token.type == "heading_open"
-    ]
+def _headings(tokens: list[Token]) -> list[tuple[Token, Token, Token]]:
+    """Of each heading its opening, its text and its closing."""
+    starts = [i for i, token in enumerate(tokens) if token.type == "heading_open"]
+    return [(tokens[i], tokens[i + 1], tokens[i + 2]) for i in starts]
 
 
 def _parser() -> MarkdownIt:
