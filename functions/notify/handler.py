@@ -1,17 +1,22 @@
-"""Notify: tells the topic how a run ended."""
+"""Notify: tells the topic how a run ended, or, on a schedule, that a branch has become stale."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from forecast_sync import wiring
-from forecast_sync.announcing import announce
+from forecast_sync.announcing import announce_result, check_freshness
 from forecast_sync.contracts import NotifyRequest, parse_payload
 from forecast_sync.logs import logged
 
 
 @logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take a NotifyRequest; the answer is empty."""
-    announce(wiring.topic(), parse_payload(NotifyRequest, event).result)
-    return {}
+    """Take a NotifyRequest, or the schedule's event; answer with what was told."""
+    topic, settings = wiring.topic(), wiring.settings()
+    if event.get("check") == "freshness":
+        is_news = check_freshness(wiring.workflow(), settings, wiring.connection_of, topic)
+        return {"told": ["stale"] if is_news else []}
+    result = parse_payload(NotifyRequest, event).result
+    connection = wiring.connection_of(result.git_ref)
+    return {"told": announce_result(connection, topic, settings, result)}

@@ -1,7 +1,7 @@
-"""Status API: which runs there are, how they ended, and what they rejected."""
+"""Status API: how fresh the branches are, what runs, and the buttons to start, redrive and stop."""
 
 from __future__ import annotations
 
-from forecast_sync.api import app
+from forecast_sync import api
 
-handler = app.resolve
+handler = api.answer

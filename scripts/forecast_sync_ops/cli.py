@@ -13,7 +13,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.errors import ForecastSyncError
 from rich.console import Console
 
-from forecast_sync_ops.commands import diff, doctor, fill, local, plan, rejects, runs, sync, tables
+from forecast_sync_ops.commands import (
+    dashboard,
+    diff,
+    doctor,
+    fill,
+    local,
+    plan,
+    rejects,
+    runs,
+    sync,
+    tables,
+)
 from forecast_sync_ops.commands.examples import epilog
 from forecast_sync_ops.problems import UserError
 
@@ -40,6 +51,7 @@ for _command in (
     fill.backfill,
     fill.preview,
     sync.sync,
+    dashboard.dashboard,
 ):
     app.command()(_command)
 

@@ -6,12 +6,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 
+from forecast_sync_ops.api_client import ApiClient, find_url
 from forecast_sync_ops.problems import UserError
 
 if TYPE_CHECKING:
@@ -63,21 +66,20 @@ class Deployment:
             raise FunctionFailed(name, error, message)
         return decoded
 
-    def ask_status(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
-        """The status API's answer, asked through its function; None for 404.
+    @cached_property
+    def api(self) -> ApiClient:
+        """The status API of this deployment."""
+        url = find_url(self.client("apigatewayv2"), self.environment, self.endpoint_url)
+        return ApiClient(self.session, url, self.session.region_name or DEFAULT_REGION)
 
-        Raises ``UserError`` when the function fails.
-        """
-        payload = self.invoke("status_api", _request(path, query))
-        if payload.get("statusCode") == 404:
+    def ask_status(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
+        """The status API's answer to a GET; None for 404. Raises ``UserError`` when it fails."""
+        answer = self.api.call("GET", path, query)
+        if answer.status == HTTPStatus.NOT_FOUND:
             return None
-        if payload.get("statusCode") != 200:
-            raise UserError(
-                f"{self.function_name('status_api')} answered {payload.get('statusCode')}: "
-                "see `forecast-sync logs`"
-            )
-        decoded: dict[str, Any] = json.loads(payload["body"])
-        return decoded
+        if not answer.ok:
+            raise UserError(f"the status API answered {answer.status}: {answer.reason}")
+        return answer.document
 
 
 class FunctionFailed(UserError):
@@ -128,15 +130,3 @@ def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> A
         endpoint_url=endpoint_url,
         config=config,
     )
-
-
-def _request(path: str, query: Mapping[str, str]) -> dict[str, Any]:
-    """A GET as API Gateway's HTTP API hands it to a function."""
-    return {
-        "version": "2.0",
-        "routeKey": f"GET {path}",
-        "rawPath": path,
-        "headers": {},
-        "queryStringParameters": dict(query),
-        "requestContext": {"http": {"method": "GET", "path": path}, "stage": "$default"},
-    }

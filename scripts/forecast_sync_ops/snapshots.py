@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from forecast_sync import watching
 from forecast_sync.adapters.stepfunctions import Workflow
 
 from forecast_sync_ops.deployment import Deployment
@@ -21,7 +22,6 @@ ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 REDRIVABLE = ENDED - {"SUCCEEDED"}
 POLL_SECONDS = 2.0
 LOCAL_POLL_SECONDS = 0.4
-HISTORY_PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -81,85 +81,52 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
         raise UserError(
             f"there is no execution {execution_arn}: `forecast-sync history` lists the runs"
         ) from None
-    events = _newest_events(deployment, execution_arn)
+    workflow = Workflow(client, deployment.state_machine_arn)
+    events = workflow.newest_events(execution_arn)
     stopped = found.get("stopDate")
     until = stopped or datetime.now(UTC)
     failure = None
-    if found["status"] in REDRIVABLE:
-        workflow = Workflow(client, deployment.state_machine_arn)
-        if described := workflow.describe(execution_arn):
-            failure = workflow.failure_of(execution_arn, described)
+    if found["status"] in REDRIVABLE and (described := workflow.describe(execution_arn)):
+        failure = workflow.failure_of(execution_arn, described)
     return Snapshot(
         run_id=found["name"],
         execution_arn=execution_arn,
         status=found["status"],
-        state=_state(events),
+        state=watching.current_state(events),
         started_at=utc(found["startDate"]),
         stopped_at=utc(stopped) if stopped else None,
         seconds=round((until - found["startDate"]).total_seconds(), 1),
         redrive_count=found.get("redriveCount", 0),
-        **_pages(deployment, execution_arn, events),
+        **_pages(workflow, execution_arn, events),
         rows=_rows(deployment, found["name"], json.loads(found.get("input") or "{}"), events),
         error=failure,
         result=json.loads(found["output"]) if found.get("output") else None,
     )
 
 
-def _newest_events(deployment: Deployment, execution_arn: str) -> list[HistoryEventTypeDef]:
-    """The last events, newest first; a run has few, because pages are executions of their own."""
-    answer = deployment.stepfunctions.get_execution_history(
-        executionArn=execution_arn, reverseOrder=True, maxResults=HISTORY_PAGE
-    )
-    return answer["events"]
-
-
-def _state(events: list[HistoryEventTypeDef]) -> str | None:
-    """The state entered last."""
-    return next(
-        (e["stateEnteredEventDetails"]["name"] for e in events if "stateEnteredEventDetails" in e),
-        None,
-    )
-
-
-def _planned(events: list[HistoryEventTypeDef]) -> dict[str, Any] | None:
-    """The newest plan: how many pages, and what the lake holds."""
-    for event in events:
-        exited = event.get("stateExitedEventDetails", {})
-        if exited.get("name") == "Plan pages":
-            planned: dict[str, Any] | None = (
-                json.loads(exited.get("output", "{}")).get("planned", {}).get("plan")
-            )
-            return planned
-    return None
-
-
 def _pages(
-    deployment: Deployment, execution_arn: str, events: list[HistoryEventTypeDef]
+    workflow: Workflow, execution_arn: str, events: Sequence[HistoryEventTypeDef]
 ) -> dict[str, Any]:
     """The fields of a snapshot that count pages, and how many rows they hold."""
-    plan = _planned(events)
-    if plan is None:
+    pages = watching.count_pages(workflow, execution_arn, events)
+    if pages is None:
         return {}
-    profile = plan["profile"]
-    counted = {"pages": plan["pages"], "rows_expected": profile["good"] + profile["rejected"]}
-    client = deployment.stepfunctions
-    map_runs = client.list_map_runs(executionArn=execution_arn)["mapRuns"]
-    if not map_runs:
-        return counted
-    newest = max(map_runs, key=lambda run: run["startDate"])
-    counts = client.describe_map_run(mapRunArn=newest["mapRunArn"])["itemCounts"]
-    failed = counts["failed"] + counts["timedOut"] + counts["aborted"]
-    return {**counted, "pages_done": counts["succeeded"], "pages_failed": failed}
+    return {
+        "pages": pages.planned,
+        "pages_done": pages.done,
+        "pages_failed": pages.failed,
+        "rows_expected": pages.rows_expected,
+    }
 
 
 def _rows(
     deployment: Deployment,
     run_id: str,
     payload: Mapping[str, Any],
-    events: list[HistoryEventTypeDef],
+    events: Sequence[HistoryEventTypeDef],
 ) -> dict[str, int]:
     """What the run's batches have committed; nothing before its pages are planned."""
-    if _planned(events) is None:
+    if watching.find_plan(events) is None:
         return {}
     git_ref = payload.get("git_ref")
     query = {"git_ref": git_ref} if isinstance(git_ref, str) else {}

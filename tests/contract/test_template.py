@@ -100,7 +100,7 @@ def test_the_functions_in_the_vpc_are_those_that_may_join_it() -> None:
     allowed = {name for name in functions() if "VpcPolicy" in str(roles[f"{name}Role"])}
     assert joining == allowed
     assert {"UpsertBatches", "ReadWatermark", "VerifyLoad", "RecordStatus"} <= joining
-    assert not {"StartAthenaQuery", "PlanPages", "Notify", "StartSync"} & joining
+    assert not {"StartAthenaQuery", "PlanPages", "StartSync"} & joining
 
 
 @pytest.mark.parametrize("name", ["DataBucket", "ResultsBucket"])

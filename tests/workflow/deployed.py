@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -75,10 +76,17 @@ class Deployed:
             s3.delete_object(Bucket=self.cloud.bucket, Key=item["Key"])
         self.files.clear()
         for branch in ("dev", "preview/pr-7"):
-            self.execute("DROP SCHEMA public CASCADE", branch=branch)
-            self.execute("CREATE SCHEMA public", branch=branch)
+            eventually(partial(self._is_emptied, branch), what="an empty database")
         self.athena_faults()
         self.request_faults()
+
+    def _is_emptied(self, branch: str) -> bool:
+        """False when a batch of a run that was stopped is still going on."""
+        try:
+            self.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public", branch=branch)
+        except psycopg.errors.DeadlockDetected:
+            return False
+        return True
 
     def react_to_uploads(self, enabled: bool) -> None:
         """Let uploads start runs, or not."""

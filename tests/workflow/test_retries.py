@@ -129,8 +129,8 @@ def test_a_full_run_waits_for_the_one_that_works(deployed: Deployed) -> None:
 
 
 def test_an_announcement_that_fails_fails_no_run(deployed: Deployed) -> None:
-    """Without its topic, Notify fails; the rows have arrived all the same."""
-    deployed.upload("few", make_rows(range(10)))
+    """Without its topic, Notify fails to tell of a reject; the rows have arrived all the same."""
+    deployed.upload("few", [*make_rows(range(10)), make_row(99, state="OHIO")])
     sns = deployed.client("sns")
     topic = next(t["TopicArn"] for t in sns.list_topics()["Topics"] if "forecast" in t["TopicArn"])
     sns.delete_topic(TopicArn=topic)

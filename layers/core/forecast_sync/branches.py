@@ -7,6 +7,10 @@ from typing import NamedTuple
 from forecast_sync.errors import BranchNotMapped
 
 DEFAULT_REFS = {"production": "main", "dev": "dev"}
+PREVIEWS = "preview/pr-"
+PREVIEW_ENVIRONMENT = "dev"
+REF_PATTERN = r"^(refs/heads/)?(main|dev|(feature/|preview/pr-)[^\x00-\x20\x7f]+)$"
+"""What a git ref of any environment looks like; ``map_git_ref`` says which one it belongs to."""
 
 
 class Mapping(NamedTuple):
@@ -45,8 +49,8 @@ def _map(git_ref: str) -> Mapping | None:
         return Mapping(git_ref, "production", "main")
     if git_ref == "dev" or _is_under(git_ref, "feature/"):
         return Mapping(git_ref, "dev", "dev")
-    if _is_under(git_ref, "preview/pr-"):
-        return Mapping(git_ref, "dev", git_ref)
+    if _is_under(git_ref, PREVIEWS):
+        return Mapping(git_ref, PREVIEW_ENVIRONMENT, git_ref)
     return None
 
 

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.stepfunctions import Execution
-from forecast_sync.announcing import Publisher, announce
+from forecast_sync.announcing import Publisher, announce_failure, announce_unresolved
 from forecast_sync.contracts import ExecutionIdentity
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.recording import Starter, failure_result, record_failure
+from forecast_sync.recording import Starter, record_failure
 from forecast_sync.resolving import BranchFinder, ResolveRequest, resolve_run
 from forecast_sync.settings import Settings
 
@@ -54,11 +54,13 @@ def record_failed_execution(
     try:
         request = ResolveRequest(input=json.loads(execution.input), execution=identity)
         run = resolve_run(find_neon(), settings, request)
-    except ForecastSyncError as error:
-        topic.publish(f"Forecast sync failed: {name}", f"Run {name} failed: {message}\n{error}")
+    except ForecastSyncError:
+        announce_unresolved(topic, settings, identity, message)
         return {"recorded": False}
+    connection = None
     try:
-        record_failure(connect(run.neon_branch_id), workflow, settings, run, message)
+        connection = connect(run.neon_branch_id)
+        record_failure(connection, workflow, settings, run, message)
     finally:
-        announce(topic, failure_result(run, message))
+        announce_failure(connection, topic, settings, run, message)
     return {"recorded": True}

@@ -12,7 +12,7 @@ from psycopg.types.json import Json
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.changes import report_location
-from forecast_sync.contracts import Counts, RecordRequest, Run, RunResult
+from forecast_sync.contracts import RecordRequest, Run, RunResult
 from forecast_sync.errors import Superseded
 from forecast_sync.measuring import measure_run
 from forecast_sync.settings import Settings
@@ -126,17 +126,3 @@ def rerun_name(run_id: str) -> str:
     if len(name) <= EXECUTION_NAME_LIMIT:
         return name
     return hashlib.sha256(run_id.encode()).hexdigest()[:32] + "-rerun"
-
-
-def failure_result(run: Run, message: str) -> RunResult:
-    """What Notify tells about a failed run."""
-    return RunResult(
-        run_id=run.run_id,
-        status="failed",
-        git_ref=run.git_ref,
-        neon_branch=run.neon_branch,
-        sync_type=run.sync_type,
-        watermark=None,
-        counts=Counts(),
-        error_message=message[:MESSAGE_LIMIT],
-    )

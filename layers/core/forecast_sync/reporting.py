@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import Field
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.contracts import Model
+from forecast_sync.contracts import Model, SyncType
 from forecast_sync.tables import Table
 
 HISTORY_LIMIT = 50
+OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
+
+Status = Literal["running", "succeeded", "failed", "superseded", "dry_run"]
 
 
 class RejectQuery(Model):
@@ -26,24 +29,39 @@ class RejectQuery(Model):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-def list_runs(connection: Connection) -> list[dict[str, Any]]:
-    """The newest runs first, 50 at most, each with its counts."""
-    return _rows(connection, "list_runs.sql", {"limit": HISTORY_LIMIT})
+class RunQuery(Model):
+    """Which runs are asked for; ``after`` is the run where the page before ended."""
+
+    status: Status | None = None
+    sync_type: SyncType | None = None
+    trigger: str | None = None
+    after: str | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = HISTORY_LIMIT
+
+
+def list_runs(connection: Connection, query: RunQuery = RunQuery()) -> dict[str, Any]:  # noqa: B008
+    """A page of runs, the newest first, each with its counts.
+
+    Shape: ``{"syncs": [...], "next": the run to go on after, or None}``.
+    """
+    runs = _rows(connection, "list_runs.sql", query.model_dump())
+    return {"syncs": runs, "next": runs[-1]["run_id"] if len(runs) == query.limit else None}
 
 
 def describe_run(connection: Connection, run_id: str) -> dict[str, Any] | None:
     """A run's status and what its batches have committed so far; None when there is no such run.
 
-    Shape: ``{"run_id", "status", "pages_begun", "rows": {"inserted", "updated", "unchanged",
-    "rejected"}}``.
+    Shape: ``{"run_id", "status", "error_message", "pages_begun", "rows": {"inserted", "updated",
+    "unchanged", "rejected"}, "counts": Counts of a run that has finished, or None}``.
     """
     for row in _rows(connection, "describe_run.sql", {"run_id": run_id}):
-        names = ("inserted", "updated", "unchanged", "rejected")
         return {
             "run_id": row["run_id"],
             "status": row["status"],
+            "error_message": row["error_message"],
             "pages_begun": row["pages_begun"],
-            "rows": {name: int(row[name]) for name in names},
+            "rows": {name: int(row[name]) for name in OUTCOMES},
+            "counts": None if row["counts"]["good"] is None else row["counts"],
         }
     return None
 

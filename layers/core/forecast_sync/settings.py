@@ -49,6 +49,10 @@ class Settings(Model):
     database_url_secret_arn: str = ""
     state_machine_arn: str = ""
     topic_arn: str = ""
+    freshness_goal_hours: Annotated[float, Field(gt=0)] = 8
+    notify_rejected_rows: Annotated[int, Field(ge=1)] = 1
+    notify_successes: bool = False
+    runbook_url: str = "docs/runbook.md"
 
     @property
     def lookback(self) -> timedelta:

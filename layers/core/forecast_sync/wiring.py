@@ -94,6 +94,15 @@ def connection(neon_branch_id: str | None) -> Connection:
     return kept
 
 
+def served_refs() -> list[str]:
+    """The git refs that this deployment serves: the environment's own, and Neon's previews."""
+    from forecast_sync.branches import DEFAULT_REFS, PREVIEW_ENVIRONMENT, PREVIEWS
+
+    environment, found = settings().environment, neon()
+    previews = found.names_under(PREVIEWS) if found and environment == PREVIEW_ENVIRONMENT else []
+    return [DEFAULT_REFS[environment], *previews]
+
+
 def connection_of(git_ref: str | None) -> Connection:
     """The connection to the database of a git ref's branch; None is the environment's own."""
     from forecast_sync.branches import map_git_ref

@@ -33,6 +33,8 @@ def _import_body(api_id: str, body: dict[str, Any]) -> None:
     """Replaces what is there, like the API's own import."""
     apigateway._routes[api_id] = {}
     apigateway._integrations[api_id] = {}
+    if title := body.get("info", {}).get("title"):
+        apigateway._apis[api_id]["name"] = title
     schemes = body.get("components", {}).get("securitySchemes", {})
     for path, methods in body.get("paths", {}).items():
         for method, operation in methods.items():

@@ -73,6 +73,11 @@ class NeonClient:
             "Create it in Neon, then redrive."
         )
 
+    def names_under(self, prefix: str) -> list[str]:
+        """The names of all branches that begin with ``prefix``, sorted."""
+        names = {str(branch["name"]) for branch in self._branches(prefix)}
+        return sorted(name for name in names if name.startswith(prefix))
+
     def connection_uri(
         self,
         branch_id: str,

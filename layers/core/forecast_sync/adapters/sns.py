@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,14 @@ class Topic:
         self._client = client
         self._arn = arn
 
-    def publish(self, subject: str, message: str) -> None:
-        """Publish; the subject is cut to the 100 characters that SNS allows."""
-        self._client.publish(TopicArn=self._arn, Subject=subject[:SUBJECT_LIMIT], Message=message)
+    def publish(self, subject: str, text: str, chat: str) -> None:
+        """Publish ``text``, and ``chat`` to those who subscribe over HTTP(S), as chat clients do.
+
+        The subject is cut to the 100 characters that SNS allows.
+        """
+        self._client.publish(
+            TopicArn=self._arn,
+            Subject=subject[:SUBJECT_LIMIT],
+            MessageStructure="json",
+            Message=json.dumps({"default": text, "http": chat, "https": chat}),
+        )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
 
 MAP_FAILED = "States.ExceedToleratedFailureThreshold"
+NEWEST_EVENTS = 1000
 
 
 class Execution(NamedTuple):
@@ -24,6 +26,10 @@ class Execution(NamedTuple):
     input: str
     error: str
     cause: str
+    stopped_at: str | None = None
+    redrivable: bool = False
+    why_not_redrivable: str = ""
+    output: str = ""
 
 
 class Workflow:
@@ -56,7 +62,51 @@ class Workflow:
             input=found.get("input", "{}"),
             error=found.get("error", ""),
             cause=found.get("cause", ""),
+            stopped_at=found["stopDate"].isoformat() if "stopDate" in found else None,
+            redrivable=found.get("redriveStatus") == "REDRIVABLE",
+            why_not_redrivable=found.get("redriveStatusReason", ""),
+            output=found.get("output", ""),
         )
+
+    def arn_of(self, name: str) -> str:
+        """The ARN of the execution of this name, whether there is one or not."""
+        return f"{self._arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
+
+    def redrive(self, execution_arn: str) -> bool:
+        """Redrive an execution; False when it can't be redriven as it is."""
+        try:
+            self._client.redrive_execution(executionArn=execution_arn)
+        except self._client.exceptions.ExecutionNotRedrivable:
+            return False
+        return True
+
+    def stop(self, execution_arn: str, cause: str) -> None:
+        """Stop a running execution; it can be redriven."""
+        self._client.stop_execution(executionArn=execution_arn, error="StoppedByHand", cause=cause)
+
+    def newest_events(self, execution_arn: str) -> Sequence[HistoryEventTypeDef]:
+        """The last events, newest first; a run has few, because pages are executions apart."""
+        return self._client.get_execution_history(
+            executionArn=execution_arn, reverseOrder=True, maxResults=NEWEST_EVENTS
+        )["events"]
+
+    def count_pages(self, execution_arn: str) -> Mapping[str, int]:
+        """The items of the newest Map Run by how they are doing; empty before there is one."""
+        map_runs = self._client.list_map_runs(executionArn=execution_arn)["mapRuns"]
+        if not map_runs:
+            return {}
+        newest = max(map_runs, key=lambda run: run["startDate"])
+        counts = self._client.describe_map_run(mapRunArn=newest["mapRunArn"])["itemCounts"]
+        return {name: count for name, count in counts.items() if isinstance(count, int)}
+
+    def newest_succeeded(self, limit: int) -> Iterator[Execution]:
+        """The executions that succeeded last, the newest first, each described when asked for."""
+        listed = self._client.list_executions(
+            stateMachineArn=self._arn, statusFilter="SUCCEEDED", maxResults=limit
+        )["executions"]
+        for item in listed:
+            if execution := self.describe(item["executionArn"]):
+                yield execution
 
     def failure_of(self, execution_arn: str, execution: Execution) -> str:
         """Why an execution ended badly, in one line; a failed Map tells its first failed child."""

@@ -64,3 +64,12 @@ CREATE TABLE IF NOT EXISTS forecast_sync_rejects (
     row_json JSON NOT NULL,
     rejected_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
 );
+
+CREATE TABLE IF NOT EXISTS forecast_sync_announced (
+    neon_branch TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    state TEXT NOT NULL,
+    run_id TEXT,
+    announced_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (neon_branch, topic)
+);

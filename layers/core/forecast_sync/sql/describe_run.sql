@@ -1,8 +1,13 @@
--- A run and what its batches have committed so far. Only reads.
-SELECT run.run_id, run.status, count(DISTINCT page) AS pages_begun,
+-- A run, its counts, and what its batches have committed so far. Only reads.
+SELECT run.run_id, run.status, run.error_message, count(DISTINCT page) AS pages_begun,
        coalesce(sum(batch.inserted), 0) AS inserted, coalesce(sum(batch.updated), 0) AS updated,
-       coalesce(sum(batch.unchanged), 0) AS unchanged, coalesce(sum(batch.rejected), 0) AS rejected
+       coalesce(sum(batch.unchanged), 0) AS unchanged, coalesce(sum(batch.rejected), 0) AS rejected,
+       json_build_object(
+           'window_rows', run.window_rows, 'rejected', run.rejected,
+           'candidates', run.candidates, 'superseded', run.superseded, 'good', run.good,
+           'inserted', run.inserted, 'updated', run.updated, 'unchanged', run.unchanged
+       ) AS counts
 FROM forecast_sync_status AS run
 LEFT JOIN forecast_sync_batch AS batch ON batch.run_id = run.run_id
 WHERE run.run_id = %(run_id)s
-GROUP BY run.run_id, run.status
+GROUP BY run.id

@@ -1,5 +1,13 @@
--- The newest runs first. Only reads.
-SELECT run_id, status, sync_type, trigger, git_ref, neon_branch, last_sync_timestamp, window_low,
-       window_high, window_rows, rejected, candidates, superseded, good, inserted, updated,
-       unchanged, warnings, error_message, created_at, finished_at
-FROM forecast_sync_status WHERE run_id IS NOT NULL ORDER BY id DESC LIMIT %(limit)s
+-- The newest runs first, those that fit the filters, after the run where the page before ended.
+-- Only reads.
+SELECT run_id, status, sync_type, trigger, git_ref, neon_branch, dry_run, execution_arn,
+       last_sync_timestamp, window_low, window_high, window_rows, rejected, candidates, superseded,
+       good, inserted, updated, unchanged, warnings, error_message, created_at, finished_at
+FROM forecast_sync_status
+WHERE run_id IS NOT NULL
+  AND (%(status)s::text IS NULL OR status = %(status)s)
+  AND (%(sync_type)s::text IS NULL OR sync_type = %(sync_type)s)
+  AND (%(trigger)s::text IS NULL OR trigger = %(trigger)s)
+  AND (%(after)s::text IS NULL OR id < (
+      SELECT id FROM forecast_sync_status AS last WHERE last.run_id = %(after)s))
+ORDER BY id DESC LIMIT %(limit)s

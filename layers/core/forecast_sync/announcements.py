@@ -1,0 +1,214 @@
+"""Announcements: one model of what people are told, as an email's text and as a chat message."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from forecast_sync import links
+from forecast_sync.contracts import Counts, Model, Run, RunResult
+from forecast_sync.freshness import Freshness
+from forecast_sync.settings import Settings
+
+Kind = Literal["failed", "recovered", "rejected", "stale", "succeeded"]
+TITLES: dict[Kind, str] = {
+    "failed": "Forecast sync failed",
+    "recovered": "Forecast sync recovered",
+    "rejected": "Forecast sync rejected rows",
+    "stale": "Forecasts are stale",
+    "succeeded": "Forecast sync succeeded",
+}
+STALE_SECTION = "forecast-sync-ENV-freshness"
+TITLE_LIMIT = 250
+DESCRIPTION_LIMIT = 8000
+
+
+class Link(Model):
+    """Where to read on."""
+
+    label: str
+    url: str
+
+
+class Announcement(Model):
+    """What happened, to which branch, about how many rows, what to do, and where to read on."""
+
+    kind: Kind
+    environment: str
+    neon_branch: str
+    run_id: str | None
+    what: str
+    rows: str
+    todo: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The subject of an email, the heading in a chat."""
+        return f"{TITLES[self.kind]}: {self.neon_branch} ({self.environment})"
+
+    def to_text(self) -> str:
+        """As an email says it."""
+        steps = [f"- {step}" for step in self.todo]
+        read_on = [f"{link.label}: {link.url}" for link in self.links]
+        parts = [
+            self.what,
+            self.rows,
+            "\n".join(["What to do:", *steps]) if steps else "",
+            "\n".join(read_on),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+    def to_chat(self) -> str:
+        """As JSON in the custom notification schema of Amazon Q Developer in chat applications."""
+        read_on = " · ".join(
+            f"<{link.url}|{link.label}>" if link.url.startswith("https://") else link.url
+            for link in self.links
+        )
+        description = "\n\n".join(part for part in (self.what, self.rows, read_on) if part)
+        content: dict[str, object] = {
+            "textType": "client-markdown",
+            "title": f"{MARKS[self.kind]} {self.title}"[:TITLE_LIMIT],
+            "description": description[:DESCRIPTION_LIMIT],
+            "keywords": [self.environment, self.neon_branch, self.kind],
+        }
+        if self.todo:
+            content["nextSteps"] = list(self.todo)
+        metadata = {
+            # One thread for each branch: its failure and its recovery stand together.
+            "threadId": f"forecast-sync-{self.environment}-{self.neon_branch}",
+            "summary": self.what[:TITLE_LIMIT],
+            "eventType": self.kind,
+            "additionalContext": {"run_id": self.run_id or "", "neon_branch": self.neon_branch},
+        }
+        message = {
+            "version": "1.0",
+            "source": "custom",
+            "content": content,
+            "metadata": metadata,
+        }
+        return json.dumps(message, ensure_ascii=False)
+
+
+MARKS: dict[Kind, str] = {
+    "failed": ":x:",
+    "recovered": ":white_check_mark:",
+    "rejected": ":warning:",
+    "stale": ":hourglass_flowing_sand:",
+    "succeeded": ":white_check_mark:",
+}
+
+
+def failed(run: Run, message: str, settings: Settings) -> Announcement:
+    """A run of a branch that was healthy has failed, or fails otherwise than before."""
+    error = links.error_name(message)
+    meaning = links.meaning_of(error)
+    return Announcement(
+        kind="failed",
+        environment=run.environment,
+        neon_branch=run.neon_branch,
+        run_id=run.run_id,
+        what=f"Run {run.run_id} ({run.sync_type}) of {run.git_ref} failed: {message}",
+        rows="What it had committed stays; the branch keeps its age until a run succeeds.",
+        todo=(
+            f"{meaning} Remove the cause.".strip(),
+            f"Redrive the run: forecast-sync redrive {run.run_id}, or the console's Redrive.",
+        ),
+        links=_links(run.execution_arn, error, settings),
+    )
+
+
+def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings) -> Announcement:
+    """A run has failed before its branch was known."""
+    error = links.error_name(message)
+    return Announcement(
+        kind="failed",
+        environment=settings.environment,
+        neon_branch="unknown branch",
+        run_id=run_id,
+        what=f"Run {run_id} failed before its branch was known: {message}",
+        rows="No row was written.",
+        todo=(f"{links.meaning_of(error)} Correct it, and start a new run or redrive.".strip(),),
+        links=_links(execution_arn, error, settings),
+    )
+
+
+def recovered(result: RunResult, settings: Settings) -> Announcement:
+    """The first success after a failure, or the rows are fresh again."""
+    return _of_result("recovered", result, settings, "The branch is healthy again.")
+
+
+def rejected(result: RunResult, settings: Settings) -> Announcement:
+    """A run has met more rows that the table can't hold than is to be passed over."""
+    return _of_result(
+        "rejected",
+        result,
+        settings,
+        f"{result.counts.rejected:,} of {result.counts.window_rows:,} rows can't be in the table.",
+        "See them by reason: forecast-sync rejects",
+        "Repair the files and upload them again; a full run then resolves the rejects.",
+    )
+
+
+def succeeded(result: RunResult, settings: Settings) -> Announcement:
+    """A success like the one before."""
+    return _of_result("succeeded", result, settings, "")
+
+
+def stale(branch: Freshness, settings: Settings) -> Announcement:
+    """No run has succeeded within the goal."""
+    hours = (branch.age_seconds or 0) / 3600
+    why = f" The last run failed: {branch.error}" if branch.last_status == "failed" else ""
+    running = f" {branch.running} is running." if branch.running else ""
+    return Announcement(
+        kind="stale",
+        environment=settings.environment,
+        neon_branch=branch.neon_branch,
+        run_id=branch.last_run,
+        what=(
+            f"The rows of {branch.neon_branch} are {hours:.1f} hours old; the goal is "
+            f"{settings.freshness_goal_hours:g}.{why}{running}"
+        ),
+        rows=f"Files uploaded since {branch.watermark:%Y-%m-%d %H:%M} UTC aren't in the table.",
+        todo=(
+            "See why: forecast-sync status, then forecast-sync history.",
+            "Redrive what failed, or start a run: forecast-sync start",
+        ),
+        links=(Link(label="Runbook", url=links.runbook_url(settings.runbook_url, STALE_SECTION)),),
+    )
+
+
+def _of_result(
+    kind: Kind, result: RunResult, settings: Settings, what: str, *todo: str
+) -> Announcement:
+    run = f"Run {result.run_id} ({result.sync_type}) of {result.git_ref} has succeeded."
+    return Announcement(
+        kind=kind,
+        environment=settings.environment,
+        neon_branch=result.neon_branch,
+        run_id=result.run_id,
+        what=f"{run} {what}".strip(),
+        rows=_in_words(result.counts),
+        todo=todo,
+        links=_links(execution_arn_of(settings.state_machine_arn, result.run_id), "", settings),
+    )
+
+
+def execution_arn_of(state_machine_arn: str, run_id: str) -> str:
+    """The ARN of a run's execution."""
+    return f"{state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{run_id}"
+
+
+def _links(execution_arn: str, error: str, settings: Settings) -> tuple[Link, ...]:
+    runbook = settings.runbook_url
+    return (
+        Link(label="Execution", url=links.console_url(execution_arn)),
+        Link(label="Runbook", url=links.runbook_url(runbook, error) if error else runbook),
+    )
+
+
+def _in_words(counts: Counts) -> str:
+    return (
+        f"{counts.inserted:,} rows inserted, {counts.updated:,} updated, "
+        f"{counts.unchanged:,} unchanged, {counts.rejected:,} rejected."
+    )

@@ -1,0 +1,182 @@
+"""Problems: every error of the API as RFC 9457 problem details, without a trace or a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
+from botocore.exceptions import ClientError
+from pydantic import Field
+
+from forecast_sync import errors, wiring
+from forecast_sync.contracts import Model
+from forecast_sync.errors import (
+    BranchNotFound,
+    BranchNotMapped,
+    ForecastSyncError,
+    InvalidInput,
+    TransientError,
+)
+from forecast_sync.links import runbook_url
+from forecast_sync.logs import logger
+from forecast_sync.operating import RunConflict, RunNotFound
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_SECONDS = "5"
+
+STATUS: dict[type[ForecastSyncError], HTTPStatus] = {
+    BranchNotMapped: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    BranchNotFound: HTTPStatus.NOT_FOUND,
+    RunNotFound: HTTPStatus.NOT_FOUND,
+    RunConflict: HTTPStatus.CONFLICT,
+}
+THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException"})
+
+
+class Mistake(Model):
+    """One part of a request that doesn't fit."""
+
+    where: str = Field(
+        description="The place in the request: query, path, header or body, then names."
+    )
+    detail: str
+
+
+class Problem(Model):
+    """RFC 9457 problem details."""
+
+    type: str = Field(description="The runbook's section about the error, or about:blank.")
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[Mistake] | None = None
+
+
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    instance: str,
+    *,
+    error: str | None = None,
+    mistakes: list[Mistake] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response[str]:
+    """A response of problem details; ``error`` is the name of the error that the runbook knows."""
+    body = Problem(
+        type=runbook_url(wiring.settings().runbook_url, error) if error else "about:blank",
+        title=error or status.phrase,
+        status=status,
+        detail=detail,
+        instance=instance,
+        errors=mistakes,
+    )
+    return Response(
+        status_code=status,
+        content_type=PROBLEM_JSON,
+        headers=dict(headers or {}),
+        body=body.model_dump_json(exclude_none=True),
+    )
+
+
+def install(app: APIGatewayHttpResolver) -> None:
+    """Make ``app`` answer every error with problem details."""
+    handlers: dict[type[Exception], Callable[[Any, str], Response[str]]] = {
+        RequestValidationError: _invalid,
+        RequestUnsupportedContentType: _unsupported,
+        NotFoundError: _not_found,
+        ForecastSyncError: _refused,
+        ClientError: _refused_by_aws,
+        Exception: _unexpected,
+    }
+    for kind, handler in handlers.items():
+        app.exception_handler(kind)(_at_its_path(app, handler))
+
+
+def refuse_unknown_parameters(
+    app: APIGatewayHttpResolver, next_middleware: Callable[..., Response[Any]]
+) -> Response[Any]:
+    """A misspelt filter must not look like an empty one; raises ``RequestValidationError``."""
+    known = [field.alias for field in app.context["_route"].dependant.query_params]
+    unknown = sorted(set(app.current_event.query_string_parameters) - set(known))
+    if unknown:
+        message = f"Unknown parameter; known here: {', '.join(known) or 'none'}"
+        raise RequestValidationError(
+            [
+                {"type": "extra_forbidden", "loc": ("query", name), "msg": message}
+                for name in unknown
+            ]
+        )
+    return next_middleware(app)
+
+
+def _at_its_path(
+    app: APIGatewayHttpResolver, handler: Callable[[Any, str], Response[str]]
+) -> Callable[[Exception], Response[str]]:
+    return lambda error: handler(error, app.current_event.path)
+
+
+def _invalid(error: RequestValidationError, path: str) -> Response[str]:
+    is_json = all(item["type"] != "json_invalid" for item in error.errors())
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY if is_json else HTTPStatus.BAD_REQUEST,
+        "The request doesn't fit; `errors` tells where. GET /openapi.json is the reference.",
+        path,
+        mistakes=[_mistake(item) for item in error.errors()],
+    )
+
+
+def _unsupported(_: RequestUnsupportedContentType, path: str) -> Response[str]:
+    return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.", path)
+
+
+def _not_found(_: NotFoundError, path: str) -> Response[str]:
+    detail = f"There is no {path}; GET /openapi.json lists what there is."
+    return problem(HTTPStatus.NOT_FOUND, detail, path)
+
+
+def _refused(error: ForecastSyncError, path: str) -> Response[str]:
+    name, message = type(error).__name__, str(error)
+    logger.warning("%s: %s", name, message)
+    if isinstance(error, TransientError):
+        return _unavailable(message, path, name)
+    status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    is_in_runbook = hasattr(errors, name)
+    return problem(status, message, path, error=name if is_in_runbook else None)
+
+
+def _refused_by_aws(error: ClientError, path: str) -> Response[str]:
+    code = error.response.get("Error", {}).get("Code", "")
+    logger.error("AWS refused %s with %s", error.operation_name, code)
+    if code in THROTTLED:
+        return _unavailable(f"AWS throttles {error.operation_name}; try again.", path, None)
+    detail = f"AWS refused {error.operation_name}: {code}."
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, path)
+
+
+def _unexpected(error: Exception, path: str) -> Response[str]:
+    # Nobody knows what the text of a foreign error holds: only its class is told.
+    logger.error("%s, unexpected", type(error).__name__)
+    detail = f"{type(error).__name__}, unexpected: see the function's log."
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, path)
+
+
+def _unavailable(message: str, instance: str, error: str | None) -> Response[str]:
+    headers = {"Retry-After": RETRY_AFTER_SECONDS}
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, message, instance, error=error, headers=headers)
+
+
+def _mistake(item: dict[str, Any]) -> Mistake:
+    is_ref = item["loc"][-1] == "git_ref" and item["type"] == "string_pattern_mismatch"
+    return Mistake(
+        where=".".join(map(str, item["loc"])),
+        detail="Expected main, dev, feature/NAME or preview/pr-NUMBER" if is_ref else item["msg"],
+    )

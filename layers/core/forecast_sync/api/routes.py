@@ -1,0 +1,227 @@
+"""Routes: each is parse, call the use case, answer; the OpenAPI document is drawn from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.params import Body
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from forecast_sync import describing, freshness, operating, reporting, wiring
+from forecast_sync.api import models, problems
+from forecast_sync.api.description import INFORMATION, answers
+from forecast_sync.api.models import (
+    AfterReject,
+    AfterRun,
+    GitRef,
+    IdempotencyKey,
+    Limit,
+    Reason,
+    RejectsOf,
+    Resolved,
+    RunId,
+    Trigger,
+)
+from forecast_sync.contracts import SyncRequest, SyncType
+from forecast_sync.logs import logger
+
+OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
+BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+app = APIGatewayHttpResolver(enable_validation=True)
+STRICT = [problems.refuse_unknown_parameters]
+problems.install(app)
+
+
+@app.get(
+    "/status",
+    summary="How fresh every branch is",
+    middlewares=STRICT,
+    responses=answers(OK, "By branch"),
+)
+def read_status(git_ref: GitRef = None) -> models.StatusReport:
+    """Freshness, last success, watermark and the running run of each branch, or of one."""
+    settings = wiring.settings()
+    git_refs = [git_ref] if git_ref else wiring.served_refs()
+    found = freshness.judge_branches(git_refs, settings, wiring.connection_of)
+    return models.StatusReport.model_validate(
+        {
+            "environment": settings.environment,
+            "goal_seconds": round(settings.freshness_goal_hours * 3600),
+            "branches": [branch._asdict() for branch in found],
+        }
+    )
+
+
+@app.get(
+    "/syncs", summary="The runs of a branch", middlewares=STRICT, responses=answers(OK, "A page")
+)
+def list_syncs(
+    git_ref: GitRef = None,
+    status: Annotated[reporting.Status | None, models.Query()] = None,
+    sync_type: Annotated[SyncType | None, models.Query()] = None,
+    trigger: Trigger = None,
+    after: AfterRun = None,
+    limit: Limit = reporting.HISTORY_LIMIT,
+) -> models.Syncs:
+    """A page of runs, the newest first."""
+    query = reporting.RunQuery(
+        status=status, sync_type=sync_type, trigger=trigger, after=after, limit=limit
+    )
+    found = reporting.list_runs(wiring.connection_of(git_ref), query)
+    return models.Syncs.model_validate(found)
+
+
+@app.get("/syncs/<run_id>", summary="One run", middlewares=STRICT, responses=answers(OK, "The run"))
+def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
+    """States, pages, rows, counts, error and links of a run; it knows its git ref itself."""
+    runbook = wiring.settings().runbook_url
+    found = describing.describe_sync(
+        wiring.workflow(), wiring.connection_of, run_id, git_ref=git_ref, runbook=runbook
+    )
+    return models.SyncDetail.model_validate(found)
+
+
+@app.post(
+    "/syncs",
+    summary="Start a run",
+    status_code=ACCEPTED,
+    middlewares=STRICT,
+    responses=answers(
+        ACCEPTED, "Started", BAD_REQUEST, CONFLICT, HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    ),
+)
+def start_sync(
+    request: Annotated[models.StartRequest, Body(description="As the execution input.")],
+    idempotency_key: IdempotencyKey = None,
+) -> Response[models.Accepted]:
+    """Start a run; `GET /syncs/{run_id}` tells how it does."""
+    asked = request if "trigger" in request.model_fields_set else _by_api(request)
+    environment = wiring.settings().environment
+    return _accepted(operating.start_run(wiring.workflow(), environment, asked, idempotency_key))
+
+
+@app.post(
+    "/syncs/<run_id>/redrive",
+    summary="Redrive a run",
+    status_code=ACCEPTED,
+    middlewares=STRICT,
+    responses=answers(ACCEPTED, "Redriven", CONFLICT),
+)
+def redrive_sync(run_id: RunId) -> Response[models.Accepted]:
+    """Go on with a failed, stopped or timed-out run where it ended; 409 when that can't be."""
+    operating.redrive_run(wiring.workflow(), run_id)
+    return _accepted(run_id)
+
+
+@app.post(
+    "/syncs/<run_id>/stop",
+    summary="Stop a run",
+    status_code=ACCEPTED,
+    middlewares=STRICT,
+    responses=answers(ACCEPTED, "Stopped", CONFLICT),
+)
+def stop_sync(run_id: RunId) -> Response[models.Accepted]:
+    """Stop a running run; what is committed stays, and a redrive goes on from there."""
+    operating.stop_run(wiring.workflow(), run_id, "Stopped through the API.")
+    return _accepted(run_id)
+
+
+@app.get("/rejects", summary="Rejected rows", middlewares=STRICT, responses=answers(OK, "A page"))
+def list_rejects(
+    git_ref: GitRef = None,
+    run_id: RejectsOf = None,
+    reason: Reason = None,
+    all: Resolved = False,  # noqa: A002  # the parameter's name in the query
+    after: AfterReject = None,
+    limit: Limit = 100,
+) -> models.Rejects:
+    """A page of the rows that the table can't hold, and all of them by reason."""
+    query = reporting.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
+    found = reporting.list_rejects(wiring.connection_of(git_ref), wiring.table(), query)
+    return models.Rejects.model_validate(found)
+
+
+@app.get(
+    "/openapi.json", summary="This document", middlewares=STRICT, responses=answers(OK, "OpenAPI")
+)
+def openapi() -> dict[str, Any]:
+    """The API's own description, OpenAPI 3.1."""
+    return document()
+
+
+def _refuse_other_methods() -> None:
+    """405 for each path and method that has no route; not part of the OpenAPI document."""
+    for path, item in document()["paths"].items():
+        allowed = sorted(method.upper() for method in item)
+        others = [method for method in METHODS if method not in allowed]
+        rule = path.replace("{", "<").replace("}", ">")
+        app.route(rule, method=others, include_in_schema=False)(_method_not_allowed(allowed))
+
+
+def _method_not_allowed(allowed: list[str]) -> Callable[..., Response[str]]:
+    def refuse(run_id: str = "") -> Response[str]:  # noqa: ARG001
+        detail = f"Allowed here: {', '.join(allowed)}."
+        headers = {"Allow": ", ".join(allowed)}
+        return problems.problem(
+            HTTPStatus.METHOD_NOT_ALLOWED, detail, app.current_event.path, headers=headers
+        )
+
+    return refuse
+
+
+def document() -> dict[str, Any]:
+    """The OpenAPI document, drawn from the routes."""
+    drawn = app.get_openapi_json_schema(**INFORMATION)
+    decoded: dict[str, Any] = json.loads(drawn)
+    return decoded
+
+
+def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request; without the gateway's word on who asks, it is 401.
+
+    The gateway refuses what isn't signed; this is for a deployment that has lost its authorizer.
+    """
+    caller = event.get("requestContext", {}).get("authorizer", {}).get("iam")
+    if not caller:
+        refused = problems.problem(
+            HTTPStatus.UNAUTHORIZED,
+            "The request carries no identity: sign it with AWS Signature Version 4.",
+            event.get("rawPath", "/"),
+            headers={"WWW-Authenticate": "AWS4-HMAC-SHA256"},
+        )
+        headers = {**refused.headers, "Content-Type": problems.PROBLEM_JSON}
+        return {"statusCode": refused.status_code, "headers": headers, "body": refused.body}
+    answered = app.resolve(event, context)
+    told = {
+        "caller": caller.get("userArn"),
+        "method": event["requestContext"]["http"]["method"],
+        "path": event["rawPath"],
+        "status": int(answered["statusCode"]),
+    }
+    logger.info("answered", extra=told)
+    return answered
+
+
+def _by_api(request: SyncRequest) -> SyncRequest:
+    return SyncRequest(**request.model_dump(exclude_unset=True), trigger="api")
+
+
+def _accepted(run_id: str) -> Response[models.Accepted]:
+    execution_arn = wiring.workflow().arn_of(run_id)
+    links = describing.links_of(execution_arn, "", wiring.settings().runbook_url)
+    return Response(
+        status_code=ACCEPTED,
+        content_type="application/json",
+        headers={"Location": f"/syncs/{run_id}"},
+        body=models.Accepted.model_validate(
+            {"run_id": run_id, "execution_arn": execution_arn, "links": links}
+        ),
+    )
+
+
+_refuse_other_methods()

@@ -1,0 +1,19 @@
+-- One row: the watermark of this lake, its last success, what runs, and how the last run is doing.
+-- Only reads.
+WITH success AS (
+    SELECT run_id, finished_at FROM forecast_sync_status
+    WHERE status = 'succeeded' AND run_id IS NOT NULL AND source = %(source)s
+    ORDER BY finished_at DESC NULLS LAST LIMIT 1
+), latest AS (
+    SELECT run_id, status, error_message FROM forecast_sync_status
+    WHERE run_id IS NOT NULL AND status <> 'running' ORDER BY id DESC LIMIT 1
+)
+SELECT (SELECT max(last_sync_timestamp) FROM forecast_sync_status
+        WHERE status = 'succeeded' AND run_id IS NOT NULL AND source = %(source)s) AS watermark,
+       (SELECT run_id FROM success) AS last_success,
+       (SELECT finished_at FROM success) AS last_success_at,
+       (SELECT run_id FROM forecast_sync_status
+        WHERE status = 'running' AND run_id IS NOT NULL) AS running,
+       (SELECT run_id FROM latest) AS last_run,
+       (SELECT status FROM latest) AS last_status,
+       (SELECT error_message FROM latest) AS error

@@ -1,0 +1,113 @@
+"""The page's routes: fragments that are asked for again and again, and forms that act."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+
+from forecast_sync_ops.dashboard import runbook, words
+from forecast_sync_ops.dashboard.actions import Actions
+from forecast_sync_ops.dashboard.security import HOSTS, TOKEN_HEADER, Guard
+from forecast_sync_ops.dashboard.views import OUTCOMES, Views, chart_of
+from forecast_sync_ops.problems import UserError
+
+HERE = Path(__file__).parent
+FAILURES = (UserError, ClientError, BotoCoreError)
+logger = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Response]
+
+
+def make_app(views: Views, token: str | None = None) -> Starlette:
+    """The application; ``token`` is what changes must carry, made anew for each process."""
+    token = token or secrets.token_urlsafe(24)
+    templates = Jinja2Templates(HERE / "templates")
+    templates.env.globals.update(
+        number=words.number, duration=words.duration, moment=words.moment, outcomes=OUTCOMES
+    )
+    pages = Pages(views, templates, token)
+    actions = Actions(views, templates)
+    routes = [
+        Route("/", pages.whole),
+        Route("/now", pages.fragment("now.html", pages.now)),
+        Route("/status", pages.fragment("status.html", pages.status)),
+        Route("/runs", pages.fragment("runs.html", pages.runs)),
+        Route("/rejects", pages.fragment("rejects.html", pages.rejects)),
+        Route("/runbook", pages.runbook),
+        Route("/dialogs/{action}", actions.dialog),
+        Route("/start", actions.start, methods=["POST"]),
+        Route("/runs/{run_id}/{action}", actions.change, methods=["POST"]),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+    middleware = [
+        Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
+        Middleware(Guard, token=token),
+    ]
+    return Starlette(routes=routes, middleware=middleware)
+
+
+class Pages:
+    """The page and its fragments."""
+
+    def __init__(self, views: Views, templates: Jinja2Templates, token: str) -> None:
+        self._views = views
+        self._templates = templates
+        self._head = {"token": token, "header": TOKEN_HEADER}
+
+    def whole(self, request: Request) -> Response:
+        """The page, whose parts load themselves."""
+        values = {
+            **self._head,
+            "environment": self._views.deployment.environment,
+            "place": self._views.place,
+            "run": request.query_params.get("run", ""),
+        }
+        return self._templates.TemplateResponse(request, "page.html", values)
+
+    def fragment(self, name: str, gather: Callable[[Request], dict[str, Any]]) -> Endpoint:
+        """A part of the page, or why it can't be shown; the next asking may succeed."""
+
+        def show(request: Request) -> Response:
+            try:
+                return self._templates.TemplateResponse(request, name, gather(request))
+            except FAILURES as error:
+                values = {"reason": str(error), "at": words.now()}
+                return self._templates.TemplateResponse(request, "unavailable.html", values)
+
+        return show
+
+    def now(self, request: Request) -> dict[str, Any]:
+        """What runs, or ran last."""
+        asked_for = request.query_params.get("run") or None
+        return {"now": self._views.now(asked_for), "pinned": asked_for}
+
+    def status(self, _: Request) -> dict[str, Any]:
+        """Freshness by branch."""
+        return {"status": self._views.status()}
+
+    def runs(self, _: Request) -> dict[str, Any]:
+        """The last runs, as a table and as the chart's data."""
+        runs = self._views.runs()
+        return {"runs": runs, "chart": chart_of(runs)}
+
+    def rejects(self, _: Request) -> dict[str, Any]:
+        """Open rejects by reason."""
+        return {"reasons": self._views.rejects()}
+
+    def runbook(self, request: Request) -> Response:
+        """The runbook, so that its links work without the repository at hand."""
+        values = {**self._head, "body": runbook.read_whole()}
+        return self._templates.TemplateResponse(request, "runbook.html", values)

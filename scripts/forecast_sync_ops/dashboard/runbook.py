@@ -1,0 +1,54 @@
+"""The runbook as the page shows it: docs/runbook.md, whole or the section about one error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
+
+
+def read_section(error: str, path: Path = RUNBOOK) -> str | None:
+    """The HTML of the section whose heading names the error, without its heading; None if none."""
+    if not path.exists():
+        return None
+    parser = _parser()
+    tokens = parser.parse(path.read_text())
+    starts = [i for i, token in enumerate(tokens) if token.type == "heading_open"]
+    for start in starts:
+        if anchor_of(tokens[start + 1].content) == anchor_of(error):
+            level = tokens[start].tag
+            later = (i for i in starts if i > start and tokens[i].tag <= level)
+            body = tokens[start + 3 : next(later, len(tokens))]
+            return str(parser.renderer.render(body, parser.options, {}))
+    return None
+
+
+def read_whole(path: Path = RUNBOOK) -> str | None:
+    """The HTML of the runbook with an anchor at each heading; None when there is none."""
+    if not path.exists():
+        return None
+    parser = _parser()
+    tokens = parser.parse(path.read_text())
+    for opening, title in _headings(tokens):
+        opening.attrSet("id", anchor_of(title.content))
+    return str(parser.renderer.render(tokens, parser.options, {}))
+
+
+def anchor_of(heading: str) -> str:
+    """A heading's anchor, as Markdown viewers make it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def _headings(tokens: list[Token]) -> list[tuple[Token, Token]]:
+    return [
+        (token, tokens[i + 1]) for i, token in enumerate(tokens) if token.type == "heading_open"
+    ]
+
+
+def _parser() -> MarkdownIt:
+    """Without raw HTML, and with tables."""
+    return MarkdownIt("commonmark", {"html": False}).enable("table")

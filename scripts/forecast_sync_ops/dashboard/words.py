@@ -1,0 +1,42 @@
+"""Words: how the page says ages, durations, numbers and moments."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+def number(value: float | None) -> str:
+    """With thousands apart; a dash when there is none."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """The largest unit of which there are two, as in 90 s, 5 min, 3 h, 4 d."""
+    if seconds is None:
+        return "–"
+    for size, unit in UNITS:
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def moment(text: str | None) -> str:
+    """A time of the API as day and minute in UTC; times without an offset are UTC."""
+    if not text:
+        return "–"
+    return f"{datetime.fromisoformat(text):%d %b %H:%M:%S}"
+
+
+def between(start: str | None, end: str | None) -> float | None:
+    """The seconds from one time of the API to another."""
+    if not start or not end:
+        return None
+    first, last = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (start, end))
+    return max(0.0, (last - first).total_seconds())
+
+
+def now() -> str:
+    """The present moment, as the API writes times."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

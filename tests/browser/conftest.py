@@ -1,0 +1,146 @@
+"""A real Chromium, a local cloud, and the dashboard as the command serves it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from forecast_sync_ops.local import cloud
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from tests.e2e.cli import COMMAND, clean_environment
+from tests.workflow.deployed import Deployed
+
+Scheme = Literal["light", "dark"]
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WIDE, NARROW = 1440, 360
+AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
+PARTS = ("#status", "#now", "#runs", "#rejects")
+
+# Four parts asked at once may start four functions, which takes its time on a busy machine.
+expect.set_options(timeout=30_000)
+
+
+@dataclass
+class Dashboard:
+    """The dashboard's address, and pages on it that report what they asked for."""
+
+    url: str
+    browser: Browser
+    pages: list[Page] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def open(
+        self,
+        width: int = WIDE,
+        scheme: Scheme = "light",
+    ) -> Page:
+        """A page of this width and colour scheme, with every part loaded."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.on("request", self._note)
+        page.on("console", lambda said: self._complain(said.type, said.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.goto(self.url)
+        for part in PARTS:
+            expect(page.locator(f"{part} .skeleton")).to_have_count(0)
+        self.pages.append(page)
+        return page
+
+    def shoot(self, page: Page, name: str, *more: tuple[int, Scheme]) -> None:
+        """Screenshots of a state: of the open page, and narrow and dark, or as ``more`` says."""
+        check(page, f"{name}-{WIDE}-light")
+        for width, scheme in more or ((NARROW, "dark"),):
+            other = self.open(width, scheme)
+            check(other, f"{name}-{width}-{scheme}")
+            other.context.close()
+
+    def _note(self, request: Request) -> None:
+        self.asked.append(request.url)
+
+    def _complain(self, kind: str, text: str) -> None:
+        # That a form was refused is for the form to say; the browser notes each such answer too.
+        if kind == "error" and not text.startswith("Failed to load resource"):
+            self.complaints.append(text)
+
+
+def check(page: Page, name: str) -> None:
+    """A screenshot, nothing wider than the page, and what axe finds, which is nothing."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(
+        path=SCREENSHOTS / f"{name}.png", full_page=not page.locator("dialog[open]").count()
+    )
+    width = page.evaluate("document.documentElement.scrollWidth")
+    viewport = page.viewport_size
+    assert viewport is not None
+    assert width <= viewport["width"], f"{name} is {width} px wide"
+    findings = Axe().run(page, options=AXE_RULES).response["violations"]
+    told = [(found["id"], [node["target"] for node in found["nodes"]]) for found in findings]
+    assert told == [], name
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium isn't installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def browsed_cloud(chromium: Browser) -> Iterator[Deployed]:  # noqa: ARG001  # skips first
+    with cloud.running(wait_scale=0.02, parameters={"PageBytes": "1"}) as running:
+        yield Deployed(running)
+
+
+@pytest.fixture
+def deployed(browsed_cloud: Deployed) -> Deployed:
+    """The local cloud with an empty lake and empty databases."""
+    browsed_cloud.reset()
+    return browsed_cloud
+
+
+@pytest.fixture(scope="session")
+def served(browsed_cloud: Deployed) -> Iterator[str]:
+    """The address that `forecast-sync dashboard` prints."""
+    process = subprocess.Popen(
+        [COMMAND, "dashboard", "--port", "0"],
+        env=clean_environment(AWS_ENDPOINT_URL=browsed_cloud.cloud.endpoint_url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url), process.communicate()
+    yield url
+    process.terminate()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in said
+
+
+@pytest.fixture
+def dashboard(deployed: Deployed, served: str, chromium: Browser) -> Iterator[Dashboard]:  # noqa: ARG001
+    """The dashboard of an empty deployment; nothing comes from outside, and nothing complains."""
+    shown = Dashboard(served, chromium)
+    yield shown
+    for page in shown.pages:
+        page.context.close()
+    assert [url for url in shown.asked if not url.startswith((served, "data:"))] == []
+    assert shown.complaints == []

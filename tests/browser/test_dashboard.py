@@ -1,0 +1,206 @@
+"""What a person sees and does on the dashboard, in a real Chromium, with real runs."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import timedelta
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import ALL, NARROW, Dashboard, check
+from tests.lake import MORNING, make_row, make_rows, reference
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
+
+SLOW = (
+    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$BEGIN PERFORM pg_sleep(0.25); RETURN NEW; END$$;"
+    "CREATE TRIGGER dawdle BEFORE INSERT ON forecast_sync_batch "
+    "FOR EACH ROW EXECUTE FUNCTION dawdle()"
+)
+CURRENT = "[aria-current=step] .node-name"
+
+
+def start_slow_run(deployed: Deployed) -> None:
+    """A lake whose load takes half a minute, and a table that has seen a run before."""
+    for number in range(4):
+        late = MORNING - timedelta(hours=4 - number)
+        rows = make_rows(range(number * 2000, number * 3000 + 4000), updated_at=late)
+        bad = [make_row(90_000 + number * 40 + n, state="OHIO") for n in range(40)]
+        deployed.upload(f"hour-{number}", [*rows, *bad])
+        deployed.succeed(name=f"uploads-{uuid.uuid4().hex[:8]}", trigger="s3")
+    deployed.execute(SLOW)
+    deployed.upload("many", make_rows(range(20_000, 40_000), updated_at=MORNING))
+
+
+def press_start(page: Page) -> None:
+    """By keyboard alone: reach the button, open the dialog, choose a full run, start it."""
+    page.get_by_role("button", name="Start a run").focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Start a run")
+    expect(dialog.get_by_label("Git branch")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    expect(dialog.get_by_label("Full: every file of the lake")).to_be_checked()
+    dialog.get_by_label("Rows a batch").fill("100")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+
+
+def test_before_anything_has_run_it_says_how_to_begin(dashboard: Dashboard) -> None:
+    page = dashboard.open()
+    expect(page.locator("#runs")).to_contain_text("No run yet.")
+    expect(page.locator("#rejects")).to_contain_text("No rejected row is open.")
+    expect(page.locator("#status")).to_contain_text("Never synced")
+    dashboard.shoot(page, "empty")
+
+
+def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
+    dashboard: Dashboard, deployed: Deployed
+) -> None:
+    start_slow_run(deployed)
+    page = dashboard.open()
+    page.evaluate("window.neverReloaded = true")
+    press_start(page)
+    expect(page.locator(CURRENT)).to_have_text("Load pages")
+    expect(page.get_by_role("heading", name="What runs now")).to_be_visible()
+    figures = page.locator(".figures")
+    expect(figures).to_contain_text(re.compile(r"[1-9]\d*\s*rows/s"))
+    expect(figures).to_contain_text(re.compile(r"\d+ (s|min)\s*left"))
+    expect(page.locator("#redrive-button")).to_be_disabled()
+    expect(page.locator("#redrive-reason")).to_have_text("Not now: it is still running.")
+    expect(page.locator("#status")).to_contain_text("Running")
+    dashboard.shoot(page, "running", *ALL)
+
+    page.get_by_role("button", name="Stop").click()
+    dialog = page.get_by_role("dialog", name="Stop this run?")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    check(page, "stop-1440-light")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#stop-button")).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="Stop the run").click()
+    expect(page.locator("#now .badge").first).to_have_text(re.compile("Aborted"))
+    expect(page.locator("#stop-reason")).to_contain_text("it has ended already")
+
+    deployed.execute("DROP TRIGGER dawdle ON forecast_sync_batch")
+    page.get_by_role("button", name="Redrive").click()
+    page.get_by_role("dialog").get_by_role("button", name="Redrive").click()
+    expect(page.locator("#now .badge").first).to_have_text(re.compile("Succeeded"), timeout=30_000)
+    expect(page.locator("#runs tbody tr").first).to_contain_text("20,000")
+    expect(page.locator("#now")).to_contain_text("redriven 1 ×")
+    assert page.evaluate("window.neverReloaded")
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_a_failed_run_says_what_happened_and_what_to_do(
+    dashboard: Dashboard, deployed: Deployed
+) -> None:
+    for number in range(3):
+        deployed.upload(f"hour-{number}", make_rows(range(number * 300, number * 300 + 500)))
+        deployed.succeed(name=f"uploads-{number}", trigger="s3")
+    deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 50000)")
+    later = MORNING + timedelta(hours=9)
+    deployed.upload("refused", [make_row(1, y_50=60_000.0, updated_at=later)])
+    failed = deployed.run(name="uploads-refused", trigger="s3")
+    assert failed.status == "FAILED"
+    eventually(lambda: (deployed.status("uploads-refused") or {}).get("status") == "failed")
+    page = dashboard.open()
+    now = page.locator("#now")
+    expect(now).to_contain_text("BatchRefused")
+    expect(now).to_contain_text("A constraint, trigger or type of the target refused a row")
+    expect(now).to_contain_text('violates check constraint "small"')
+    expect(now.locator("[data-progress=failed]")).to_contain_text("Load pages")
+    expect(page.locator("#status")).to_contain_text("The last run failed")
+    expect(page.locator("#chart")).to_be_visible()
+    dashboard.shoot(page, "failed", *ALL)
+    page.get_by_role("link", name="The runbook on BatchRefused").click()
+    expect(page.get_by_role("heading", name="BatchRefused")).to_be_in_viewport()
+    check(page, "runbook-1440-light")
+    page.go_back()
+    page.get_by_role("link", name="uploads-1").click()
+    expect(page.get_by_role("heading", name="One run")).to_be_visible()
+    expect(page.locator("#now")).to_contain_text("uploads-1")
+    expect(page.locator("#redrive-reason")).to_have_text("Not now: it has succeeded.")
+
+
+def test_rejected_rows_stand_by_reason(dashboard: Dashboard, deployed: Deployed) -> None:
+    bad = [make_row(900 + n, state="OHIO") for n in range(4)]
+    deployed.upload("some", [*make_rows(range(500)), *bad, make_row(950, y_50=None)])
+    deployed.succeed()
+    page = dashboard.open()
+    rows = page.locator("#rejects tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("state is longer than 2 characters")
+    expect(rows.first.locator("meter")).to_have_attribute("value", "4")
+    dashboard.shoot(page, "rejects")
+
+
+def test_what_does_not_fit_is_said_at_its_field(dashboard: Dashboard) -> None:
+    page = dashboard.open()
+    page.get_by_role("button", name="Start a run").click()
+    dialog = page.get_by_role("dialog", name="Start a run")
+    check(page, "start-1440-light")
+    dialog.get_by_label("Rows a batch").fill("0")
+    dialog.get_by_role("button", name="Start the run").click()
+    field = dialog.get_by_label("Rows a batch")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_be_focused()
+    check(page, "start-refused-1440-light")
+    field.fill("10")
+    dialog.get_by_label("Git branch").fill("main")
+    dialog.get_by_role("button", name="Start the run").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("belongs to production")
+    narrow = dashboard.open(NARROW)
+    narrow.get_by_role("button", name="Start a run").click()
+    expect(narrow.get_by_role("dialog")).to_be_visible()
+    check(narrow, "start-360-light")
+
+
+def test_when_nobody_answers_it_says_so_and_comes_back_by_itself(dashboard: Dashboard) -> None:
+    page = dashboard.open()
+    expect(page.locator("#connection")).to_have_text("Live")
+    page.context.set_offline(True)
+    expect(page.locator("#offline")).to_be_visible()
+    expect(page.locator("#connection")).to_have_text("Offline")
+    check(page, "offline-1440-light")
+    page.context.set_offline(False)
+    expect(page.locator("#offline")).to_be_hidden()
+    expect(page.locator("#connection")).to_have_text("Live")
+    assert all("htmx:" in text for text in dashboard.complaints), "only that nobody answered"
+    dashboard.complaints.clear()
+
+
+def test_loading_is_drawn_until_the_answer_comes(dashboard: Dashboard) -> None:
+    context = dashboard.browser.new_context(viewport={"width": NARROW, "height": 900})
+    page = context.new_page()
+    for part in ("status", "now", "runs", "rejects"):
+        page.route(f"**/{part}", lambda _: None)
+    page.goto(dashboard.url)
+    expect(page.get_by_text("Loading").first).to_be_attached()
+    check(page, "loading-360-light")
+    context.close()
+
+
+def test_a_database_and_an_api_that_refuse_are_told_in_their_place(
+    dashboard: Dashboard, deployed: Deployed
+) -> None:
+    deployed.upload("few", make_rows(range(20)))
+    deployed.succeed()
+    name = deployed.query("SELECT current_database()")[0][0]
+    deny = f"ALTER DATABASE {name} ALLOW_CONNECTIONS "
+    end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    deployed.execute(deny + "false", branch="main")
+    deployed.execute(end, branch="main")
+    try:
+        page = dashboard.open()
+        expect(page.locator("#status")).to_contain_text("Unreachable")
+        expect(page.locator("#now")).to_contain_text("The database couldn't be asked")
+        expect(page.locator("#runs")).to_contain_text("This can't be shown now.")
+        dashboard.shoot(page, "unreachable")
+    finally:
+        deployed.execute(deny + "true", branch="main")
+    page.evaluate("htmx.trigger(document.body, 'changed')")
+    expect(page.locator("#status")).to_contain_text("Fresh")

@@ -1,0 +1,91 @@
+"""What people are told, as the email's text and as the chat message."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from forecast_sync import announcements, links
+from forecast_sync.contracts import Counts, RunResult
+from forecast_sync.freshness import Freshness
+from forecast_sync.settings import Settings
+
+from tests.builders import STARTED_AT, make_run
+
+MACHINE = "arn:aws:states:us-east-2:000000000000:stateMachine:forecast-sync-dev"
+SETTINGS = Settings(
+    environment="dev", state_machine_arn=MACHINE, runbook_url="https://docs.example/runbook"
+)
+RESULT = RunResult(
+    run_id="run-1",
+    status="succeeded",
+    git_ref="dev",
+    neon_branch="dev",
+    sync_type="full",
+    watermark=STARTED_AT,
+    counts=Counts(window_rows=1200, rejected=200, good=1000, inserted=900, unchanged=100),
+)
+STALE = Freshness("dev", "dev", "stale", age_seconds=36_000, watermark=STARTED_AT, last_run="run-1")
+ALL = [
+    announcements.failed(make_run(), "BatchRefused: Postgres answered 23514: no", SETTINGS),
+    announcements.failed(make_run(), "The execution is ABORTED.", SETTINGS),
+    announcements.unresolved("run-1", f"{MACHINE}:run-1", "InvalidInput: x", SETTINGS),
+    announcements.recovered(RESULT, SETTINGS),
+    announcements.rejected(RESULT, SETTINGS),
+    announcements.succeeded(RESULT, SETTINGS),
+    announcements.stale(STALE, SETTINGS),
+]
+
+
+@pytest.mark.parametrize("told", ALL, ids=lambda told: told.kind)
+def test_each_says_what_where_how_many_and_where_to_read_on(
+    told: announcements.Announcement,
+) -> None:
+    text = told.to_text()
+    assert told.neon_branch in told.title
+    assert told.what in text
+    assert told.rows in text
+    assert "https://docs.example/runbook" in text
+    assert len(told.title) <= 100, "SNS cuts longer subjects"
+
+
+@pytest.mark.parametrize("told", ALL, ids=lambda told: told.kind)
+def test_the_chat_message_keeps_to_the_schema(told: announcements.Announcement) -> None:
+    message = json.loads(told.to_chat())
+    assert set(message) == {"version", "source", "content", "metadata"}
+    assert (message["version"], message["source"]) == ("1.0", "custom")
+    content = message["content"]
+    assert set(content) <= {"textType", "title", "description", "nextSteps", "keywords"}
+    assert content["textType"] == "client-markdown"
+    assert 0 < len(content["title"]) <= 250
+    assert 0 < len(content["description"]) <= 8000
+    assert all(isinstance(step, str) for step in content.get("nextSteps", []))
+    assert set(message["metadata"]) == {"threadId", "summary", "eventType", "additionalContext"}
+    assert all(
+        isinstance(value, str) for value in message["metadata"]["additionalContext"].values()
+    )
+
+
+def test_a_failure_names_its_error_and_the_next_step() -> None:
+    text = ALL[0].to_text()
+    assert "A constraint, trigger or type of the target refused a row" in text
+    assert "forecast-sync redrive run-1" in text
+    assert "https://docs.example/runbook#batchrefused" in text
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("BatchRefused: no", "BatchRefused"),
+        ("States.Timeout: too long", "States.Timeout"),
+        ("The execution is ABORTED.", ""),
+        ("it failed: badly", ""),
+    ],
+)
+def test_the_name_of_an_error_is_found(message: str, name: str) -> None:
+    assert links.error_name(message) == name
+
+
+def test_the_console_has_other_addresses_in_other_partitions() -> None:
+    arn = "arn:aws-us-gov:states:us-gov-west-1:000000000000:execution:forecast-sync-dev:a"
+    assert links.console_url(arn).startswith("https://console.amazonaws-us-gov.com/states/")

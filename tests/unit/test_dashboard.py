@@ -1,0 +1,104 @@
+"""The dashboard's parts: the picture of the state machine, rates, words, the runbook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forecast_sync_ops.dashboard import machine, runbook, words
+from forecast_sync_ops.dashboard.rates import Rates
+
+from tests.contract.stack import machine as definition
+
+AT = "2026-11-24T10:00:00Z"
+
+
+def visit(name: str, left_at: str | None = AT) -> dict[str, Any]:
+    return {"name": name, "visits": 1, "entered_at": AT, "left_at": left_at}
+
+
+def place(status: str, *visits: dict[str, Any]) -> dict[str, machine.Placed]:
+    steps = machine.read_steps(definition())
+    placed = machine.place(steps, {"execution_status": status, "states": list(visits)})
+    return {item.step.name: item for item in placed}
+
+
+def test_the_picture_follows_the_definition() -> None:
+    steps = machine.read_steps(definition())
+    names = [step.name for step in steps]
+    assert names[0] == definition()["StartAt"]
+    assert {"Run queries", "Plan pages", "Load pages", "Verify load"} <= set(names)
+    exits = {step.name: step.exits for step in steps if step.exits}
+    assert exits["Lease held?"] == ("Coalesced",)
+    assert all(step.comment for step in steps)
+
+
+def test_a_running_run_stands_where_it_is() -> None:
+    placed = place(
+        "RUNNING",
+        visit("Resolve branch"),
+        visit("Run queries", None),
+        visit("Wait for Athena", None),
+    )
+    assert placed["Resolve branch"].progress == "done"
+    assert placed["Run queries"].progress == "current"
+    assert placed["Run queries"].inside == "Wait for Athena"
+    assert placed["Verify load"].words == "not yet"
+
+
+def test_a_failed_run_stands_where_it_failed() -> None:
+    placed = place("FAILED", visit("Resolve branch"), visit("Load pages", None))
+    assert placed["Load pages"].progress == "failed"
+    assert placed["Verify load"].words == "not reached"
+
+
+def test_a_run_that_had_nothing_to_do_says_why() -> None:
+    placed = place("SUCCEEDED", visit("Lease held?"), visit("Coalesced"))
+    assert placed["Lease held?"].exits_taken == ("Coalesced",)
+    assert placed["Load pages"].words == "not needed"
+
+
+def test_rates_need_two_looks_and_forget_what_is_old() -> None:
+    now = [0.0]
+    rates = Rates(lambda: now[0])
+    assert rates.observe("a", 0, 1000).rows_per_second is None
+    now[0] = 10.0
+    rate = rates.observe("a", 500, 1000)
+    assert (rate.rows_per_second, rate.seconds_left) == (50, 10)
+    for second in range(20, 100, 10):
+        now[0] = float(second)
+        rate = rates.observe("a", 500, 1000)
+    assert rate.rows_per_second is None, "nothing has come for half a minute"
+    now[0] = 101.0
+    assert rates.observe("a", 10, 1000).rows_per_second is None, "a redrive begins anew"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, "–"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2 d")],
+)
+def test_durations_are_said_in_the_largest_unit_of_two(seconds: float | None, said: str) -> None:
+    assert words.duration(seconds) == said
+
+
+def test_times_without_an_offset_are_utc() -> None:
+    assert words.between("2026-11-24T10:00:00", "2026-11-24T10:01:00+00:00") == 60
+    assert words.moment("2026-11-24T10:00:00Z") == "24 Nov 10:00:00"
+
+
+def test_the_section_of_an_error_is_found_in_the_runbook(tmp_path: Path) -> None:
+    path = tmp_path / "runbook.md"
+    path.write_text(
+        "# Runbook\n\n## Errors\n\n### `BatchRefused`\n\nLook at **the** row.\n\n"
+        "<script>alert(1)</script>\n\n### States.Timeout\n\nWait.\n"
+    )
+    section = runbook.read_section("BatchRefused", path)
+    assert section is not None
+    assert "<strong>the</strong>" in section
+    assert "<script>" not in section
+    assert "Wait" not in section
+    assert runbook.read_section("States.Timeout", path) == "<p>Wait.</p>\n"
+    assert runbook.read_section("Unheard", path) is None
+    assert 'id="statestimeout"' in (runbook.read_whole(path) or "")
+    assert runbook.read_whole(tmp_path / "none.md") is None

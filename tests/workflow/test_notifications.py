@@ -1,0 +1,179 @@
+"""What people are told, read from a queue and a chat client that are subscribed to the topic."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from forecast_sync_ops.local import cloud
+
+from tests.lake import make_row, make_rows
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
+
+GOAL_SECONDS = 9
+PARAMETERS = {"FreshnessGoalHours": str(GOAL_SECONDS / 3600), "NotifyRejectedRows": "3"}
+
+
+@dataclass
+class Inbox:
+    """A real queue on the topic, and a chat client that SNS reaches over HTTP."""
+
+    deployed: Deployed
+    queue_url: str
+    envelopes: list[dict[str, Any]]
+    read: list[dict[str, str]] = field(default_factory=list)
+
+    def subjects(self) -> list[str]:
+        """Of everything that has come so far, in its order."""
+        sqs = self.deployed.client("sqs")
+        received = sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
+        for message in received.get("Messages", []):
+            self.read.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return [message["Subject"] for message in self.read]
+
+    def wait(self, *subjects: str) -> str:
+        """Wait until exactly these have come; the text of the last one."""
+        wanted = list(subjects)
+        eventually(lambda: len(self.subjects()) >= len(wanted), 10, f"{wanted} in {self.read}")
+        assert self.subjects() == wanted
+        return self.read[-1]["Message"]
+
+    def last_chat(self) -> dict[str, Any]:
+        """The last message as the chat client has got it."""
+
+        def newest() -> list[dict[str, Any]] | None:
+            sent = [item for item in self.envelopes if item["Type"] == "Notification"]
+            return sent if len(sent) >= len(self.read) else None
+
+        message: dict[str, Any] = json.loads(
+            eventually(newest, 10, "a chat message")[-1]["Message"]
+        )
+        return message
+
+
+@pytest.fixture(scope="module")
+def announced() -> Iterator[Deployed]:
+    with cloud.running(wait_scale=0.02, parameters=PARAMETERS) as running:
+        yield Deployed(running)
+
+
+@pytest.fixture
+def inbox(announced: Deployed) -> Iterator[Inbox]:
+    """An inbox on an empty deployment."""
+    announced.reset()
+    sqs, sns = announced.client("sqs"), announced.client("sns")
+    url = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    topic = next(t["TopicArn"] for t in sns.list_topics()["Topics"] if "forecast" in t["TopicArn"])
+    envelopes: list[dict[str, Any]] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _chat_client(envelopes))
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}/"
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
+    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=address)
+    asked = eventually(lambda: next(iter(envelopes), None), 10, "the request to confirm")
+    sns.confirm_subscription(TopicArn=topic, Token=asked["Token"])
+    yield Inbox(announced, url, envelopes)
+    for subscription in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+        sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    sqs.delete_queue(QueueUrl=url)
+    server.shutdown()
+    server.server_close()
+
+
+def _chat_client(envelopes: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
+    class Client(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            envelopes.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Not on stderr."""
+
+    return Client
+
+
+def _refuse(deployed: Deployed) -> None:
+    deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 5000)")
+    deployed.upload("refused", [make_row(60, y_50=6000.0)])
+
+
+def test_a_failure_is_told_once_and_its_recovery_once(inbox: Inbox) -> None:
+    deployed = inbox.deployed
+    deployed.upload("first", make_rows(range(20)))
+    deployed.succeed()
+    _refuse(deployed)
+    failed = deployed.run(name="broken")
+    text = inbox.wait("Forecast sync failed: dev (dev)")
+    assert "Run broken (incremental) of dev failed: BatchRefused: Postgres answered 23514" in text
+    assert "forecast-sync redrive broken" in text
+    assert "console.aws.amazon.com/states/home?region=us-east-2#/v2/executions/details/" in text
+    assert "docs/runbook.md#batchrefused" in text
+    chat = inbox.last_chat()
+    assert (chat["version"], chat["source"]) == ("1.0", "custom")
+    assert chat["content"]["textType"] == "client-markdown"
+    assert "Forecast sync failed: dev (dev)" in chat["content"]["title"]
+    assert any("redrive broken" in step for step in chat["content"]["nextSteps"])
+    assert chat["metadata"]["threadId"] == "forecast-sync-dev-dev"
+    again = deployed.redrive(failed)
+    assert again.status == "FAILED"
+    eventually(lambda: (deployed.status("broken") or {})["status"] == "failed")
+    deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
+    assert deployed.redrive(again).status == "SUCCEEDED"
+    text = inbox.wait("Forecast sync failed: dev (dev)", "Forecast sync recovered: dev (dev)")
+    assert "1 rows inserted, 0 updated, 20 unchanged, 0 rejected." in text
+    deployed.succeed()
+    assert len(inbox.subjects()) == 2, "a success like the one before is no news"
+
+
+def test_rejects_are_told_from_the_threshold_on_until_there_are_few(inbox: Inbox) -> None:
+    deployed = inbox.deployed
+    deployed.upload("two", [*make_rows(range(300)), *_bad(2)])
+    deployed.succeed(sync_type="full")
+    deployed.upload("two", [*make_rows(range(300)), *_bad(3)])
+    deployed.succeed(sync_type="full")
+    deployed.succeed(sync_type="full")
+    text = inbox.wait("Forecast sync rejected rows: dev (dev)")
+    assert "3 of 303 rows can't be in the table." in text
+    assert "forecast-sync rejects" in text
+
+
+def _bad(count: int) -> list[dict[str, Any]]:
+    return [make_row(900 + number, state="OHIO") for number in range(count)]
+
+
+def test_a_run_without_a_branch_is_told_too(inbox: Inbox) -> None:
+    inbox.deployed.run(name="lost", git_ref="nope")
+    text = inbox.wait("Forecast sync failed: unknown branch (dev)")
+    assert "BranchNotMapped: The git ref 'nope' belongs to no environment" in text
+
+
+def test_a_branch_that_becomes_stale_is_told_once_and_its_recovery_once(inbox: Inbox) -> None:
+    deployed = inbox.deployed
+    deployed.upload("first", make_rows(range(20)))
+    deployed.succeed()
+    assert _check(deployed) == {"told": []}
+    eventually(lambda: _check(deployed) == {"told": ["stale"]}, GOAL_SECONDS + 10)
+    assert _check(deployed) == {"told": []}
+    text = inbox.wait("Forecasts are stale: dev (dev)")
+    assert "aren't in the table" in text
+    assert "forecast-sync start" in text
+    deployed.succeed()
+    inbox.wait("Forecasts are stale: dev (dev)", "Forecast sync recovered: dev (dev)")
+
+
+def _check(deployed: Deployed) -> dict[str, Any]:
+    """What the schedule's call answers."""
+    answer = deployed.client("lambda").invoke(
+        FunctionName="forecast-sync-dev-notify", Payload=json.dumps({"check": "freshness"})
+    )
+    found: dict[str, Any] = json.loads(answer["Payload"].read())
+    return found
