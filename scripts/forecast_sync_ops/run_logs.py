@@ -13,6 +13,9 @@ from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.snapshots import Snapshot
 
 POLL_SECONDS = 2.0
+WATCHER = "-status-api"
+"""Names the runs that it is asked about, and is no part of them."""
+
 SETTLING = timedelta(seconds=5)
 """CloudWatch takes in the lines of several functions out of order; so long one is held back."""
 
@@ -21,9 +24,9 @@ Line = dict[str, Any]
 
 def read(deployment: Deployment, snapshot: Snapshot) -> list[Line]:
     """timestamp, level, message, stream and details of each line of the run, oldest first."""
-    return sorted(
-        map(_line, _events(deployment, snapshot)), key=lambda line: str(line["timestamp"])
-    )
+    lines = map(_line, _events(deployment, snapshot))
+    own = (line for line in lines if not str(line["details"].get("function")).endswith(WATCHER))
+    return sorted(own, key=lambda line: str(line["timestamp"]))
 
 
 def follow(deployment: Deployment, execution_arn: str) -> Iterator[Line]:
