@@ -5,7 +5,6 @@ It asks the deployed functions, so that no key of Neon and no connection string 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from datetime import UTC, datetime
@@ -20,14 +19,12 @@ def main() -> int:
     prefix = f"forecast-sync-{environment}"
     try:
         run = invoke(f"{prefix}-resolve-branch", _request(machine_arn(environment), git_ref))
-        answer = invoke(f"{prefix}-status-api", _get("/syncs", git_ref))
+        question = {"git_ref": git_ref, "question": {"about": "database"}}
+        server = invoke(f"{prefix}-inspect-database", question)["server"]
     except AwsRefused as error:
         return fail(str(error))
-    if answer["statusCode"] != 200:
-        return fail(f"{prefix}-status-api answered {answer['statusCode']}: {answer.get('body')}")
-    runs = len(json.loads(answer["body"])["syncs"])
     where = run["neon_branch_id"] or "its database URL"
-    print(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); it knows {runs} runs.")
+    print(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {server} answers there.")
     return 0
 
 
@@ -39,17 +36,6 @@ def _request(arn: str, git_ref: str) -> dict[str, Any]:
         "started_at": datetime.now(UTC).isoformat(),
     }
     return {"input": {"git_ref": git_ref, "dry_run": True}, "execution": execution}
-
-
-def _get(path: str, git_ref: str) -> dict[str, Any]:
-    """A GET as API Gateway hands it on."""
-    return {
-        "version": "2.0",
-        "rawPath": path,
-        "headers": {},
-        "queryStringParameters": {"git_ref": git_ref},
-        "requestContext": {"http": {"method": "GET", "path": path}, "stage": "$default"},
-    }
 
 
 if __name__ == "__main__":

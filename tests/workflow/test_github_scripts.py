@@ -113,6 +113,7 @@ def test_the_check_names_the_neon_branch_and_creates_nothing(
     ended = runner.step("check_branch.py")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("dev is the Neon branch dev (br-")
+    assert "Postgres 18 answers there" in ended.stdout
     assert deployed.query("SELECT count(*) FROM forecast_sync_status") == before
 
 

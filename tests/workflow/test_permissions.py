@@ -195,25 +195,25 @@ def _read_calls(deployed: Deployed) -> Iterator[Call]:
             service = SERVICES.get(recorded["service"], recorded["service"])
             action = f"{service}:{recorded['operation']}"
             parameters = recorded["parameters"]
-            yield Call(
-                function,
-                ACTIONS.get(action, action),
-                _resource(service, parameters),
-                str(parameters.get("Prefix", "")),
-            )
+            for resource in _resources(service, parameters):
+                prefix = str(parameters.get("Prefix", ""))
+                yield Call(function, ACTIONS.get(action, action), resource, prefix)
 
 
-def _resource(service: str, parameters: dict[str, Any]) -> str:
+def _resources(service: str, parameters: dict[str, Any]) -> list[str]:
+    """What a call needs its permission for."""
     if service == "athena":
-        return "arn:aws:athena:us-east-2:000000000000:workgroup/forecast-sync-dev"
+        return ["arn:aws:athena:us-east-2:000000000000:workgroup/forecast-sync-dev"]
     if service == "s3":
-        return "arn:aws:s3:::" + "/".join(
-            str(parameters[name]) for name in ("Bucket", "Key") if name in parameters
-        )
+        path = [str(parameters[name]) for name in ("Bucket", "Key") if name in parameters]
+        return ["arn:aws:s3:::" + "/".join(path)]
     if service == "secretsmanager":
-        return str(parameters["SecretId"])
-    [arn] = [text for text in parameters.values() if str(text).startswith("arn:")]
-    return str(arn)
+        return [str(parameters["SecretId"])]
+    if service == "glue":
+        database, table = parameters["DatabaseName"], parameters["Name"]
+        parts = ["catalog", f"database/{database}", f"table/{database}/{table}"]
+        return [f"arn:aws:glue:us-east-2:000000000000:{part}" for part in parts]
+    return [str(text) for text in parameters.values() if str(text).startswith("arn:")]
 
 
 def _permissions(deployed: Deployed, function: str) -> Iterator[Permission]:
