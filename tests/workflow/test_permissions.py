@@ -124,6 +124,7 @@ def _walk_every_path(deployed: Deployed) -> None:
             _fail_and_redrive(deployed, breakage)
     _take_over_and_rerun(deployed)
     _operate(deployed)
+    _look(deployed)
     _invoke(deployed, "notify", {"check": "freshness"})
     _invoke(deployed, "clean-history", {})
 
@@ -164,6 +165,16 @@ def _operate(deployed: Deployed) -> None:
     _ask(deployed, "POST", f"/syncs/{run_id}/stop")
     _ask(deployed, "POST", f"/syncs/{run_id}/redrive")
     eventually(lambda: _ask(deployed, "GET", f"/syncs/{run_id}")["status"] == "succeeded")
+
+
+def _look(deployed: Deployed) -> None:
+    """A dry run with its report, and a probe that reads one of its result files."""
+    ended = deployed.succeed(sync_type="full", dry_run=True)
+    bucket, prefix = deployed.cloud.results_bucket, f"athena/{ended.name}/"
+    listed = deployed.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    key = next(item["Key"] for item in listed if "kind=row" in item["Key"])
+    question = {"about": "probe", "bucket": bucket, "keys": [key]}
+    assert _invoke(deployed, "inspect-database", {"question": question})["rows"]
 
 
 def _ask(
