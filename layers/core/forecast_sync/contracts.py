@@ -83,6 +83,7 @@ class Run(ExecutionIdentity):
     date_to: date | None = None
     dry_run: bool = False
     batch_size: int
+    verify_checksum: bool = True
     git_ref: str
     environment: str
     neon_branch: str
@@ -92,6 +93,11 @@ class Run(ExecutionIdentity):
     def moves_watermark(self) -> bool:
         """Only a run that looked at every business date may move the watermark."""
         return not (self.dry_run or self.date_from or self.date_to)
+
+    @property
+    def sums_content(self) -> bool:
+        """Whether the content of what was written is summed up; a dry run writes nothing."""
+        return self.verify_checksum and not self.dry_run
 
 
 class WatermarkRequest(Model):

@@ -34,6 +34,7 @@ class Settings(Model):
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
     page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024
     athena_usd_per_terabyte: Annotated[float, Field(ge=0)] = 5
+    verify_checksum: bool = True
     load_concurrency: Annotated[int, Field(ge=1, le=1000)] = 4
     lookback_hours: Annotated[float, Field(ge=0)] = 6
     reject_percent: Annotated[float, Field(ge=0, le=100)] = 1
