@@ -92,12 +92,16 @@ recording: setup
 # ROWS=1000000 for the figures in docs/performance.md; WAYS="copy loader" measures only these.
 bench: .tools/bench/.installed
 	@.tools/bench/bin/python -m forecast_sync_ops.bench --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(WAYS)
+
 .tools/bench/.installed: tools/bench.txt $(STAMP)
 	@echo "setup: installing what the loader is compared with into .tools"
 	@$(BIN)/uv venv --quiet --clear .tools/bench
 	@$(BIN)/uv pip install --quiet --python .tools/bench/bin/python --require-hashes -r $<
 	@$(BIN)/uv pip install --quiet --python .tools/bench/bin/python --no-deps --editable .
 	@touch $@
+
+layer: setup
+	@$(BIN)/python -m forecast_sync_ops.layer_size
 
 format: setup
 	@$(BIN)/ruff format .
