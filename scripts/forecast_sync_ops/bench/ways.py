@@ -150,6 +150,7 @@ def upsert_with_awswrangler(task: Task) -> Load:
     from urllib.parse import urlsplit
 
     import awswrangler
+    import pandas as pd
     import pg8000
     import pyarrow.parquet
 
@@ -159,11 +160,14 @@ def upsert_with_awswrangler(task: Task) -> Load:
         port=int(url.port or 0), database=url.path[1:],
     )  # fmt: skip
 
+    integers = {pyarrow.int32(): pd.Int32Dtype()}
+
     def load() -> None:
         rows = pyarrow.parquet.read_table(task.files.tenth, columns=COLUMNS.split(", "))
         awswrangler.postgresql.to_sql(
-            rows.to_pandas(), connection, table="forecast_data", schema="public", mode="upsert",
-            upsert_conflict_columns=KEY.split(", "), use_column_names=True, chunksize=1000,
+            rows.to_pandas(types_mapper=integers.get), connection, table="forecast_data",
+            schema="public", mode="upsert", upsert_conflict_columns=KEY.split(", "),
+            use_column_names=True, chunksize=1000,
         )  # fmt: skip
 
     return load
