@@ -12,7 +12,7 @@ from forecast_sync.errors import BatchConflict
 from forecast_sync.leases import Rows
 from forecast_sync.tables import Table
 
-SMALL_BATCH = 50_000
+SMALL_BATCH = 250_000
 """Up to this many rows the planner isn't free. Left alone, it reads the whole target for each small
 batch when the target has grown since it was analyzed, as it does in a first load."""
 

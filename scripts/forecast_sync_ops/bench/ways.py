@@ -56,7 +56,8 @@ def copy_text(task: Task, *, in_order: bool) -> Load:
 
 
 def load_pages(task: Task, *, batch_size: int, checksum: bool) -> Load:
-    """Our loader alone: page files to table, as the upsert function does it."""
+    """Our loader alone: page files to table, with all that the upsert function imports."""
+    import boto3
     from forecast_sync.adapters.postgres import connect
     from forecast_sync.contracts import Page, UpsertRequest
     from forecast_sync.loading import load_page
@@ -64,6 +65,7 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool) -> Load:
 
     from forecast_sync_ops.bench.runs import open_run, stream_file
 
+    boto3.client("s3", region_name="us-east-2")
     connection = connect(task.url)
     run = open_run(connection, batch_size, checksum=checksum)
     keys = tuple(str(path) for path in task.files.pages)
