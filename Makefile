@@ -14,8 +14,11 @@ export SAM_CLI_TELEMETRY := 0
 
 ROUNDS ?= 20
 SEED ?= 0
+ROWS ?= 100000
+BENCH_ROUNDS ?= 3
+WAYS ?=
 
-.PHONY: setup demo test chaos check docs recording format lock build clean
+.PHONY: setup demo test chaos check docs recording bench layer format lock build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -86,6 +89,20 @@ docs: setup
 recording: setup
 	@$(BIN)/python -m forecast_sync_ops.terminal_session
 
+# ROWS=1000000 for the figures in docs/performance.md; WAYS="copy loader" measures only these.
+bench: .tools/bench/.installed
+	@.tools/bench/bin/python -m forecast_sync_ops.bench --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(WAYS)
+
+.tools/bench/.installed: tools/bench.txt $(STAMP)
+	@echo "setup: installing what the loader is compared with into .tools"
+	@$(BIN)/uv venv --quiet --clear .tools/bench
+	@$(BIN)/uv pip install --quiet --python .tools/bench/bin/python --require-hashes -r $<
+	@$(BIN)/uv pip install --quiet --python .tools/bench/bin/python --no-deps --editable .
+	@touch $@
+
+layer: setup
+	@$(BIN)/python -m forecast_sync_ops.layer_size
+
 format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -93,6 +110,8 @@ format: setup
 lock:
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --extra local --extra dev -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --extra local --extra bench -o tools/bench.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-emit-index-url -o layers/core/requirements.txt layers/core/requirements.in
 	@for tool in $(TOOLS); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \

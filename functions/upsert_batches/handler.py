@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
 from forecast_sync import wiring
 from forecast_sync.changes import keeper
 from forecast_sync.contracts import UpsertRequest, parse_payload
 from forecast_sync.loading import load_page
 from forecast_sync.logs import logged
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 @logged

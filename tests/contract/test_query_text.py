@@ -27,7 +27,7 @@ RUNS = [make_run(), make_run(date_from=date(2026, 1, 1), date_to=date(2026, 2, 1
 def test_both_statements_parse_as_athena(run: Run, window: Window) -> None:
     profile = build_profile(load_table(), SETTINGS, run, window)
     sqlglot.parse_one(profile, read="athena")
-    extract = build_extract(load_table(), SETTINGS, run, window, "s3://results/x/")
+    extract = build_extract(load_table(), SETTINGS, run, window, "s3://results/x/", 61)
     unload = UNLOAD.fullmatch(extract.strip())
     assert unload is not None
     sqlglot.parse_one(unload[1], read="athena")

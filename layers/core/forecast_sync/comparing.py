@@ -8,11 +8,11 @@ from typing import NamedTuple
 from psycopg import sql
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.composing import copy_field, row_hash
 from forecast_sync.contracts import Window
 from forecast_sync.query_text import LINE_HASH, build_sources, quote_name
 from forecast_sync.settings import Settings
 from forecast_sync.sql import read_statement
-from forecast_sync.staging import copy_field, row_hash
 from forecast_sync.tables import Table
 
 

@@ -30,9 +30,12 @@ BigInteger = Annotated[int, PlainSerializer(str, when_used="json")]
 
 
 class Model(BaseModel):
-    """Base of every contract: unknown keys are refused and values never change."""
+    """Base of every contract: unknown keys are refused and values never change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A model is built when it is first used, because a function uses two or three of them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class SyncRequest(Model):
@@ -83,6 +86,7 @@ class Run(ExecutionIdentity):
     date_to: date | None = None
     dry_run: bool = False
     batch_size: int
+    verify_checksum: bool = True
     git_ref: str
     environment: str
     neon_branch: str
@@ -93,6 +97,11 @@ class Run(ExecutionIdentity):
         """Only a run that looked at every business date may move the watermark."""
         return not (self.dry_run or self.date_from or self.date_to)
 
+    @property
+    def sums_content(self) -> bool:
+        """Whether the content of what was written is summed up; a dry run writes nothing."""
+        return self.verify_checksum and not self.dry_run
+
 
 class WatermarkRequest(Model):
     """What Read watermark gets."""
@@ -101,12 +110,16 @@ class WatermarkRequest(Model):
 
 
 class Window(Model):
-    """The objects that a run looks at: modified in [low, high]; ``low`` None means all."""
+    """The objects that a run looks at: modified in [low, high]; ``low`` None means all.
+
+    ``connections`` is how many the database allows; 0 when it wasn't asked.
+    """
 
     outcome: Literal["proceed", "coalesced"] = "proceed"
     low: AwareDatetime | None = None
     high: AwareDatetime
     holder: str | None = None
+    connections: int = 0
 
     @property
     def high_utc(self) -> datetime:

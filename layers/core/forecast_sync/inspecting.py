@@ -13,10 +13,10 @@ from pydantic import Field
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.comparing import Dates, list_target, sum_target
+from forecast_sync.composing import row_hash
 from forecast_sync.contracts import Model, Page
 from forecast_sync.pages import PageReader, Stream
 from forecast_sync.sql import read_statement
-from forecast_sync.staging import row_hash
 from forecast_sync.tables import Column, Table
 
 TYPE_NAMES = {"varchar": "character varying", "timestamp": "timestamp without time zone"}

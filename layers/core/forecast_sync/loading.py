@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.changes import Keeper, describe_batch
-from forecast_sync.contracts import Page, Run, UpsertProgress, UpsertRequest
+from forecast_sync.contracts import Page, UpsertProgress, UpsertRequest
 from forecast_sync.errors import InputsOutdated, ResultInvalid
+from forecast_sync.merging import Merger
 from forecast_sync.pages import PageReader, Stream
 from forecast_sync.staging import stage_rejects, stage_rows
 from forecast_sync.tables import Table
@@ -61,6 +62,7 @@ def _load_page(
     keep_changes: Keeper,
 ) -> UpsertProgress:
     reader = PageReader(stream, request.page)
+    merger = Merger(table, checksum=request.run.sums_content)
     reader.skip_to(_read_position(connection, request.page))
     slowest = 0
     while reader.has_more():
@@ -68,7 +70,7 @@ def _load_page(
         # A call that loads nothing would be repeated for ever, so the first batch is always tried.
         if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
             return UpsertProgress(done=False)
-        _load_batch(connection, reader, table, request, keep_changes)
+        _load_batch(connection, reader, table, merger, request, keep_changes)
         slowest = max(slowest, before - remaining_milliseconds(), 1)
     return UpsertProgress(done=True)
 
@@ -77,6 +79,7 @@ def _load_batch(
     connection: Connection,
     reader: PageReader,
     table: Table,
+    merger: Merger,
     request: UpsertRequest,
     keep_changes: Keeper,
 ) -> None:
@@ -87,7 +90,7 @@ def _load_batch(
             _lock_page(cursor, page)
             committed = _position(cursor, page)
             if committed == reader.position:
-                _write_batch(cursor, reader, table, run, page)
+                _write_batch(cursor, reader, table, merger, request)
                 if run.dry_run:
                     keep_changes(page, committed + 1, describe_batch(cursor, table, page.kind))
     if not held:
@@ -97,14 +100,15 @@ def _load_batch(
 
 
 def _write_batch(
-    cursor: leases.Rows, reader: PageReader, table: Table, run: Run, page: Page
+    cursor: leases.Rows, reader: PageReader, table: Table, merger: Merger, request: UpsertRequest
 ) -> None:
+    run, page = request.run, request.page
     first = reader.position + 1
     lines = reader.take(run.batch_size)
     if page.kind == "reject":
         counts = BatchCounts(rejected=stage_rejects(cursor, lines, run))
     else:
-        counts = BatchCounts(**stage_rows(cursor, lines, table, dry_run=run.dry_run))
+        counts = BatchCounts(**stage_rows(cursor, lines, table, merger, dry_run=run.dry_run))
     cursor.execute(
         statement("record_batch.sql"),
         {

@@ -41,7 +41,7 @@ class Sums(NamedTuple):
         return f"{self.rows} rows with checksum {self.checksum}"
 
 
-def find_parting(connection: Connection, results: Results, plan: Plan, *, dry_run: bool) -> str:
+def find_parting(connection: Connection, results: Results, plan: Plan, *, summed: bool) -> str:
     """A sentence about the first page that differs, or that none does."""
     content = results.read(plan.pages_bucket, plan.pages_key)
     pages = [Page.model_validate(page) for page in json.loads(content)]
@@ -51,8 +51,7 @@ def find_parting(connection: Connection, results: Results, plan: Plan, *, dry_ru
         if time.monotonic() > deadline:
             return f"Pages before {page.number} equal their files; the others weren't looked at."
         arrived = loaded.get(page.number, Sums())
-        summed = page.kind == "row" and not dry_run
-        sent = _sum_files(results.stream, page, summed=summed)
+        sent = _sum_files(results.stream, page, summed=summed and page.kind == "row")
         if sent != arrived:
             return f"They part in page {page.number}: {sent} in its files, {arrived} in the ledger."
     return "Every page equals its files, so the two queries have read different rows."

@@ -15,6 +15,13 @@ from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
 
 SMALLEST_SHARE = 1024 * 1024
+MOST_KEYS = 400
+"""A page's keys travel in a state, which holds 256 KiB; Athena's take about 200 bytes each."""
+
+CONNECTIONS_A_WORKER = 25
+"""Neon and RDS set max_connections by the memory of the server, so it tells how much it can do: the
+smallest compute of Neon gets 4 workers, one of a whole CPU 16, and none more than 4 in 100
+connections, whatever else uses the database."""
 
 
 class QueryResults(Protocol):
@@ -80,7 +87,8 @@ def _plan_pages(
     manifest = athena.manifest_location(query_execution_id)
     files = _list_files(storage, manifest)
     total = sum(file.size for _, file in files)
-    limit = page_limit(total, settings.page_bytes, settings.load_concurrency)
+    workers = count_workers(settings.load_concurrency, request.window.connections)
+    limit = page_limit(total, settings.page_bytes, workers)
     pages = group_into_pages(query_execution_id, files, limit)
     bucket, key = split_location(manifest)
     pages_key = f"{key.rpartition('/')[0]}/{query_execution_id}-pages.json".lstrip("/")
@@ -88,11 +96,18 @@ def _plan_pages(
     storage.write(bucket, pages_key, body.encode())
     return Plan(
         pages=len(pages),
-        concurrency=max(1, min(len(pages), settings.load_concurrency)),
+        concurrency=max(1, min(len(pages), workers)),
         pages_bucket=bucket,
         pages_key=pages_key,
         profile=profile,
     )
+
+
+def count_workers(limit: int, connections: int) -> int:
+    """How many pages are loaded at once: what the server's connections allow, at most ``limit``."""
+    if connections == 0:
+        return limit
+    return max(1, min(limit, connections // CONNECTIONS_A_WORKER))
 
 
 def page_limit(total: int, page_bytes: int, concurrency: int) -> int:
@@ -127,6 +142,7 @@ def group_into_pages(
     for bucket, file in files:
         kind: PageKind = "reject" if "/kind=reject/" in file.key else "row"
         fits = groups and groups[-1][:2] == (bucket, kind)
+        fits = fits and len(groups[-1][2]) < MOST_KEYS
         if fits and groups[-1][3] + file.size <= page_bytes:
             groups[-1][2].append(file.key)
             groups[-1] = (*groups[-1][:3], groups[-1][3] + file.size)

@@ -34,10 +34,16 @@ class Dated(Protocol):
         ...
 
 
-def build_extract(table: Table, settings: Settings, run: Run, window: Window, prefix: str) -> str:
-    """The UNLOAD statement: rows and rejects as text lines under ``prefix`` (``s3://...``)."""
+def build_extract(
+    table: Table, settings: Settings, run: Run, window: Window, prefix: str, parts: int
+) -> str:
+    """The UNLOAD statement: rows and rejects as text lines under ``prefix`` (``s3://...``).
+
+    All rows of a first key are in the same of ``parts`` parts.
+    """
     return read_statement("extract.athena.sql").format(
         sources=build_sources(table, settings, run, window),
+        part=_part(table, parts),
         reject_line=_reject_line(table),
         prefix=quote_literal(prefix),
     )
@@ -59,6 +65,13 @@ def build_profile(table: Table, settings: Settings, run: Run, window: Window) ->
 def warning_names(table: Table) -> list[str]:
     """The profile's columns that count where the table's expectations don't hold."""
     return [f"warning_{number}" for number in range(len(table.expect))]
+
+
+def _part(table: Table, parts: int) -> str:
+    digits = (
+        f"substr(to_hex(md5(to_utf8(CAST({quote_name(table.target.key[0])} AS varchar)))), 1, 8)"
+    )
+    return f"from_base({digits}, 16) % {parts}"
 
 
 def quote_literal(text: str) -> str:
@@ -113,6 +126,7 @@ def build_sources(table: Table, settings: Settings, dates: Dated, window: Window
         line=copy_line(table),
         window_filter=f" WHERE source_modified >= {_instant(window.low)}" if window.low else "",
         candidates=candidates,
+        first_key=quote_name(table.target.key[0]),
         key=key,
         newest=NEWEST,
         warnings="".join(

@@ -39,6 +39,7 @@ def resolve_run(neon: BranchFinder | None, settings: Settings, request: ResolveR
         date_to=wanted.date_to,
         dry_run=wanted.dry_run,
         batch_size=wanted.batch_size or settings.batch_size,
+        verify_checksum=settings.verify_checksum,
         git_ref=mapping.git_ref,
         environment=mapping.environment,
         neon_branch=mapping.neon_branch,

@@ -21,7 +21,7 @@ class Settings(Model):
     ``history_days`` can't be less than the 14 days of a redrive.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     environment: Literal["dev", "production"]
     aws_region: str = "us-east-2"
@@ -34,7 +34,8 @@ class Settings(Model):
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
     page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024
     athena_usd_per_terabyte: Annotated[float, Field(ge=0)] = 5
-    load_concurrency: Annotated[int, Field(ge=1, le=1000)] = 4
+    verify_checksum: bool = True
+    load_concurrency: Annotated[int, Field(ge=1, le=1000)] = 100
     lookback_hours: Annotated[float, Field(ge=0)] = 6
     reject_percent: Annotated[float, Field(ge=0, le=100)] = 1
     reject_rows: Annotated[int, Field(ge=1)] = 100

@@ -53,19 +53,20 @@ class Lake(Listing, Protocol):
 
 
 class Survey(NamedTuple):
-    """The lake at one moment: the keys of the window's objects, and a fingerprint.
+    """The lake at one moment: the keys of the window's objects, their bytes, and a fingerprint.
 
     The fingerprint is of every object up to the window's end, because a query may read them all.
     """
 
     keys: list[str]
     fingerprint: str
+    size: int
 
 
 def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
     """List the lake; equal fingerprints mean that two queries could read the same objects."""
     bucket, prefix = split_location(settings.data_location)
-    keys, digest = [], hashlib.sha256()
+    keys, digest, size = [], hashlib.sha256(), 0
     for item in lake.list(bucket, prefix):
         if item.modified > window.high or _is_hidden(item.key, prefix):
             continue
@@ -74,7 +75,8 @@ def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
         )
         if window.low is None or item.modified >= window.low:
             keys.append(item.key)
-    return Survey(keys, digest.hexdigest()[:FINGERPRINT_DIGITS])
+            size += item.size
+    return Survey(keys, digest.hexdigest()[:FINGERPRINT_DIGITS], size)
 
 
 def check_sources(lake: Lake, settings: Settings, table: Table, keys: Sequence[str]) -> None:

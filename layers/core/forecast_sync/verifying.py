@@ -41,7 +41,7 @@ def verify_load(
     renewals_left = request.renewal < RENEWALS_PER_REDRIVE * (request.redrive_count + 1)
     if renewals_left and _lake_changed(storage, settings, request):
         raise SourceChanged(message)
-    parting = find_parting(connection, storage, request.plan, dry_run=request.run.dry_run)
+    parting = find_parting(connection, storage, request.plan, summed=request.run.sums_content)
     raise VerificationFailed(f"{message} {parting} Redrive to query and load the window again.")
 
 
@@ -73,7 +73,7 @@ def _differences(profile: Profile, counts: Counts, checksum: int, run: Run) -> l
         ("good rows", profile.good, counts.good),
         ("rejected rows", profile.rejected, counts.rejected),
     ]
-    if not run.dry_run:
+    if run.sums_content:
         compared.append(("checksum", profile.checksum, checksum))
     return [
         f"{name}: {sent} in the lake, {arrived} in the ledger"

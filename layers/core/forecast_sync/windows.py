@@ -28,13 +28,14 @@ def open_window(
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)
         leases.resume_locked(cursor, run)
+        allowed = _count_connections(cursor)
         own = leases.find_own_row(cursor, run.run_id)
         if own is not None:
-            return Window(low=own.low, high=own.high)
+            return Window(low=own.low, high=own.high, connections=allowed)
         holder = leases.find_holder(cursor)
         if holder and not leases.end_dead_holder(cursor, holder, run, is_alive):
             return _coalesce(cursor, holder, run)
-        return _take(cursor, settings, run)
+        return _take(cursor, settings, run).model_copy(update={"connections": allowed})
 
 
 def _coalesce(cursor: leases.Rows, holder: leases.Holder, run: Run) -> Window:
@@ -65,6 +66,11 @@ def _take(cursor: leases.Rows, settings: Settings, run: Run) -> Window:
         },
     )
     return window
+
+
+def _count_connections(cursor: leases.Rows) -> int:
+    row = cursor.execute(statement("count_connections.sql")).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _read_watermark(cursor: Cursor[tuple[datetime | None]], settings: Settings) -> datetime | None:

@@ -18,6 +18,7 @@ from forecast_sync_ops.local.unload import QueryError, Unload
 
 LARGEST_FILE_ROWS = 250_000
 SPREAD_FILES, SPREAD_ROWS = 4, 5_000
+PARTITION_LIMIT = 100
 
 MACROS = """
 CREATE MACRO is_infinite(number) AS isinf(number);
@@ -65,19 +66,11 @@ class Engine:
             statement = self._prepare(connection, unload.query, database, Path(workdir))
             _run(connection, f"CREATE TEMP TABLE unloaded AS {statement}")
             columns = [name for (name, *_) in connection.execute("DESCRIBE unloaded").fetchall()]
-            (value,) = (name for name in columns if name != unload.partition)
-            if unload.partition is None:
-                return _files(connection, value, "", "true")
-            parts = f'SELECT DISTINCT "{unload.partition}" FROM unloaded ORDER BY 1'
+            (value,) = (name for name in columns if name not in unload.partitions)
             return [
                 file
-                for (part,) in connection.execute(parts).fetchall()
-                for file in _files(
-                    connection,
-                    value,
-                    f"{unload.partition}={part}/",
-                    f"{unload.partition} = '{part}'",
-                )
+                for folder, condition in _folders(connection, unload.partitions)
+                for file in _files(connection, value, folder, condition)
             ]
 
     def measure(self, query: str, database: str) -> int:
@@ -208,6 +201,29 @@ def _check_types(
                     f"{file.location} is incompatible with type {columns[name]} defined in table "
                     "schema"
                 )
+
+
+def _folders(
+    connection: duckdb.DuckDBPyConnection, partitions: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """Each combination of the partitions' values as a folder, and the condition of its rows."""
+    if not partitions:
+        return [("", "true")]
+    names = ", ".join(f'"{name}"' for name in partitions)
+    found = connection.execute(f"SELECT DISTINCT {names} FROM unloaded ORDER BY ALL").fetchall()
+    if len(found) > PARTITION_LIMIT:
+        raise QueryError(
+            f"HIVE_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of {PARTITION_LIMIT} open writers"
+        )
+    return [
+        (
+            "".join(f"{name}={value}/" for name, value in zip(partitions, values, strict=True)),
+            " AND ".join(
+                f"\"{name}\" = '{value}'" for name, value in zip(partitions, values, strict=True)
+            ),
+        )
+        for values in found
+    ]
 
 
 def _files(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,7 @@ __all__ = ["CHECKOUT", "DEFAULT_STATE_DIR", "TEMPLATE", "Cloud", "down", "runnin
 CHECKOUT = Path(__file__).parents[3]
 TEMPLATE = CHECKOUT / "template.yaml"
 DEFAULT_STATE_DIR = CHECKOUT / "build" / "local"
+WORKERS = 2 * (os.cpu_count() or 1)
 
 
 def up(
@@ -116,6 +118,7 @@ def _start(config: Config, template: Path, parameters: Mapping[str, str]) -> tup
             "NeonProjectId": config.neon_project_id,
             "NeonApiKey": config.neon_api_key,
             "DatabaseUrl": config.database_url or "",
+            "LoadConcurrency": str(WORKERS),
             **parameters,
         }
         outputs = deploy(local_session(), endpoints.endpoint_url, template, values)

@@ -12,18 +12,18 @@ class QueryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """An UNLOAD statement: the query, where its rows go, and the column that parts them."""
+    """An UNLOAD statement: the query, where its rows go, and the columns that part them."""
 
     query: str
     bucket: str
     prefix: str
-    partition: str | None
+    partitions: tuple[str, ...]
 
 
 def parse_unload(statement: str) -> Unload | None:
     """The parts of an UNLOAD statement, or None for any other.
 
-    Raises ``QueryError`` for options other than gzip text with at most one partition column.
+    Raises ``QueryError`` for options other than gzip text.
     """
     found = re.fullmatch(
         r"\s*UNLOAD\s*\((.*)\)\s*TO\s*'s3://([^/']+)/([^']*)'\s*WITH\s*\((.*)\)\s*",
@@ -35,5 +35,6 @@ def parse_unload(statement: str) -> Unload | None:
     query, bucket, prefix, options = found.groups()
     if "'textfile'" not in options.lower() or "'gzip'" not in options.lower():
         raise QueryError("NOT_SUPPORTED: the local Athena unloads TEXTFILE with GZIP only")
-    partition = re.search(r"partitioned_by\s*=\s*ARRAY\s*\[\s*'(\w+)'\s*\]", options, re.IGNORECASE)
-    return Unload(query, bucket, prefix.rstrip("/") + "/", partition[1] if partition else None)
+    listed = re.search(r"partitioned_by\s*=\s*ARRAY\s*\[([^]]*)\]", options, re.IGNORECASE)
+    partitions = tuple(re.findall(r"'(\w+)'", listed[1])) if listed else ()
+    return Unload(query, bucket, prefix.rstrip("/") + "/", partitions)

@@ -95,8 +95,7 @@ def is_healthy(connection: Connection) -> bool:
 def transaction(connection: Connection) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
     """One short READ COMMITTED transaction in UTC and ISO dates, with errors translated."""
     with translated(), connection.transaction(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL TimeZone = 'UTC'")
-        cursor.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+        cursor.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
         yield cursor
 
 

@@ -1,4 +1,12 @@
--- What a merge would insert and update, for a dry run. Only reads.
-SELECT count(*) FILTER (WHERE target.{first_key} IS NULL),
-       count(*) FILTER (WHERE target.{first_key} IS NOT NULL AND ({differs}))
-FROM forecast_sync_stage AS source LEFT JOIN {target} AS target ON {same_key}
+-- How the staged rows compare with the target: how many are missing there, how many stand there
+-- equal and the sum of their hashes, and, when few differ, where in the stage they are. One pass;
+-- OFFSET 0 keeps the comparison from being made once for each aggregate. Only reads.
+SELECT count(*) - count(found), count(hash), coalesce(sum(hash), 0),
+       CASE WHEN count(*) - count(hash) BETWEEN 1 AND least(count(*) / 10, 100000)
+            THEN array_agg(place) FILTER (WHERE hash IS NULL) END::text
+FROM (
+    SELECT source.ctid AS place, target.{first_key} AS found,
+           CASE WHEN target.{first_key} IS NOT NULL AND NOT ({differs}) THEN {hash} END AS hash
+    FROM forecast_sync_stage AS source LEFT JOIN {opposite} AS target ON {same_key}
+    OFFSET 0
+) AS compared

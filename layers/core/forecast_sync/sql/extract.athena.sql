@@ -1,10 +1,12 @@
 -- One column of text, which Athena's writer passes through: rows and rejects as COPY-text lines.
+-- Parted by the key's first column, so that pages touch separate places of the target's indexes.
 -- May run twice: each attempt writes to a prefix of its own.
 UNLOAD (
 {sources}
-SELECT line, 'row' AS kind FROM ranked WHERE newest_first = 1
+SELECT line, 'row' AS kind, {part} AS part FROM ranked WHERE newest_first = 1
 UNION ALL
-SELECT {reject_line} AS line, 'reject' AS kind FROM in_window WHERE reject_reason IS NOT NULL
+SELECT {reject_line} AS line, 'reject' AS kind, 0 AS part
+FROM in_window WHERE reject_reason IS NOT NULL
 )
 TO {prefix}
-WITH (format = 'TEXTFILE', compression = 'GZIP', partitioned_by = ARRAY['kind'])
+WITH (format = 'TEXTFILE', compression = 'GZIP', partitioned_by = ARRAY['kind', 'part'])

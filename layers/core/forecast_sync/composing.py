@@ -1,0 +1,60 @@
+"""Composing: the identifiers and expressions that the loader's statements are made of."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from forecast_sync.tables import Column, Table
+
+Parts = dict[str, sql.Composable]
+
+
+def compose_parts(table: Table, *, checksum: bool = True) -> Parts:
+    """What fills the placeholders of the statements; ``hash`` is 0 when no checksum is asked."""
+    key, values = table.target.key, table.values
+    written_at = sql.SQL("{} = CURRENT_TIMESTAMP").format(sql.Identifier(table.target.written_at))
+    assignments = [sql.SQL("{0} = source.{0}").format(sql.Identifier(name)) for name in values]
+    return {
+        "target": sql.Identifier(table.target.table),
+        "columns": list_names(table.names),
+        "key": list_names(key),
+        "first_key": sql.Identifier(key[0]),
+        "values": sql.SQL(", ").join(sql.Identifier("source", name) for name in table.names),
+        "same_key": _pairs("{} = {}", key, " AND "),
+        "differs": _pairs("{} IS DISTINCT FROM {}", values, " OR "),
+        "assignments": sql.SQL(", ").join([*assignments, written_at]),
+        "hash": row_hash(table) if checksum else sql.SQL("0::bigint"),
+    }
+
+
+def list_names(names: tuple[str, ...] | list[str]) -> sql.Composable:
+    """Identifiers, separated by commas."""
+    return sql.SQL(", ").join(map(sql.Identifier, names))
+
+
+def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composable:
+    return sql.SQL(separator).join(
+        sql.SQL(template).format(sql.Identifier("target", name), sql.Identifier("source", name))
+        for name in names
+    )
+
+
+def row_hash(table: Table) -> sql.Composable:
+    """60 bits of the md5 of a target row's line, in the form in which Athena sent it."""
+    line = sql.SQL(", ").join(copy_field(column) for column in table.column)
+    return sql.SQL(r"('x' || substr(md5(concat_ws(E'\t', {})), 1, 15))::bit(60)::bigint").format(
+        line
+    )
+
+
+def copy_field(column: Column) -> sql.Composable:
+    """A target column as a COPY-text field, escaped as Athena escaped it."""
+    name = sql.Identifier("target", column.name)
+    text: sql.Composable = sql.SQL("{}::text").format(name)
+    if column.kind == "timestamp":
+        text = sql.SQL("to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')").format(name)
+    elif column.kind in ("varchar", "text"):
+        for plain, escaped in ((r"\\", r"\\\\"), (r"\t", r"\\t"), (r"\n", r"\\n"), (r"\r", r"\\r")):
+            pair = sql.SQL(f"E'{plain}', E'{escaped}'")
+            text = sql.SQL("replace({}, {})").format(text, pair)
+    return text if column.required else sql.SQL(r"coalesce({}, E'\\N')").format(text)

@@ -1,0 +1,115 @@
+"""Merging: staged rows into the target; written is only what the target lacks or has otherwise."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from psycopg import sql
+
+from forecast_sync.adapters.postgres import statement
+from forecast_sync.composing import compose_parts
+from forecast_sync.errors import BatchConflict
+from forecast_sync.leases import Rows
+from forecast_sync.tables import Table
+
+SMALL_BATCH = 250_000
+"""Up to this many rows the planner isn't free. Left alone, it reads the whole target for each small
+batch when the target has grown since it was analyzed, as it does in a first load."""
+
+NEAR_FACTOR = 4
+"""Reading a row next to a staged one costs about a quarter of looking one up by index."""
+
+BY_INDEX = b"SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+BY_RANGE = b"SET LOCAL enable_seqscan = off"
+
+
+class Comparison(NamedTuple):
+    """Staged rows that the target lacks, that it has equal, and the sum of the latter's hashes.
+
+    ``places`` says where in the stage the rows are that differ, when they are few.
+    """
+
+    missing: int
+    unchanged: int
+    checksum: int = 0
+    places: str | None = None
+
+
+class Merger:
+    """Merges the batches of a page; what one of them finds in the target serves the next.
+
+    A page holds all rows of some first keys (restaurants), so its batches look alike: either the
+    target has few rows near them, which are read in one range, or many, which are looked up.
+    """
+
+    def __init__(self, table: Table, *, checksum: bool) -> None:
+        self._parts = compose_parts(table, checksum=checksum)
+        self._checksum = checksum
+        self._few_near: bool | None = None
+
+    def compare(self, cursor: Rows, staged: int) -> Comparison:
+        """How ``staged`` rows in the stage compare with the target; only reads."""
+        if staged > SMALL_BATCH:
+            return self._compare_with(cursor, self._parts["target"])
+        if self._few_near is None:
+            near = self._count_near(cursor, NEAR_FACTOR * staged)
+            if near == 0:
+                return Comparison(missing=staged, unchanged=0)
+            self._few_near = near < NEAR_FACTOR * staged
+        if not self._few_near:
+            cursor.execute(BY_INDEX)
+            return self._compare_with(cursor, self._parts["target"])
+        cursor.execute(BY_RANGE)
+        return self._compare_with(cursor, sql.SQL("({})").format(self._statement("near.sql")))
+
+    def merge(self, cursor: Rows, staged: int) -> dict[str, int]:
+        """Insert and update what differs.
+
+        Returns inserted, updated, unchanged and the checksum of what then stands in the target.
+        Raises ``BatchConflict`` when these don't add up to ``staged``.
+        """
+        found = self.compare(cursor, staged)
+        inserted, updated, checksum = self._write(cursor, found, staged)
+        if inserted + updated + found.unchanged != staged:
+            raise BatchConflict(
+                f"Of {staged} rows {inserted} were inserted, {updated} updated and "
+                f"{found.unchanged} found equal: another transaction or a trigger got in the way."
+            )
+        return {
+            "inserted": inserted,
+            "updated": updated,
+            "unchanged": found.unchanged,
+            "checksum": found.checksum + checksum,
+        }
+
+    def _write(self, cursor: Rows, found: Comparison, staged: int) -> tuple[int, int, int]:
+        """Inserted, updated and the checksum of both."""
+        if found.unchanged == staged:
+            return 0, 0, 0
+        if found.missing == staged:
+            return self._insert(cursor)
+        if found.places or staged <= SMALL_BATCH:
+            cursor.execute(BY_INDEX)
+        cursor.execute(self._statement("merge_stage.sql"), {"places": found.places})
+        inserted, updated, checksum = cursor.fetchone() or (0, 0, 0)
+        return inserted, updated, int(checksum)
+
+    def _insert(self, cursor: Rows) -> tuple[int, int, int]:
+        insert = self._statement("insert_stage.sql")
+        if not self._checksum:
+            return cursor.execute(insert).rowcount, 0, 0
+        cursor.execute(self._statement("sum_inserted.sql", insert=insert))
+        inserted, checksum = cursor.fetchone() or (0, 0)
+        return inserted, 0, int(checksum)
+
+    def _count_near(self, cursor: Rows, limit: int) -> int:
+        cursor.execute(self._statement("count_near.sql"), {"limit": limit})
+        return int((cursor.fetchone() or (0,))[0])
+
+    def _compare_with(self, cursor: Rows, opposite: sql.Composable) -> Comparison:
+        cursor.execute(self._statement("compare_stage.sql", opposite=opposite))
+        missing, unchanged, checksum, places = cursor.fetchone() or (0, 0, 0, None)
+        return Comparison(missing, unchanged, int(checksum), places)
+
+    def _statement(self, name: str, **more: sql.Composable) -> sql.Composed:
+        return statement(name, **self._parts, **more)

@@ -1,0 +1,56 @@
+"""``python -m forecast_sync_ops.bench``: interleaved rounds of all ways, medians, a report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from forecast_sync_ops.bench import report
+from forecast_sync_ops.bench.data import count_rows, write_workloads
+from forecast_sync_ops.bench.measuring import measure_way, running_postgres
+from forecast_sync_ops.bench.ways import WAYS
+from forecast_sync_ops.problems import UserError
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+def bench(
+    ways: Annotated[
+        list[str] | None, typer.Argument(help=f"Which of {', '.join(WAYS)}; a prefix will do.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=10_000, help="Rows of the first load.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, interleaved; medians count.")] = 3,
+    picture: Annotated[Path | None, typer.Option(help="Where to draw the picture.")] = None,
+) -> None:
+    """Measure all ways, or those that are named, and the floor that they are compared with."""
+    chosen = [name for name in WAYS if not ways or name.startswith(("floor", *ways))]
+    console, progress = Console(width=120), Console(stderr=True)
+    found: report.Rounds = {name: [] for name in chosen}
+    with TemporaryDirectory(prefix="forecast-sync-lake-") as folder, running_postgres() as server:
+        progress.print(f"writing the lake: {rows:,} rows")
+        workloads = write_workloads(Path(folder), rows)
+        counts = {name: count_rows(files) for name, files in workloads.items()}
+        for number in range(rounds):
+            for name in chosen:
+                progress.print(f"round {number + 1} of {rounds}: {WAYS[name].label}")
+                found[name].append(measure_way(server, name, workloads))
+    medians = report.take_medians(found, counts)
+    report.print_tables(console, medians)
+    target = CHECKOUT / "build" / "bench.json"
+    report.write_json(target, rows, found, medians)
+    report.draw(picture or target.with_suffix(".svg"), medians)
+    console.print(f"written: {target} and {(picture or target.with_suffix('.svg')).name}")
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(bench)
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,35 @@
+"""What a function imports when it starts, seen in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
+POSTGRES = {"read_watermark", "record_status", "status_api", "upsert_batches", "verify_load"}
+
+
+def imported(function: str) -> set[str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT / 'layers/core'}:{ROOT / 'functions' / function}",
+    }
+    program = "import json, sys, handler; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, check=True, text=True
+    )
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_starts_without_what_it_may_never_touch(function: str) -> None:
+    """Clients are made when they are asked for; psycopg is for those that write statements."""
+    modules = imported(function)
+    assert ("psycopg" in modules) == (function in POSTGRES)
+    assert not modules & {"boto3", "duckdb", "numpy", "pandas", "pyarrow", "polars"}
