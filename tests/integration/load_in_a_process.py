@@ -38,7 +38,7 @@ def main() -> None:
     settings = Settings(environment="dev", data_location="s3://lake/forecast/")
     open_window(connection, settings, run, lambda _arn: False)
     request = make_upsert(run, [path], query=run.run_id)
-    load_page(connection, stream, load_table(), request, lambda: 900_000)
+    load_page(connection, stream, load_table(), request, lambda: 900_000, lambda *_: None)
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     print(int(found[1]) * 1024)

@@ -20,6 +20,7 @@ from forecast_sync.contracts import (
 from forecast_sync.extraction import MOST_PARTS
 from forecast_sync.planning import MOST_KEYS, count_workers, group_into_pages, plan_pages
 from forecast_sync.settings import Settings
+from forecast_sync.tables import load_table
 
 from tests.builders import STARTED_AT, make_run
 
@@ -91,7 +92,7 @@ def request(connections: int) -> PlanRequest:
 def plan(writers: int) -> tuple[Athena, PlanRequest, Plan]:
     athena = Athena(writers)
     asked = request(connections=901)
-    planned = plan_pages(athena, athena, Settings(environment="production"), asked)
+    planned = plan_pages(athena, athena, load_table(), Settings(environment="production"), asked)
     return athena, asked, planned
 
 

@@ -29,7 +29,7 @@ def test_every_table_file_is_sound_and_its_queries_parse(name: str) -> None:
     assert list(find_sql_faults(table)) == []
     run, window = make_run(), Window(low=STARTED_AT, high=STARTED_AT)
     sqlglot.parse_one(build_profile(table, SETTINGS, run, window), read="athena")
-    extract = build_extract(table, SETTINGS, run, window, "s3://r/x/")
+    extract = build_extract(table, SETTINGS, run, window, "s3://r/x/", 4)
     sqlglot.parse_one(extract[extract.index("(") + 1 : extract.rindex(")\nTO")], read="athena")
 
 
