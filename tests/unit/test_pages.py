@@ -66,6 +66,7 @@ def test_several_gzip_members_in_one_file_are_one_text() -> None:
         (b"not gzip", "isn't gzip"),
         (gzip.compress(b"a\nb"), "whole line"),
     ],
+    ids=["truncated", "no gzip", "half a line"],
 )
 def test_a_damaged_file_is_named(content: bytes, reason: str) -> None:
     reader = reader_of([content])

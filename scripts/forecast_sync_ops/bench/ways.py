@@ -71,7 +71,8 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool) -> Load:
     keys = tuple(str(path) for path in task.files.pages)
     page = Page(query_execution_id=run.run_id, number=0, kind="row", bucket="-", keys=keys)
     request = UpsertRequest(run=run, page=page)
-    return partial(load_page, connection, stream_file, load_table(), request, lambda: 900_000)
+    work = (connection, stream_file, load_table(), request)
+    return lambda: load_page(*work, lambda: 900_000, lambda *_: None)
 
 
 def run_workflow(task: Task) -> Load:
