@@ -75,10 +75,8 @@ def write_markdown(path: Path, rows: int, rounds: int, medians: Medians) -> None
     parts = [
         "# The benchmark's figures",
         "",
-        (
-            f"Written by `make bench ROWS={rows} BENCH_ROUNDS={rounds} DOCS=--docs`; what they mean "
-            "says [performance.md](performance.md)."
-        ),
+        f"Written by `make bench ROWS={rows} BENCH_ROUNDS={rounds} DOCS=--docs`.",
+        "What they mean says [performance.md](performance.md).",
         "",
     ]
     for workload, title in WORKLOADS.items():
