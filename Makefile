@@ -17,6 +17,7 @@ SEED ?= 0
 ROWS ?= 100000
 BENCH_ROUNDS ?= 3
 WAYS ?=
+DOCS ?=
 
 .PHONY: setup demo test chaos check docs recording bench layer format lock build clean
 .DEFAULT_GOAL := setup
@@ -89,9 +90,9 @@ docs: setup
 recording: setup
 	@$(BIN)/python -m forecast_sync_ops.terminal_session
 
-# ROWS=1000000 for the figures in docs/performance.md; WAYS="copy loader" measures only these.
+# WAYS="copy loader" measures only these; DOCS=--docs renews docs/benchmark.md and its picture.
 bench: .tools/bench/.installed
-	@.tools/bench/bin/python -m forecast_sync_ops.bench --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(WAYS)
+	@.tools/bench/bin/python -m forecast_sync_ops.bench --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(DOCS) $(WAYS)
 
 .tools/bench/.installed: tools/bench.txt $(STAMP)
 	@echo "setup: installing what the loader is compared with into .tools"

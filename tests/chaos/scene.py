@@ -56,7 +56,7 @@ def sessions(deployed: Deployed, condition: str) -> list[int]:
 
 
 COPYING = "query LIKE 'COPY forecast_sync_stage%%' AND state = 'active'"
-MERGING = "query LIKE 'WITH compared%%' AND state = 'active'"
+MERGING = "query LIKE ANY ('{WITH merged%%,WITH inserted%%}') AND state = 'active'"
 COMMITTING = "wait_event = 'SyncRep'"
 
 

@@ -114,9 +114,9 @@ def test_an_upload_in_parts_appears_behind_the_watermark(deployed: Deployed) -> 
     part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=content)
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
-    modified = s3.head_object(Bucket=bucket, Key=key)["LastModified"]
+    deployed.remember(key, content)
+    modified, _ = deployed.files[f"s3://{bucket}/{key}"]
     assert modified < (deployed.status(before.name) or {})["window_high"]
-    deployed.files[f"s3://{bucket}/{key}"] = (modified, content)
     scene.finished(deployed, deployed.succeed())
 
 
@@ -131,8 +131,7 @@ def test_an_upload_in_parts_appears_between_the_queries(deployed: Deployed) -> N
     arn = deployed.start()
     eventually(lambda: deployed.entered(arn).count("Query finished") == 1)
     s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
-    modified = s3.head_object(Bucket=bucket, Key=key)["LastModified"]
-    deployed.files[f"s3://{bucket}/{key}"] = (modified, content)
+    deployed.remember(key, content)
     ended = deployed.wait(arn)
     assert "Query anew" in ended.entered
     scene.finished(deployed, ended)

@@ -99,8 +99,13 @@ class Deployed:
         content = rows if isinstance(rows, bytes) else to_parquet(rows)
         s3, key = self.client("s3"), f"{PREFIX}{name}.parquet"
         s3.put_object(Bucket=self.cloud.bucket, Key=key, Body=content)
-        modified = s3.head_object(Bucket=self.cloud.bucket, Key=key)["LastModified"]
-        self.files[f"s3://{self.cloud.bucket}/{key}"] = (modified, content)
+        self.remember(key, content)
+
+    def remember(self, key: str, content: bytes) -> None:
+        """Put an object into the reference, with the time that a listing tells to the millisecond."""
+        bucket = self.cloud.bucket
+        (listed,) = self.client("s3").list_objects_v2(Bucket=bucket, Prefix=key)["Contents"]
+        self.files[f"s3://{bucket}/{key}"] = (listed["LastModified"], content)
 
     def delete(self, name: str) -> None:
         """Delete a file, in the reference too."""

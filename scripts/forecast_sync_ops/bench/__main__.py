@@ -25,7 +25,7 @@ def bench(
     ] = None,
     rows: Annotated[int, typer.Option(min=10_000, help="Rows of the first load.")] = 100_000,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, interleaved; medians count.")] = 3,
-    picture: Annotated[Path | None, typer.Option(help="Where to draw the picture.")] = None,
+    docs: Annotated[bool, typer.Option("--docs", help="Renew docs/ with what was found.")] = False,
 ) -> None:
     """Measure all ways, or those that are named, and the floor that they are compared with."""
     chosen = [name for name in WAYS if not ways or name.startswith(("floor", *ways))]
@@ -43,8 +43,11 @@ def bench(
     report.print_tables(console, medians)
     target = CHECKOUT / "build" / "bench.json"
     report.write_json(target, rows, found, medians)
-    report.draw(picture or target.with_suffix(".svg"), medians)
-    console.print(f"written: {target} and {(picture or target.with_suffix('.svg')).name}")
+    report.draw(target.with_suffix(".svg"), medians)
+    console.print(f"written: {target} and its picture, {target.with_suffix('.svg').name}")
+    if docs:
+        report.write_markdown(CHECKOUT / "docs" / "benchmark.md", rows, rounds, medians)
+        report.draw(CHECKOUT / "docs" / "images" / "benchmark.svg", medians)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from forecast_sync_ops.bench.measuring import Figures
 from forecast_sync_ops.bench.ways import WAYS
 
 FLOOR = "floor"
+HEADINGS = ("seconds", "rows/s", "to floor", "WAL MB", "ids burned", "dead tuples", "memory MB",
+            "client CPU s")  # fmt: skip
 MEGABYTE = 1_000_000
 
 Rounds = dict[str, list[dict[str, Figures]]]
@@ -59,14 +61,32 @@ def print_tables(console: Console, medians: Medians) -> None:
     """One table for each workload."""
     for workload, title in WORKLOADS.items():
         table = Table("way", title=title, title_justify="left", title_style="bold", box=None)
-        for heading in ("seconds", "rows/s", "to floor", "WAL MB", "ids burned", "dead tuples",
-                        "memory MB", "client CPU s"):  # fmt: skip
+        for heading in HEADINGS:
             table.add_column(heading, justify="right")
         for way, workloads in medians.items():
             if workload in workloads:
                 table.add_row(WAYS[way].label, *_cells(workloads[workload]))
         console.print(table, "")
     _print_athena(console, medians)
+
+
+def write_markdown(path: Path, rows: int, rounds: int, medians: Medians) -> None:
+    """The tables as the documents have them."""
+    parts = [
+        "# The benchmark's figures",
+        "",
+        f"Written by `make bench ROWS={rows} BENCH_ROUNDS={rounds} DOCS=--docs`.",
+        "What they mean says [performance.md](performance.md).",
+        "",
+    ]
+    for workload, title in WORKLOADS.items():
+        parts += [f"## {title[0].upper()}{title[1:]}", "", f"| way | {' | '.join(HEADINGS)} |"]
+        parts.append("|---" + "|--:" * len(HEADINGS) + "|")
+        for way, workloads in medians.items():
+            if workload in workloads:
+                parts.append(f"| {WAYS[way].label} | {' | '.join(_cells(workloads[workload]))} |")
+        parts.append("")
+    path.write_text("\n".join(parts))
 
 
 def draw(path: Path, medians: Medians) -> None:

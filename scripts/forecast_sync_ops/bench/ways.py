@@ -20,6 +20,7 @@ ASSIGNMENTS = ", ".join(
 )
 UPSERT = f"ON CONFLICT ({KEY}) DO UPDATE SET {ASSIGNMENTS}, updated_at = CURRENT_TIMESTAMP"
 WHOLE_PAGE = 10_000_000
+LAMBDA_MILLISECONDS = 900_000
 
 Load = Callable[[], object]
 
@@ -71,8 +72,15 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool) -> Load:
     keys = tuple(str(path) for path in task.files.pages)
     page = Page(query_execution_id=run.run_id, number=0, kind="row", bucket="-", keys=keys)
     request = UpsertRequest(run=run, page=page)
-    work = (connection, stream_file, load_table(), request)
-    return lambda: load_page(*work, lambda: 900_000, lambda *_: None)
+    return partial(
+        load_page,
+        connection,
+        stream_file,
+        load_table(),
+        request,
+        lambda: LAMBDA_MILLISECONDS,
+        lambda *_: None,
+    )
 
 
 def run_workflow(task: Task) -> Load:
