@@ -102,7 +102,7 @@ class Deployed:
         self.remember(key, content)
 
     def remember(self, key: str, content: bytes) -> None:
-        """Put an object into the reference, with the time that a listing tells to the millisecond."""
+        """Put an object into the reference, with the time, to the millisecond, of a listing."""
         bucket = self.cloud.bucket
         (listed,) = self.client("s3").list_objects_v2(Bucket=bucket, Prefix=key)["Contents"]
         self.files[f"s3://{bucket}/{key}"] = (listed["LastModified"], content)
