@@ -17,7 +17,7 @@ from forecast_sync.errors import (
     ForecastSyncError,
 )
 
-SECRET = "postgresql://owner:hunter2@db.example/forecasts"  # not to be seen anywhere
+SECRET = "postgresql://owner:canary@db.example/forecasts"  # pragma: allowlist secret
 
 
 class Machine:
@@ -187,7 +187,7 @@ def test_a_foreign_error_tells_its_class_only(monkeypatch: pytest.MonkeyPatch) -
     status, problem, _ = ask("GET", "/syncs")
     assert status == 500
     assert "RuntimeError" in problem["detail"]
-    assert "hunter2" not in json.dumps(problem)
+    assert "canary" not in json.dumps(problem)
     assert "Traceback" not in json.dumps(problem)
 
 
