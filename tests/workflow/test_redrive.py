@@ -153,6 +153,20 @@ def test_each_state_fails_alone_and_a_redrive_finishes_the_run(
     assert status["error_message"] is None
 
 
+def test_a_report_that_can_t_be_written_is_redriven(deployed: Deployed) -> None:
+    """The state that only a dry run has."""
+    deployed.upload("few", make_rows(range(20)))
+    refusal = {"match": "/changes.json", "status": 403, "code": "AccessDenied"}
+    deployed.request_faults(refusal)
+    failed = deployed.run(dry_run=True)
+    assert (failed.status, failed.entered[-1]) == ("FAILED", "Report changes"), failed.cause
+    ended = deployed.redrive(failed)
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    assert "Run queries" not in ended.entered[len(failed.entered) :]
+    assert (ended.output["status"], ended.changed) == ("dry_run", (20, 0, 0))
+    assert deployed.table() == {}
+
+
 def test_the_failure_is_on_record_and_announced_until_the_redrive_replaces_it(
     deployed: Deployed,
 ) -> None:
