@@ -39,7 +39,7 @@ demo: setup
 
 test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest
 
 # Every fault in its long form and through PgBouncer where there is one, then rounds of random faults.
 chaos: setup

@@ -34,7 +34,7 @@ def test_all_kept_environments_have_died(deployed: Deployed) -> None:
 
 def test_a_loader_reaches_its_time_limit(deployed: Deployed) -> None:
     deployed.upload("bulky", scene.bulky_rows(range(30_000)))
-    with timeout(deployed, 8), scene.held_results(deployed):
+    with timeout(deployed, 12), scene.held_results(deployed):
         arn = deployed.start()
         eventually(lambda: "Sandbox.Timedout" in scene.task_failures(deployed, arn))
     ended = deployed.wait(arn)
