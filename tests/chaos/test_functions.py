@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from tests.chaos import scene
-from tests.lake import make_rows
+from tests.lake import MORNING, make_rows
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
@@ -15,11 +16,14 @@ LOADER = "forecast-sync-dev-upsert-batches"
 
 def test_a_loader_is_killed_in_the_middle_of_a_batch(deployed: Deployed) -> None:
     deployed.upload("bulky", scene.bulky_rows(range(30_000)))
+    deployed.succeed()
+    later = MORNING + timedelta(hours=1)
+    deployed.upload("bulky", scene.bulky_rows(range(30_000), dma_id="new", updated_at=later))
     with scene.held_results(deployed):
         arn = deployed.start()
         scene.await_session(deployed, scene.COPYING)
         assert scene.kill_workers(deployed, "upsert-batches")
-    scene.finished(deployed, deployed.wait(arn), ids=60_000)
+    scene.finished(deployed, deployed.wait(arn))
 
 
 def test_all_kept_environments_have_died(deployed: Deployed) -> None:
