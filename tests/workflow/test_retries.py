@@ -101,23 +101,6 @@ def _waiting(deployed: Deployed) -> bool:
     return bool(rows[0][0])
 
 
-def test_a_foreign_insert_of_the_same_key_makes_the_batch_run_again(deployed: Deployed) -> None:
-    deployed.upload("first", make_rows(range(10)))
-    deployed.succeed()
-    deployed.upload("second", [make_row(77)])
-    with psycopg.connect(deployed.cloud.database_urls["dev"]) as application:
-        application.execute(
-            "INSERT INTO forecast_data (restaurant_id, inventory_item_id, business_date, state, "
-            "y_50) VALUES (77, 7, '2026-12-08', 'XX', 1)"
-        )
-        arn = deployed.start()
-        eventually(lambda: _waiting(deployed))
-        application.commit()
-    ended = deployed.wait(arn)
-    assert ended.status == "SUCCEEDED", ended.cause
-    assert deployed.table() == reference(deployed.files)
-
-
 def test_a_full_run_waits_for_the_one_that_works(deployed: Deployed) -> None:
     deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
     deployed.upload("few", make_rows(range(10)))
