@@ -161,8 +161,11 @@ def _operate(deployed: Deployed) -> None:
     for path in ("/status", "/syncs", "/rejects", "/openapi.json"):
         _ask(deployed, "GET", path)
     deployed.execute("DROP TRIGGER ask ON forecast_sync_batch")
+    deployed.request_faults({"match": "kind=row", "hold": True, "after_bytes": 0})
     run_id = _ask(deployed, "POST", "/syncs", {"sync_type": "full"})["run_id"]
+    eventually(lambda: _ask(deployed, "GET", f"/syncs/{run_id}")["pages_begun"])
     _ask(deployed, "POST", f"/syncs/{run_id}/stop")
+    deployed.request_faults()
     _ask(deployed, "POST", f"/syncs/{run_id}/redrive")
     eventually(lambda: _ask(deployed, "GET", f"/syncs/{run_id}")["status"] == "succeeded")
 
