@@ -39,13 +39,13 @@ demo: setup
 
 test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Every fault in its long form and through PgBouncer where there is one, then rounds of random faults.
 chaos: setup
 	@echo "chaos: every fault in its long form, then $(ROUNDS) rounds of random ones with seed $(SEED)"
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/chaos tests/workflow/test_retries.py \
-	  tests/workflow/test_redrive.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
+	  tests/workflow/test_redrive.py tests/e2e/test_sync.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
 	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)
 
 check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed

@@ -153,7 +153,7 @@ def finished(deployed: Deployed, ended: Ended, *, ids: int | None = None) -> Non
 
     ``ids`` is the highest id that may have been used; by default one for each row.
     """
-    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    assert ended.status == "SUCCEEDED", task_failures(deployed, ended.arn)
     settled(deployed, ids=ids)
     assert (deployed.status(ended.name) or {})["status"] == "succeeded"
 

@@ -40,7 +40,7 @@ def test_a_loader_reaches_its_time_limit(deployed: Deployed) -> None:
     deployed.upload("bulky", scene.bulky_rows(range(30_000)))
     with timeout(deployed, 12), scene.held_results(deployed):
         arn = deployed.start()
-        eventually(lambda: "Sandbox.Timedout" in scene.task_failures(deployed, arn))
+        eventually(lambda: "Sandbox.Timedout" in scene.task_failures(deployed, arn), 60)
     ended = deployed.wait(arn)
     scene.finished(deployed, ended, ids=60_000)
 

@@ -65,7 +65,12 @@ def test_a_folder_without_parquet_is_told_at_once(tmp_path: Path, database_url: 
     assert "isn't a directory" in error_of("sync", missing, "--database-url", database_url)
 
 
-@pytest.mark.parametrize("after", [0.7, 2.5, 5.0])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "after", [pytest.param(0.7, marks=SLOW), 2.5, pytest.param(5.0, marks=SLOW)]
+)
 def test_ctrl_c_leaves_nothing_behind(folder: Path, database_url: str, after: float) -> None:
     before = our_processes()
     process = subprocess.Popen(

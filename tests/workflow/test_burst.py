@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 
 from tests.lake import MORNING, make_rows, reference, to_parquet
@@ -10,6 +12,8 @@ from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
 FILES = 200
+WINDOW = 5
+"""Seconds in which uploads are collected: about as long as these take."""
 
 
 def test_two_hundred_uploads_are_one_or_two_runs(deployed: Deployed) -> None:
@@ -21,16 +25,30 @@ def test_two_hundred_uploads_are_one_or_two_runs(deployed: Deployed) -> None:
         )
         for number in range(0, FILES * 10, 10)
     ]
-    with ThreadPoolExecutor(8) as pool:
+    with batching_window(deployed, WINDOW), ThreadPoolExecutor(8) as pool:
         list(
             pool.map(lambda item: deployed.upload(f"burst/{item[0]}", item[1]), enumerate(contents))
         )
-    eventually(lambda: _quiet(deployed, known), 60, "the end of all runs")
+        eventually(lambda: _quiet(deployed, known), 60, "the end of all runs")
     ended = [deployed.wait(arn) for arn in _executions(deployed) if arn not in known]
     worked = [run for run in ended if run.entered[-1] != "Coalesced"]
     assert {run.status for run in ended} == {"SUCCEEDED"}
     assert 1 <= len(worked) <= 2
     assert deployed.table() == reference(deployed.files)
+
+
+@contextmanager
+def batching_window(deployed: Deployed, seconds: int) -> Iterator[None]:
+    """How long uploads are collected, for the length of a block."""
+    functions = deployed.client("lambda")
+    listed = functions.list_event_source_mappings(FunctionName="forecast-sync-dev-start-sync")
+    (mapping,) = listed["EventSourceMappings"]
+    change, name = functions.update_event_source_mapping, "MaximumBatchingWindowInSeconds"
+    change(UUID=mapping["UUID"], **{name: seconds})
+    try:
+        yield
+    finally:
+        change(UUID=mapping["UUID"], **{name: mapping[name]})
 
 
 def _executions(deployed: Deployed) -> dict[str, str]:

@@ -12,21 +12,22 @@ from tests.workflow.deployed import Deployed
 GROUP = "/aws/lambda/forecast-sync-dev"
 
 
-def measured(deployed: Deployed, name: str) -> dict[str, Any] | None:
-    """The newest line with a metric of this name."""
+def measured(deployed: Deployed, name: str, run_id: str = "") -> dict[str, Any] | None:
+    """The newest line with a metric of this name, of one run or of any."""
     pages = deployed.client("logs").get_paginator("filter_log_events")
     events = [event for page in pages.paginate(logGroupName=GROUP) for event in page["events"]]
-    lines = [event["message"] for event in events if f'"{name}"' in event["message"]]
+    messages = [event["message"] for event in events]
+    lines = [text for text in messages if f'"{name}"' in text and run_id in text]
     return json.loads(lines[-1]) if lines else None
 
 
 def test_a_run_is_measured(deployed: Deployed) -> None:
     deployed.upload("first", [*make_rows(range(199)), make_row(300, state=None)])
-    deployed.succeed()
-    run = eventually(lambda: measured(deployed, "RowsInserted"), what="the run's metrics")
+    run_id = deployed.succeed().name
+    run = eventually(lambda: measured(deployed, "RowsInserted", run_id), what="the run's metrics")
     assert (run["service"], run["branch"]) == ("forecast-sync-dev", "dev")
     assert (run["RowsInserted"], run["RowsRejected"]) == ([199], [1])
     assert run["SyncsSucceeded"] == [1]
-    rejects = eventually(lambda: measured(deployed, "RejectPercent"), what="the reject rate")
+    rejects = eventually(lambda: measured(deployed, "RejectPercent", run_id), what="the share")
     assert rejects["RejectPercent"] == [0.5]
     assert eventually(lambda: measured(deployed, "AthenaBytesScanned"), what="what Athena cost")

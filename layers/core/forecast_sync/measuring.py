@@ -17,7 +17,7 @@ NAMESPACE = "ForecastSync"
 def measure_rejects(run: Run, profile: Profile) -> None:
     """The share of rejected rows, judged before anything is loaded."""
     share = 100 * profile.rejected / max(1, profile.window_rows)
-    _emit({"RejectPercent": share}, unit="Percent", branch=run.neon_branch)
+    _emit({"RejectPercent": share}, unit="Percent", run=run)
 
 
 def measure_query(bytes_scanned: int, milliseconds: int) -> None:
@@ -39,14 +39,15 @@ def measure_run(run: Run, result: RunResult) -> None:
         "RowsRejected": counts.rejected,
         "SyncsSucceeded": int(run.moves_watermark),
     }
-    _emit(rows, unit="Count", branch=run.neon_branch)
+    _emit(rows, unit="Count", run=run)
 
 
-def _emit(values: Mapping[str, float], *, unit: str, branch: str | None = None) -> None:
+def _emit(values: Mapping[str, float], *, unit: str, run: Run | None = None) -> None:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
-    if branch:
+    if run:
         # Previews share one series: each new value of a dimension is a metric to pay for.
-        metrics.add_dimension("branch", branch.split("/")[0])
+        metrics.add_dimension("branch", run.neon_branch.split("/")[0])
+        metrics.add_metadata("run_id", run.run_id)
     for name, value in values.items():
         metrics.add_metric(name, unit, value)
     metrics.flush_metrics()
