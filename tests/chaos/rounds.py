@@ -88,8 +88,10 @@ def disturb_neon(deployed: Deployed, chance: random.Random, _arn: str) -> None:
 
 
 def stop_execution(deployed: Deployed, _chance: random.Random, arn: str) -> None:
-    """Somebody presses Stop."""
-    deployed.client("stepfunctions").stop_execution(executionArn=arn)
+    """Somebody presses Stop, perhaps too late."""
+    states = deployed.client("stepfunctions")
+    with suppress(states.exceptions.ValidationException):
+        states.stop_execution(executionArn=arn)
 
 
 def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
