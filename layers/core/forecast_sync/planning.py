@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from forecast_sync.adapters.s3 import Listed, split_location
-from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest, Profile
+from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest
+from forecast_sync.counts import Profile
 from forecast_sync.errors import InputsOutdated, QueryFailed, ResultInvalid, TooManyRejects
 from forecast_sync.measuring import measure_rejects
 from forecast_sync.query_text import warning_names

@@ -10,7 +10,8 @@ from psycopg.rows import dict_row
 from pydantic import Field
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.contracts import Model, SyncType
+from forecast_sync.contracts import SyncType
+from forecast_sync.payloads import Model
 from forecast_sync.tables import Table
 
 HISTORY_LIMIT = 50
