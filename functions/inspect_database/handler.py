@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync import wiring
-from forecast_sync.contracts import parse_payload
 from forecast_sync.inspecting import InspectRequest, inspect
 from forecast_sync.logs import logged_without_answer
+from forecast_sync.payloads import parse_payload
 
 
 @logged_without_answer

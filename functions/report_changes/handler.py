@@ -7,8 +7,8 @@ from typing import Any
 from forecast_sync import wiring
 from forecast_sync.change_report import ReportRequest, report_changes
 from forecast_sync.changes import report_location
-from forecast_sync.contracts import parse_payload
 from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
 
 
 @logged

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync import wiring
-from forecast_sync.contracts import parse_payload
 from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
 from forecast_sync.resolving import ResolveRequest, resolve_run
 
 

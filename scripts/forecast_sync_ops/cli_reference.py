@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from forecast_sync.contracts import Model
+from forecast_sync.payloads import Model
 
 from forecast_sync_ops.commands.examples import EXAMPLES
 from forecast_sync_ops.shapes import SHAPES

@@ -5,7 +5,6 @@ Every price and every volume can be overridden: ``--price athena_tb=5 --volume l
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, NamedTuple
 
 import typer
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.standalone import run_alone
 
 AWS = "https://aws.amazon.com"
 AIRBYTE = "https://docs.airbyte.com/platform/cloud/managing-airbyte-cloud/manage-credits"
@@ -151,9 +151,4 @@ def _read(given: list[str] | None, known: set[str]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-    app.command()(show)
-    try:
-        app()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    run_alone(show)

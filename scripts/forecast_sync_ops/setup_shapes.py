@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from forecast_sync.contracts import Model
+from forecast_sync.payloads import Model
 from pydantic import Field
 
 

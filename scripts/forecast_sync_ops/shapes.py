@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from forecast_sync.change_report import ChangeReport
-from forecast_sync.contracts import Counts, Model
+from forecast_sync.counts import Counts
+from forecast_sync.payloads import Model
 from pydantic import Field
 
 from forecast_sync_ops.setup_shapes import CloudShape, DeclareShape, DownShape, TableShape

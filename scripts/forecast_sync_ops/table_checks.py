@@ -9,8 +9,7 @@ import sqlglot
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.schema import define_target
 from forecast_sync.tables import Table, known_tables, load_table, parse_table
-from forecast_sync.tables.lines import find_line
-from forecast_sync.tables.model import Location
+from forecast_sync.tables.lines import Location, find_line
 from sqlglot import exp
 
 from forecast_sync_ops.problems import UserError

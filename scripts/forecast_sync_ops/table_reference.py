@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from forecast_sync.contracts import Model
+from forecast_sync.payloads import Model
 from forecast_sync.tables.model import (
     Column,
     Expectation,

@@ -125,6 +125,21 @@ def stopped(processes: Sequence[psutil.Process]) -> Iterator[None]:
 
 
 @contextmanager
+def locked_row(
+    deployed: Deployed, restaurant: int
+) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """An application that holds a row for the length of a block; a crash may end it."""
+    application = psycopg.connect(deployed.cloud.database_urls["dev"])
+    application.execute(
+        "SELECT FROM forecast_data WHERE restaurant_id = %s FOR UPDATE", [restaurant]
+    )
+    try:
+        yield application
+    finally:
+        application.close()
+
+
+@contextmanager
 def full_disk(folder: Path) -> Iterator[Path]:
     """A file system of one megabyte that Postgres may write to; yields its mount point."""
     if os.geteuid() != 0:

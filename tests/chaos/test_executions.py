@@ -46,8 +46,8 @@ def test_a_run_that_timed_out_is_redriven(deployed: Deployed) -> None:
 def test_the_same_messages_twice_start_one_run(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(50)))
     records = [{"messageId": f"message-{deployed.cloud.pid}-{number}"} for number in range(3)]
-    names = {invoke(deployed, "start-sync", {"Records": records})["run_id"] for _ in range(2)}
-    reordered = invoke(deployed, "start-sync", {"Records": records[::-1]})["run_id"]
+    names = {deployed.invoke("start-sync", {"Records": records})["run_id"] for _ in range(2)}
+    reordered = deployed.invoke("start-sync", {"Records": records[::-1]})["run_id"]
     assert names == {reordered}
     scene.finished(deployed, deployed.wait(_execution(deployed, reordered)))
     rows = deployed.query("SELECT count(*) FROM forecast_sync_status")
@@ -65,7 +65,7 @@ def test_a_failure_that_is_told_too_late_is_ignored(deployed: Deployed) -> None:
     for arn in (ended.arn, ended.arn, f"{ended.arn}-unknown"):
         detail = {"executionArn": arn, "name": arn.rsplit(":", 1)[1], "status": "FAILED"}
         event = {"source": "aws.states", "detail": detail}
-        assert invoke(deployed, "record-status", event) == {"recorded": False}
+        assert deployed.invoke("record-status", event) == {"recorded": False}
     assert deployed.status(ended.name) == before
     scene.finished(deployed, ended)
 
@@ -89,16 +89,6 @@ def _ended(deployed: Deployed, run: str) -> dict[str, Any] | None:
 
 def _execution(deployed: Deployed, name: str) -> str:
     return f"{deployed.cloud.state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
-
-
-def invoke(deployed: Deployed, function: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Call a function as its event source does."""
-    answer = deployed.client("lambda").invoke(
-        FunctionName=f"forecast-sync-dev-{function}", Payload=json.dumps(event)
-    )
-    decoded: dict[str, Any] = json.loads(answer["Payload"].read())
-    assert "FunctionError" not in answer, decoded
-    return decoded
 
 
 @contextmanager

@@ -1,107 +1,13 @@
-"""What an operator does with a deployment besides running it: examine, plan, compare, fill."""
+"""What an operator does with rows besides syncing them: plan, compare, fill."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-import boto3
-import psycopg
-import pytest
-from forecast_sync_ops.local import cloud as local_cloud
-
-from tests.e2e.cli import as_json, error_of, forecast_sync, in_terminal
-from tests.lake import MORNING, make_row, make_rows, to_parquet
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[dict[str, Any]]:
-    with local_cloud.running(wait_scale=0.02) as running:
-        up = asdict(running)
-        client("events", up).disable_rule(Name="forecast-sync-dev-uploads")
-        yield up
-
-
-def client(service: str, cloud: dict[str, Any]) -> Any:
-    session = boto3.Session("test", "test", region_name=cloud["region"])
-    return session.client(service, endpoint_url=cloud["endpoint_url"])  # type: ignore[call-overload]
-
-
-@pytest.fixture
-def at(cloud: dict[str, Any]) -> dict[str, Any]:
-    """The variables that point to the cloud, whose lake and databases are empty."""
-    s3 = client("s3", cloud)
-    for item in s3.list_objects_v2(Bucket=cloud["bucket"]).get("Contents", []):
-        s3.delete_object(Bucket=cloud["bucket"], Key=item["Key"])
-    for branch in ("dev", "preview/pr-7"):
-        execute(cloud, "DROP SCHEMA public CASCADE", branch)
-        execute(cloud, "CREATE SCHEMA public", branch)
-    return {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
-
-
-def execute(cloud: dict[str, Any], statement: str, branch: str = "dev") -> None:
-    with psycopg.connect(cloud["database_urls"][branch]) as connection:
-        connection.execute(statement.encode())
-
-
-def rows_of(cloud: dict[str, Any], query: str, branch: str = "dev") -> list[tuple[Any, ...]]:
-    with psycopg.connect(cloud["database_urls"][branch]) as connection:
-        return connection.execute(query.encode()).fetchall()
-
-
-def upload(cloud: dict[str, Any], name: str, rows: list[dict[str, Any]]) -> None:
-    client("s3", cloud).put_object(
-        Bucket=cloud["bucket"], Key=f"forecast/{name}.parquet", Body=to_parquet(rows)
-    )
-
-
-def test_doctor_finds_nothing_wrong_in_a_sound_deployment(
-    cloud: dict[str, Any], at: dict[str, Any]
-) -> None:
-    events = client("events", cloud)
-    events.enable_rule(Name="forecast-sync-dev-uploads")
-    first = as_json("doctor", **at)
-    events.disable_rule(Name="forecast-sync-dev-uploads")
-    assert (first["healthy"], first["findings"]) == (True, 0)
-    statuses = {item["check"]: item["status"] for item in first["checks"]}
-    assert {name for name, status in statuses.items() if status != "ok"} == {
-        "lake",
-        "announcements",
-    }
-    assert "made by the first run" in str(first)
-
-
-def test_doctor_says_what_is_wrong_and_what_to_do(
-    cloud: dict[str, Any], at: dict[str, Any]
-) -> None:
-    upload(cloud, "a", make_rows(range(5)))
-    as_json("start", **at)
-    execute(cloud, "ALTER TABLE forecast_data ALTER y_05 TYPE numeric(12, 3)")
-    told = as_json("doctor", code=1, **at)
-    checks = {item["check"]: item for item in told["checks"]}
-    assert {name for name, item in checks.items() if item["status"] == "finding"} == {
-        "uploads",
-        "database",
-    }
-    assert checks["copy"]["status"] == "skipped"
-    assert checks["modified time"]["found"].endswith("is S3's LastModified")
-    assert "y_05 is numeric(12,3), expected numeric(10,2)" in checks["database"]["found"]
-    assert "enable-rule" in checks["uploads"]["advice"]
-    words = forecast_sync("doctor", code=1, **at).stdout
-    assert "WRONG" in words
-    assert "2 findings" in words
-
-
-def test_doctor_of_a_branch_that_isn_t_there_and_of_a_stack_that_isn_t(at: dict[str, Any]) -> None:
-    told = as_json("doctor", "--git-ref", "preview/pr-99", code=1, **at)
-    database = next(item for item in told["checks"] if item["check"] == "database")
-    assert "BranchNotFound" in database["found"]
-    assert "Make the branch" in database["advice"]
-    nowhere = as_json("doctor", "--environment", "production", code=1, **at)
-    assert [item["status"] for item in nowhere["checks"]][:3] == ["ok", "finding", "skipped"]
+from tests.e2e.cli import as_json, error_of, forecast_sync
+from tests.e2e.cloud import execute, rows_of, upload
+from tests.lake import MORNING, make_row, make_rows
 
 
 def test_plan_shows_what_would_change_and_changes_nothing(
@@ -220,56 +126,3 @@ def test_a_preview_branch_is_filled_and_one_that_is_gone_is_told(
     assert gone == {"git_ref": "preview/pr-99", "exists": False, "run": None}
     assert "is gone" in forecast_sync("preview", "99", code=3, **at).stdout
     assert "expected 12" in error_of("preview", "main", **at)
-
-
-def test_logs_follow_a_run_to_its_end_and_name_functions(
-    cloud: dict[str, Any], at: dict[str, Any]
-) -> None:
-    upload(cloud, "a", make_rows(range(10)))
-    run = as_json("start", "--no-wait", **at)["run_id"]
-    lines = [
-        json.loads(line)
-        for line in forecast_sync("logs", "--follow", run, "--json", **at).stdout.splitlines()
-    ]
-    assert lines == as_json("logs", run, **at)
-    assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
-    functions = [line["details"]["function"] for line in lines]
-    assert functions[0] == "forecast-sync-dev-resolve-branch"
-    assert functions[-1] == "forecast-sync-dev-notify"
-    assert "record-status" in forecast_sync("logs", run, **at).stdout
-
-
-def test_status_judges_against_a_goal_and_colours_are_for_terminals(
-    cloud: dict[str, Any], at: dict[str, Any]
-) -> None:
-    assert as_json("status", "--check", code=1, **at)["state"] == "never"
-    upload(cloud, "a", make_rows(range(10)))
-    as_json("start", **at)
-    assert as_json("status", "--check", **at)["state"] == "fresh"
-    stale = as_json("status", "--check", "--goal-hours", "0", code=1, **at)
-    assert stale["state"] == "stale"
-    assert "the goal is 0 h" in stale["why"]
-    assert "\x1b[" in forecast_sync("status", FORCE_COLOR="1", **at).stdout
-    assert "\x1b[" not in forecast_sync("status", **at).stdout
-    assert "\x1b[3" not in forecast_sync("status", FORCE_COLOR="1", NO_COLOR="1", **at).stdout
-
-
-@pytest.mark.parametrize("command", ["history", "status", "plan"])
-def test_tables_fit_a_narrow_terminal_and_lose_nothing(
-    cloud: dict[str, Any], at: dict[str, Any], command: str
-) -> None:
-    upload(cloud, "a", make_rows(range(10)))
-    run = as_json("plan", **at)["run_id"]
-    arguments = (command, run) if command == "plan" else (command,)
-    lines = in_terminal(*arguments, columns=64, **at)
-    tabular = [line for line in lines if "  " in line.strip()]
-    assert tabular
-    assert max(map(len, tabular)) <= 64
-    assert not any("…" in line for line in lines)
-
-
-def test_the_shell_can_complete_commands() -> None:
-    told = forecast_sync(
-        _FORECAST_SYNC_COMPLETE="complete_bash", COMP_WORDS="forecast-sync pl", COMP_CWORD="1"
-    ).stdout
-    assert "plan" in told.split()

@@ -4,75 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
 from typing import Any
 
-import psycopg
 import pytest
-from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, connect
-from forecast_sync.contracts import Run, UpsertProgress, Window
-from forecast_sync.errors import BatchConflict, BatchRefused, LeaseHeld, ResultInvalid, Superseded
+from forecast_sync.errors import BatchConflict, BatchRefused, ResultInvalid
 from forecast_sync.loading import load_page
-from forecast_sync.settings import Settings
 from forecast_sync.tables import load_table
-from forecast_sync.windows import open_window
 
-from tests.builders import Files, Row, make_row, make_run, make_upsert, to_line
-
-SETTINGS = Settings(environment="dev", data_location="s3://lake/forecast/")
-COLUMNS = ", ".join(load_table().names)
-LONG = 900_000
-
-
-def never(*_arguments: object) -> None:
-    """A run that writes keeps no changes."""
-    raise AssertionError
-
-
-def begin(connection: Connection, run: Run, *, alive: bool = True) -> Window:
-    return open_window(connection, SETTINGS, run, lambda _arn: alive)
-
-
-def load(
-    connection: Connection,
-    run: Run,
-    rows: Sequence[Row],
-    *,
-    query: str = "q-1",
-    files: Files | None = None,
-) -> UpsertProgress:
-    files = files or Files()
-    if not files.content:
-        files.add("a.gz", [to_line(row) for row in rows])
-    request = make_upsert(run, list(files.content), query=query)
-    return load_page(connection, files.stream, load_table(), request, lambda: LONG, never)
-
-
-def stored(connection: Connection) -> list[tuple[Any, ...]]:
-    cursor = connection.execute(
-        f"SELECT {COLUMNS} FROM forecast_data "
-        "ORDER BY restaurant_id, inventory_item_id, business_date"
-    )
-    return [tuple(None if value is None else str(value) for value in row) for row in cursor]
-
-
-def ledger(connection: Connection, query: str = "q-1") -> list[tuple[Any, ...]]:
-    return connection.execute(
-        "SELECT first_row, last_row, inserted, updated, unchanged FROM forecast_sync_batch "
-        "WHERE query_execution_id = %s ORDER BY first_row",
-        [query],
-    ).fetchall()
-
-
-def as_text(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-    return [tuple(None if value is None else str(value) for value in row) for row in rows]
-
-
-def last_id(connection: Connection) -> int:
-    row = connection.execute("SELECT last_value FROM forecast_data_id_seq").fetchone()
-    assert row is not None
-    return int(row[0])
+from tests.builders import Files, make_row, make_run, make_upsert, to_line
+from tests.integration.loads import LONG, as_text, begin, last_id, ledger, load, never, stored
 
 
 def test_rows_arrive_in_batches_with_exact_counts(connection: Connection) -> None:
@@ -236,86 +177,10 @@ def test_rejects_are_kept_once_with_reason_and_row(connection: Connection) -> No
     assert connection.execute("SELECT sum(rejected) FROM forecast_sync_batch").fetchone() == (6,)
 
 
-def test_a_failed_run_resumes_when_nobody_came_between(connection: Connection) -> None:
-    run = make_run()
-    begin(connection, run)
-    load(connection, run, [make_row(1)])
-    connection.execute("UPDATE forecast_sync_status SET status = 'failed'")
-    load(connection, run, [make_row(2)], query="q-2")
-    assert len(stored(connection)) == 2
-    assert connection.execute("SELECT status FROM forecast_sync_status").fetchone() == ("running",)
-
-
-def test_an_overtaken_run_is_refused(connection: Connection) -> None:
-    first, second = make_run("run-1"), make_run("run-2")
-    begin(connection, first)
-    connection.execute("UPDATE forecast_sync_status SET status = 'failed'")
-    begin(connection, second)
-    load(connection, second, [make_row(1)], query="q-2")
-    with pytest.raises(Superseded, match="run-2"):
-        load(connection, first, [make_row(1, y_50="0.01")])
-    assert stored(connection) == as_text([make_row(1)])
-
-
-def test_a_second_run_coalesces_or_waits_or_takes_over(connection: Connection) -> None:
-    holder = make_run("holder")
-    begin(connection, holder)
-    window = begin(connection, make_run("later"))
-    assert (window.outcome, window.holder) == ("coalesced", "holder")
-    flag = "SELECT rerun_requested FROM forecast_sync_status WHERE run_id = 'holder'"
-    assert connection.execute(flag).fetchone() == (True,)
-    with pytest.raises(LeaseHeld, match="holder"):
-        begin(connection, make_run("full", sync_type="full"))
-    assert begin(connection, make_run("heir"), alive=False).outcome == "proceed"
-    rows = connection.execute(
-        "SELECT run_id, status FROM forecast_sync_status ORDER BY id"
-    ).fetchall()
-    assert rows == [("holder", "failed"), ("heir", "running")]
-
-
-def test_a_lease_copied_by_branching_is_taken_over(connection: Connection) -> None:
-    begin(connection, make_run("original", neon_branch_id="br-parent"))
-    assert begin(connection, make_run("mine", neon_branch_id="br-child")).outcome == "proceed"
-    with pytest.raises(Superseded):
-        leases.resume(connection, make_run("original", neon_branch_id="br-parent"))
-
-
-def test_an_update_waits_for_nobody_but_the_lease(
-    database_url: str, connection: Connection
-) -> None:
-    """The exclusive lock waits for a batch in flight, so a takeover never overlaps a commit."""
-    run = make_run()
-    begin(connection, run)
-    with psycopg.connect(database_url) as batch, batch.cursor() as cursor:
-        assert leases.hold(cursor, run)
-        waiting = threading.Event()
-        done = threading.Event()
-
-        def take_over() -> None:
-            with connect(database_url) as own:
-                waiting.set()
-                begin(own, make_run("heir"), alive=False)
-                done.set()
-
-        thread = threading.Thread(target=take_over)
-        thread.start()
-        waiting.wait()
-        assert not done.wait(0.3)
-    thread.join()
-    assert done.is_set()
-
-
 def test_a_trigger_that_swallows_a_row_is_no_success(connection: Connection) -> None:
     run = make_run()
     begin(connection, run)
-    connection.execute(
-        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN IF NEW.restaurant_id = 3 THEN RETURN NULL; END IF; RETURN NEW; END'"
-    )
-    connection.execute(
-        "CREATE TRIGGER swallow BEFORE INSERT ON forecast_data FOR EACH ROW "
-        "EXECUTE FUNCTION swallow()"
-    )
+    _before_insert(connection, "IF NEW.restaurant_id = 3 THEN RETURN NULL; END IF")
     with pytest.raises(BatchConflict, match="Of 5 rows 4 were inserted"):
         load(connection, run, [make_row(number) for number in range(5)])
     assert stored(connection) == []
@@ -324,18 +189,23 @@ def test_a_trigger_that_swallows_a_row_is_no_success(connection: Connection) -> 
 def test_the_checksum_is_of_what_a_trigger_left_in_the_target(connection: Connection) -> None:
     run = make_run()
     begin(connection, run)
-    connection.execute(
-        "CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN NEW.y_50 = 1; RETURN NEW; END'"
-    )
-    connection.execute(
-        "CREATE TRIGGER change BEFORE INSERT ON forecast_data FOR EACH ROW "
-        "EXECUTE FUNCTION change()"
-    )
+    _before_insert(connection, "NEW.y_50 = 1")
     load(connection, run, [make_row(7)])
     digest = hashlib.md5(to_line(make_row(7, y_50="1.00")).rstrip(b"\n")).hexdigest()
     found = connection.execute("SELECT checksum FROM forecast_sync_batch").fetchone()
     assert found == (int(digest[:15], 16),)
+
+
+def _before_insert(connection: Connection, action: str) -> None:
+    """A foreign trigger on the target that does this to each new row."""
+    connection.execute(
+        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS "
+        f"'BEGIN {action}; RETURN NEW; END'".encode()
+    )
+    connection.execute(
+        "CREATE TRIGGER meddle BEFORE INSERT ON forecast_data FOR EACH ROW "
+        "EXECUTE FUNCTION meddle()"
+    )
 
 
 def test_a_small_batch_never_reads_the_whole_target(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from forecast_sync.adapters.postgres import Connection
 from forecast_sync.merging import NEAR_FACTOR, SMALL_BATCH
 
 from tests.builders import make_row, make_run, to_line
-from tests.integration.test_loading import as_text, begin, last_id, ledger, load, stored
+from tests.integration.loads import as_text, begin, last_id, ledger, load, stored
 
 ITEMS = 40
 

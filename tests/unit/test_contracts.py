@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from forecast_sync.contracts import Profile, SyncRequest, UpsertRequest, parse_payload
+from forecast_sync.contracts import SyncRequest, UpsertRequest
+from forecast_sync.counts import Profile
 from forecast_sync.errors import InvalidInput
+from forecast_sync.payloads import parse_payload
 
 from tests.builders import make_run, make_upsert
 

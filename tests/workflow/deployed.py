@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 import psycopg
-from forecast_sync_ops.local.cloud import Cloud
 
-from tests.lake import KEY, VALUES, Row, Table, to_parquet
+from tests.lake import Row, to_parquet
 from tests.waiting import eventually
+from tests.workflow.databases import Databases
 
 PREFIX = "forecast/"
 
@@ -46,10 +46,9 @@ class Ended:
 
 
 @dataclass
-class Deployed:
+class Deployed(Databases):
     """One local cloud, with the database of its branch ``dev``."""
 
-    cloud: Cloud
     files: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     clients: dict[str, Any] = field(default_factory=dict)
 
@@ -201,36 +200,14 @@ class Deployed:
             found[number] = (described["status"], 1 + described.get("redriveCount", 0))
         return found
 
-    def query(
-        self, statement: str, parameters: Sequence[Any] = (), *, branch: str = "dev"
-    ) -> list[tuple[Any, ...]]:
-        """Rows of a statement in a branch's database."""
-        with psycopg.connect(self.cloud.database_urls[branch]) as connection:
-            return connection.execute(statement.encode(), parameters or None).fetchall()
-
-    def execute(self, statement: str, *, branch: str = "dev") -> None:
-        """Run a statement in a branch's database."""
-        with psycopg.connect(self.cloud.database_urls[branch]) as connection:
-            connection.execute(statement.encode())
-
-    def table(self, branch: str = "dev") -> Table:
-        """What stands in the target."""
-        columns = ", ".join((*KEY, *VALUES))
-        rows = self.query(f"SELECT {columns} FROM forecast_data", branch=branch)
-        return {row[: len(KEY)]: row[len(KEY) :] for row in rows}
-
-    def versions(self) -> dict[int, str]:
-        """The transaction that wrote each row, by id."""
-        return dict(self.query("SELECT id, xmin::text FROM forecast_data"))
-
-    def status(self, run: str) -> dict[str, Any] | None:
-        """A run's row in the status table."""
-        with psycopg.connect(
-            self.cloud.database_urls["dev"], row_factory=psycopg.rows.dict_row
-        ) as connection:
-            return connection.execute(
-                "SELECT * FROM forecast_sync_status WHERE run_id = %s", [run]
-            ).fetchone()
+    def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        """Call a function as its event source does; it must succeed."""
+        answer = self.client("lambda").invoke(
+            FunctionName=f"forecast-sync-dev-{function}", Payload=json.dumps(event)
+        )
+        decoded: dict[str, Any] = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, decoded
+        return decoded
 
     def athena_faults(self, *faults: dict[str, Any]) -> None:
         """What the next queries suffer."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from forecast_sync_ops.deployment import Deployment
@@ -14,8 +10,9 @@ from forecast_sync_ops.deployment import Deployment
 from tests.contract.stack import FUNCTIONS
 from tests.lake import make_row, make_rows
 from tests.waiting import eventually
+from tests.workflow.breakages import BREAKAGES, Breakage
 from tests.workflow.deployed import Deployed
-from tests.workflow.test_redrive import BREAKAGES
+from tests.workflow.permissions import Call, find_permissions, read_calls
 
 ATHENA = "Athena does it on behalf of who starts a query"
 QUEUE = "Lambda's poller does it on behalf of the function"
@@ -41,47 +38,19 @@ BASICS = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
 }
-ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket"}
-SERVICES = {"stepfunctions": "states"}
-
-
-class Call(NamedTuple):
-    """A call as IAM sees it."""
-
-    function: str
-    action: str
-    resource: str
-    prefix: str
-
-
-class Permission(NamedTuple):
-    """One action on one resource that a function's role allows."""
-
-    function: str
-    action: str
-    resource: str
-    prefix: str
-
-    def covers(self, call: Call) -> bool:
-        return (
-            self.function == call.function
-            and self.action == call.action
-            and fnmatchcase(call.resource, self.resource)
-            and fnmatchcase(call.prefix, self.prefix)
-        )
 
 
 @pytest.fixture
 def calls(deployed: Deployed) -> set[Call]:
     """The calls of everything that functions do, failures included."""
     _walk_every_path(deployed)
-    return set(_read_calls(deployed))
+    return set(read_calls(deployed))
 
 
 def test_each_function_may_make_its_calls_and_no_others(
     deployed: Deployed, calls: set[Call]
 ) -> None:
-    permissions = [item for name in FUNCTIONS for item in _permissions(deployed, name)]
+    permissions = [item for name in FUNCTIONS for item in find_permissions(deployed, name)]
     missing = [call for call in calls if not any(item.covers(call) for item in permissions)]
     unused = [
         item
@@ -96,7 +65,9 @@ def test_each_function_may_make_its_calls_and_no_others(
 
 def test_what_is_done_on_behalf_is_allowed(deployed: Deployed) -> None:
     allowed = {
-        (item.function, item.action) for name in FUNCTIONS for item in _permissions(deployed, name)
+        (item.function, item.action)
+        for name in FUNCTIONS
+        for item in find_permissions(deployed, name)
     }
     assert ON_BEHALF.keys() <= allowed
 
@@ -105,7 +76,7 @@ def test_only_what_has_no_resource_is_allowed_everywhere(deployed: Deployed) -> 
     everywhere = {
         item.action
         for name in FUNCTIONS
-        for item in _permissions(deployed, name)
+        for item in find_permissions(deployed, name)
         if item.resource == "*"
     }
     assert everywhere == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -125,11 +96,11 @@ def _walk_every_path(deployed: Deployed) -> None:
     _take_over_and_rerun(deployed)
     _operate(deployed)
     _look(deployed)
-    _invoke(deployed, "notify", {"check": "freshness"})
-    _invoke(deployed, "clean-history", {})
+    deployed.invoke("notify", {"check": "freshness"})
+    deployed.invoke("clean-history", {})
 
 
-def _fail_and_redrive(deployed: Deployed, breakage: Any) -> None:
+def _fail_and_redrive(deployed: Deployed, breakage: Breakage) -> None:
     breakage.breaks(deployed)
     ended = deployed.run(sync_type="full")
     assert ended.status == "FAILED"
@@ -177,7 +148,7 @@ def _look(deployed: Deployed) -> None:
     listed = deployed.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
     key = next(item["Key"] for item in listed if "kind=row" in item["Key"])
     question = {"about": "probe", "bucket": bucket, "keys": [key]}
-    assert _invoke(deployed, "inspect-database", {"question": question})["rows"]
+    assert deployed.invoke("inspect-database", {"question": question})["rows"]
 
 
 def _ask(
@@ -188,74 +159,3 @@ def _ask(
     answer = operator.api.call(method, path, body=body)
     assert answer.ok, answer
     return answer.document
-
-
-def _invoke(deployed: Deployed, function: str, event: dict[str, Any]) -> dict[str, Any]:
-    answer = deployed.client("lambda").invoke(
-        FunctionName=f"forecast-sync-dev-{function}", Payload=json.dumps(event)
-    )
-    payload: dict[str, Any] = json.loads(answer["Payload"].read())
-    assert "FunctionError" not in answer, payload
-    return payload
-
-
-def _read_calls(deployed: Deployed) -> Iterator[Call]:
-    for file in deployed.cloud.calls_dir.iterdir():
-        found = re.fullmatch(r"forecast-sync-dev-([a-z-]+)-\d+\.jsonl", file.name)
-        assert found is not None
-        function = found[1].replace("-", "_")
-        for line in file.read_text().splitlines():
-            recorded = json.loads(line)
-            service = SERVICES.get(recorded["service"], recorded["service"])
-            action = f"{service}:{recorded['operation']}"
-            parameters = recorded["parameters"]
-            for resource in _resources(service, parameters):
-                prefix = str(parameters.get("Prefix", ""))
-                yield Call(function, ACTIONS.get(action, action), resource, prefix)
-
-
-def _resources(service: str, parameters: dict[str, Any]) -> list[str]:
-    """What a call needs its permission for."""
-    if service == "athena":
-        return ["arn:aws:athena:us-east-2:000000000000:workgroup/forecast-sync-dev"]
-    if service == "s3":
-        path = [str(parameters[name]) for name in ("Bucket", "Key") if name in parameters]
-        return ["arn:aws:s3:::" + "/".join(path)]
-    if service == "secretsmanager":
-        return [str(parameters["SecretId"])]
-    if service == "glue":
-        database, table = parameters["DatabaseName"], parameters["Name"]
-        parts = ["catalog", f"database/{database}", f"table/{database}/{table}"]
-        return [f"arn:aws:glue:us-east-2:000000000000:{part}" for part in parts]
-    return [str(text) for text in parameters.values() if str(text).startswith("arn:")]
-
-
-def _permissions(deployed: Deployed, function: str) -> Iterator[Permission]:
-    for statement in _statements(deployed, function):
-        prefix = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", "*")
-        for action in _listed(statement["Action"]):
-            for resource in _listed(statement["Resource"]):
-                yield Permission(function, action, resource, prefix)
-
-
-def _statements(deployed: Deployed, function: str) -> Iterator[dict[str, Any]]:
-    """Every Allow of a function's role, as CloudFormation has deployed it."""
-    iam = deployed.client("iam")
-    name = f"forecast-sync-dev-{function.replace('_', '-')}"
-    configuration = deployed.client("lambda").get_function_configuration(FunctionName=name)
-    role = configuration["Role"].rpartition("/")[2]
-    documents = [
-        iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]
-    ]
-    for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
-        arn = attached["PolicyArn"]
-        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        found = iam.get_policy_version(PolicyArn=arn, VersionId=version)
-        documents.append(found["PolicyVersion"]["Document"])
-    for document in documents:
-        yield from (item for item in document["Statement"] if item["Effect"] == "Allow")
-
-
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value

@@ -5,124 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from tests.lake import MORNING, make_row, make_rows, reference
 from tests.waiting import eventually
+from tests.workflow.breakages import BREAKAGES, Breakage, refuse_a_row
 from tests.workflow.deployed import Deployed, Ended
-
-RAISE = (
-    "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$BEGIN RAISE EXCEPTION 'refused by the test'; END$$;"
-)
-
 
 # A redriven state goes on without being entered anew; the query that didn't fail goes on too, and
 # is renewed when it had read the broken file.
 QUERYING = {"Query finished", "Query done?", "Wait for Athena", "Poll Athena query"}
 RENEWING = {"Submit again", "Start Athena query"}
-
-
-class Breakage(NamedTuple):
-    """How to make exactly one state fail for good, and how to repair the cause."""
-
-    state: str
-    error: str
-    breaks: Callable[[Deployed], None]
-    repairs: Callable[[Deployed], None]
-    rerun: list[str]
-    submissions: int | None = None
-    renews_the_other: bool = False
-
-
-def _miscount(deployed: Deployed) -> None:
-    deployed.succeed()
-    deployed.execute(
-        "CREATE FUNCTION miscount() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN NEW.checksum = NEW.checksum + 1; RETURN NEW; END$$;"
-        "CREATE TRIGGER miscount BEFORE INSERT ON forecast_sync_batch "
-        "FOR EACH ROW EXECUTE FUNCTION miscount()"
-    )
-
-
-def _refuse_success(deployed: Deployed) -> None:
-    deployed.succeed()
-    deployed.execute(
-        RAISE + "CREATE TRIGGER refuse BEFORE UPDATE ON forecast_sync_status FOR EACH ROW "
-        "WHEN (NEW.status = 'succeeded') EXECUTE FUNCTION refuse()"
-    )
-
-
-def _refuse_a_row(deployed: Deployed) -> None:
-    deployed.succeed()
-    deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 5000)")
-    deployed.upload("big", [make_row(50), make_row(51, y_50=6000.0)])
-
-
-BREAKAGES = [
-    Breakage(
-        "Resolve branch",
-        "NeonRefused",
-        lambda deployed: deployed.neon_fault(status=401, times=1),
-        lambda _: None,
-        [],
-    ),
-    Breakage(
-        "Read watermark",
-        "SchemaMismatch",
-        lambda deployed: deployed.execute("CREATE TABLE forecast_data (id int)"),
-        lambda deployed: deployed.execute("DROP TABLE forecast_data"),
-        [],
-    ),
-    Breakage(
-        "Start Athena query",
-        "SourceInvalid",
-        lambda deployed: deployed.upload("broken", b"no parquet"),
-        lambda deployed: deployed.delete("broken"),
-        [],
-        renews_the_other=True,
-    ),
-    Breakage(
-        "Poll Athena query",
-        "QueryFailed",
-        lambda deployed: deployed.athena_faults({"match": "UNLOAD", "state": "FAILED"}),
-        lambda _: None,
-        ["Submit again", "Start Athena query", "Wait for Athena", "Poll Athena query"],
-        submissions=1,
-    ),
-    Breakage(
-        "Plan pages",
-        "TooManyRejects",
-        lambda deployed: deployed.upload("rejects", make_rows(range(100, 300), state=None)),
-        lambda deployed: deployed.delete("rejects"),
-        ["Query anew", "Run queries"],
-        submissions=2,
-    ),
-    Breakage(
-        "Load pages",
-        "States.ExceedToleratedFailureThreshold",
-        _refuse_a_row,
-        lambda deployed: deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small"),
-        [],
-    ),
-    Breakage(
-        "Verify load",
-        "VerificationFailed",
-        _miscount,
-        lambda deployed: deployed.execute("DROP TRIGGER miscount ON forecast_sync_batch"),
-        ["Query anew", "Run queries"],
-        submissions=2,
-    ),
-    Breakage(
-        "Record status",
-        "BatchRefused",
-        _refuse_success,
-        lambda deployed: deployed.execute("DROP TRIGGER refuse ON forecast_sync_status"),
-        [],
-    ),
-]
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.state)
@@ -171,7 +66,7 @@ def test_the_failure_is_on_record_and_announced_until_the_redrive_replaces_it(
     deployed: Deployed,
 ) -> None:
     inbox = _subscribed(deployed)
-    _refuse_a_row(deployed)
+    refuse_a_row(deployed)
     failed = deployed.run()
     status = eventually(lambda: _failed_status(deployed, failed), 10)
     assert status["error_message"].startswith("BatchRefused: Postgres answered 23514")
@@ -279,7 +174,7 @@ def _rows(deployed: Deployed) -> int:
 
 
 def test_a_run_that_was_overtaken_is_refused(deployed: Deployed) -> None:
-    _refuse_a_row(deployed)
+    refuse_a_row(deployed)
     failed = deployed.run()
     deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
     deployed.upload("newer", [make_row(50, y_50=3.0, updated_at=MORNING + timedelta(hours=1))])

@@ -20,8 +20,10 @@ from forecast_sync.changes import (
     batch_location,
     report_location,
 )
-from forecast_sync.contracts import Counts, Model, Plan, Queries, Run, Window
+from forecast_sync.contracts import Plan, Queries, Run, Window
+from forecast_sync.counts import Counts
 from forecast_sync.inspecting import find_differences
+from forecast_sync.payloads import Model
 from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
 from forecast_sync.verifying import read_counts

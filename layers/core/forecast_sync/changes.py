@@ -12,8 +12,9 @@ from pydantic import Field
 from forecast_sync.adapters.postgres import statement
 from forecast_sync.adapters.s3 import split_location
 from forecast_sync.composing import compose_parts
-from forecast_sync.contracts import Model, Page, PageKind, Run
+from forecast_sync.contracts import Page, PageKind, Run
 from forecast_sync.leases import Rows
+from forecast_sync.payloads import Model
 from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, has_table, statement, transaction
 from forecast_sync.composing import copy_field, row_hash
 from forecast_sync.contracts import Window
 from forecast_sync.query_text import LINE_HASH, build_sources, quote_name
@@ -58,7 +58,7 @@ def sum_target(connection: Connection, table: Table, dates: Dates) -> dict[str, 
         hash=row_hash(table),
     )
     with transaction(connection) as cursor:
-        if not _exists(cursor.execute("SELECT to_regclass(%s)", [table.target.table]).fetchone()):
+        if not has_table(cursor, table.target.table):
             return {}
         cursor.execute(found, dates._asdict())
         return {day: Sums(int(rows), int(checksum)) for day, rows, checksum in cursor}
@@ -85,7 +85,3 @@ def list_target(
 def _field(table: Table, name: str) -> str:
     """A column of a line, as text in COPY's form."""
     return f"split_part(line, chr(9), {table.names.index(name) + 1})"
-
-
-def _exists(row: tuple[object, ...] | None) -> bool:
-    return row is not None and row[0] is not None

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AwareDatetime, Field, model_validator
 
-from forecast_sync.errors import InvalidInput
+# What an edge is made of is offered here too, to those who handle edges.
+from forecast_sync.counts import Counts as Counts  # noqa: PLC0414
+from forecast_sync.counts import Profile
+from forecast_sync.payloads import Model as Model  # noqa: PLC0414
+from forecast_sync.payloads import parse_payload as parse_payload  # noqa: PLC0414
 
 SyncType = Literal["incremental", "full"]
 QueryName = Literal["extract", "profile"]
 PageKind = Literal["row", "reject"]
 
 MAX_BATCH_SIZE = 10_000_000
-
-M = TypeVar("M", bound="Model")
-
-BigInteger = Annotated[int, PlainSerializer(str, when_used="json")]
-"""Travels as text: a state's JSON numbers are exact to 53 bits only."""
-
-
-class Model(BaseModel):
-    """Base of every contract: unknown keys are refused and values never change.
-
-    A model is built when it is first used, because a function uses two or three of them.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class SyncRequest(Model):
@@ -63,10 +45,7 @@ class SyncRequest(Model):
         """
         if payload.get("source") == "aws.s3" and "detail" in payload:
             return cls(trigger="s3")
-        try:
-            return cls.model_validate(payload)
-        except ValidationError as error:
-            raise InvalidInput(_in_one_line(error, cls)) from None
+        return parse_payload(cls, payload)
 
 
 class ExecutionIdentity(Model):
@@ -172,23 +151,6 @@ class Queries(Model):
     profile: StartedQuery
 
 
-class Profile(Model):
-    """What Athena counted in the lake; ``checksum`` is the sum of 60 bits of md5 per good line."""
-
-    window_rows: int
-    rejected: int
-    candidates: int
-    good: int
-    checksum: BigInteger
-    newest_modified: AwareDatetime | None = None
-    warnings: dict[str, int] = Field(default_factory=dict)
-
-    @property
-    def superseded(self) -> int:
-        """Candidates that a newer one of the same key outdates."""
-        return self.candidates - self.good
-
-
 class Page(Model):
     """One item of the Map: result files that one worker loads, in this order."""
 
@@ -243,24 +205,6 @@ class VerifyRequest(Model):
     redrive_count: int
 
 
-class Counts(Model):
-    """A run's rows by outcome.
-
-    window_rows = valid + rejected; candidates = good + superseded;
-    good = inserted + updated + unchanged. ``warnings`` are good rows that break an expectation.
-    """
-
-    window_rows: int = 0
-    rejected: int = 0
-    candidates: int = 0
-    superseded: int = 0
-    good: int = 0
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    warnings: dict[str, int] = Field(default_factory=dict)
-
-
 class RecordRequest(Model):
     """What Record status gets at the end of a run."""
 
@@ -291,18 +235,3 @@ class RunResult(Model):
     counts: Counts
     error_message: str | None = None
     report: str | None = None
-
-
-def parse_payload(model: type[M], payload: object) -> M:
-    """Read a state's payload as ``model``; raises ``InvalidInput`` in one line."""
-    try:
-        return model.model_validate(payload)
-    except ValidationError as error:
-        raise InvalidInput(_in_one_line(error, model)) from None
-
-
-def _in_one_line(error: ValidationError, model: type[Model]) -> str:
-    found = "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'input'}: {item['msg']}" for item in error.errors()
-    )
-    return f"{model.__name__} doesn't fit: {found}. Known keys: {', '.join(model.model_fields)}."

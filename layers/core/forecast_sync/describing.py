@@ -14,8 +14,6 @@ from forecast_sync.errors import ForecastSyncError
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
-ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
-
 
 class Workflow(operating.Workflow, watching.PageCounter, Protocol):
     """What describing needs of Step Functions."""
@@ -91,7 +89,7 @@ def _from_database(
 
 
 def _failure(workflow: Workflow, execution_arn: str, execution: Execution) -> dict[str, str] | None:
-    if execution.status not in ENDED_BADLY:
+    if not execution.ended_badly:
         return None
     message = workflow.failure_of(execution_arn, execution)
     name = links.error_name(message)

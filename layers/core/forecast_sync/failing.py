@@ -11,11 +11,10 @@ from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.announcing import Publisher, announce_failure, announce_unresolved
 from forecast_sync.contracts import ExecutionIdentity
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.recording import Starter, record_failure
+from forecast_sync.recording import record_failure
 from forecast_sync.resolving import BranchFinder, ResolveRequest, resolve_run
 from forecast_sync.settings import Settings
-
-ENDED_BADLY = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+from forecast_sync.starting import Starter
 
 
 class Workflow(Starter, Protocol):
@@ -45,7 +44,7 @@ def record_failed_execution(
     """
     execution_arn, name = detail["executionArn"], detail["name"]
     execution = workflow.describe(execution_arn)
-    if execution is None or execution.status not in ENDED_BADLY:
+    if execution is None or not execution.ended_badly:
         return {"recorded": False}
     message = workflow.failure_of(execution_arn, execution)
     identity = ExecutionIdentity.model_validate(

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from psycopg.rows import namedtuple_row
 
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, has_table, statement, transaction
 from forecast_sync.branches import map_git_ref
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.settings import Settings
@@ -82,8 +82,7 @@ def judge_branch(
 def _read(connection: Connection, source: str) -> Any:
     """The row of read_freshness.sql; None while the tables haven't been made."""
     with transaction(connection) as plain:
-        made = plain.execute("SELECT to_regclass('forecast_sync_batch')").fetchone()
-        if made is None or made[0] is None:
+        if not has_table(plain, "forecast_sync_batch"):
             return None
         cursor = connection.cursor(row_factory=namedtuple_row)
         return cursor.execute(statement("read_freshness.sql"), {"source": source}).fetchone()

@@ -14,8 +14,9 @@ from pydantic import Field
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.comparing import Dates, list_target, sum_target
 from forecast_sync.composing import row_hash
-from forecast_sync.contracts import Model, Page
+from forecast_sync.contracts import Page
 from forecast_sync.pages import PageReader, Stream
+from forecast_sync.payloads import Model
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
 

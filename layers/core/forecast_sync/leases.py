@@ -26,7 +26,7 @@ class Holder(NamedTuple):
 
 
 class OwnRow(NamedTuple):
-    """A run's own row in the status table; timestamps of the window are None when unbounded."""
+    """A run's own row in the status table; ``low`` is None when its window has no beginning."""
 
     id: int
     status: str

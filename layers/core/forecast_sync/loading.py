@@ -9,9 +9,10 @@ from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.changes import Keeper, describe_batch
 from forecast_sync.contracts import Page, UpsertProgress, UpsertRequest
-from forecast_sync.errors import InputsOutdated, ResultInvalid
+from forecast_sync.errors import ResultInvalid
 from forecast_sync.merging import Merger
 from forecast_sync.pages import PageReader, Stream
+from forecast_sync.redrives import renewing_inputs
 from forecast_sync.staging import stage_rejects, stage_rows
 from forecast_sync.tables import Table
 
@@ -45,34 +46,19 @@ def load_page(
     files can't be read, and what the adapters raise; whatever was committed before stays, and a
     second call goes on after it.
     """
-    try:
-        return _load_page(connection, stream, table, request, remaining_milliseconds, keep_changes)
-    except ResultInvalid as error:
-        if request.redrive_count:
-            raise InputsOutdated(str(error)) from error
-        raise
-
-
-def _load_page(
-    connection: Connection,
-    stream: Stream,
-    table: Table,
-    request: UpsertRequest,
-    remaining_milliseconds: Callable[[], int],
-    keep_changes: Keeper,
-) -> UpsertProgress:
-    reader = PageReader(stream, request.page)
-    merger = Merger(table, checksum=request.run.sums_content)
-    reader.skip_to(_read_position(connection, request.page))
-    slowest = 0
-    while reader.has_more():
-        before = remaining_milliseconds()
-        # A call that loads nothing would be repeated for ever, so the first batch is always tried.
-        if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
-            return UpsertProgress(done=False)
-        _load_batch(connection, reader, table, merger, request, keep_changes)
-        slowest = max(slowest, before - remaining_milliseconds(), 1)
-    return UpsertProgress(done=True)
+    with renewing_inputs(0, request.redrive_count, ResultInvalid):
+        reader = PageReader(stream, request.page)
+        merger = Merger(table, checksum=request.run.sums_content)
+        reader.skip_to(_read_position(connection, request.page))
+        slowest = 0
+        while reader.has_more():
+            before = remaining_milliseconds()
+            # A call that loads nothing would be repeated for ever: the first batch is always tried.
+            if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
+                return UpsertProgress(done=False)
+            _load_batch(connection, reader, table, merger, request, keep_changes)
+            slowest = max(slowest, before - remaining_milliseconds(), 1)
+        return UpsertProgress(done=True)
 
 
 def _load_batch(

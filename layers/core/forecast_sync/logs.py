@@ -33,7 +33,6 @@ def logged_without_answer(handler: Handler[C, A]) -> Handler[C, A]:
 
 
 def _logged(handler: Handler[C, A], tell: Callable[[A], dict[str, Any]]) -> Handler[C, A]:
-
     @wraps(handler)
     def call(event: dict[str, Any], context: C) -> A:
         run_id = find_run_id(event)

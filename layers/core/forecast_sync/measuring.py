@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from forecast_sync.contracts import Profile, Run, RunResult
+from forecast_sync.contracts import Run, RunResult
+from forecast_sync.counts import Profile
 
 NAMESPACE = "ForecastSync"
 

@@ -13,8 +13,6 @@ from forecast_sync.branches import map_git_ref
 from forecast_sync.contracts import SyncRequest
 from forecast_sync.errors import ForecastSyncError
 
-ALIVE = frozenset({"RUNNING", "PENDING_REDRIVE"})
-
 
 class RunNotFound(ForecastSyncError):
     """There is no run of this name."""
@@ -84,7 +82,7 @@ def redrive_run(workflow: Workflow, run_id: str) -> Execution:
 def stop_run(workflow: Workflow, run_id: str, cause: str) -> Execution:
     """Stop a running run; its state before. Raises ``RunNotFound`` and ``RunConflict``."""
     execution = find_execution(workflow, run_id)
-    if execution.status not in ALIVE:
+    if not execution.is_alive:
         raise RunConflict(f"{run_id} can't be stopped: {why_not_stoppable(execution)}")
     workflow.stop(workflow.arn_of(run_id), cause)
     return execution
@@ -102,7 +100,7 @@ def why_not_redrivable(execution: Execution) -> str:
     """Why a run can't be redriven now, in words; empty when it can."""
     if execution.redrivable:
         return ""
-    if execution.status in ALIVE:
+    if execution.is_alive:
         return "it is still running."
     if execution.status == "SUCCEEDED":
         return "it has succeeded."
@@ -111,7 +109,7 @@ def why_not_redrivable(execution: Execution) -> str:
 
 def why_not_stoppable(execution: Execution) -> str:
     """Why a run can't be stopped now, in words; empty when it can."""
-    return "" if execution.status in ALIVE else f"it has ended already ({execution.status})."
+    return "" if execution.is_alive else f"it has ended already ({execution.status})."
 
 
 def _name(idempotency_key: str | None) -> str:

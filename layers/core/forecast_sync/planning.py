@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from forecast_sync.adapters.s3 import Listed, split_location
-from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest, Profile
-from forecast_sync.errors import InputsOutdated, QueryFailed, ResultInvalid, TooManyRejects
+from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest
+from forecast_sync.counts import Profile
+from forecast_sync.errors import QueryFailed, ResultInvalid, TooManyRejects
 from forecast_sync.measuring import measure_rejects
 from forecast_sync.query_text import warning_names
+from forecast_sync.redrives import renewing_inputs
 from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
 
@@ -64,36 +66,23 @@ def plan_pages(
     Raises ``TooManyRejects`` when the threshold is exceeded and ``ResultInvalid`` for results that
     can't be read, or ``InputsOutdated`` when these results were made before the present redrive.
     """
-    try:
-        return _plan_pages(athena, storage, table, settings, request)
-    except (QueryFailed, ResultInvalid, TooManyRejects) as error:
-        made_at = (request.queries.extract.redrive_count, request.queries.profile.redrive_count)
-        if request.redrive_count > min(made_at):
-            raise InputsOutdated(str(error)) from error
-        raise
-
-
-def _plan_pages(
-    athena: QueryResults,
-    storage: ResultStore,
-    table: Table,
-    settings: Settings,
-    request: PlanRequest,
-) -> Plan:
-    profile = _read_profile(athena, table, request.queries.profile.query_execution_id)
-    measure_rejects(request.run, profile)
-    _judge_rejects(profile, settings)
-    query_execution_id = request.queries.extract.query_execution_id
-    manifest = athena.manifest_location(query_execution_id)
-    files = _list_files(storage, manifest)
-    total = sum(file.size for _, file in files)
-    workers = count_workers(settings.load_concurrency, request.window.connections)
-    limit = page_limit(total, settings.page_bytes, workers)
-    pages = group_into_pages(query_execution_id, files, limit)
-    bucket, key = split_location(manifest)
-    pages_key = f"{key.rpartition('/')[0]}/{query_execution_id}-pages.json".lstrip("/")
-    body = json.dumps([page.model_dump(mode="json") for page in pages])
-    storage.write(bucket, pages_key, body.encode())
+    made_at = min(request.queries.extract.redrive_count, request.queries.profile.redrive_count)
+    judgements = (QueryFailed, ResultInvalid, TooManyRejects)
+    with renewing_inputs(made_at, request.redrive_count, *judgements):
+        profile = _read_profile(athena, table, request.queries.profile.query_execution_id)
+        measure_rejects(request.run, profile)
+        _judge_rejects(profile, settings)
+        query_execution_id = request.queries.extract.query_execution_id
+        manifest = athena.manifest_location(query_execution_id)
+        files = _list_files(storage, manifest)
+        total = sum(file.size for _, file in files)
+        workers = count_workers(settings.load_concurrency, request.window.connections)
+        limit = page_limit(total, settings.page_bytes, workers)
+        pages = group_into_pages(query_execution_id, files, limit)
+        bucket, key = split_location(manifest)
+        pages_key = f"{key.rpartition('/')[0]}/{query_execution_id}-pages.json".lstrip("/")
+        body = json.dumps([page.model_dump(mode="json") for page in pages])
+        storage.write(bucket, pages_key, body.encode())
     return Plan(
         pages=len(pages),
         concurrency=max(1, min(len(pages), workers)),

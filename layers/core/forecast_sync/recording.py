@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from psycopg import sql
 from psycopg.types.json import Json
@@ -16,19 +16,12 @@ from forecast_sync.contracts import RecordRequest, Run, RunResult
 from forecast_sync.errors import Superseded
 from forecast_sync.measuring import measure_run
 from forecast_sync.settings import Settings
+from forecast_sync.starting import Starter
 from forecast_sync.tables import Table
 from forecast_sync.verifying import read_counts
 
 EXECUTION_NAME_LIMIT = 80
 MESSAGE_LIMIT = 2000
-
-
-class Starter(Protocol):
-    """What recording needs of Step Functions."""
-
-    def start(self, name: str, payload: dict[str, Any]) -> bool:
-        """Start an execution; False when one of this name exists."""
-        ...
 
 
 def record_success(

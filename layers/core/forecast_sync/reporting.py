@@ -9,8 +9,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import Field
 
-from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.contracts import Model, SyncType
+from forecast_sync.adapters.postgres import Connection, has_table, statement, transaction
+from forecast_sync.contracts import SyncType
+from forecast_sync.payloads import Model
 from forecast_sync.tables import Table
 
 HISTORY_LIMIT = 50
@@ -76,11 +77,11 @@ def list_rejects(connection: Connection, table: Table, query: RejectQuery) -> di
     """
     asked = query.model_dump()
     rejects = _rows(connection, "list_rejects.sql", asked)
-    date = sql.Literal(table.source.date)
+    dated = sql.Literal(table.source.date)
     return {
         "rejects": rejects,
         "next": rejects[-1]["content_hash"] if len(rejects) == query.limit else None,
-        "reasons": _rows(connection, "group_rejects.sql", asked, date=date),
+        "reasons": _rows(connection, "group_rejects.sql", asked, date=dated),
     }
 
 
@@ -88,11 +89,10 @@ def _rows(
     connection: Connection, name: str, parameters: dict[str, Any], **parts: sql.Composable
 ) -> list[dict[str, Any]]:
     """Rows ready for JSON; none while the tables haven't been made."""
-    with transaction(connection):
-        cursor = connection.cursor(row_factory=dict_row)
-        made = cursor.execute("SELECT to_regclass('forecast_sync_rejects') AS oid").fetchone()
-        if made is None or made["oid"] is None:
+    with transaction(connection) as plain:
+        if not has_table(plain, "forecast_sync_rejects"):
             return []
+        cursor = connection.cursor(row_factory=dict_row)
         found = cursor.execute(statement(name, **parts), parameters).fetchall()
     return [{key: _json(value) for key, value in row.items()} for row in found]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from forecast_sync.branches import map_git_ref
-from forecast_sync.contracts import ExecutionIdentity, Model, Run, SyncRequest
+from forecast_sync.contracts import ExecutionIdentity, Run, SyncRequest
+from forecast_sync.payloads import Model
 from forecast_sync.settings import Settings
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from psycopg import sql
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.composing import list_names
 from forecast_sync.errors import SchemaMismatch
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
@@ -47,14 +48,14 @@ def define_target(table: Table) -> Iterator[sql.Composed]:
         target=target,
         columns=sql.SQL(",\n    ").join(map(_define, table.column)),
         written_at=sql.Identifier(table.target.written_at),
-        key=_names(table.target.key),
+        key=list_names(table.target.key),
     )
     for index in table.target.index:
         yield statement(
             "create_index.sql",
             index=sql.Identifier(index.name),
             target=target,
-            columns=_names(index.columns),
+            columns=list_names(index.columns),
             where=sql.SQL(f" WHERE {index.where}" if index.where else ""),
         )
 
@@ -64,10 +65,6 @@ def _define(column: Column) -> sql.Composed:
     return sql.SQL("{} {}{}").format(
         sql.Identifier(column.name), sql.SQL(column.type), sql.SQL(null)
     )
-
-
-def _names(names: tuple[str, ...]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def _is_complete(connection: Connection, table: Table) -> bool:

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationError
 
-from forecast_sync.contracts import MAX_BATCH_SIZE, Model
+from forecast_sync.contracts import MAX_BATCH_SIZE
 from forecast_sync.errors import ConfigurationInvalid
+from forecast_sync.payloads import Model
 
 
 class Settings(Model):

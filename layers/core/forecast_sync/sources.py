@@ -80,7 +80,7 @@ def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
 
 
 def check_sources(lake: Lake, settings: Settings, table: Table, keys: Sequence[str]) -> None:
-    """Check the objects; raises ``SourceInvalid`` naming the first, and what is wrong with each."""
+    """Check the objects; raises ``SourceInvalid`` that names the first faulty ones and why."""
     bucket, _ = split_location(settings.data_location)
     with ThreadPoolExecutor(READERS) as pool:
         found = pool.map(lambda key: _find_fault(lake, bucket, key, table), keys)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Starter(Protocol):
-    """What starting needs of Step Functions."""
+    """What starting a run needs of Step Functions."""
 
     def start(self, name: str, payload: dict[str, Any]) -> bool:
         """Start an execution; False when one of this name exists."""

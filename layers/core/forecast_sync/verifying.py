@@ -6,7 +6,8 @@ from typing import Protocol
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.contracts import Counts, Profile, Run, VerifyRequest
+from forecast_sync.contracts import Run, VerifyRequest
+from forecast_sync.counts import Counts, Profile
 from forecast_sync.errors import InputsOutdated, SourceChanged, VerificationFailed
 from forecast_sync.parting import Results, find_parting
 from forecast_sync.settings import Settings

@@ -42,8 +42,8 @@ def _coalesce(cursor: leases.Rows, holder: leases.Holder, run: Run) -> Window:
     can_coalesce = run.sync_type == "incremental" and run.moves_watermark
     if not can_coalesce:
         raise LeaseHeld(
-            f"Run {holder.run_id} works on this database; a {run.sync_type} run of its own "
-            "kind waits until it has ended."
+            f"Run {holder.run_id} works on this database and would leave out what this "
+            f"{run.sync_type} run is for, so this one waits until it has ended."
         )
     cursor.execute(statement("request_rerun.sql"), {"run_id": holder.run_id})
     return Window(outcome="coalesced", high=run.started_at, holder=holder.run_id)

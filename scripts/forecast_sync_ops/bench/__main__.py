@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -14,7 +13,7 @@ from forecast_sync_ops.bench import report
 from forecast_sync_ops.bench.data import count_rows, write_workloads
 from forecast_sync_ops.bench.measuring import measure_way, running_postgres
 from forecast_sync_ops.bench.ways import WAYS
-from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.standalone import run_alone
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -51,9 +50,4 @@ def bench(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-    app.command()(bench)
-    try:
-        app()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    run_alone(bench)

@@ -21,6 +21,7 @@ from forecast_sync_ops.problems import UserError
 ARTIFACTS_BUCKET = "forecast-sync-local-artifacts"
 RUNTIME = "provided.al2023"
 NESTED = "AWS::CloudFormation::Stack"
+LAYER = "AWS::Serverless::LayerVersion"
 
 Template = dict[str, Any]
 
@@ -37,6 +38,15 @@ class Package:
         key = hashlib.sha256(content).hexdigest() + suffix
         self.artifacts[key] = content
         return key
+
+    def locate(self, content: bytes, suffix: str) -> dict[str, str]:
+        """Add it; where SAM finds it then."""
+        return {"Bucket": ARTIFACTS_BUCKET, "Key": self.add(content, suffix)}
+
+    def properties_of(self, kind: str) -> list[dict[str, Any]]:
+        """The properties of the template's resources of this type."""
+        resources = self.template["Resources"].values()
+        return [item["Properties"] for item in resources if item["Type"] == kind]
 
 
 def read_template(path: Path) -> Template:
@@ -63,8 +73,16 @@ def package(template_path: Path, artifacts_url: str) -> Package:
     """
     root = template_path.parent
     result = Package(copy.deepcopy(read_template(template_path)))
-    resources = result.template["Resources"]
-    for properties in (r["Properties"] for r in resources.values() if r["Type"] == NESTED):
+    _embed_nested(result, root, artifacts_url)
+    _embed_functions(result, root, _take_layers(result, root))
+    for properties in result.properties_of("AWS::Serverless::StateMachine"):
+        definition = yaml.safe_load((root / properties["DefinitionUri"]).read_text())
+        properties["DefinitionUri"] = result.locate(json.dumps(definition).encode(), ".asl.json")
+    return result
+
+
+def _embed_nested(result: Package, root: Path, artifacts_url: str) -> None:
+    for properties in result.properties_of(NESTED):
         nested = read_template(root / properties["TemplateURL"])
         nested["Resources"] = {
             name: resource
@@ -73,35 +91,29 @@ def package(template_path: Path, artifacts_url: str) -> Package:
         }
         key = result.add(json.dumps(nested).encode(), ".template.json")
         properties["TemplateURL"] = f"{artifacts_url}/{key}"
-    layers = [
-        name
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::Serverless::LayerVersion"
-    ]
-    layer_paths = [root / resources.pop(name)["Properties"]["ContentUri"] for name in layers]
-    functions = [
-        r["Properties"] for r in resources.values() if r["Type"] == "AWS::Serverless::Function"
-    ]
+
+
+def _take_layers(result: Package, root: Path) -> list[Path]:
+    """The folders of the layers, which are no resources any more."""
+    layers = result.properties_of(LAYER)
+    result.template["Resources"] = {
+        name: resource
+        for name, resource in result.template["Resources"].items()
+        if resource["Type"] != LAYER
+    }
+    return [root / properties["ContentUri"] for properties in layers]
+
+
+def _embed_functions(result: Package, root: Path, layer_paths: list[Path]) -> None:
+    functions = result.properties_of("AWS::Serverless::Function")
     defaults = result.template.get("Globals", {}).get("Function", {})
     for properties in [defaults, *functions]:
-        properties.pop("Layers", None)
-        properties.pop("Architectures", None)
-        properties.pop("Runtime", None)
+        for name in ("Layers", "Architectures", "Runtime"):
+            properties.pop(name, None)
     for properties in functions:
         properties["Runtime"] = RUNTIME
         code = _zipped(root / properties["CodeUri"], _bootstrap(layer_paths))
-        properties["CodeUri"] = {"Bucket": ARTIFACTS_BUCKET, "Key": result.add(code, ".zip")}
-    for properties in (
-        r["Properties"] for r in resources.values() if r["Type"] == "AWS::Serverless::StateMachine"
-    ):
-        definition = json.dumps(
-            yaml.safe_load((root / properties["DefinitionUri"]).read_text())
-        ).encode()
-        properties["DefinitionUri"] = {
-            "Bucket": ARTIFACTS_BUCKET,
-            "Key": result.add(definition, ".asl.json"),
-        }
-    return result
+        properties["CodeUri"] = result.locate(code, ".zip")
 
 
 def is_left_out(resource: Template) -> bool:

@@ -55,9 +55,8 @@ def connect(url: str) -> Connection:
     """Open a connection that works directly and through a pooler in transaction mode.
 
     TLS is ``verify-full`` against certifi's roots, or the URL's ``sslrootcert``, unless the host is
-    a local socket or loopback. Raises
-    ``ConfigurationInvalid`` for a malformed URL, ``DatabaseUnavailable``, ``DatabaseRefused`` or
-    ``ServerTooOld``; no message holds the URL.
+    a local socket or loopback. Raises ``ConfigurationInvalid`` for a malformed URL,
+    ``DatabaseUnavailable``, ``DatabaseRefused`` or ``ServerTooOld``; no message holds the URL.
     """
     try:
         parameters = conninfo.conninfo_to_dict(url)
@@ -97,6 +96,12 @@ def transaction(connection: Connection) -> Iterator[psycopg.Cursor[tuple[Any, ..
     with translated(), connection.transaction(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
         yield cursor
+
+
+def has_table(cursor: psycopg.Cursor[tuple[Any, ...]], name: str) -> bool:
+    """Whether the database has a table of this name."""
+    row = cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()
+    return row is not None and bool(row[0])
 
 
 def statement(name: str, **parts: sql.Composable) -> sql.Composed:

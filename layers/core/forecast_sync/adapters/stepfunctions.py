@@ -31,6 +31,16 @@ class Execution(NamedTuple):
     why_not_redrivable: str = ""
     output: str = ""
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs, or will as soon as its redrive has begun."""
+        return self.status in ("RUNNING", "PENDING_REDRIVE")
+
+    @property
+    def ended_badly(self) -> bool:
+        """Whether it ended otherwise than by success; it can be redriven then."""
+        return self.status in ("FAILED", "TIMED_OUT", "ABORTED")
+
 
 class Workflow:
     """The state machine of this deployment."""
@@ -135,7 +145,7 @@ class Workflow:
             if error.response.get("Error", {}).get("Code") in ("InvalidArn", "ValidationException"):
                 return False
             raise
-        return execution is not None and execution.status in ("RUNNING", "PENDING_REDRIVE")
+        return execution is not None and execution.is_alive
 
 
 def _message(cause: str) -> str:

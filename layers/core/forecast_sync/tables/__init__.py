@@ -9,8 +9,8 @@ from importlib import resources
 from pydantic import ValidationError
 
 from forecast_sync.errors import ConfigurationInvalid
-from forecast_sync.tables.lines import find_line
-from forecast_sync.tables.model import Column, Location, SourceType, Table
+from forecast_sync.tables.lines import Location, find_line
+from forecast_sync.tables.model import Column, SourceType, Table
 
 __all__ = ["Column", "SourceType", "Table", "known_tables", "load_table", "parse_table"]
 

@@ -1,4 +1,4 @@
-"""In which line of a TOML file a key is, which `tomllib` doesn't tell."""
+"""In which line of a TOML file a key is, which ``tomllib`` doesn't tell."""
 
 from __future__ import annotations
 

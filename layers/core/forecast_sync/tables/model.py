@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from forecast_sync.contracts import Model
+from forecast_sync.payloads import Model
+from forecast_sync.tables.lines import Location
 
 IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Expression = Annotated[str, Field(min_length=1)]
 SourceType = Literal["int", "bigint", "boolean", "date", "string", "double", "timestamp"]
-Location = tuple[str | int, ...]
 
 TYPE_PATTERN = (
     r"^(integer|bigint|boolean|date|timestamp|text|varchar\([1-9]\d*\)|numeric\([1-9]\d*,\d+\))$"

@@ -1,0 +1,20 @@
+"""Commands that stand alone: ``python -m forecast_sync_ops.NAME``, for those who work on this."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from forecast_sync_ops.problems import UserError
+
+
+def run_alone(command: Callable[..., None]) -> None:
+    """Run ``command`` with the process's arguments; what a person did wrong is one line."""
+    app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+    app.command()(command)
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,111 @@
+"""What an operator sees of a deployment: what is wrong with it, its logs, how fresh it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.cli import as_json, forecast_sync, in_terminal
+from tests.e2e.cloud import client, execute, upload
+from tests.lake import make_rows
+
+
+def test_doctor_finds_nothing_wrong_in_a_sound_deployment(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    events = client("events", cloud)
+    events.enable_rule(Name="forecast-sync-dev-uploads")
+    first = as_json("doctor", **at)
+    events.disable_rule(Name="forecast-sync-dev-uploads")
+    assert (first["healthy"], first["findings"]) == (True, 0)
+    statuses = {item["check"]: item["status"] for item in first["checks"]}
+    assert {name for name, status in statuses.items() if status != "ok"} == {
+        "lake",
+        "announcements",
+    }
+    assert "made by the first run" in str(first)
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    upload(cloud, "a", make_rows(range(5)))
+    as_json("start", **at)
+    execute(cloud, "ALTER TABLE forecast_data ALTER y_05 TYPE numeric(12, 3)")
+    told = as_json("doctor", code=1, **at)
+    checks = {item["check"]: item for item in told["checks"]}
+    assert {name for name, item in checks.items() if item["status"] == "finding"} == {
+        "uploads",
+        "database",
+    }
+    assert checks["copy"]["status"] == "skipped"
+    assert checks["modified time"]["found"].endswith("is S3's LastModified")
+    assert "y_05 is numeric(12,3), expected numeric(10,2)" in checks["database"]["found"]
+    assert "enable-rule" in checks["uploads"]["advice"]
+    words = forecast_sync("doctor", code=1, **at).stdout
+    assert "WRONG" in words
+    assert "2 findings" in words
+
+
+def test_doctor_of_a_branch_that_isn_t_there_and_of_a_stack_that_isn_t(at: dict[str, Any]) -> None:
+    told = as_json("doctor", "--git-ref", "preview/pr-99", code=1, **at)
+    database = next(item for item in told["checks"] if item["check"] == "database")
+    assert "BranchNotFound" in database["found"]
+    assert "Make the branch" in database["advice"]
+    nowhere = as_json("doctor", "--environment", "production", code=1, **at)
+    assert [item["status"] for item in nowhere["checks"]][:3] == ["ok", "finding", "skipped"]
+
+
+def test_logs_follow_a_run_to_its_end_and_name_functions(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    upload(cloud, "a", make_rows(range(10)))
+    run = as_json("start", "--no-wait", **at)["run_id"]
+    lines = [
+        json.loads(line)
+        for line in forecast_sync("logs", "--follow", run, "--json", **at).stdout.splitlines()
+    ]
+    assert lines == as_json("logs", run, **at)
+    assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
+    functions = [line["details"]["function"] for line in lines]
+    assert functions[0] == "forecast-sync-dev-resolve-branch"
+    assert functions[-1] == "forecast-sync-dev-notify"
+    assert "record-status" in forecast_sync("logs", run, **at).stdout
+
+
+def test_status_judges_against_a_goal_and_colours_are_for_terminals(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    assert as_json("status", "--check", code=1, **at)["state"] == "never"
+    upload(cloud, "a", make_rows(range(10)))
+    as_json("start", **at)
+    assert as_json("status", "--check", **at)["state"] == "fresh"
+    stale = as_json("status", "--check", "--goal-hours", "0", code=1, **at)
+    assert stale["state"] == "stale"
+    assert "the goal is 0 h" in stale["why"]
+    assert "\x1b[" in forecast_sync("status", FORCE_COLOR="1", **at).stdout
+    assert "\x1b[" not in forecast_sync("status", **at).stdout
+    assert "\x1b[3" not in forecast_sync("status", FORCE_COLOR="1", NO_COLOR="1", **at).stdout
+
+
+@pytest.mark.parametrize("command", ["history", "status", "plan"])
+def test_tables_fit_a_narrow_terminal_and_lose_nothing(
+    cloud: dict[str, Any], at: dict[str, Any], command: str
+) -> None:
+    upload(cloud, "a", make_rows(range(10)))
+    run = as_json("plan", **at)["run_id"]
+    arguments = (command, run) if command == "plan" else (command,)
+    lines = in_terminal(*arguments, columns=64, **at)
+    tabular = [line for line in lines if "  " in line.strip()]
+    assert tabular
+    assert max(map(len, tabular)) <= 64
+    assert not any("…" in line for line in lines)
+
+
+def test_the_shell_can_complete_commands() -> None:
+    told = forecast_sync(
+        _FORECAST_SYNC_COMPLETE="complete_bash", COMP_WORDS="forecast-sync pl", COMP_CWORD="1"
+    ).stdout
+    assert "plan" in told.split()

@@ -1,0 +1,69 @@
+"""A run's loads, directly into a real Postgres, and what then stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from forecast_sync.adapters.postgres import Connection
+from forecast_sync.contracts import Run, UpsertProgress, Window
+from forecast_sync.loading import load_page
+from forecast_sync.settings import Settings
+from forecast_sync.tables import load_table
+from forecast_sync.windows import open_window
+
+from tests.builders import Files, Row, make_upsert, to_line
+
+SETTINGS = Settings(environment="dev", data_location="s3://lake/forecast/")
+COLUMNS = ", ".join(load_table().names)
+LONG = 900_000
+
+
+def never(*_arguments: object) -> None:
+    """A run that writes keeps no changes."""
+    raise AssertionError
+
+
+def begin(connection: Connection, run: Run, *, alive: bool = True) -> Window:
+    return open_window(connection, SETTINGS, run, lambda _arn: alive)
+
+
+def load(
+    connection: Connection,
+    run: Run,
+    rows: Sequence[Row],
+    *,
+    query: str = "q-1",
+    files: Files | None = None,
+) -> UpsertProgress:
+    files = files or Files()
+    if not files.content:
+        files.add("a.gz", [to_line(row) for row in rows])
+    request = make_upsert(run, list(files.content), query=query)
+    return load_page(connection, files.stream, load_table(), request, lambda: LONG, never)
+
+
+def stored(connection: Connection) -> list[tuple[Any, ...]]:
+    cursor = connection.execute(
+        f"SELECT {COLUMNS} FROM forecast_data "
+        "ORDER BY restaurant_id, inventory_item_id, business_date"
+    )
+    return [tuple(None if value is None else str(value) for value in row) for row in cursor]
+
+
+def ledger(connection: Connection, query: str = "q-1") -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT first_row, last_row, inserted, updated, unchanged FROM forecast_sync_batch "
+        "WHERE query_execution_id = %s ORDER BY first_row",
+        [query],
+    ).fetchall()
+
+
+def as_text(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    return [tuple(None if value is None else str(value) for value in row) for row in rows]
+
+
+def last_id(connection: Connection) -> int:
+    row = connection.execute("SELECT last_value FROM forecast_data_id_seq").fetchone()
+    assert row is not None
+    return int(row[0])
