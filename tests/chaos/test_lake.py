@@ -14,6 +14,8 @@ from tests.workflow.deployed import Deployed
 
 SLOW_DOWN = {"status": 503, "code": "SlowDown"}
 THROTTLED = {"status": 400, "code": "TooManyRequestsException"}
+REPEATS = 4
+"""How often boto3 repeats a call that is refused."""
 
 
 def _long(*values: Any) -> Any:
@@ -21,22 +23,22 @@ def _long(*values: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("match", "refusal", "state"),
+    ("match", "calls", "refusal", "state"),
     [
-        ("AmazonAthena.StartQueryExecution", THROTTLED, "Start Athena query"),
-        _long("AmazonAthena.GetQueryExecution", THROTTLED, "Poll Athena query"),
-        _long("AmazonAthena.GetQueryResults", THROTTLED, "Plan pages"),
-        _long("GET /forecast-sync-datalake-dev-35315550/forecast", SLOW_DOWN, "Start Athena query"),
-        _long("PUT /forecast-sync-results-dev-35315550/athena", SLOW_DOWN, "Plan pages"),
-        ("kind=row", SLOW_DOWN, "Upsert batches"),
+        ("AmazonAthena.StartQueryExecution", 2, THROTTLED, "Start Athena query"),
+        _long("AmazonAthena.GetQueryExecution", 2, THROTTLED, "Poll Athena query"),
+        _long("AmazonAthena.GetQueryResults", 2, THROTTLED, "Plan pages"),
+        _long("GET /forecast-sync-datalake-dev-35315550/f", 4, SLOW_DOWN, "Start Athena query"),
+        _long("PUT /forecast-sync-results-dev-35315550/athena", 2, SLOW_DOWN, "Plan pages"),
+        ("kind=row", 1, SLOW_DOWN, "Upsert batches"),
     ],
 )
 def test_a_service_throttles(
-    deployed: Deployed, match: str, refusal: dict[str, Any], state: str
+    deployed: Deployed, match: str, calls: int, refusal: dict[str, Any], state: str
 ) -> None:
-    """More often than its client repeats a call by itself."""
+    """More often than the clients of all ``calls`` of a kind repeat them by themselves."""
     deployed.upload("few", make_rows(range(50)))
-    deployed.request_faults({"match": match, "times": 9, **refusal})
+    deployed.request_faults({"match": match, "times": calls * REPEATS + 1, **refusal})
     ended = deployed.succeed()
     executions = [ended.arn, *deployed.children(ended.arn)]
     assert sum(deployed.attempts(arn, state) for arn in executions) > sum(

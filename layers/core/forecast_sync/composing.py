@@ -42,9 +42,7 @@ def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composa
 def row_hash(table: Table) -> sql.Composable:
     """60 bits of the md5 of a target row's line, in the form in which Athena sent it."""
     line = sql.SQL(", ").join(copy_field(column) for column in table.column)
-    return sql.SQL(r"('x' || substr(md5(concat_ws(E'\t', {})), 1, 15))::bit(60)::bigint").format(
-        line
-    )
+    return sql.SQL(r"('x' || md5(concat_ws(E'\t', {})))::bit(60)::bigint").format(line)
 
 
 def copy_field(column: Column) -> sql.Composable:
