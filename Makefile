@@ -19,7 +19,7 @@ BENCH_ROUNDS ?= 3
 WAYS ?=
 DOCS ?=
 
-.PHONY: setup demo test chaos check docs recording bench layer format lock build clean
+.PHONY: setup demo test pooled chaos check docs recording bench layer format lock build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -40,6 +40,11 @@ demo: setup
 test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# The workflow through PgBouncer in transaction mode, as Neon's pooled connections are.
+pooled: setup .tools/awscli/.installed
+	@echo "pooled: the workflow's tests once more, with PgBouncer between functions and Postgres"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --pooled tests/workflow
 
 # Every fault in its long form and through PgBouncer where there is one, then rounds of random faults.
 chaos: setup

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from forecast_sync.settings import Settings
 from forecast_sync_ops.local import cloud
 
 from tests.workflow.deployed import Deployed
@@ -26,6 +27,7 @@ OPTIONS = {
     "ScheduleState": "DISABLED",
     "NotificationEmail": "data@example.com",
     "HistoryDays": "400",
+    "VerifyChecksum": "false",
 }
 
 
@@ -60,6 +62,11 @@ def test_the_secret_that_exists_is_read_and_none_is_made(
     assert variables["NEON_API_KEY_SECRET_ARN"] == SECRET
     assert optioned.client("secretsmanager").list_secrets()["SecretList"] == []
     assert variables["HISTORY_DAYS"] == "400"
+
+
+def test_contents_are_not_compared(functions: dict[str, dict[str, Any]]) -> None:
+    variables = functions["resolve-branch"]["Environment"]["Variables"]
+    assert not Settings.from_environment(variables).verify_checksum
 
 
 def test_the_key_encrypts_results(optioned: Deployed) -> None:
