@@ -275,7 +275,7 @@ def test_status_of_a_branch_that_cannot_be_asked_says_why(at: dict[str, Any]) ->
     assert "BranchNotFound" in told["why"]
     words = forecast_sync("status", "--git-ref", "preview/pr-99", code=1, **at).stdout
     assert "preview/pr-99: unreachable: its database can't be asked: BranchNotFound" in words
-    assert "belongs to no environment" in error_of("status", "--git-ref", "feature/", **at)
+    assert "Expected main, dev, feature/NAME" in error_of("status", "--git-ref", "x", **at)
 
 
 @pytest.mark.parametrize("command", ["history", "status", "plan"])

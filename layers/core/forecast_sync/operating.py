@@ -8,12 +8,10 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.adapters.stepfunctions import ALIVE, Execution
 from forecast_sync.branches import map_git_ref
 from forecast_sync.contracts import SyncRequest
 from forecast_sync.errors import ForecastSyncError
-
-ALIVE = frozenset({"RUNNING", "PENDING_REDRIVE"})
 
 
 class RunNotFound(ForecastSyncError):
