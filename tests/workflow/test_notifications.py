@@ -65,6 +65,7 @@ class Inbox:
 @pytest.fixture(scope="module")
 def announced() -> Iterator[Deployed]:
     with cloud.running(wait_scale=0.02, parameters=PARAMETERS) as running:
+        running.calls_dir.mkdir()
         yield Deployed(running)
 
 
