@@ -43,11 +43,10 @@ READING_SECONDS = 1.5
 ROW, CELL = 24.4, 12.2
 """Rich's height of a line and width of a character."""
 STYLE = """
-    .rich-terminal .later { animation: appear 1ms step-end both }
-    .rich-terminal .frame { visibility: hidden; animation-name: appear, go; animation-duration: 1ms;
-      animation-timing-function: step-end; animation-fill-mode: forwards }
-    @keyframes appear { from { visibility: hidden } to { visibility: visible } }
-    @keyframes go { to { visibility: hidden } }
+    .rich-terminal .later { animation-name: wait }
+    .rich-terminal .frame { visibility: hidden; animation-name: pass }
+    @keyframes wait { from, to { visibility: hidden } }
+    @keyframes pass { from, to { visibility: visible } }
     @media (prefers-reduced-motion: reduce) { .rich-terminal text { animation: none !important } }
     </style>"""
 MONDAY = datetime.fromisoformat("2026-11-23T06:00:00")
@@ -90,7 +89,7 @@ def draw(rows: list[Row]) -> str:
     def time_line(found: re.Match[str]) -> str:
         # The last line that Rich draws is an empty one of its own.
         at = rows[min(int(found[3]), len(rows) - 1)].at
-        return f'{found[1]} later{found[2]} style="animation-delay: {at:.2f}s">'
+        return f'{found[1]} later{found[2]} style="animation-duration: {at:.2f}s">'
 
     timed = re.sub(r'(<text class="[^"]*-r\d+)(" [^>]*-line-(\d+)\)")>', time_line, picture)
     frames = "\n".join(_frames(rows, f"{_unique(picture)}-r2"))
@@ -111,7 +110,7 @@ def _frames(rows: list[Row], style: str) -> Iterator[str]:
             yield (
                 f'<text class="{style} frame" x="0" y="{number * ROW + 20:.1f}"'
                 f' textLength="{len(text) * CELL:.1f}"'
-                f' style="animation-delay: {at:.2f}s, {end:.2f}s">'
+                f' style="animation-delay: {at:.2f}s; animation-duration: {end - at:.2f}s">'
                 f"{escape(text).replace(' ', '&#160;')}</text>"
             )
 

@@ -182,7 +182,7 @@ def test_an_outage_of_neon_s_api_is_told_once_and_its_end_once(inbox: Inbox) -> 
     deployed = inbox.deployed
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()
-    deployed.neon("POST", "/_key", {"api_key": "another-key"})
+    deployed.neon("POST", "/_key", {"api_key": "secret"})
     for _ in range(3):
         _fail(deployed)
     deployed.neon("POST", "/_key", {"api_key": deployed.cloud.neon_api_key})
