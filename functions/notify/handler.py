@@ -13,10 +13,10 @@ from forecast_sync.logs import logged
 @logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a NotifyRequest, or the schedule's event; answer with what was told."""
-    topic, settings = wiring.topic(), wiring.settings()
+    workflow, topic, settings = wiring.workflow(), wiring.topic(), wiring.settings()
     if event.get("check") == "freshness":
-        is_news = check_freshness(wiring.workflow(), settings, wiring.connection_of, topic)
+        is_news = check_freshness(workflow, settings, wiring.connection_of, topic)
         return {"told": ["stale"] if is_news else []}
     result = parse_payload(NotifyRequest, event).result
     connection = wiring.connection_of(result.git_ref)
-    return {"told": announce_result(connection, topic, settings, result)}
+    return {"told": announce_result(workflow, connection, topic, settings, result)}

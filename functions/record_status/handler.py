@@ -16,9 +16,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a RecordRequest and answer with a RunResult, or take a status-change event."""
     workflow, settings = wiring.workflow(), wiring.settings()
     if event.get("source") == "aws.states":
-        return record_failed_execution(
-            event["detail"], workflow, settings, wiring.neon, wiring.connection, wiring.topic()
-        )
+        told = (wiring.topic(), wiring.told_failures())
+        places = (wiring.neon, wiring.connection)
+        return record_failed_execution(event["detail"], workflow, settings, *places, *told)
     request = parse_payload(RecordRequest, event)
     places = (wiring.connection(request.run.neon_branch_id), workflow)
     return record_success(*places, wiring.table(), settings, request).model_dump(mode="json")

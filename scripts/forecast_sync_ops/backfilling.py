@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from forecast_sync.adapters.stepfunctions import Workflow
+from forecast_sync.adapters.stepfunctions import ALIVE, Workflow
 
 from forecast_sync_ops import executions
 from forecast_sync_ops.deployment import Deployment
@@ -104,6 +104,6 @@ def _begin(
         return "started", 0
     if known.status == "SUCCEEDED":
         return "done before", known.redrive_count
-    if known.status in ("RUNNING", "PENDING_REDRIVE"):
+    if known.status in ALIVE:
         return "joined", known.redrive_count
     return "redriven", executions.redrive(deployment, arn)

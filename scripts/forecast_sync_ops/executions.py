@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from forecast_sync.adapters.stepfunctions import ALIVE
+
 from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.problems import UserError
 from forecast_sync_ops.snapshots import LOCAL_POLL_SECONDS, REDRIVABLE, describe, utc
@@ -47,7 +49,9 @@ def redrive(deployment: Deployment, execution_arn: str) -> int:
 
 def stop(deployment: Deployment, execution_arn: str) -> None:
     """Stop a running execution; it can be redriven."""
-    describe(deployment, execution_arn)
+    found = describe(deployment, execution_arn)
+    if found.status not in ALIVE:
+        raise UserError(f"{found.run_id} can't be stopped: it has ended already ({found.status})")
     deployment.stepfunctions.stop_execution(
         executionArn=execution_arn, error="StoppedByHand", cause="forecast-sync stop"
     )

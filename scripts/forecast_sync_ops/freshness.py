@@ -1,34 +1,36 @@
-"""Whether a branch is fresh against a goal, and why."""
+"""Whether a branch is fresh against the goal, and why, as the status API judges it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
+
+from forecast_sync.branches import DEFAULT_REFS
 
 from forecast_sync_ops.deployment import Deployment
 
-GOAL_HOURS = 8.0
-"""The regular run comes every six hours; two hours are for running and for trying again."""
 
+def ask(found: Deployment, git_ref: str | None, goal_hours: float | None) -> dict[str, Any]:
+    """Everything that ``status --json`` prints: the verdict, its reason, and the last runs.
 
-def judge(found: Deployment, git_ref: str | None, goal_hours: float) -> dict[str, Any]:
-    """Everything that ``status --json`` prints: the verdict, its reason, and the last runs."""
-    answer = found.ask_status("/syncs", {"git_ref": git_ref} if git_ref else {}) or {"syncs": []}
-    runs: list[dict[str, Any]] = answer["syncs"]
-    succeeded = next((run for run in runs if run["status"] == "succeeded"), None)
-    age = _age(succeeded["finished_at"]) if succeeded else None
-    state = "never" if age is None else "fresh" if age <= goal_hours * 3600 else "stale"
-    running = next((run["run_id"] for run in runs if run["status"] == "running"), None)
+    ``goal_hours`` None is the deployment's own goal.
+    """
+    query = {"git_ref": git_ref or DEFAULT_REFS.get(found.environment, found.environment)}
+    goal = {} if goal_hours is None else {"goal_hours": f"{goal_hours:g}"}
+    report = found.ask_status("/status", {**query, **goal}) or {}
+    [branch] = report["branches"]
+    is_there = branch["state"] != "unreachable"
+    listed = found.ask_status("/syncs", query) if is_there else None
+    runs: list[dict[str, Any]] = listed["syncs"] if listed else []
     return {
-        "environment": found.environment,
+        "environment": report["environment"],
         "git_ref": git_ref,
-        "state": state,
-        "why": _why(state, age, goal_hours, runs),
-        "goal_seconds": round(goal_hours * 3600),
-        "age_seconds": age,
-        "running": running,
-        "last_success": succeeded["run_id"] if succeeded else None,
-        "watermark": succeeded["last_sync_timestamp"] if succeeded else None,
+        "state": branch["state"],
+        "why": _why(branch, report["goal_seconds"] / 3600),
+        "goal_seconds": report["goal_seconds"],
+        "age_seconds": branch["age_seconds"],
+        "running": branch["running"],
+        "last_success": branch["last_success"],
+        "watermark": branch["watermark"],
         "runs": runs,
     }
 
@@ -41,21 +43,19 @@ def ago(seconds: int) -> str:
     return f"{seconds} s"
 
 
-def _age(finished_at: str) -> int:
-    return round((datetime.now(UTC) - datetime.fromisoformat(finished_at)).total_seconds())
-
-
-def _why(state: str, age: int | None, goal_hours: float, runs: list[dict[str, Any]]) -> str:
-    newest = runs[0] if runs else None
+def _why(branch: dict[str, Any], goal_hours: float) -> str:
+    if branch["state"] == "unreachable":
+        return f"its database can't be asked: {branch['error']}"
+    age = branch["age_seconds"]
     reason = (
         "no run has succeeded yet"
         if age is None
-        else f"the last success is {ago(age)} old, the goal is {goal_hours:g} h"
+        else f"the rows are {ago(age)} old, the goal is {goal_hours:g} h"
     )
-    if newest is None:
+    if branch["running"]:
+        return f"{reason}; {branch['running']} is running"
+    if branch["last_status"] == "failed":
+        return f"{reason}; {branch['last_run']} failed: {branch['error'] or 'no reason'}"
+    if branch["last_run"] is None:
         return f"{reason}; none has been started"
-    if newest["status"] == "running":
-        return f"{reason}; {newest['run_id']} is running"
-    if newest["status"] == "failed":
-        return f"{reason}; {newest['run_id']} failed: {newest['error_message'] or 'no reason'}"
-    return reason if state == "fresh" else f"{reason}; nothing has run since"
+    return reason if branch["state"] == "fresh" else f"{reason}; nothing has run since"

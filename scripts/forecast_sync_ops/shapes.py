@@ -76,13 +76,13 @@ class StatusShape(Model):
 
     environment: str
     git_ref: str | None = Field(description="As it was asked for; None is the environment's own.")
-    state: Literal["fresh", "stale", "never"]
+    state: Literal["fresh", "stale", "never", "unreachable"]
     why: str = Field(description="In words.")
     goal_seconds: int
-    age_seconds: int | None = Field(description="Since the last success; None without one.")
+    age_seconds: int | None = Field(description="Since the watermark; None without one.")
     running: str | None = Field(description="The run that works now.")
     last_success: str | None
-    watermark: Time | None
+    watermark: Time | None = Field(description="Everything uploaded until then has arrived.")
     runs: list[dict[str, Any]] = Field(description="The newest first, as `GET /syncs` tells them.")
 
 

@@ -15,6 +15,14 @@ class AwsRefused(Exception):
     """The AWS CLI ended with an error; its text is the message."""
 
 
+class FunctionFailed(AwsRefused):
+    """A function has raised; ``error`` is the class's name."""
+
+    def __init__(self, error: str, message: str) -> None:
+        super().__init__(f"{error}: {message}")
+        self.error = error
+
+
 def aws(*arguments: str) -> dict[str, Any]:
     """The JSON answer of an AWS CLI command; raises ``AwsRefused``."""
     ended = subprocess.run(
@@ -27,7 +35,7 @@ def aws(*arguments: str) -> dict[str, Any]:
 
 
 def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
-    """A function's answer; raises ``AwsRefused`` with the error's name when the function fails."""
+    """A function's answer; raises ``FunctionFailed`` with what the function has raised."""
     with tempfile.TemporaryDirectory() as folder:
         request, answer = Path(folder, "request.json"), Path(folder, "answer.json")
         request.write_text(json.dumps(event))
@@ -38,7 +46,7 @@ def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
         )
         found: dict[str, Any] = json.loads(answer.read_text() or "{}")
     if "FunctionError" in called:
-        raise AwsRefused(f"{found.get('errorType')}: {found.get('errorMessage')}")
+        raise FunctionFailed(str(found.get("errorType")), str(found.get("errorMessage")))
     return found
 
 

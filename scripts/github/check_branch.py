@@ -16,11 +16,10 @@ from aws import AwsRefused, fail, invoke, machine_arn
 def main() -> int:
     """Print which branch answers, or why none does."""
     environment, git_ref = os.environ["ENVIRONMENT"], os.environ["GIT_REF"]
-    prefix = f"forecast-sync-{environment}"
     try:
-        run = invoke(f"{prefix}-resolve-branch", _request(machine_arn(environment), git_ref))
+        run = resolve(environment, git_ref)
         question = {"git_ref": git_ref, "question": {"about": "database"}}
-        server = invoke(f"{prefix}-inspect-database", question)["server"]
+        server = invoke(f"forecast-sync-{environment}-inspect-database", question)["server"]
     except AwsRefused as error:
         return fail(str(error))
     where = run["neon_branch_id"] or "its database URL"
@@ -28,14 +27,16 @@ def main() -> int:
     return 0
 
 
-def _request(arn: str, git_ref: str) -> dict[str, Any]:
-    """What the state machine would ask."""
+def resolve(environment: str, git_ref: str) -> dict[str, Any]:
+    """The run as the state machine would begin it; raises ``FunctionFailed`` with what it says."""
+    arn = machine_arn(environment).replace(":stateMachine:", ":execution:") + ":check"
     execution = {
         "run_id": "check",
-        "execution_arn": arn.replace(":stateMachine:", ":execution:") + ":check",
+        "execution_arn": arn,
         "started_at": datetime.now(UTC).isoformat(),
     }
-    return {"input": {"git_ref": git_ref, "dry_run": True}, "execution": execution}
+    request = {"input": {"git_ref": git_ref, "dry_run": True}, "execution": execution}
+    return invoke(f"forecast-sync-{environment}-resolve-branch", request)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Starts a sync and follows it to its end; the run's outcome is the exit code.
 
 Reads ``ENVIRONMENT``, ``GIT_REF`` and, as they were typed in, ``SYNC_TYPE``, ``DATE_FROM``,
-``DATE_TO`` and ``DRY_RUN``. ``GITHUB_RUN_ID`` and ``GITHUB_RUN_ATTEMPT`` name the execution, so
-that a step which runs twice starts one run. What ended is written to ``RESULT_FILE``.
+``DATE_TO`` and ``DRY_RUN``. ``TRIGGER``, ``GITHUB_RUN_ID`` and ``GITHUB_RUN_ATTEMPT`` name the
+execution, so that a step which runs twice starts one run. What ended is written to ``RESULT_FILE``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from aws import AwsRefused, aws, fail, machine_arn
 
+TRIGGER = os.environ.get("TRIGGER", "github")
 POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "10"))
 WAIT_SECONDS = float(os.environ.get("WAIT_SECONDS", "20000"))
 ENDED = {"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"}
@@ -48,11 +49,11 @@ def execution_input() -> dict[str, Any]:
     given: dict[str, Any] = {name: value for name, value in asked.items() if value}
     if os.environ.get("DRY_RUN") == "true":
         given["dry_run"] = True
-    return {**given, "trigger": "github"}
+    return {**given, "trigger": TRIGGER}
 
 
 def _start(machine: str) -> str:
-    name = f"github-{os.environ['GITHUB_RUN_ID']}-{os.environ['GITHUB_RUN_ATTEMPT']}"
+    name = f"{TRIGGER}-{os.environ['GITHUB_RUN_ID']}-{os.environ['GITHUB_RUN_ATTEMPT']}"
     text = json.dumps(execution_input(), sort_keys=True)
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
     command = ["stepfunctions", "start-execution", "--state-machine-arn", machine]

@@ -128,6 +128,76 @@ def test_a_workflow_pastes_nothing_into_a_shell_and_calls_what_exists(path: Path
                 assert (ROOT / script).is_file()
 
 
+def privileged_jobs() -> list[tuple[str, str, dict[str, Any]]]:
+    """Every job that becomes a role: the event's names, the job's name, the job."""
+    found = []
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text())
+        events = " ".join(workflow[True])  # YAML 1.1 reads the key `on` as true.
+        for name, job in workflow["jobs"].items():
+            if "id-token" in job["permissions"]:
+                found.append((events, f"{path.stem}/{name}", job))
+    return found
+
+
+@pytest.mark.parametrize(
+    "job", [job for events, _, job in privileged_jobs() if "push" not in events.split()]
+)
+def test_what_others_can_start_runs_the_code_of_the_default_branch(job: dict[str, Any]) -> None:
+    [checkout] = [step for step in job["steps"] if "actions/checkout" in step.get("uses", "")]
+    assert checkout["with"]["ref"] == "${{ github.event.repository.default_branch }}"
+
+
+def test_only_this_repository_s_pull_requests_become_a_role_and_it_is_their_own() -> None:
+    [job] = [job for events, _, job in privileged_jobs() if "pull_request" in events.split()]
+    assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
+    assert job["environment"] == "pull-request"
+    roles = load_template("templates/github.yaml")["Resources"]
+    trusted = {
+        name: _trusted(role["Properties"]["AssumeRolePolicyDocument"])
+        for name, role in roles.items()
+        if role["Type"] == "AWS::IAM::Role"
+    }
+    assert [name for name, subjects in trusted.items() if "pull-request" in subjects] == [
+        "PreviewRole"
+    ]
+    assert trusted["PreviewRole"] == "repo:${Repository}:environment:pull-request"
+    assert roles["PreviewRole"]["Condition"] == "HasPreviews"
+
+
+def test_a_pull_request_s_role_sees_only_runs_with_the_name_that_its_job_gives() -> None:
+    role = load_template("templates/github.yaml")["Resources"]["PreviewRole"]
+    [policy] = role["Properties"]["Policies"]
+    allowed = {
+        tuple(listed(statement["Action"])): statement["Resource"]["Sub"].rsplit(":", 2)[1:]
+        for statement in policy["PolicyDocument"]["Statement"]
+    }
+    assert allowed == {
+        ("states:StartExecution",): ["stateMachine", "forecast-sync-${Environment}"],
+        ("states:DescribeExecution", "states:GetExecutionHistory"): [
+            "forecast-sync-${Environment}",
+            "preview-*",
+        ],
+        ("lambda:InvokeFunction",): ["function", "forecast-sync-${Environment}-resolve-branch"],
+    }
+    [job] = [job for events, _, job in privileged_jobs() if "pull_request" in events.split()]
+    [fill] = [step for step in job["steps"] if "sync_preview.py" in step.get("run", "")]
+    assert fill["env"]["TRIGGER"] == "preview"
+
+
+def _trusted(policy: dict[str, Any]) -> str:
+    """The subjects that GitHub may come as; empty for a service's role."""
+    condition = policy["Statement"][0].get("Condition", {}).get("StringEquals", {})
+    subjects = condition.get("token.actions.githubusercontent.com:sub", [])
+    return " ".join(
+        item["Sub"] for item in (subjects if isinstance(subjects, list) else [subjects])
+    )
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
 def test_every_file_that_the_documents_name_exists() -> None:
     for document in ("docs/deploy.md", "docs/runbook.md"):
         text = (ROOT / document).read_text()

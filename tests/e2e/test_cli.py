@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,9 +84,14 @@ def test_a_run_from_start_to_redrive(cloud: dict[str, Any], s3: Any) -> None:
 
 def test_a_run_can_be_stopped(cloud: dict[str, Any]) -> None:
     variables = {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
+    faults = Path(cloud["state_dir"], "faults/athena-faults.json")
+    faults.write_text(json.dumps([{"match": "UNLOAD", "seconds": 20}]))
     started = as_json("start", "--no-wait", "--name", "stopped", **variables)
     assert started["status"] == "RUNNING"
     assert as_json("stop", "stopped", **variables)["status"] == "ABORTED"
+    faults.unlink()
+    again = error_of("stop", "stopped", **variables)
+    assert again == "error: stopped can't be stopped: it has ended already (ABORTED)"
     deadline = time.monotonic() + 20
     while as_json("status", **variables)["runs"][0]["status"] == "running":
         assert time.monotonic() < deadline

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.cli import as_json, forecast_sync, in_terminal
+from tests.e2e.cli import as_json, error_of, forecast_sync, in_terminal
 from tests.e2e.cloud import client, execute, upload
 from tests.lake import make_rows
 
@@ -85,6 +85,10 @@ def test_status_judges_against_a_goal_and_colours_are_for_terminals(
     stale = as_json("status", "--check", "--goal-hours", "0", code=1, **at)
     assert stale["state"] == "stale"
     assert "the goal is 0 h" in stale["why"]
+    goal = client("lambda", cloud).get_function_configuration(
+        FunctionName="forecast-sync-dev-status-api"
+    )["Environment"]["Variables"]["FRESHNESS_GOAL_HOURS"]
+    assert as_json("status", **at)["goal_seconds"] == float(goal) * 3600
     assert "\x1b[" in forecast_sync("status", FORCE_COLOR="1", **at).stdout
     assert "\x1b[" not in forecast_sync("status", **at).stdout
     assert "\x1b[3" not in forecast_sync("status", FORCE_COLOR="1", NO_COLOR="1", **at).stdout
@@ -109,3 +113,23 @@ def test_the_shell_can_complete_commands() -> None:
         _FORECAST_SYNC_COMPLETE="complete_bash", COMP_WORDS="forecast-sync pl", COMP_CWORD="1"
     ).stdout
     assert "plan" in told.split()
+
+
+def test_status_is_the_api_s_verdict_a_backfill_makes_nothing_fresh(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    upload(cloud, "a", make_rows(range(10)))
+    dates = ("--date-from", "2026-12-01", "--date-to", "2026-12-03")
+    run = as_json("start", *dates, **at)["run_id"]
+    told = as_json("status", **at)
+    assert (told["state"], told["last_success"], told["watermark"]) == ("never", run, None)
+    assert [item["status"] for item in told["runs"]] == ["succeeded"]
+
+
+def test_status_of_a_branch_that_cannot_be_asked_says_why(at: dict[str, Any]) -> None:
+    told = as_json("status", "--git-ref", "preview/pr-99", code=1, **at)
+    assert (told["state"], told["runs"], told["age_seconds"]) == ("unreachable", [], None)
+    assert "BranchNotFound" in told["why"]
+    words = forecast_sync("status", "--git-ref", "preview/pr-99", code=1, **at).stdout
+    assert "preview/pr-99: unreachable: its database can't be asked: BranchNotFound" in words
+    assert "Expected main, dev, feature/NAME" in error_of("status", "--git-ref", "x", **at)

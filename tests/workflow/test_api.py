@@ -80,6 +80,8 @@ def test_a_run_from_its_start_to_its_counts(deployed: Deployed, operator: Deploy
     assert [(b["state"], b["last_success"], b["running"]) for b in after] == [
         ("fresh", run_id, None)
     ]
+    judged = get(operator, "/status", git_ref="dev", goal_hours="0")
+    assert (judged["goal_seconds"], judged["branches"][0]["state"]) == (0, "stale")
     rejects = get(operator, "/rejects", run_id=run_id)
     assert [(item["reason"], item["rows"]) for item in rejects["reasons"]] == [
         ("state is longer than 2 characters", 1)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from forecast_sync_ops.local import cloud
 
@@ -61,6 +65,7 @@ class Inbox:
 @pytest.fixture(scope="module")
 def announced() -> Iterator[Deployed]:
     with cloud.running(wait_scale=0.02, parameters=PARAMETERS) as running:
+        running.calls_dir.mkdir()
         yield Deployed(running)
 
 
@@ -154,6 +159,64 @@ def test_a_run_without_a_branch_is_told_too(inbox: Inbox) -> None:
     inbox.deployed.run(name="lost", git_ref="nope")
     text = inbox.wait("Forecast sync failed: unknown branch (dev)")
     assert "BranchNotMapped: The git ref 'nope' belongs to no environment" in text
+
+
+def test_an_outage_of_the_database_is_told_once_and_its_end_once(inbox: Inbox) -> None:
+    """However many runs fail meanwhile: there is nowhere to note what was told."""
+    deployed = inbox.deployed
+    deployed.upload("first", make_rows(range(20)))
+    deployed.succeed()
+    with _database_closed(deployed):
+        for _ in range(3):
+            _fail(deployed)
+    text = inbox.wait("Forecast sync failed: dev (dev)")
+    assert re.search(r"of dev failed: Database(Unavailable|Refused): ", text)
+    deployed.succeed()
+    text = inbox.wait("Forecast sync failed: dev (dev)", "Forecast sync recovered: dev (dev)")
+    assert "0 rows inserted, 0 updated, 20 unchanged, 0 rejected." in text
+    deployed.succeed()
+    assert len(inbox.subjects()) == 2, "a success like the one before is no news"
+
+
+def test_an_outage_of_neon_s_api_is_told_once_and_its_end_once(inbox: Inbox) -> None:
+    deployed = inbox.deployed
+    deployed.upload("first", make_rows(range(20)))
+    deployed.succeed()
+    deployed.neon("POST", "/_key", {"api_key": "secret"})
+    for _ in range(3):
+        _fail(deployed)
+    deployed.neon("POST", "/_key", {"api_key": deployed.cloud.neon_api_key})
+    assert "NeonRefused" in inbox.wait("Forecast sync failed: unknown branch (dev)")
+    deployed.succeed(git_ref="preview/pr-7")
+    deployed.succeed()
+    inbox.wait("Forecast sync failed: unknown branch (dev)", "Forecast sync recovered: dev (dev)")
+
+
+def _fail(deployed: Deployed) -> None:
+    """A run that fails, until it was decided whether anybody hears of it."""
+    before = _asked_for_earlier_runs(deployed)
+    assert deployed.run().status == "FAILED"
+    eventually(lambda: _asked_for_earlier_runs(deployed) > before, 30)
+
+
+def _asked_for_earlier_runs(deployed: Deployed) -> int:
+    files = deployed.cloud.calls_dir.glob("forecast-sync-dev-record-status-*.jsonl")
+    return sum(file.read_text().count('"ListExecutions"') for file in files)
+
+
+@contextmanager
+def _database_closed(deployed: Deployed) -> Iterator[None]:
+    """Nobody can connect to the database of dev for the length of a block."""
+    name = urlsplit(deployed.cloud.database_urls["dev"]).path.lstrip("/")
+    with psycopg.connect(deployed.cloud.database_urls["main"], autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+        )
+        try:
+            yield
+        finally:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
 
 
 def test_a_branch_that_becomes_stale_is_told_once_and_its_recovery_once(inbox: Inbox) -> None:

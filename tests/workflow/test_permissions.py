@@ -83,7 +83,7 @@ def test_only_what_has_no_resource_is_allowed_everywhere(deployed: Deployed) -> 
 
 
 def _walk_every_path(deployed: Deployed) -> None:
-    """An upload's run, a failed page, a failed verification, a dead holder, a rerun, a question."""
+    """An upload's run, a failed page, a failed verification, a dead holder, a rerun, no branch."""
     deployed.react_to_uploads(True)
     deployed.upload("first", make_rows(range(20)))
     eventually(lambda: deployed.query("SELECT 1 FROM pg_tables WHERE tablename = 'forecast_data'"))
@@ -96,6 +96,7 @@ def _walk_every_path(deployed: Deployed) -> None:
     _take_over_and_rerun(deployed)
     _operate(deployed)
     _look(deployed)
+    _fail_without_a_branch(deployed)
     deployed.invoke("notify", {"check": "freshness"})
     deployed.invoke("clean-history", {})
 
@@ -108,6 +109,13 @@ def _fail_and_redrive(deployed: Deployed, breakage: Breakage) -> None:
     assert _ask(deployed, "GET", f"/syncs/{ended.name}")["error"]
     breakage.repairs(deployed)
     assert deployed.redrive(ended).status == "SUCCEEDED"
+
+
+def _fail_without_a_branch(deployed: Deployed) -> None:
+    """There is no database that could say what was announced."""
+    assert deployed.run(git_ref="nope").status == "FAILED"
+    asked = ("record_status", "states:ListExecutions", deployed.cloud.state_machine_arn)
+    eventually(lambda: any(call[:3] == asked for call in read_calls(deployed)))
 
 
 def _take_over_and_rerun(deployed: Deployed) -> None:

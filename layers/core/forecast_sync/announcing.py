@@ -1,7 +1,8 @@
 """Announcing: when people are told; by default only when a branch's state changes.
 
 What was told last is kept in the branch's own database, by topic, and written after the message
-is out: a message may come twice, but none is lost. Without the database it is told every time.
+is out: a message may come twice, but none is lost. Without the database the run before says what
+is news (see ``outages``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal, Protocol
 
 from pydantic import ValidationError
 
-from forecast_sync import announcements, leases, links
+from forecast_sync import announcements, leases, links, outages
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.announcements import Announcement
@@ -24,7 +25,6 @@ from forecast_sync.freshness import judge_branch
 from forecast_sync.settings import Settings
 
 Topic = Literal["run", "rejects", "freshness"]
-RECENT = 20
 WELL: dict[Topic, str] = {"run": "well", "rejects": "few", "freshness": "fresh"}
 
 
@@ -36,8 +36,8 @@ class Publisher(Protocol):
         ...
 
 
-class Workflow(Protocol):
-    """What the freshness check needs of Step Functions."""
+class Workflow(outages.Workflow, Protocol):
+    """What announcing needs of Step Functions."""
 
     def newest_succeeded(self, limit: int) -> Iterable[Execution]:
         """The executions that succeeded last, the newest first."""
@@ -45,11 +45,16 @@ class Workflow(Protocol):
 
 
 def announce_result(
-    connection: Connection, topic: Publisher, settings: Settings, result: RunResult
+    workflow: Workflow,
+    connection: Connection,
+    topic: Publisher,
+    settings: Settings,
+    result: RunResult,
 ) -> list[str]:
     """Tell what a run that has succeeded changes: recovered, rejected rows, or every success.
 
     Returns the kinds that were told. A dry run changes nothing, and whoever started it watches it.
+    A failure that the database couldn't be told of has recovered too.
     """
     if result.status != "succeeded":
         return []
@@ -60,7 +65,7 @@ def announce_result(
     with transaction(connection) as cursor:
         changed = _note(cursor, result.neon_branch, result.run_id, states)
         news = []
-        if changed & {"run", "freshness"}:
+        if changed & {"run", "freshness"} or outages.ends_with(workflow, settings, result):
             news.append(announcements.recovered(result, settings))
         if is_many and "rejects" in changed:
             news.append(announcements.rejected(result, settings))
@@ -72,11 +77,17 @@ def announce_result(
 
 
 def announce_failure(
-    connection: Connection | None, topic: Publisher, settings: Settings, run: Run, message: str
+    connection: Connection | None,
+    topic: Publisher,
+    settings: Settings,
+    run: Run,
+    message: str,
+    is_known: Callable[[], bool],
 ) -> bool:
     """Tell that a run has failed, unless its branch failed with the same error before.
 
     A run that was overtaken isn't news: a later one has written since. Nor is a dry run.
+    ``is_known`` is asked when the database can't say what was told last.
     """
     error = links.error_name(message)
     if run.dry_run or error == Superseded.__name__:
@@ -89,7 +100,8 @@ def announce_failure(
             if is_news:
                 _publish(topic, announcement)
             return is_news
-    # Nobody remembers what was told: better twice than never.
+    if is_known():
+        return False
     _publish(topic, announcement)
     return True
 
@@ -113,7 +125,7 @@ def check_freshness(
     """
     git_ref = DEFAULT_REFS[settings.environment]
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
-    recent = workflow.newest_succeeded(RECENT)
+    recent = workflow.newest_succeeded(outages.RECENT)
     if any(_shows_fresh(execution.output, neon_branch, settings) for execution in recent):
         return False
     branch = judge_branch(git_ref, settings, connect)

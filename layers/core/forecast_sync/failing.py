@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from forecast_sync import outages
 from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.announcing import Publisher, announce_failure, announce_unresolved
@@ -17,15 +18,11 @@ from forecast_sync.settings import Settings
 from forecast_sync.starting import Starter
 
 
-class Workflow(Starter, Protocol):
+class Workflow(Starter, outages.Workflow, Protocol):
     """What failing needs of Step Functions."""
 
     def describe(self, execution_arn: str) -> Execution | None:
         """The execution's present state."""
-        ...
-
-    def failure_of(self, execution_arn: str, execution: Execution) -> str:
-        """Why it failed, in one line."""
         ...
 
 
@@ -36,17 +33,26 @@ def record_failed_execution(
     find_neon: Callable[[], BranchFinder | None],
     connect: Callable[[str | None], Connection],
     topic: Publisher,
+    told: set[tuple[str, int]],
 ) -> dict[str, Any]:
     """Record and announce what a status-change event tells, unless it is outdated.
 
     ``detail`` is the event's; an execution that was redriven since, or has succeeded, is left
-    alone. A run whose branch can't be resolved has no database: it is announced only.
+    alone. A run whose branch can't be resolved has no database: it is announced only. ``told``
+    keeps the failures that were announced: Lambda hands over an event again when this raises.
     """
     execution_arn, name = detail["executionArn"], detail["name"]
     execution = workflow.describe(execution_arn)
     if execution is None or not execution.ended_badly:
         return {"recorded": False}
     message = workflow.failure_of(execution_arn, execution)
+    failure = (execution_arn, execution.redrive_count)
+
+    def is_known() -> bool:
+        return failure in told or outages.is_known(
+            workflow, settings, execution_arn, execution, message
+        )
+
     identity = ExecutionIdentity.model_validate(
         {"run_id": name, "execution_arn": execution_arn, "started_at": execution.started_at}
     )
@@ -54,12 +60,14 @@ def record_failed_execution(
         request = ResolveRequest(input=json.loads(execution.input), execution=identity)
         run = resolve_run(find_neon(), settings, request)
     except ForecastSyncError:
-        announce_unresolved(topic, settings, identity, message)
+        if not is_known():
+            announce_unresolved(topic, settings, identity, message)
         return {"recorded": False}
     connection = None
     try:
         connection = connect(run.neon_branch_id)
         record_failure(connection, workflow, settings, run, message)
     finally:
-        announce_failure(connection, topic, settings, run, message)
+        if announce_failure(connection, topic, settings, run, message, is_known):
+            told.add(failure)
     return {"recorded": True}

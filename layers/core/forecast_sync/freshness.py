@@ -1,4 +1,8 @@
-"""Freshness: how old the rows of each branch are, against the goal, and why."""
+"""Freshness: how old the rows of each branch are, against the goal, and why.
+
+An age is counted from the watermark, everywhere: in the API, and so in the CLI and the dashboard,
+and in what is announced. The alarm counts the runs that move it.
+"""
 
 from __future__ import annotations
 

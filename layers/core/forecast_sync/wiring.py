@@ -79,6 +79,12 @@ def workflow() -> Workflow:
     return Workflow(_client("stepfunctions"), settings().state_machine_arn)
 
 
+@cache
+def told_failures() -> set[tuple[str, int]]:
+    """The executions, with their redrive counts, whose failure this container has announced."""
+    return set()
+
+
 def neon() -> NeonClient | None:
     """The Neon API; None when one database overrides every branch."""
     return None if settings().has_database_url else _neon_client()

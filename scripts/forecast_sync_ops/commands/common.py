@@ -31,9 +31,18 @@ GitRefOption = Annotated[
 WaitOption = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
 ]
+DATE_FORMATS = ["%Y-%m-%d"]
 DateOption = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A business date, included.")
+    datetime | None, typer.Option(formats=DATE_FORMATS, help="A business date, included.")
 ]
+FirstDate = Annotated[
+    datetime,
+    typer.Option("--date-from", "--from", formats=DATE_FORMATS, help="First business date."),
+]
+LastDate = Annotated[
+    datetime, typer.Option("--date-to", "--to", formats=DATE_FORMATS, help="Last business date.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many lines at most.")]
 SyncTypeOption = Annotated[
     SyncType, typer.Option("--sync-type", help="incremental (what is new), or full (everything).")
 ]

@@ -16,6 +16,7 @@ from forecast_sync_ops.commands.common import (
     EnvironmentOption,
     GitRefOption,
     JsonOption,
+    LimitOption,
     err,
     out,
     plain_table,
@@ -30,7 +31,7 @@ def diff(
     now: Annotated[
         bool, typer.Option("--now", help="The lake as it is now, not as the last run saw it.")
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Name so many keys.")] = 20,
+    limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:

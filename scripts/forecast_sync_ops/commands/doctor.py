@@ -51,7 +51,7 @@ def doctor(
             }
         )
     else:
-        console.print(f"{findings} findings" if findings else "all is well")
+        console.print(f"{findings} finding{'s' * (findings > 1)}" if findings else "all is well")
     if findings:
         raise typer.Exit(1)
 

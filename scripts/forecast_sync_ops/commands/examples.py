@@ -31,8 +31,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "forecast-sync diff --date-from 2026-12-01 --date-to 2026-12-07 --limit 100",
     ),
     "backfill": (
-        "forecast-sync backfill --from 2026-01-01 --to 2026-12-31",
-        "forecast-sync backfill --from 2026-12-01 --to 2026-12-31 --days-per-run 7 --name again",
+        "forecast-sync backfill --date-from 2026-01-01 --date-to 2026-12-31 --days-per-run 7",
+        "forecast-sync backfill --date-from 2026-12-01 --date-to 2026-12-31 --name again",
     ),
     "preview": ("forecast-sync preview 12", "forecast-sync preview 12 --wait-for-branch 120"),
     "sync": ("forecast-sync sync lake/ --database-url postgresql://app@localhost/shop",),

@@ -13,8 +13,10 @@ from forecast_sync_ops import deployment, executions, progress, snapshots
 from forecast_sync_ops.backfilling import Backfill, Filled, fill
 from forecast_sync_ops.commands.common import (
     EnvironmentOption,
+    FirstDate,
     GitRefOption,
     JsonOption,
+    LastDate,
     err,
     out,
     plain_table,
@@ -30,12 +32,8 @@ LOOK_AGAIN_SECONDS = 2.0
 
 
 def backfill(
-    date_from: Annotated[
-        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First business date.")
-    ],
-    date_to: Annotated[
-        datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last business date.")
-    ],
+    date_from: FirstDate,
+    date_to: LastDate,
     days_per_run: Annotated[
         int, typer.Option("--days-per-run", min=1, help="Business dates of one run.")
     ] = 31,
@@ -77,7 +75,7 @@ def _read_backfill(
     name: str | None,
 ) -> Backfill:
     if date_from > date_to:
-        raise UserError(f"--from {date_from:%Y-%m-%d} is after --to {date_to:%Y-%m-%d}")
+        raise UserError(f"--date-from {date_from:%Y-%m-%d} is after --date-to {date_to:%Y-%m-%d}")
     if name and not LABEL.fullmatch(name):
         raise UserError(f"--name {name!r}: expected at most 40 letters, digits, - and _")
     return Backfill(environment, git_ref, date_from.date(), date_to.date(), days_per_run, name)

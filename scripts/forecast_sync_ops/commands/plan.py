@@ -19,6 +19,7 @@ from forecast_sync_ops.commands.common import (
     EnvironmentOption,
     GitRefOption,
     JsonOption,
+    LimitOption,
     SyncType,
     SyncTypeOption,
     day,
@@ -41,7 +42,7 @@ def plan(
     sync_type: SyncTypeOption = SyncType.INCREMENTAL,
     date_from: DateOption = None,
     date_to: DateOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Lines of a table.")] = 20,
+    limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:

@@ -13,6 +13,7 @@ from forecast_sync_ops import deployment, executions, progress, rejects, snapsho
 from forecast_sync_ops.commands.common import (
     EnvironmentOption,
     JsonOption,
+    LimitOption,
     WaitOption,
     err,
     out,
@@ -52,7 +53,7 @@ def list_(
     run: RunOption = None,
     reason: ReasonOption = None,
     everything: AllOption = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
+    limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:

@@ -29,7 +29,7 @@ from forecast_sync_ops.commands.common import (
 from forecast_sync_ops.deployment import Deployment
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
-STATES = {"fresh": "green", "stale": "red", "never": "red"}
+STATES = {"fresh": "green", "stale": "red", "never": "red", "unreachable": "red"}
 
 
 def start(
@@ -93,25 +93,32 @@ def status(
     run: Annotated[str | None, typer.Argument(help="Name or ARN of one run.")] = None,
     git_ref: GitRefOption = None,
     goal_hours: Annotated[
-        float, typer.Option("--goal-hours", min=0, help="How old the last success may be.")
-    ] = freshness.GOAL_HOURS,
+        float | None,
+        typer.Option(
+            "--goal-hours", min=0, max=8760, help="How old the rows may be; default: as deployed."
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit code 1 unless the branch is fresh.")
     ] = False,
     environment: EnvironmentOption = "dev",
     as_json: JsonOption = False,
 ) -> None:
-    """Whether a branch is fresh, why, and what runs; or everything about one run."""
+    """Whether a branch is fresh, why, and what runs; or everything about one run.
+
+    A branch's age is the time since its watermark: everything uploaded until then is in its table.
+    Exit code 1 when its database can't be asked.
+    """
     found = deployment.find(environment)
     if run:
         _report(snapshots.describe(found, found.execution_arn(run)), as_json=as_json)
         return
-    document = freshness.judge(found, git_ref, goal_hours)
+    document = freshness.ask(found, git_ref, goal_hours)
     if as_json:
         print_json(document)
     else:
         _tell_freshness(document)
-    if check and document["state"] != "fresh":
+    if document["state"] == "unreachable" or (check and document["state"] != "fresh"):
         raise typer.Exit(1)
 
 
@@ -210,9 +217,12 @@ def _tell_freshness(document: dict[str, Any]) -> None:
         f"{escape(where)}: [{colour}]{document['state']}[/]: {escape(document['why'])}",
         soft_wrap=True,
     )
+    if document["state"] == "unreachable":
+        return
     watermark = document["watermark"]
     if watermark:
-        console.print(f"everything uploaded until {watermark[:19]} UTC has arrived")
+        moment = watermark[:19].replace("T", " ")
+        console.print(f"everything uploaded until {moment} UTC has arrived")
     console.print(f"running now: {escape(document['running'] or 'nothing')}")
     table = plain_table("run", "status", "type", *progress.OUTCOMES)
     for run in document["runs"][:10]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from botocore.exceptions import ClientError, NoCredentialsError, TokenRetrievalError
 from forecast_sync.adapters.s3 import split_location
 
 from forecast_sync_ops import deployment
-from forecast_sync_ops.doctor.examination import Advice, Finding, Patient
+from forecast_sync_ops.doctor.examination import Advice, Finding, Patient, redeploy
+from forecast_sync_ops.problems import UserError
 
-REDEPLOY = "Deploy template.yaml again: `sam build && sam deploy`."
 FUNCTIONS = (
     "start_sync", "resolve_branch", "read_watermark", "start_athena_query", "poll_athena_query",
     "plan_pages", "upsert_batches", "verify_load", "record_status", "notify", "status_api",
@@ -21,37 +22,56 @@ def credentials(_patient: Patient) -> str:
     """Who asks."""
     session, endpoint_url = deployment.open_session()
     client: Any = session.client("sts", endpoint_url=endpoint_url)
-    identity = client.get_caller_identity()
+    try:
+        identity = client.get_caller_identity()
+    except (ClientError, NoCredentialsError, TokenRetrievalError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Finding(
+            found, "Log in (`aws sso login` or `aws configure`), or set AWS_PROFILE."
+        ) from None
     where = endpoint_url or f"AWS, {session.region_name}"
     return f"{identity['Arn']} at {where}"
 
 
 def state_machine(patient: Patient) -> str:
     """The machine is there and takes executions."""
-    found = patient.deployment.stepfunctions.describe_state_machine(
+    try:
+        patient.deployment  # noqa: B018  # looks for it
+    except UserError as error:
+        found, _, advice = str(error).partition(": ")
+        raise Finding(f"{found}.", f"{advice[:1].upper()}{advice[1:]}.") from None
+    machine = patient.deployment.stepfunctions.describe_state_machine(
         stateMachineArn=patient.deployment.state_machine_arn
     )
-    if found["status"] != "ACTIVE":
-        raise Finding(f"{found['name']} is {found['status']}.", REDEPLOY)
-    return f"{found['name']}, active"
+    if machine["status"] != "ACTIVE":
+        raise Finding(f"{machine['name']} is {machine['status']}.", redeploy(patient.environment))
+    return f"{machine['name']}, active"
 
 
 def functions(patient: Patient) -> str:
-    """Every function is there, active, and configured alike."""
-    client, runtimes = patient.client("lambda"), set()
+    """Every function is there and active."""
+    client = patient.client("lambda")
+    wrong = []
     for verb_noun in FUNCTIONS:
         name = patient.deployment.function_name(verb_noun)
         try:
             found = client.get_function_configuration(FunctionName=name)
         except client.exceptions.ResourceNotFoundException:
-            raise Finding(f"There is no function {name}.", REDEPLOY) from None
+            wrong.append(f"There is no function {name}.")
+            continue
         if found.get("State", "Active") != "Active":
-            raise Finding(f"{name} is {found['State']}: {found.get('StateReason')}.", REDEPLOY)
-        runtimes.add(found.get("Runtime"))
-    settings = patient.settings
-    if settings.environment != patient.environment:
-        raise Finding(f"The functions serve {settings.environment}.", "Choose its --environment.")
+            wrong.append(f"{name} is {found['State']}: {found.get('StateReason')}.")
+    if wrong:
+        raise Finding(" ".join(wrong), redeploy(patient.environment))
     return f"{len(FUNCTIONS)} functions, active"
+
+
+def settings(patient: Patient) -> str:
+    """The functions' settings can be read, and are this environment's."""
+    found = patient.settings
+    if found.environment != patient.environment:
+        raise Finding(f"The functions serve {found.environment}.", "Choose its --environment.")
+    return f"goal {found.freshness_goal_hours:g} h, batches of {found.batch_size:,} rows"
 
 
 def lake(patient: Patient) -> str:
@@ -62,7 +82,8 @@ def lake(patient: Patient) -> str:
     configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
     if "EventBridgeConfiguration" not in configuration:
         raise Finding(
-            f"s3://{bucket} doesn't send its events to EventBridge: uploads start no run.", REDEPLOY
+            f"s3://{bucket} doesn't send its events to EventBridge: uploads start no run.",
+            "Let it, as docs/deploy.md says of a bucket that exists already.",
         )
     objects = [item for item in listed.get("Contents", []) if item["Key"].endswith(".parquet")]
     if not objects:
@@ -87,23 +108,26 @@ def uploads(patient: Patient) -> str:
         FunctionName=patient.deployment.function_name("start_sync")
     )["EventSourceMappings"]
     if not any(item.get("State") in ("Enabled", "Enabling", "Updating") for item in mappings):
-        raise Finding("Nothing reads the queue of uploads.", REDEPLOY)
+        raise Finding("Nothing reads the queue of uploads.", redeploy(patient.environment))
     waiting = _waiting_messages(patient, f"{name}-dlq")
     if waiting:
         raise Finding(
-            f"{waiting} uploads ended in the queue {name}-dlq: starting a run failed five times.",
-            "Read start-sync's log, start a run (`forecast-sync start`), then purge the queue.",
+            f"Uploads ended in the queue {name}-dlq ({waiting}): starting a run failed five times.",
+            "Read start-sync's log, start a run (`forecast-sync start`), then empty the queue: "
+            f"aws sqs purge-queue --queue-url {_queue_url(patient, f'{name}-dlq')}",
         )
     return "rule, queue and reader are on; the dead-letter queue is empty"
 
 
 def _waiting_messages(patient: Patient, queue: str) -> int:
-    sqs = patient.client("sqs")
-    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-    attributes = sqs.get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+    attributes = patient.client("sqs").get_queue_attributes(
+        QueueUrl=_queue_url(patient, queue), AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"])
+
+
+def _queue_url(patient: Patient, queue: str) -> str:
+    return str(patient.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
 
 
 def schedule(patient: Patient) -> str:
@@ -111,9 +135,9 @@ def schedule(patient: Patient) -> str:
     name = f"forecast-sync-{patient.environment}"
     found = patient.client("scheduler").get_schedule(Name=name)
     if found["State"] != "ENABLED":
-        raise Finding(
-            f"The schedule {name} is {found['State']}: what no event announces is never synced.",
-            REDEPLOY,
+        raise Advice(
+            f"The schedule {name} is {found['State']}: what no event announces waits for a run.",
+            "Deploy with ScheduleState=ENABLED, unless GitHub's schedule starts the runs.",
         )
     return f"{found['ScheduleExpression']}"
 

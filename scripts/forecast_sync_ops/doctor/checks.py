@@ -5,12 +5,13 @@ from __future__ import annotations
 from forecast_sync_ops.doctor import account, data
 from forecast_sync_ops.doctor.examination import Check
 
-STACK = ("credentials", "state machine", "functions")
+STACK = ("credentials", "state machine", "settings")
 
 CHECKS = (
     Check("credentials", account.credentials),
     Check("state machine", account.state_machine, ("credentials",)),
     Check("functions", account.functions, ("credentials", "state machine")),
+    Check("settings", account.settings, ("credentials", "state machine")),
     Check("lake", account.lake, STACK),
     Check("uploads", account.uploads, STACK),
     Check("schedule", account.schedule, STACK),

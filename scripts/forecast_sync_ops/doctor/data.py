@@ -19,6 +19,10 @@ from forecast_sync_ops.deployment import FunctionFailed
 from forecast_sync_ops.doctor.examination import Finding, Patient
 from forecast_sync_ops.lake_queries import athena_of, finish
 
+DECLARE = (
+    "Put the columns back in Glue as the table file has them; for a table file of your own "
+    "`forecast-sync tables declare` does it."
+)
 REPORT = "Report it with this output: rows would be refused by `Verify load`, none would be wrong."
 
 
@@ -37,7 +41,7 @@ def declared_table(patient: Patient) -> str:
         if columns.get(column) != kind
     ]
     if wrong:
-        raise Finding(f"{name}: {'; '.join(wrong)}.", "Correct the Glue table.")
+        raise Finding(f"{name}: {'; '.join(wrong)}.", DECLARE)
     if storage["Location"].rstrip("/") != settings.data_location.rstrip("/"):
         raise Finding(f"{name} lies at {storage['Location']}.", f"Use {settings.data_location}.")
     return f"{name}, {len(expected)} columns as in the table file"
@@ -48,10 +52,13 @@ def workgroup(patient: Patient) -> str:
     name = patient.settings.athena_workgroup
     found = patient.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
     engine = found["Configuration"].get("EngineVersion", {}).get("SelectedEngineVersion", "AUTO")
+    update = f"aws athena update-work-group --work-group {name}"
     if found["State"] != "ENABLED":
-        raise Finding(f"The workgroup {name} is {found['State']}.", "Enable it.")
+        raise Finding(f"The workgroup {name} is {found['State']}.", f"{update} --state ENABLED")
     if engine not in ("AUTO", "Athena engine version 3"):
-        raise Finding(f"The workgroup {name} has {engine}.", "Choose Athena engine version 3.")
+        version = "EngineVersion={SelectedEngineVersion=Athena engine version 3}"
+        choose = f"{update} --configuration-updates '{version}'"
+        raise Finding(f"The workgroup {name} has {engine}.", choose)
     return f"{name}, {engine}"
 
 
@@ -131,7 +138,8 @@ def _database_advice(failed: FunctionFailed) -> str:
     return {
         "BranchNotFound": "Make the branch in Neon, or choose another --git-ref.",
         "BranchNotMapped": "Choose a --git-ref of this environment.",
-        "NeonRefused": "Put a valid API key and project id in the stack's parameters.",
+        "NeonRefused": "Put a valid API key into the stack's secret (aws secretsmanager "
+        "put-secret-value), and check the parameter NeonProjectId.",
         "DatabaseAmbiguous": "Set NeonDatabaseName and NeonRoleName in the stack's parameters.",
         "DatabaseRefused": "Check the role's password and permissions.",
         "ServerTooOld": "Upgrade the server to Postgres 17 or newer.",

@@ -106,16 +106,22 @@ def _ask(patient: Patient, check: Check) -> Result:
     except Finding as finding:
         return Result(check.name, "finding", str(finding), finding.advice)
     except ClientError as error:
-        return Result(check.name, "finding", *_explain(error))
+        return Result(check.name, "finding", *_explain(error, patient.environment))
     except (UserError, ForecastSyncError, BotoCoreError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())
         return Result(check.name, "finding", found, "Remove the cause that is named here.")
 
 
-def _explain(error: ClientError) -> tuple[str, str]:
+def redeploy(environment: str) -> str:
+    """What to do when a part of the stack is missing or was changed by hand."""
+    deploy = f"`make build`, then `.tools/sam/bin/sam deploy --config-env {environment}`"
+    return f"Deploy template.yaml again: {deploy}."
+
+
+def _explain(error: ClientError, environment: str) -> tuple[str, str]:
     detail = error.response.get("Error", {})
     code = detail.get("Code", "unknown")
     found = f"AWS answered {error.operation_name} with {code}: {detail.get('Message', '')}"
     if "AccessDenied" in code or code == "UnauthorizedOperation":
         return found, f"Give your own role the permission for {error.operation_name}."
-    return found, "Deploy template.yaml again: `sam build && sam deploy`."
+    return found, redeploy(environment)

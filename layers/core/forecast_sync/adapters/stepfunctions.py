@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 NEWEST_EVENTS = 1000
+ALIVE = frozenset({"RUNNING", "PENDING_REDRIVE"})
 
 
 class Execution(NamedTuple):
@@ -117,6 +118,18 @@ class Workflow:
         for item in listed:
             if execution := self.describe(item["executionArn"]):
                 yield execution
+
+    def newest_ended(self, limit: int) -> Iterator[tuple[str, Execution]]:
+        """ARN and state of those of the newest executions that have ended, the last one first."""
+        listed = self._client.list_executions(stateMachineArn=self._arn, maxResults=limit)
+        ended = [
+            (item["stopDate"], item["executionArn"])
+            for item in listed["executions"]
+            if item["status"] not in ALIVE and item.get("stopDate")
+        ]
+        for _, arn in sorted(ended, reverse=True):
+            if (execution := self.describe(arn)) and not execution.is_alive:
+                yield arn, execution
 
     def failure_of(self, execution_arn: str, execution: Execution) -> str:
         """Why an execution ended badly, in one line; a failed Map tells its first failed child."""

@@ -33,6 +33,10 @@ Trigger = Annotated[
     str | None, Query(pattern=PRINTABLE, max_length=64, description="What started the run.")
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+GoalHours = Annotated[
+    float | None,
+    Query(ge=0, le=8760, description="How old the rows may be; default: as deployed."),
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -18,6 +18,7 @@ from forecast_sync.api.models import (
     AfterReject,
     AfterRun,
     GitRef,
+    GoalHours,
     IdempotencyKey,
     Limit,
     Reason,
@@ -43,9 +44,11 @@ problems.install(app)
     middlewares=STRICT,
     responses=answers(OK, "By branch"),
 )
-def read_status(git_ref: GitRef = None) -> models.StatusReport:
+def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> models.StatusReport:
     """Freshness, last success, watermark and the running run of each branch, or of one."""
     settings = wiring.settings()
+    if goal_hours is not None:
+        settings = settings.model_copy(update={"freshness_goal_hours": goal_hours})
     git_refs = [git_ref] if git_ref else wiring.served_refs()
     found = freshness.judge_branches(git_refs, settings, wiring.connection_of)
     return models.StatusReport.model_validate(

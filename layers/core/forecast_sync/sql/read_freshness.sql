@@ -1,5 +1,5 @@
 -- One row: the watermark of this lake, its last success, what runs, and how the last run is doing.
--- Only reads.
+-- The epoch isn't a watermark: a first backfill has none to keep. Only reads.
 WITH success AS (
     SELECT run_id, finished_at FROM forecast_sync_status
     WHERE status = 'succeeded' AND run_id IS NOT NULL AND source = %(source)s
@@ -9,7 +9,8 @@ WITH success AS (
     WHERE run_id IS NOT NULL AND status <> 'running' ORDER BY id DESC LIMIT 1
 )
 SELECT (SELECT max(last_sync_timestamp) FROM forecast_sync_status
-        WHERE status = 'succeeded' AND run_id IS NOT NULL AND source = %(source)s) AS watermark,
+        WHERE status = 'succeeded' AND run_id IS NOT NULL AND source = %(source)s
+          AND last_sync_timestamp > 'epoch') AS watermark,
        (SELECT run_id FROM success) AS last_success,
        (SELECT finished_at FROM success) AS last_success_at,
        (SELECT run_id FROM forecast_sync_status
