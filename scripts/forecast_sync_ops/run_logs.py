@@ -16,6 +16,9 @@ POLL_SECONDS = 2.0
 WATCHER = "-status-api"
 """Names the runs that it is asked about, and is no part of them."""
 
+METRICS = '"CloudWatchMetrics"'
+"""Stands in the lines that CloudWatch makes metrics of, which tell a person nothing."""
+
 SETTLING = timedelta(seconds=5)
 """CloudWatch takes in the lines of several functions out of order; so long one is held back."""
 
@@ -55,7 +58,7 @@ def _events(deployment: Deployment, snapshot: Snapshot) -> Iterator[dict[str, An
         filterPattern=f'"{snapshot.run_id}"',
     )
     for page in pages:
-        yield from page["events"]
+        yield from (event for event in page["events"] if METRICS not in event["message"])
 
 
 def _line(event: dict[str, Any]) -> Line:

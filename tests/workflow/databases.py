@@ -1,15 +1,22 @@
-"""The databases of a local cloud as tests read and change them."""
+"""The Neon branches of a local cloud and their databases, as tests read and change them."""
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
 from forecast_sync_ops.local.cloud import Cloud
 
 from tests.lake import KEY, VALUES, Table
+from tests.waiting import eventually
+
+BRANCHES = {"main", "dev", "preview/pr-7"}
+"""What the Neon stand-in begins with."""
 
 
 @dataclass
@@ -48,3 +55,41 @@ class Databases:
             return connection.execute(
                 "SELECT * FROM forecast_sync_status WHERE run_id = %s", [run]
             ).fetchone()
+
+    def reset_branches(self) -> None:
+        """Only the branches that the Neon stand-in begins with, without rows where tests load."""
+        for branch in self.neon("GET", "/branches")["branches"]:
+            if branch["name"] not in BRANCHES:
+                self.neon("DELETE", f"/branches/{branch['id']}")
+        for name in ("dev", "preview/pr-7"):
+            eventually(partial(self._is_emptied, name), what="an empty database")
+
+    def _is_emptied(self, branch: str) -> bool:
+        """False when a batch of a run that was stopped is still going on."""
+        try:
+            self.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public", branch=branch)
+        except psycopg.errors.DeadlockDetected:
+            return False
+        return True
+
+    def neon(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A request to the Neon stand-in; a ``path`` that begins with ``/_`` is for itself."""
+        base = self.cloud.neon_api_url
+        url = (
+            base.removesuffix("/api/v2") + path
+            if path.startswith("/_")
+            else (f"{base}/projects/{self.cloud.neon_project_id}{path}")
+        )
+        request = urllib.request.Request(
+            url,
+            json.dumps(body or {}).encode() if method == "POST" else None,
+            {"Authorization": f"Bearer {self.cloud.neon_api_key}"},
+            method=method,
+        )
+        with urllib.request.urlopen(request) as answer:
+            decoded: dict[str, Any] = json.loads(answer.read() or b"{}")
+            return decoded
+
+    def neon_fault(self, **fault: Any) -> None:
+        """What the next requests to Neon get."""
+        self.neon("POST", "/_faults", fault)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
-
-import psycopg
 
 from tests.lake import Row, to_parquet
 from tests.waiting import eventually
@@ -62,7 +58,7 @@ class Deployed(Databases):
         return self.clients[service]
 
     def reset(self) -> None:
-        """An empty lake and an empty database; uploads start nothing."""
+        """An empty lake, the first branches, empty databases; uploads start nothing."""
         self.react_to_uploads(False)
         sfn = self.client("stepfunctions")
         running = sfn.list_executions(
@@ -74,18 +70,9 @@ class Deployed(Databases):
         for item in s3.list_objects_v2(Bucket=self.cloud.bucket).get("Contents", []):
             s3.delete_object(Bucket=self.cloud.bucket, Key=item["Key"])
         self.files.clear()
-        for branch in ("dev", "preview/pr-7"):
-            eventually(partial(self._is_emptied, branch), what="an empty database")
+        self.reset_branches()
         self.athena_faults()
         self.request_faults()
-
-    def _is_emptied(self, branch: str) -> bool:
-        """False when a batch of a run that was stopped is still going on."""
-        try:
-            self.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public", branch=branch)
-        except psycopg.errors.DeadlockDetected:
-            return False
-        return True
 
     def react_to_uploads(self, enabled: bool) -> None:
         """Let uploads start runs, or not."""
@@ -223,25 +210,3 @@ class Deployed(Databases):
         unfinished = self.cloud.faults_dir / f"{name}.new"
         unfinished.write_text(json.dumps(faults))
         unfinished.rename(self.cloud.faults_dir / name)
-
-    def neon(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A request to the Neon stand-in; a ``path`` that begins with ``/_`` is for itself."""
-        base = self.cloud.neon_api_url
-        url = (
-            base.removesuffix("/api/v2") + path
-            if path.startswith("/_")
-            else (f"{base}/projects/{self.cloud.neon_project_id}{path}")
-        )
-        request = urllib.request.Request(
-            url,
-            json.dumps(body or {}).encode() if method == "POST" else None,
-            {"Authorization": f"Bearer {self.cloud.neon_api_key}"},
-            method=method,
-        )
-        with urllib.request.urlopen(request) as answer:
-            decoded: dict[str, Any] = json.loads(answer.read() or b"{}")
-            return decoded
-
-    def neon_fault(self, **fault: Any) -> None:
-        """What the next requests to Neon get."""
-        self.neon("POST", "/_faults", fault)
