@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -160,6 +161,25 @@ def test_a_failing_stack_is_told_in_one_line(state_dir: Path, tmp_path: Path) ->
         local.up(state_dir, template=broken)
     assert "\n" not in str(caught.value)
     assert processes(state_dir) == []
+
+
+def test_a_stack_that_can_t_be_updated_says_what_to_do(state_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(TOY.parent, tmp_path / "stack")
+    template = tmp_path / "stack" / TOY.name
+    trust = "AssumeRolePolicyDocument: {Version: '2012-10-17', Statement: []}"
+
+    def write(path: str) -> None:
+        role = (
+            f"  R: {{Type: 'AWS::IAM::Role', Properties: {{RoleName: r, Path: {path}, {trust}}}}}"
+        )
+        template.write_text(TOY.read_text().replace("Resources:\n", f"Resources:\n{role}\n", 1))
+
+    write("/before/")
+    local.up(state_dir, template=template)
+    local.down(state_dir)
+    write("/after/")
+    with pytest.raises(UserError, match=r"R: .*begin with another --state-dir\."):
+        local.up(state_dir, template=template)
 
 
 def _python(script: str) -> subprocess.Popen[str]:

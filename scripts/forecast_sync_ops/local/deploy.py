@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STACK_NAME = "forecast-sync-dev"
 TIMEOUT_SECONDS = 120.0
+OTHER_STATE = ". What stands here was made by an older template: begin with another --state-dir."
+"""ministack updates no IAM roles."""
 
 
 def deploy(
@@ -88,7 +90,9 @@ def _outputs(cloudformation: Any, template_path: Path) -> dict[str, str]:
             )
         time.sleep(0.1)
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-        raise UserError(f"{template_path} ended as {status}: {_first_reason(cloudformation)}")
+        advice = OTHER_STATE if status and status.startswith("UPDATE") else ""
+        reason = _first_reason(cloudformation)
+        raise UserError(f"{template_path} ended as {status}: {reason}{advice}")
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
