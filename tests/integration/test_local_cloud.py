@@ -170,7 +170,7 @@ def test_a_stack_that_can_t_be_updated_says_what_to_do(state_dir: Path, tmp_path
 
     def write(path: str) -> None:
         role = (
-            f"  R: {{Type: 'AWS::IAM::Role', Properties: {{RoleName: r, Path: {path}, {trust}}}}}"
+            f"  R: {{Type: AWS::IAM::Role, Properties: {{RoleName: r, Path: {path}, {trust}}}}}"
         )
         template.write_text(TOY.read_text().replace("Resources:\n", f"Resources:\n{role}\n", 1))
 
