@@ -89,9 +89,7 @@ def disturb_neon(deployed: Deployed, chance: random.Random, _arn: str) -> None:
 
 def stop_execution(deployed: Deployed, _chance: random.Random, arn: str) -> None:
     """Somebody presses Stop, perhaps too late."""
-    states = deployed.client("stepfunctions")
-    with suppress(states.exceptions.ValidationException):
-        states.stop_execution(executionArn=arn)
+    deployed.stop(arn)
 
 
 def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:

@@ -18,7 +18,7 @@ def test_a_stopped_run_is_taken_over_and_its_redrive_refused(deployed: Deployed)
     with scene.held_results(deployed):
         first = deployed.start()
         scene.await_session(deployed, scene.COPYING)
-        deployed.client("stepfunctions").stop_execution(executionArn=first)
+        deployed.stop(first)
     second = deployed.succeed()
     scene.finished(deployed, second, ids=60_000)
     stopped = deployed.wait(first)

@@ -169,9 +169,7 @@ def test_a_stack_that_can_t_be_updated_says_what_to_do(state_dir: Path, tmp_path
     trust = "AssumeRolePolicyDocument: {Version: '2012-10-17', Statement: []}"
 
     def write(path: str) -> None:
-        role = (
-            f"  R: {{Type: AWS::IAM::Role, Properties: {{RoleName: r, Path: {path}, {trust}}}}}"
-        )
+        role = f"  R: {{Type: AWS::IAM::Role, Properties: {{RoleName: r, Path: {path}, {trust}}}}}"
         template.write_text(TOY.read_text().replace("Resources:\n", f"Resources:\n{role}\n", 1))
 
     write("/before/")

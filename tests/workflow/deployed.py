@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,7 +66,7 @@ class Deployed(Databases):
             stateMachineArn=self.cloud.state_machine_arn, statusFilter="RUNNING"
         )["executions"]
         for execution in running:
-            sfn.stop_execution(executionArn=execution["executionArn"])
+            self.stop(execution["executionArn"])
         s3 = self.client("s3")
         for item in s3.list_objects_v2(Bucket=self.cloud.bucket).get("Contents", []):
             s3.delete_object(Bucket=self.cloud.bucket, Key=item["Key"])
@@ -117,6 +118,12 @@ class Deployed(Databases):
         ended = self.run(**payload)
         assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
         return ended
+
+    def stop(self, arn: str) -> None:
+        """Stop an execution, unless it has ended meanwhile."""
+        sfn = self.client("stepfunctions")
+        with suppress(sfn.exceptions.ValidationException):
+            sfn.stop_execution(executionArn=arn)
 
     def redrive(self, ended: Ended) -> Ended:
         """Redrive an execution and wait for its end."""
