@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,27 +24,24 @@ def _long(*values: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("match", "calls", "refusal", "state"),
+    ("match", "calls", "refusal"),
     [
-        ("AmazonAthena.StartQueryExecution", 2, THROTTLED, "Start Athena query"),
-        _long("AmazonAthena.GetQueryExecution", 2, THROTTLED, "Poll Athena query"),
-        _long("AmazonAthena.GetQueryResults", 2, THROTTLED, "Plan pages"),
-        _long("GET /forecast-sync-datalake-dev-35315550/f", 4, SLOW_DOWN, "Start Athena query"),
-        _long("PUT /forecast-sync-results-dev-35315550/athena", 2, SLOW_DOWN, "Plan pages"),
-        ("kind=row", 1, SLOW_DOWN, "Upsert batches"),
+        ("AmazonAthena.StartQueryExecution", 2, THROTTLED),
+        _long("AmazonAthena.GetQueryExecution", 2, THROTTLED),
+        _long("AmazonAthena.GetQueryResults", 2, THROTTLED),
+        _long("GET /forecast-sync-datalake-dev-35315550/forecast", 4, SLOW_DOWN),
+        _long("PUT /forecast-sync-results-dev-35315550/athena", 2, SLOW_DOWN),
+        ("kind=row", 1, SLOW_DOWN),
     ],
 )
 def test_a_service_throttles(
-    deployed: Deployed, match: str, calls: int, refusal: dict[str, Any], state: str
+    deployed: Deployed, match: str, calls: int, refusal: dict[str, Any]
 ) -> None:
     """More often than the clients of all ``calls`` of a kind repeat them by themselves."""
     deployed.upload("few", make_rows(range(50)))
     deployed.request_faults({"match": match, "times": calls * REPEATS + 1, **refusal})
     ended = deployed.succeed()
-    executions = [ended.arn, *deployed.children(ended.arn)]
-    assert sum(deployed.attempts(arn, state) for arn in executions) > sum(
-        deployed.entered(arn).count(state) for arn in executions
-    ), f"{state} was retried"
+    assert re.search(r"(Athena|Storage)Unavailable", scene.task_failures(deployed, ended.arn))
     scene.finished(deployed, ended)
 
 

@@ -169,7 +169,7 @@ class Deployed(Databases):
         ]
 
     def attempts(self, arn: str, state: str) -> int:
-        """How often the task of a state was scheduled."""
+        """How often the task of a state was scheduled that runs beside no other."""
         current, count = "", 0
         for event in self.history(arn):
             current = event.get("stateEnteredEventDetails", {}).get("name", current)

@@ -41,8 +41,16 @@ def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composa
 
 def row_hash(table: Table) -> sql.Composable:
     """60 bits of the md5 of a target row's line, in the form in which Athena sent it."""
-    line = sql.SQL(", ").join(copy_field(column) for column in table.column)
+    line = sql.SQL(", ").join(
+        sql.Identifier("target", column.name) if _writes_itself(column) else copy_field(column)
+        for column in table.column
+    )
     return sql.SQL(r"('x' || md5(concat_ws(E'\t', {})))::bit(60)::bigint").format(line)
+
+
+def _writes_itself(column: Column) -> bool:
+    """Whether ``concat_ws`` makes of the value what a cast to text would, and faster."""
+    return column.required and column.kind in ("integer", "bigint", "date", "numeric")
 
 
 def copy_field(column: Column) -> sql.Composable:
