@@ -98,6 +98,7 @@ def draw(path: Path, medians: Medians) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
+    figure.suptitle("Time as a multiple of COPY of the sorted rows (red line)", fontsize=10)
     for (workload, title), axis in zip(WORKLOADS.items(), axes.flat, strict=True):
         shown = [(way, found[workload]) for way, found in medians.items() if workload in found]
         shown = [(way, figures) for way, figures in shown if figures["to_floor"] is not None]
@@ -107,9 +108,11 @@ def draw(path: Path, medians: Medians) -> None:
         colours = ["#1f6f8b" if mine else "#b8b8b8" for mine in ours]
         bars = axis.barh(names, values, color=colours)
         axis.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
-        axis.set_xscale("log")
+        axis.set_xscale("log", base=2)
+        axis.set_xlim(right=2 * max(values))
+        axis.xaxis.set_major_formatter("{x:g}")
         axis.axvline(1, color="#d1495b", linewidth=1)
-        axis.set_title(f"{title}; 1 = COPY of the sorted rows", fontsize=9, loc="left")
+        axis.set_title(title, fontsize=9, loc="left")
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
