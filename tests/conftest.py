@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,13 @@ PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--pooled`` puts PgBouncer between the functions of the local cloud and Postgres."""
     parser.addoption("--pooled", action="store_true", help="load through PgBouncer")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests that share an id two processes would run one only."""
+    times = Counter(item.nodeid for item in items)
+    if shared := [nodeid for nodeid, count in times.items() if count > 1]:
+        raise pytest.UsageError(f"tests share an id, expected one for each: {', '.join(shared)}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
