@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.cli import COMMAND, as_json, clean_environment, error_of, our_processes
 from tests.lake import make_rows, to_parquet
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -84,5 +85,5 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path, database_url: str, after: fl
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert "Traceback" not in error
-    assert our_processes() <= before
+    eventually(lambda: our_processes() <= before, what="the end of every process")
     assert as_json("sync", folder, "--database-url", database_url)["status"] == "SUCCEEDED"
