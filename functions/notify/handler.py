@@ -6,8 +6,9 @@ from typing import Any
 
 from forecast_sync import wiring
 from forecast_sync.announcing import announce_result, check_freshness
-from forecast_sync.contracts import NotifyRequest, parse_payload
+from forecast_sync.contracts import NotifyRequest
 from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
 
 
 @logged

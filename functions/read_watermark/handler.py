@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync import wiring
-from forecast_sync.contracts import WatermarkRequest, parse_payload
+from forecast_sync.contracts import WatermarkRequest
 from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
 from forecast_sync.schema import ensure_schema
 from forecast_sync.windows import open_window
 

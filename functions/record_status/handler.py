@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync import wiring
-from forecast_sync.contracts import RecordRequest, parse_payload
+from forecast_sync.contracts import RecordRequest
 from forecast_sync.failing import record_failed_execution
 from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
 from forecast_sync.recording import record_success
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync import wiring
-from forecast_sync.contracts import QueryRequest, parse_payload
+from forecast_sync.contracts import QueryRequest
 from forecast_sync.extraction import start_query
 from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
 
 
 @logged

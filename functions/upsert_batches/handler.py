@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from forecast_sync import wiring
 from forecast_sync.changes import keeper
-from forecast_sync.contracts import UpsertRequest, parse_payload
+from forecast_sync.contracts import UpsertRequest
 from forecast_sync.loading import load_page
 from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an UpsertRequest and answer with an UpsertProgress."""
-    request = parse_payload(UpsertRequest, event)
-    connection, storage = wiring.connection(request.run.neon_branch_id), wiring.storage()
+    request, storage = parse_payload(UpsertRequest, event), wiring.storage()
+    places = (wiring.connection(request.run.neon_branch_id), storage.stream, wiring.table())
     keep = keeper(storage, wiring.settings(), request.run)
-    clock = context.get_remaining_time_in_millis
-    progress = load_page(connection, storage.stream, wiring.table(), request, clock, keep)
+    progress = load_page(*places, request, context.get_remaining_time_in_millis, keep)
     return progress.model_dump(mode="json")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync import wiring
-from forecast_sync.contracts import VerifyRequest, parse_payload
+from forecast_sync.contracts import VerifyRequest
 from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
 from forecast_sync.verifying import verify_load
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from forecast_sync import contracts, errors
 from forecast_sync.change_report import ReportRequest
+from forecast_sync.payloads import Model
 from forecast_sync.resolving import ResolveRequest
 
 from tests.contract.stack import FUNCTIONS, ROOT, function_of, machine, states, tasks, template
 
-PAYLOADS: dict[str, type[contracts.Model]] = {
+PAYLOADS: dict[str, type[Model]] = {
     "resolve_branch": ResolveRequest,
     "read_watermark": contracts.WatermarkRequest,
     "start_athena_query": contracts.QueryRequest,

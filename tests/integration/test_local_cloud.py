@@ -18,7 +18,8 @@ import pytest
 from forecast_sync_ops.local import cloud as local
 from forecast_sync_ops.problems import UserError
 
-from tests.integration.toy_cloud import TOY, client, eventually, execute, invoke, processes
+from tests.integration.toy_cloud import TOY, client, execute, invoke, processes
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_running_ends_with_its_process_even_when_that_is_killed(state_dir: Path)
         assert len(processes(state_dir)) > 2
         process.kill()
         process.wait()
-    eventually(lambda: not processes(state_dir))
+    eventually(lambda: not processes(state_dir), 20)
 
 
 @pytest.mark.parametrize("sign", ["lock", "server.lock", "postgres.new", "postgres", "s3/*/*"])
@@ -124,11 +125,11 @@ def test_ctrl_c_while_it_comes_up_leaves_nothing(state_dir: Path, sign: str) -> 
         f"cloud.up(pathlib.Path({str(state_dir)!r}), template=pathlib.Path({str(TOY)!r}))\n"
     )
     with _python(script) as process:
-        eventually(lambda: list(state_dir.glob(sign)))
+        eventually(lambda: list(state_dir.glob(sign)), 20)
         process.send_signal(signal.SIGINT)
         assert process.wait() != 0
     # A server that was only just started ends as soon as it sees that nobody talks to it.
-    eventually(lambda: not processes(state_dir))
+    eventually(lambda: not processes(state_dir), 20)
     assert local.up(state_dir, template=TOY).bucket == "toy-data"
 
 

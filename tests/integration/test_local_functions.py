@@ -19,7 +19,8 @@ from forecast_sync_ops.local.build import NESTED, package, read_template
 from forecast_sync_ops.local.cloud import Cloud
 from forecast_sync_ops.local.databases import Databases
 
-from tests.integration.toy_cloud import TOY, client, eventually, execute, invoke
+from tests.integration.toy_cloud import TOY, client, execute, invoke
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_a_burst_of_uploads_is_one_batch(cloud: Cloud) -> None:
     uploaded = [f"forecast/{number:02}.parquet" for number in range(25)]
     for key in [*uploaded, "forecast/notes.txt", "other/1.parquet"]:
         s3.put_object(Bucket=cloud.bucket, Key=key, Body=b"x")
-    answer = eventually(lambda: s3.list_objects_v2(Bucket=cloud.results_bucket).get("Contents"))
+    answer = eventually(lambda: s3.list_objects_v2(Bucket=cloud.results_bucket).get("Contents"), 20)
     batches = [
         json.loads(s3.get_object(Bucket=cloud.results_bucket, Key=o["Key"])["Body"].read())
         for o in answer

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 from botocore.config import Config as BotoConfig
 from forecast_sync_ops.local.cloud import Cloud
 
+from tests.waiting import eventually
+
 TOY = Path(__file__).with_name("toy_stack") / "template.yaml"
-T = TypeVar("T")
 
 
 def client(cloud: Cloud, service: str) -> Any:
     return cloud.session().client(  # type: ignore[call-overload]
         service, endpoint_url=cloud.endpoint_url, config=BotoConfig(retries={"max_attempts": 0})
     )
-
-
-def eventually(ask: Callable[[], T], seconds: float = 20) -> T:
-    deadline = time.monotonic() + seconds
-    while not (answer := ask()):
-        assert time.monotonic() < deadline, f"{ask} is still {answer!r} after {seconds} s"
-        time.sleep(0.05)
-    return answer
 
 
 def invoke(cloud: Cloud, **event: Any) -> dict[str, Any]:
@@ -45,7 +36,7 @@ def execute(cloud: Cloud, **event: Any) -> dict[str, Any]:
         execution = states.describe_execution(executionArn=arn)
         return execution if execution["status"] != "RUNNING" else None
 
-    return eventually(ended) or {}
+    return eventually(ended, 20)
 
 
 def processes(state_dir: Path) -> list[str]:

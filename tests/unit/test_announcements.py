@@ -6,7 +6,8 @@ import json
 
 import pytest
 from forecast_sync import announcements, links
-from forecast_sync.contracts import Counts, RunResult
+from forecast_sync.contracts import RunResult
+from forecast_sync.counts import Counts
 from forecast_sync.freshness import Freshness
 from forecast_sync.settings import Settings
 

@@ -235,8 +235,4 @@ def test_a_branch_that_becomes_stale_is_told_once_and_its_recovery_once(inbox: I
 
 def _check(deployed: Deployed) -> dict[str, Any]:
     """What the schedule's call answers."""
-    answer = deployed.client("lambda").invoke(
-        FunctionName="forecast-sync-dev-notify", Payload=json.dumps({"check": "freshness"})
-    )
-    found: dict[str, Any] = json.loads(answer["Payload"].read())
-    return found
+    return deployed.invoke("notify", {"check": "freshness"})

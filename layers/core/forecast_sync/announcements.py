@@ -6,8 +6,10 @@ import json
 from typing import Literal
 
 from forecast_sync import links
-from forecast_sync.contracts import Counts, Model, Run, RunResult
+from forecast_sync.contracts import Run, RunResult
+from forecast_sync.counts import Counts
 from forecast_sync.freshness import Freshness
+from forecast_sync.payloads import Model
 from forecast_sync.settings import Settings
 
 Kind = Literal["failed", "recovered", "rejected", "stale", "succeeded"]

@@ -7,11 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-# What an edge is made of is offered here too, to those who handle edges.
-from forecast_sync.counts import Counts as Counts  # noqa: PLC0414
-from forecast_sync.counts import Profile
-from forecast_sync.payloads import Model as Model  # noqa: PLC0414
-from forecast_sync.payloads import parse_payload as parse_payload  # noqa: PLC0414
+from forecast_sync.counts import Counts, Profile
+from forecast_sync.payloads import Model, parse_payload
 
 SyncType = Literal["incremental", "full"]
 QueryName = Literal["extract", "profile"]

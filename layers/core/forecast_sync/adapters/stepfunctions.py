@@ -35,7 +35,7 @@ class Execution(NamedTuple):
     @property
     def is_alive(self) -> bool:
         """Whether it runs, or will as soon as its redrive has begun."""
-        return self.status in ("RUNNING", "PENDING_REDRIVE")
+        return self.status in ALIVE
 
     @property
     def ended_badly(self) -> bool:

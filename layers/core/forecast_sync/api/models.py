@@ -8,7 +8,9 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Que
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from forecast_sync.branches import REF_PATTERN
-from forecast_sync.contracts import Counts, Model, SyncRequest, SyncType
+from forecast_sync.contracts import SyncRequest, SyncType
+from forecast_sync.counts import Counts
+from forecast_sync.payloads import Model
 from forecast_sync.reporting import Status
 
 NAME = r"^[A-Za-z0-9_-]+$"

@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError
 from pydantic import Field
 
 from forecast_sync import errors, wiring
-from forecast_sync.contracts import Model
 from forecast_sync.errors import (
     BranchNotFound,
     BranchNotMapped,
@@ -27,6 +26,7 @@ from forecast_sync.errors import (
 from forecast_sync.links import runbook_url
 from forecast_sync.logs import logger
 from forecast_sync.operating import RunConflict, RunNotFound
+from forecast_sync.payloads import Model
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
