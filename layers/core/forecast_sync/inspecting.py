@@ -5,13 +5,14 @@ The operator's machine may not reach the database; the deployment's functions do
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from psycopg import sql
 from pydantic import Field
 
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, copy_in, statement, transaction
 from forecast_sync.comparing import Dates, list_target, sum_target
 from forecast_sync.composing import row_hash
 from forecast_sync.contracts import Page
@@ -147,10 +148,7 @@ def _read_probe(
     )
     with transaction(connection) as cursor:
         cursor.execute(statement("create_probe.sql", columns=definitions))
-        with cursor.copy("COPY forecast_sync_probe FROM STDIN") as copy:
-            while reader.has_more():
-                for block in reader.take(1):
-                    copy.write(block)
+        copy_in(cursor, sql.SQL("COPY forecast_sync_probe FROM STDIN"), reader.take(sys.maxsize))
         cursor.execute(statement("read_probe.sql", hash=row_hash(table), values=values))
         rows = cursor.fetchall()
     return {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from forecast_sync.adapters.postgres import statement
+from forecast_sync.adapters.postgres import copy_in, statement
 from forecast_sync.composing import list_names
 from forecast_sync.contracts import Run
 from forecast_sync.errors import ResultInvalid
@@ -51,11 +51,7 @@ def stage_rejects(cursor: Rows, lines: Iterator[bytes], run: Run) -> int:
 
 
 def _copy(cursor: Rows, lines: Iterator[bytes], columns: sql.Composable) -> int:
-    sent = 0
-    with cursor.copy(statement("copy_stage.sql", columns=columns)) as copy:
-        for block in lines:
-            sent += block.count(b"\n")
-            copy.write(block)
+    sent = copy_in(cursor, statement("copy_stage.sql", columns=columns), lines)
     if cursor.rowcount != sent:
         raise ResultInvalid(f"COPY took {cursor.rowcount} rows of {sent} lines.")
     return sent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,6 +96,29 @@ def transaction(connection: Connection) -> Iterator[psycopg.Cursor[tuple[Any, ..
     with translated(), connection.transaction(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
         yield cursor
+
+
+def copy_in(
+    cursor: psycopg.Cursor[tuple[Any, ...]],
+    copy_from: sql.SQL | sql.Composed,
+    blocks: Iterable[bytes],
+) -> int:
+    """Send blocks of lines to a ``COPY ... FROM STDIN``; how many lines they held.
+
+    Inside a ``transaction``; ``cursor.rowcount`` is then what the server took.
+    """
+    sent = 0
+    try:
+        with cursor.copy(copy_from) as copy:
+            for block in blocks:
+                sent += block.count(b"\n")
+                copy.write(block)
+    except ValueError:
+        # A pooler whose server goes answers with two errors where psycopg unpacks one result.
+        if not cursor.connection.broken:
+            raise
+        raise DatabaseUnavailable("The connection to Postgres was cut during a COPY.") from None
+    return sent
 
 
 def has_table(cursor: psycopg.Cursor[tuple[Any, ...]], name: str) -> bool:
