@@ -16,10 +16,12 @@ ROUNDS ?= 20
 SEED ?= 0
 ROWS ?= 100000
 BENCH_ROUNDS ?= 3
+SIZES ?= 100000 1000000
+GROWTH_ROUNDS ?= 1
 WAYS ?=
 DOCS ?=
 
-.PHONY: setup demo test pooled chaos check docs recording bench layer format lock build clean
+.PHONY: setup demo test pooled chaos check docs recording bench growth layer format lock build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -98,6 +100,10 @@ recording: setup
 # WAYS="copy loader" measures only these; DOCS=--docs renews docs/benchmark.md and its picture.
 bench: .tools/bench/.installed
 	@.tools/bench/bin/python -m forecast_sync_ops.bench --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(DOCS) $(WAYS)
+
+# What a row costs as tables grow, and for the same window into each of them.
+growth: .tools/bench/.installed
+	@.tools/bench/bin/python -m forecast_sync_ops.bench.growth --rounds $(GROWTH_ROUNDS) $(SIZES)
 
 .tools/bench/.installed: tools/bench.txt $(STAMP)
 	@echo "setup: installing what the loader is compared with into .tools"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +43,13 @@ FROM forecast WHERE hash(restaurant_id, inventory_item_id, business_date) % 100 
 """  # noqa: E501
 WINDOW_ROWS = f"""
 SELECT {COLUMNS.replace("business_date", "business_date + 1000 AS business_date")}
-FROM forecast WHERE hash(inventory_item_id, business_date) % 10 = 0
+FROM forecast WHERE hash(inventory_item_id, business_date) % {{share}} = 0
 """
+QUERIES = {
+    FIRST: f"SELECT {COLUMNS} FROM forecast",
+    CHANGED: CHANGED_ROWS,
+    WINDOW: WINDOW_ROWS,
+}
 LINE = "concat_ws(chr(9), {})".format(
     ", ".join(f"coalesce(CAST({name} AS VARCHAR), '\\N')" for name in COLUMNS.split(", "))
 )
@@ -81,21 +87,17 @@ class Files:
         return sorted(self.folder.glob("pages/*.gz"))
 
 
-def write_workloads(folder: Path, rows: int) -> dict[str, Files]:
-    """Write all workloads for a table of ``rows`` rows."""
+def write_workloads(
+    folder: Path, rows: int, names: Iterable[str] = WORKLOADS, share: int = 10
+) -> dict[str, Files]:
+    """Write workloads for a table of ``rows`` rows; the window is one in ``share`` of these."""
+    files = {name: Files(folder / (FIRST if name == AGAIN else name)) for name in names}
     with duckdb.connect() as connection:
         connection.execute(ROWS.format(rows=rows, restaurants=RESTAURANTS, items=ITEMS))
-        queries = {FIRST: f"SELECT {COLUMNS} FROM forecast", CHANGED: CHANGED_ROWS}
-        found = {
-            name: _write(connection, folder / name, query)
-            for name, query in {**queries, WINDOW: WINDOW_ROWS}.items()
-        }
-    return {
-        FIRST: found[FIRST],
-        AGAIN: found[FIRST],
-        CHANGED: found[CHANGED],
-        WINDOW: found[WINDOW],
-    }
+        for name, found in files.items():
+            if name in QUERIES:
+                _write(connection, found, QUERIES[name].format(share=share))
+    return files
 
 
 def count_rows(files: Files) -> int:
@@ -105,9 +107,8 @@ def count_rows(files: Files) -> int:
         return sum(count for (count,) in connection.execute(query).fetchall())
 
 
-def _write(connection: duckdb.DuckDBPyConnection, folder: Path, query: str) -> Files:
-    files = Files(folder)
-    for needed in (files.parquet, files.tenth, folder / "pages"):
+def _write(connection: duckdb.DuckDBPyConnection, files: Files, query: str) -> None:
+    for needed in (files.parquet, files.tenth, files.folder / "pages"):
         needed.mkdir(parents=True)
     key = "restaurant_id, inventory_item_id, business_date"
     connection.execute(
@@ -117,7 +118,7 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, query: str) -> F
     for path, order in ((files.unsorted, "rowid"), (files.sorted, key)):
         _write_text(connection, path, f"SELECT {LINE} AS line FROM workload ORDER BY {order}")
     for part in range(PARTS):
-        plain = folder / "pages" / f"{part:02}"
+        plain = files.folder / "pages" / f"{part:02}"
         _write_text(
             connection,
             plain,
@@ -125,7 +126,6 @@ def _write(connection: duckdb.DuckDBPyConnection, folder: Path, query: str) -> F
         )
         plain.with_suffix(".gz").write_bytes(gzip.compress(plain.read_bytes(), compresslevel=1))
         plain.unlink()
-    return files
 
 
 def _write_parquet(connection: duckdb.DuckDBPyConnection, files: Files) -> None:

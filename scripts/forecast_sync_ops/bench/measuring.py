@@ -18,7 +18,7 @@ from forecast_sync.adapters.postgres import connect
 from forecast_sync.schema import ensure_schema
 from forecast_sync.tables import load_table
 
-from forecast_sync_ops.bench.data import WORKLOADS, Files
+from forecast_sync_ops.bench.data import Files
 from forecast_sync_ops.bench.ways import WAYS
 from forecast_sync_ops.local.ports import free_port
 from forecast_sync_ops.local.postgres import Postgres, initialise
@@ -62,11 +62,11 @@ def measure_way(server: Postgres, name: str, workloads: dict[str, Files]) -> dic
     way = WAYS[name]
     found: dict[str, Figures] = {}
     with _database(server) as url, TemporaryDirectory() as folder:
-        for workload in WORKLOADS:
+        for workload, files in workloads.items():
             if not way.only or workload in way.only:
                 _settle(url)
                 asked = {"way": name, "url": url, "folder": folder}
-                asked["files"] = str(workloads[workload].folder)
+                asked["files"] = str(files.folder)
                 found[workload] = _measure(asked)
     return found
 

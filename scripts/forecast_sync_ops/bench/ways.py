@@ -7,6 +7,7 @@ for another's packages.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,8 +57,11 @@ def copy_text(task: Task, *, in_order: bool) -> Load:
     return partial(_copy, connection.cursor(), "forecast_data", path)
 
 
-def load_pages(task: Task, *, batch_size: int, checksum: bool) -> Load:
-    """Our loader alone: page files to table, with all that the upsert function imports."""
+def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1) -> Load:
+    """Our loader alone: page files to table, with all that the upsert function imports.
+
+    With more than one of ``workers``, each loads a page of its own, as the Map's Lambdas do.
+    """
     import boto3
     from forecast_sync.adapters.postgres import connect
     from forecast_sync.contracts import Page, UpsertRequest
@@ -67,20 +71,30 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool) -> Load:
     from forecast_sync_ops.bench.runs import open_run, stream_file
 
     boto3.client("s3", region_name="us-east-2")
-    connection = connect(task.url)
-    run = open_run(connection, batch_size, checksum=checksum)
-    keys = tuple(str(path) for path in task.files.pages)
-    page = Page(query_execution_id=run.run_id, number=0, kind="row", bucket="-", keys=keys)
-    request = UpsertRequest(run=run, page=page)
-    return partial(
-        load_page,
-        connection,
-        stream_file,
-        load_table(),
-        request,
-        lambda: LAMBDA_MILLISECONDS,
-        lambda *_: None,
-    )
+    connections = [connect(task.url) for _ in range(workers)]
+    run = open_run(connections[0], batch_size, checksum=checksum)
+    keys = [str(path) for path in task.files.pages]
+
+    def load(number: int) -> object:
+        shares = tuple(keys[number::workers])
+        page = Page(
+            query_execution_id=run.run_id, number=number, kind="row", bucket="-", keys=shares
+        )
+        request = UpsertRequest(run=run, page=page)
+        return load_page(
+            connections[number],
+            stream_file,
+            load_table(),
+            request,
+            lambda: LAMBDA_MILLISECONDS,
+            lambda *_: None,
+        )
+
+    def load_all() -> None:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(load, range(workers)))
+
+    return load_all
 
 
 def run_workflow(task: Task) -> Load:
@@ -200,8 +214,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def _loader(batch_size: int, *, checksum: bool = False) -> Callable[[Task], Load]:
-    return partial(load_pages, batch_size=batch_size, checksum=checksum)
+def _loader(batch_size: int, *, checksum: bool = False, workers: int = 1) -> Callable[[Task], Load]:
+    return partial(load_pages, batch_size=batch_size, checksum=checksum, workers=workers)
 
 
 WAYS: dict[str, Way] = {
@@ -210,6 +224,7 @@ WAYS: dict[str, Way] = {
     "loader-10k": Way("our loader, batches of 10,000", _loader(10_000)),
     "loader-100k": Way("our loader, batches of 100,000", _loader(100_000)),
     "loader-page": Way("our loader, the whole page", _loader(WHOLE_PAGE)),
+    "loader-2-pages": Way("... of 10,000, two pages at once", _loader(10_000, workers=2)),
     "loader-10k-verified": Way("... of 10,000, verified", _loader(10_000, checksum=True)),
     "loader-page-verified": Way("... the whole page, verified", _loader(WHOLE_PAGE, checksum=True)),
     "workflow": Way("our whole workflow, verified", run_workflow),
