@@ -161,6 +161,17 @@ def test_a_truncated_file_is_named_and_nothing_of_its_batch_stays(connection: Co
     assert stored(connection) == []
 
 
+def test_a_line_that_ends_the_copy_is_no_success(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    lines = [to_line(make_row(number)) for number in range(3)]
+    files = Files()
+    files.add("a.gz", [lines[0], b"\\.\n", *lines[1:]])
+    with pytest.raises(ResultInvalid, match="took 1 rows of 4 lines"):
+        load(connection, run, [], files=files)
+    assert stored(connection) == []
+
+
 def test_rejects_are_kept_once_with_reason_and_row(connection: Connection) -> None:
     run = make_run()
     begin(connection, run)

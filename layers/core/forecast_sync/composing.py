@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from psycopg import sql
 
+from forecast_sync.adapters.postgres import statement
 from forecast_sync.tables import Column, Table
 
 Parts = dict[str, sql.Composable]
+
+
+class BatchStatements(NamedTuple):
+    """What a batch executes, as the server gets it: composed once for all batches of a page."""
+
+    create_stage: bytes
+    copy_stage: bytes
+    has_rows: bytes
+    count_near: bytes
+    compare: bytes
+    compare_near: bytes
+    insert: bytes
+    merge: bytes
+
+
+def compose_batch(table: Table, *, checksum: bool) -> BatchStatements:
+    """The statements of a table; with ``checksum`` the insert counts and sums what it inserted."""
+    parts = compose_parts(table, checksum=checksum)
+
+    def compose(name: str, **more: sql.Composable) -> bytes:
+        return statement(name, **parts, **more).as_bytes()
+
+    near = sql.SQL("({})").format(statement("near.sql", **parts))
+    insert = statement("insert_stage.sql", **parts)
+    return BatchStatements(
+        create_stage=compose("create_stage.sql"),
+        copy_stage=compose("copy_stage.sql"),
+        has_rows=compose("has_rows.sql"),
+        count_near=compose("count_near.sql"),
+        compare=compose("compare_stage.sql", opposite=parts["target"]),
+        compare_near=compose("compare_stage.sql", opposite=near),
+        insert=compose("sum_inserted.sql", insert=insert) if checksum else insert.as_bytes(),
+        merge=compose("merge_stage.sql"),
+    )
 
 
 def compose_parts(table: Table, *, checksum: bool = True) -> Parts:

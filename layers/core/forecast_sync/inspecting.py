@@ -148,7 +148,7 @@ def _read_probe(
     )
     with transaction(connection) as cursor:
         cursor.execute(statement("create_probe.sql", columns=definitions))
-        copy_in(cursor, sql.SQL("COPY forecast_sync_probe FROM STDIN"), reader.take(sys.maxsize))
+        copy_in(cursor, b"COPY forecast_sync_probe FROM STDIN", reader.take(sys.maxsize))
         cursor.execute(statement("read_probe.sql", hash=row_hash(table), values=values))
         rows = cursor.fetchall()
     return {

@@ -29,6 +29,11 @@ class BatchCounts(NamedTuple):
     rejected: int = 0
     checksum: int = 0
 
+    @property
+    def rows(self) -> int:
+        """All rows that were staged."""
+        return self.inserted + self.updated + self.unchanged + self.rejected
+
 
 def load_page(
     connection: Connection,
@@ -76,7 +81,7 @@ def _load_batch(
             _lock_page(cursor, page)
             committed = _position(cursor, page)
             if committed == reader.position:
-                _write_batch(cursor, reader, table, merger, request)
+                _write_batch(cursor, reader, merger, request)
                 if run.dry_run:
                     keep_changes(page, committed + 1, describe_batch(cursor, table, page.kind))
     if not held:
@@ -86,7 +91,7 @@ def _load_batch(
 
 
 def _write_batch(
-    cursor: leases.Rows, reader: PageReader, table: Table, merger: Merger, request: UpsertRequest
+    cursor: leases.Rows, reader: PageReader, merger: Merger, request: UpsertRequest
 ) -> None:
     run, page = request.run, request.page
     first = reader.position + 1
@@ -94,7 +99,10 @@ def _write_batch(
     if page.kind == "reject":
         counts = BatchCounts(rejected=stage_rejects(cursor, lines, run))
     else:
-        counts = BatchCounts(**stage_rows(cursor, lines, table, merger, dry_run=run.dry_run))
+        counts = BatchCounts(**stage_rows(cursor, lines, merger, dry_run=run.dry_run))
+    taken = reader.position - first + 1
+    if counts.rows != taken:
+        raise ResultInvalid(f"COPY took {counts.rows} rows of {taken} lines.")
     cursor.execute(
         statement("record_batch.sql"),
         {

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from psycopg import sql
-
-from forecast_sync.adapters.postgres import statement
-from forecast_sync.composing import compose_parts
+from forecast_sync.composing import compose_batch
 from forecast_sync.errors import BatchConflict
 from forecast_sync.leases import Rows
 from forecast_sync.tables import Table
@@ -43,14 +40,16 @@ class Merger:
     """
 
     def __init__(self, table: Table, *, checksum: bool) -> None:
-        self._parts = compose_parts(table, checksum=checksum)
+        self.statements = compose_batch(table, checksum=checksum)
         self._checksum = checksum
         self._few_near: bool | None = None
 
     def compare(self, cursor: Rows, staged: int) -> Comparison:
         """How ``staged`` rows in the stage compare with the target; only reads."""
         if staged > SMALL_BATCH:
-            return self._compare_with(cursor, self._parts["target"])
+            if not self._has_rows(cursor):
+                return Comparison(missing=staged, unchanged=0)
+            return self._compare_by(cursor, self.statements.compare)
         if self._few_near is None:
             near = self._count_near(cursor, NEAR_FACTOR * staged)
             if near == 0:
@@ -58,9 +57,9 @@ class Merger:
             self._few_near = near < NEAR_FACTOR * staged
         if not self._few_near:
             cursor.execute(BY_INDEX)
-            return self._compare_with(cursor, self._parts["target"])
+            return self._compare_by(cursor, self.statements.compare)
         cursor.execute(BY_RANGE)
-        return self._compare_with(cursor, sql.SQL("({})").format(self._statement("near.sql")))
+        return self._compare_by(cursor, self.statements.compare_near)
 
     def merge(self, cursor: Rows, staged: int) -> dict[str, int]:
         """Insert and update what differs.
@@ -90,26 +89,26 @@ class Merger:
             return self._insert(cursor)
         if found.places or staged <= SMALL_BATCH:
             cursor.execute(BY_INDEX)
-        cursor.execute(self._statement("merge_stage.sql"), {"places": found.places})
+        cursor.execute(self.statements.merge, {"places": found.places})
         inserted, updated, checksum = cursor.fetchone() or (0, 0, 0)
         return inserted, updated, int(checksum)
 
     def _insert(self, cursor: Rows) -> tuple[int, int, int]:
-        insert = self._statement("insert_stage.sql")
+        cursor.execute(self.statements.insert)
         if not self._checksum:
-            return cursor.execute(insert).rowcount, 0, 0
-        cursor.execute(self._statement("sum_inserted.sql", insert=insert))
+            return cursor.rowcount, 0, 0
         inserted, checksum = cursor.fetchone() or (0, 0)
         return inserted, 0, int(checksum)
 
+    def _has_rows(self, cursor: Rows) -> bool:
+        cursor.execute(self.statements.has_rows)
+        return bool((cursor.fetchone() or (True,))[0])
+
     def _count_near(self, cursor: Rows, limit: int) -> int:
-        cursor.execute(self._statement("count_near.sql"), {"limit": limit})
+        cursor.execute(self.statements.count_near, {"limit": limit})
         return int((cursor.fetchone() or (0,))[0])
 
-    def _compare_with(self, cursor: Rows, opposite: sql.Composable) -> Comparison:
-        cursor.execute(self._statement("compare_stage.sql", opposite=opposite))
+    def _compare_by(self, cursor: Rows, compare: bytes) -> Comparison:
+        cursor.execute(compare)
         missing, unchanged, checksum, places = cursor.fetchone() or (0, 0, 0, None)
         return Comparison(missing, unchanged, int(checksum), places)
-
-    def _statement(self, name: str, **more: sql.Composable) -> sql.Composed:
-        return statement(name, **self._parts, **more)

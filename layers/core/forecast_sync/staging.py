@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from psycopg import sql
-
 from forecast_sync.adapters.postgres import copy_in, statement
 from forecast_sync.composing import list_names
 from forecast_sync.contracts import Run
-from forecast_sync.errors import ResultInvalid
 from forecast_sync.leases import Rows
 from forecast_sync.merging import BY_INDEX, SMALL_BATCH, Merger
-from forecast_sync.tables import Table
 
 
 def stage_rows(
-    cursor: Rows, lines: Iterator[bytes], table: Table, merger: Merger, *, dry_run: bool
+    cursor: Rows, lines: Iterator[bytes], merger: Merger, *, dry_run: bool
 ) -> dict[str, int]:
     """Stage and merge lines of good rows; a dry run only compares.
 
     Returns inserted, updated, unchanged and the checksum of what then stands in the target.
     """
-    columns = list_names(table.names)
-    target = sql.Identifier(table.target.table)
-    cursor.execute(statement("create_stage.sql", columns=columns, target=target))
-    staged = _copy(cursor, lines, columns)
+    cursor.execute(merger.statements.create_stage)
+    staged = copy_in(cursor, merger.statements.copy_stage, lines)
     if not dry_run:
         return merger.merge(cursor, staged)
     found = merger.compare(cursor, staged)
@@ -43,15 +37,10 @@ def stage_rows(
 def stage_rejects(cursor: Rows, lines: Iterator[bytes], run: Run) -> int:
     """Stage and keep lines of rejected rows, or only count them in a dry run; how many they are."""
     cursor.execute(statement("create_reject_stage.sql"))
-    staged = _copy(cursor, lines, list_names(["source_file", "reason", "row_json"]))
+    columns = list_names(["source_file", "reason", "row_json"])
+    copy_stage = statement("copy_stage.sql", columns=columns).as_bytes()
+    staged = copy_in(cursor, copy_stage, lines)
     if not run.dry_run:
         known = {"run_id": run.run_id, "full": run.sync_type == "full"}
         cursor.execute(statement("keep_rejects.sql"), known)
     return staged
-
-
-def _copy(cursor: Rows, lines: Iterator[bytes], columns: sql.Composable) -> int:
-    sent = copy_in(cursor, statement("copy_stage.sql", columns=columns), lines)
-    if cursor.rowcount != sent:
-        raise ResultInvalid(f"COPY took {cursor.rowcount} rows of {sent} lines.")
-    return sent

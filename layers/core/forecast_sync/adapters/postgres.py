@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import certifi
@@ -99,26 +100,22 @@ def transaction(connection: Connection) -> Iterator[psycopg.Cursor[tuple[Any, ..
 
 
 def copy_in(
-    cursor: psycopg.Cursor[tuple[Any, ...]],
-    copy_from: sql.SQL | sql.Composed,
-    blocks: Iterable[bytes],
+    cursor: psycopg.Cursor[tuple[Any, ...]], copy_from: bytes, blocks: Iterable[bytes]
 ) -> int:
-    """Send blocks of lines to a ``COPY ... FROM STDIN``; how many lines they held.
+    """Send blocks of lines to a ``COPY ... FROM STDIN``; how many rows the server took.
 
-    Inside a ``transaction``; ``cursor.rowcount`` is then what the server took.
+    Inside a ``transaction``, which translates what psycopg raises.
     """
-    sent = 0
     try:
         with cursor.copy(copy_from) as copy:
             for block in blocks:
-                sent += block.count(b"\n")
                 copy.write(block)
     except ValueError:
         # A pooler whose server goes answers with two errors where psycopg unpacks one result.
         if not cursor.connection.broken:
             raise
         raise DatabaseUnavailable("The connection to Postgres was cut during a COPY.") from None
-    return sent
+    return cursor.rowcount
 
 
 def has_table(cursor: psycopg.Cursor[tuple[Any, ...]], name: str) -> bool:
@@ -129,7 +126,13 @@ def has_table(cursor: psycopg.Cursor[tuple[Any, ...]], name: str) -> bool:
 
 def statement(name: str, **parts: sql.Composable) -> sql.Composed:
     """The statement ``sql/<name>`` with identifiers and expressions composed safely."""
-    return sql.SQL(read_statement(name)).format(**parts)
+    return sql.SQL(read_statement(name)).format(**parts) if parts else _compose_alone(name)
+
+
+@cache
+def _compose_alone(name: str) -> sql.Composed:
+    """A statement that needs no parts, and that batches execute again and again."""
+    return sql.SQL(read_statement(name)).format()
 
 
 @contextmanager
