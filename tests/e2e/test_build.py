@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -50,6 +51,22 @@ def test_the_layer_is_for_lambdas_python_and_processor(layer: Path) -> None:
     assert (layer / "python/forecast_sync/sql/merge_stage.sql").is_file()
     size = sum(path.stat().st_size for path in layer.rglob("*") if path.is_file())
     assert size < 250 * 1024 * 1024
+
+
+def test_only_the_right_python_compiles_the_layer(layer: Path) -> None:
+    """Bytecode of another version would be weight that Lambda ignores."""
+    compiled = {path.name.split(".")[-2] for path in layer.rglob("*.pyc")}
+    assert compiled == ({"cpython-313"} if finds_python_313() else set())
+
+
+def finds_python_313() -> bool:
+    programs = [shutil.which(name) for name in ("python3", "python3.13")]
+    versions = [
+        subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+        for found in programs
+        if found
+    ]
+    return any(version.startswith("Python 3.13.") for version in versions)
 
 
 def test_sam_builds_the_template_with_everything_in_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from forecast_sync_ops.bench import report
 from forecast_sync_ops.bench.data import count_rows, write_workloads
+from forecast_sync_ops.bench.imports import compare_imports
 from forecast_sync_ops.bench.measuring import measure_way, running_postgres
 from forecast_sync_ops.bench.ways import WAYS
 from forecast_sync_ops.standalone import run_alone
@@ -40,6 +41,10 @@ def bench(
                 found[name].append(measure_way(server, name, workloads))
     medians = report.take_medians(found, counts)
     report.print_tables(console, medians)
+    console.print(
+        f"importing the upsert function takes {compare_imports():.2f} times the CPU of importing "
+        "boto3, an S3 client and psycopg"
+    )
     target = CHECKOUT / "build" / "bench.json"
     report.write_json(target, rows, found, medians)
     report.draw(target.with_suffix(".svg"), medians)

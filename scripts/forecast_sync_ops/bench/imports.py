@@ -1,0 +1,31 @@
+"""What a cold start imports: the upsert function beside what any loader of its kind imports."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+FUNCTION = Path(__file__).parents[3] / "functions" / "upsert_batches"
+ANY_LOADER = "import boto3, psycopg; boto3.client('s3', region_name='us-east-2')"
+UPSERT = f"{ANY_LOADER}; import sys; sys.path.insert(0, {str(FUNCTION)!r}); import handler"
+TIMES = 9
+
+
+def compare_imports() -> float:
+    """CPU time to import the upsert function, over that to import boto3, an S3 client and psycopg.
+
+    Both are interleaved, each in processes of its own; the medians count.
+    """
+    found = [(_cpu_seconds(UPSERT), _cpu_seconds(ANY_LOADER)) for _ in range(TIMES)]
+    upserts, others = zip(*found, strict=True)
+    return median(upserts) / median(others)
+
+
+def _cpu_seconds(program: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", program], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
