@@ -16,10 +16,9 @@ LIMIT_BYTES = 15_000_000
 def build_layer(target: Path) -> int:
     """Zip what `sam build` puts into the layer; returns the archive's bytes."""
     with TemporaryDirectory() as folder:
-        command = ["make", "--silent", "-C", CHECKOUT / "layers" / "core", "build-CoreLayer"]
-        subprocess.run(
-            [*command, f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}"], check=True
-        )
+        makefile = str(CHECKOUT / "layers" / "core")
+        places = [f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}"]
+        subprocess.run(["make", "--silent", "-C", makefile, "build-CoreLayer", *places], check=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.make_archive(str(target.with_suffix("")), "zip", folder)
     return target.stat().st_size

@@ -19,9 +19,12 @@ def compare_imports() -> float:
 
     Both are interleaved, each in processes of its own; the medians count.
     """
-    found = [(_cpu_seconds(UPSERT), _cpu_seconds(ANY_LOADER)) for _ in range(TIMES)]
-    upserts, others = zip(*found, strict=True)
-    return median(upserts) / median(others)
+    upsert: list[float] = []
+    any_loader: list[float] = []
+    for _ in range(TIMES):
+        upsert.append(_cpu_seconds(UPSERT))
+        any_loader.append(_cpu_seconds(ANY_LOADER))
+    return median(upsert) / median(any_loader)
 
 
 def _cpu_seconds(program: str) -> float:
