@@ -95,6 +95,16 @@ def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
     assert deployed.table() == reference(deployed.files)
 
 
+def test_a_form_works_as_soon_as_it_is_seen(dashboard: Dashboard, deployed: Deployed) -> None:
+    """Htmx takes its time until it attends to what it has shown; a fast hand doesn't wait."""
+    deployed.upload("few", make_rows(range(10)))
+    page = dashboard.open()
+    page.evaluate("htmx.config.defaultSettleDelay = 5000")
+    press_start(page)
+    eventually(lambda: deployed.table() == reference(deployed.files), what="the run's rows")
+    assert page.url == dashboard.url
+
+
 def test_a_failed_run_says_what_happened_and_what_to_do(
     dashboard: Dashboard, deployed: Deployed
 ) -> None:

@@ -53,7 +53,10 @@
     else byId("main").focus({ preventScroll: true });
   });
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.target === dialog && dialog.firstElementChild && !dialog.open) dialog.showModal();
+    if (event.target !== dialog || !dialog.firstElementChild) return;
+    // At once, and not when htmx has settled: until then Enter would send the form by itself.
+    htmx.process(dialog);
+    if (!dialog.open) dialog.showModal();
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     const wrong = event.target === dialog && dialog.querySelector("[aria-invalid]");
