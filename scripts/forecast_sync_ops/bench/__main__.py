@@ -12,7 +12,7 @@ from rich.console import Console
 from forecast_sync_ops.bench import report
 from forecast_sync_ops.bench.data import count_rows, write_workloads
 from forecast_sync_ops.bench.imports import compare_imports
-from forecast_sync_ops.bench.measuring import measure_way, running_postgres
+from forecast_sync_ops.bench.measuring import measure_rounds, running_postgres
 from forecast_sync_ops.bench.ways import WAYS
 from forecast_sync_ops.standalone import run_alone
 
@@ -30,15 +30,11 @@ def bench(
     """Measure all ways, or those that are named, and the floor that they are compared with."""
     chosen = [name for name in WAYS if not ways or name.startswith(("floor", *ways))]
     console, progress = Console(width=120), Console(stderr=True)
-    found: report.Rounds = {name: [] for name in chosen}
     with TemporaryDirectory(prefix="forecast-sync-lake-") as folder, running_postgres() as server:
         progress.print(f"writing the lake: {rows:,} rows")
         workloads = write_workloads(Path(folder), rows)
         counts = {name: count_rows(files) for name, files in workloads.items()}
-        for number in range(rounds):
-            for name in chosen:
-                progress.print(f"round {number + 1} of {rounds}: {WAYS[name].label}")
-                found[name].append(measure_way(server, name, workloads))
+        found = measure_rounds(server, chosen, workloads, rounds)
     medians = report.take_medians(found, counts)
     report.print_tables(console, medians)
     console.print(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -16,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast_sync_ops.bench.data import FIRST, WINDOW, count_rows, write_workloads
-from forecast_sync_ops.bench.measuring import measure_way, running_postgres
+from forecast_sync_ops.bench.measuring import measure_rounds, running_postgres
+from forecast_sync_ops.bench.report import take_medians
 from forecast_sync_ops.bench.ways import WAYS
+from forecast_sync_ops.problems import UserError
 from forecast_sync_ops.standalone import run_alone
 
 CHECKOUT = Path(__file__).parents[3]
@@ -44,6 +45,10 @@ def growth(
     """
     sizes = sorted(set(sizes))
     window = window or sizes[0] // 10
+    if window > sizes[0]:
+        raise UserError(
+            f"The window has {window:,} rows and the smallest table {sizes[0]:,}; make it a part."
+        )
     costs: Costs = {FIRST: {}, WINDOW: {}}
     progress = Console(stderr=True)
     for rows in sizes:
@@ -54,16 +59,11 @@ def growth(
             progress.print(f"writing the lake: {rows:,} rows")
             workloads = write_workloads(Path(folder), rows, (FIRST, WINDOW), rows // window)
             counts = {name: count_rows(files) for name, files in workloads.items()}
-            for name in COMPARED:
-                measured = []
-                for number in range(rounds):
-                    progress.print(f"round {number + 1} of {rounds}: {WAYS[name].label}")
-                    measured.append(measure_way(server, name, workloads))
-                for workload, count in counts.items():
-                    figures = [one[workload] for one in measured]
-                    cost = median(one["seconds"] for one in figures) / count * 1e6
-                    memory = max(int(one["peak_memory_bytes"]) for one in figures)
-                    costs[workload].setdefault(name, {})[rows] = (cost, memory)
+            found = measure_rounds(server, COMPARED, workloads, rounds)
+        for name, medians in take_medians(found, counts).items():
+            for workload, figures in medians.items():
+                cost = figures["seconds"] / figures["rows"] * 1e6
+                costs[workload].setdefault(name, {})[rows] = (cost, figures["peak_memory_bytes"])
     target = CHECKOUT / "build" / "growth.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps({"window": window, "costs": costs}, indent=2) + "\n")

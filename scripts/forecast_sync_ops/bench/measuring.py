@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import psycopg
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.schema import ensure_schema
 from forecast_sync.tables import load_table
+from rich.console import Console
 
 from forecast_sync_ops.bench.data import Files
 from forecast_sync_ops.bench.ways import WAYS
@@ -28,6 +29,8 @@ NO_CLIENT = "workflow"
 """Its loading processes are Lambdas, so the worker's own memory and CPU say nothing."""
 
 Figures = dict[str, Any]
+Rounds = dict[str, list[dict[str, Figures]]]
+"""By way, round and workload."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,20 @@ def running_postgres() -> Iterator[Postgres]:
             server.stop()
 
 
-def measure_way(server: Postgres, name: str, workloads: dict[str, Files]) -> dict[str, Figures]:
+def measure_rounds(
+    server: Postgres, names: Sequence[str], workloads: dict[str, Files], rounds: int
+) -> Rounds:
+    """All rounds of some ways, interleaved, because a shared machine drifts."""
+    progress = Console(stderr=True)
+    found: Rounds = {name: [] for name in names}
+    for number in range(rounds):
+        for name in names:
+            progress.print(f"round {number + 1} of {rounds}: {WAYS[name].label}")
+            found[name].append(_measure_way(server, name, workloads))
+    return found
+
+
+def _measure_way(server: Postgres, name: str, workloads: dict[str, Files]) -> dict[str, Figures]:
     """One round of a way: its workloads, one after the other in a database of its own."""
     way = WAYS[name]
     found: dict[str, Figures] = {}

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forecast_sync_ops.bench.data import FIRST, WINDOW, WORKLOADS
-from forecast_sync_ops.bench.measuring import Figures
+from forecast_sync_ops.bench.measuring import Figures, Rounds
 from forecast_sync_ops.bench.ways import WAYS
 
 FLOOR = "floor"
@@ -21,7 +21,6 @@ HEADINGS = ("seconds", "rows/s", "to floor", "WAL MB", "ids burned", "dead tuple
             "client CPU s")  # fmt: skip
 MEGABYTE = 1_000_000
 
-Rounds = dict[str, list[dict[str, Figures]]]
 Medians = dict[str, dict[str, Figures]]
 
 
