@@ -1,10 +1,9 @@
-"""Models: what the API takes and answers, as its OpenAPI document describes it."""
+"""Models: the bodies that the API takes and answers, as its OpenAPI document describes it."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from forecast_sync.branches import REF_PATTERN
@@ -12,56 +11,6 @@ from forecast_sync.contracts import SyncRequest, SyncType
 from forecast_sync.counts import Counts
 from forecast_sync.payloads import Model
 from forecast_sync.reporting import Status
-
-NAME = r"^[A-Za-z0-9_-]+$"
-PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
-
-GitRef = Annotated[
-    str | None,
-    Query(
-        max_length=255,
-        pattern=REF_PATTERN,
-        description="Git branch; default: the environment's own.",
-    ),
-]
-RunId = Annotated[
-    str, Path(pattern=NAME, min_length=1, max_length=80, description="Name of the run.")
-]
-AfterRun = Annotated[
-    str | None,
-    Query(pattern=NAME, max_length=80, description="`next` of the page before."),
-]
-Trigger = Annotated[
-    str | None, Query(pattern=PRINTABLE, max_length=64, description="What started the run.")
-]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
-GoalHours = Annotated[
-    float | None,
-    Query(ge=0, le=8760, description="How old the rows may be; default: as deployed."),
-]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="The same key and body again find the run that they have started.",
-    ),
-]
-
-
-AfterReject = Annotated[
-    str | None,
-    Query(pattern=r"^[0-9a-f]{32}$", description="`next` of the page before."),
-]
-Reason = Annotated[
-    str | None, Query(pattern=PRINTABLE, max_length=255, description="Exactly this reason.")
-]
-RejectsOf = Annotated[
-    str | None, Query(pattern=NAME, max_length=80, description="Met by this run, first or last.")
-]
-Resolved = Annotated[bool, Query(description="Also those that a later full run no longer met.")]
 
 
 class StartRequest(SyncRequest):

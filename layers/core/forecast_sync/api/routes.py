@@ -8,13 +8,13 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Body
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forecast_sync import describing, freshness, operating, reporting, wiring
 from forecast_sync.api import models, problems
 from forecast_sync.api.description import INFORMATION, answers
-from forecast_sync.api.models import (
+from forecast_sync.api.parameters import (
     AfterReject,
     AfterRun,
     GitRef,
@@ -65,8 +65,8 @@ def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> models.
 )
 def list_syncs(
     git_ref: GitRef = None,
-    status: Annotated[reporting.Status | None, models.Query()] = None,
-    sync_type: Annotated[SyncType | None, models.Query()] = None,
+    status: Annotated[reporting.Status | None, Query()] = None,
+    sync_type: Annotated[SyncType | None, Query()] = None,
     trigger: Trigger = None,
     after: AfterRun = None,
     limit: Limit = reporting.HISTORY_LIMIT,
