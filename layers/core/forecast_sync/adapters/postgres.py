@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import certifi
@@ -126,13 +125,7 @@ def has_table(cursor: psycopg.Cursor[tuple[Any, ...]], name: str) -> bool:
 
 def statement(name: str, **parts: sql.Composable) -> sql.Composed:
     """The statement ``sql/<name>`` with identifiers and expressions composed safely."""
-    return sql.SQL(read_statement(name)).format(**parts) if parts else _compose_alone(name)
-
-
-@cache
-def _compose_alone(name: str) -> sql.Composed:
-    """A statement that needs no parts, and that batches execute again and again."""
-    return sql.SQL(read_statement(name)).format()
+    return sql.SQL(read_statement(name)).format(**parts)
 
 
 @contextmanager
