@@ -98,6 +98,8 @@ def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
 def test_a_form_works_as_soon_as_it_is_seen(dashboard: Dashboard, deployed: Deployed) -> None:
     """Htmx takes its time until it attends to what it has shown; a fast hand doesn't wait."""
     deployed.upload("few", make_rows(range(10)))
+    deployed.succeed()
+    deployed.upload("more", make_rows(range(10, 20)))
     page = dashboard.open()
     page.evaluate("htmx.config.defaultSettleDelay = 5000")
     press_start(page)
