@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forecast_sync import wiring
-from forecast_sync.changes import keeper
 from forecast_sync.contracts import UpsertRequest
 from forecast_sync.loading import load_page
 from forecast_sync.logs import logged
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 @logged
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an UpsertRequest and answer with an UpsertProgress."""
-    request, storage = parse_payload(UpsertRequest, event), wiring.storage()
-    places = (wiring.connection(request.run.neon_branch_id), storage.stream, wiring.table())
-    keep = keeper(storage, wiring.settings(), request.run)
+    request = parse_payload(UpsertRequest, event)
+    connection = wiring.connection(request.run.neon_branch_id)
+    places = (connection, wiring.storage().stream, wiring.table())
+    keep = wiring.changes_keeper(request.run)
     progress = load_page(*places, request, context.get_remaining_time_in_millis, keep)
     return progress.model_dump(mode="json")

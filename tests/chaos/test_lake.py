@@ -16,7 +16,7 @@ from tests.workflow.deployed import Deployed
 SLOW_DOWN = {"status": 503, "code": "SlowDown"}
 THROTTLED = {"status": 400, "code": "TooManyRequestsException"}
 REPEATS = 4
-"""How often boto3 repeats a call that is refused."""
+"""How often botocore repeats a call that is refused."""
 
 
 def _long(*values: Any) -> Any:

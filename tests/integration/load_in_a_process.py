@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
+from forecast_sync import wiring
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.loading import load_page
 from forecast_sync.schema import ensure_schema
@@ -31,14 +31,14 @@ def stream(_bucket: str, key: str) -> Iterator[bytes]:
 def main() -> None:
     url, path = sys.argv[1:]
     importlib.import_module("handler")
-    boto3.client("s3", region_name="us-east-2")
+    wiring.storage()
     connection = connect(url)
     ensure_schema(connection, load_table())
     run = make_run(f"run-{uuid.uuid4().hex}", batch_size=10_000)
     settings = Settings(environment="dev", data_location="s3://lake/forecast/")
     open_window(connection, settings, run, lambda _arn: False)
     request = make_upsert(run, [path], query=run.run_id)
-    load_page(connection, stream, load_table(), request, lambda: 900_000, lambda *_: None)
+    load_page(connection, stream, load_table(), request, lambda: 900_000, None)
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     print(int(found[1]) * 1024)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.changes import BatchChanges, Change, Group
+from forecast_sync.changes import BatchChanges, Change, Group, describe_batch
 from forecast_sync.contracts import Page, Run
+from forecast_sync.leases import Rows
 from forecast_sync.loading import load_page
 from forecast_sync.settings import Settings
 from forecast_sync.tables import load_table
@@ -22,11 +23,18 @@ def load(connection: Connection, run: Run, rows: list[Row], kind: str = "row") -
     files.add("a.gz", [to_line(row) for row in rows])
     page = {"kind": kind, "query": f"q-{run.run_id}-{kind}"}
 
-    def keep(page: Page, first_row: int, changes: BatchChanges) -> None:
-        kept[page.number, first_row] = changes
+    def keep(cursor: Rows, page: Page, first_row: int) -> None:
+        kept[page.number, first_row] = describe_batch(cursor, load_table(), page.kind)
 
     request = make_upsert(run, ["a.gz"], **page)  # type: ignore[arg-type]
-    load_page(connection, files.stream, load_table(), request, lambda: 900_000, keep)
+    load_page(
+        connection,
+        files.stream,
+        load_table(),
+        request,
+        lambda: 900_000,
+        keep if run.dry_run else None,
+    )
     return kept
 
 

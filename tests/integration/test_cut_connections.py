@@ -12,7 +12,7 @@ from forecast_sync.loading import load_page
 from forecast_sync.tables import load_table
 
 from tests.builders import Files, make_row, make_run, make_upsert, to_line
-from tests.integration.loads import LONG, as_text, begin, load, never, stored
+from tests.integration.loads import LONG, as_text, begin, load, stored
 
 
 def test_a_server_that_goes_as_a_copy_ends_is_unavailable(
@@ -32,7 +32,7 @@ def test_a_server_that_goes_as_a_copy_ends_is_unavailable(
 
     request = make_upsert(run, ["a.gz"])
     with pytest.raises(DatabaseUnavailable):
-        load_page(connection, stream, load_table(), request, lambda: LONG, never)
+        load_page(connection, stream, load_table(), request, lambda: LONG, None)
     assert cuts
     assert all(cuts)
     with connect(database_url) as another:

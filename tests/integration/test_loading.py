@@ -13,7 +13,7 @@ from forecast_sync.loading import load_page
 from forecast_sync.tables import load_table
 
 from tests.builders import Files, make_row, make_run, make_upsert, to_line
-from tests.integration.loads import LONG, as_text, begin, last_id, ledger, load, never, stored
+from tests.integration.loads import LONG, as_text, begin, last_id, ledger, load, stored
 
 
 def test_rows_arrive_in_batches_with_exact_counts(connection: Connection) -> None:
@@ -100,11 +100,11 @@ def test_a_page_whose_time_is_up_goes_on_after_the_last_batch(connection: Connec
     left = iter([LONG, LONG, 10_000])
     request = make_upsert(run, ["a.gz"])
     assert not load_page(
-        connection, files.stream, load_table(), request, lambda: next(left), never
+        connection, files.stream, load_table(), request, lambda: next(left), None
     ).done
     assert [row[:2] for row in ledger(connection)] == [(1, 10)]
     bigger = request.model_copy(update={"run": run.model_copy(update={"batch_size": 15})})
-    assert load_page(connection, files.stream, load_table(), bigger, lambda: LONG, never).done
+    assert load_page(connection, files.stream, load_table(), bigger, lambda: LONG, None).done
     assert [row[:2] for row in ledger(connection)] == [(1, 10), (11, 25), (26, 30)]
     assert stored(connection) == as_text(rows)
 
@@ -180,7 +180,7 @@ def test_rejects_are_kept_once_with_reason_and_row(connection: Connection) -> No
     files.add("r.gz", [to_line(bad)] * 3)
     for query in ("q-1", "q-2"):
         request = make_upsert(run, ["r.gz"], kind="reject", query=query)
-        assert load_page(connection, files.stream, load_table(), request, lambda: LONG, never).done
+        assert load_page(connection, files.stream, load_table(), request, lambda: LONG, None).done
     kept = connection.execute(
         "SELECT run_id, source_file, reason, row_json::text FROM forecast_sync_rejects"
     ).fetchall()

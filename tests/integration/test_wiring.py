@@ -56,6 +56,7 @@ def application(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         made = Application(database_url)
         monkeypatch.setenv("DATABASE_URL_SECRET_ARN", made.arn)
         wiring.settings.cache_clear()
+        wiring.session.cache_clear()
         kept: dict[str | None, Connection] = {}
         monkeypatch.setattr(wiring, "_connections", kept)
         monkeypatch.setattr(wiring, "_database_urls", {})
@@ -63,6 +64,7 @@ def application(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         for connection in kept.values():
             connection.close()
         wiring.settings.cache_clear()
+        wiring.session.cache_clear()
 
 
 def test_a_connection_is_kept_while_it_is_healthy(application: Application) -> None:

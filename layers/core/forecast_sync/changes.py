@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Protocol
 
 from psycopg import sql
@@ -14,6 +13,7 @@ from forecast_sync.adapters.s3 import split_location
 from forecast_sync.composing import compose_parts
 from forecast_sync.contracts import Page, PageKind, Run
 from forecast_sync.leases import Rows
+from forecast_sync.loading import Keeper
 from forecast_sync.payloads import Model
 from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
@@ -64,10 +64,6 @@ class BatchChanges(Model):
     reasons: dict[str, int] = Field(default_factory=dict)
 
 
-Keeper = Callable[[Page, int, BatchChanges], None]
-"""Keeps what a batch, known by its page and first row, would change."""
-
-
 class Writer(Protocol):
     """What keeping changes needs of S3."""
 
@@ -87,10 +83,11 @@ def batch_location(settings: Settings, run: Run, batch: tuple[str, int, int]) ->
     return f"{settings.athena_output_location}{run.run_id}/changes/{name}.json"
 
 
-def keeper(store: Writer, settings: Settings, run: Run) -> Keeper:
+def keeper(store: Writer, settings: Settings, table: Table, run: Run) -> Keeper:
     """Keeps a batch's changes in S3, for the report; written again, it is the same object."""
 
-    def keep(page: Page, first_row: int, changes: BatchChanges) -> None:
+    def keep(cursor: Rows, page: Page, first_row: int) -> None:
+        changes = describe_batch(cursor, table, page.kind)
         location = batch_location(settings, run, (page.query_execution_id, page.number, first_row))
         store.write(*split_location(location), changes.model_dump_json().encode())
 

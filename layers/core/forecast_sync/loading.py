@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.changes import Keeper, describe_batch
 from forecast_sync.contracts import Page, UpsertProgress, UpsertRequest
 from forecast_sync.errors import ResultInvalid
 from forecast_sync.merging import Merger
@@ -18,6 +17,9 @@ from forecast_sync.tables import Table
 
 RESERVE_MILLISECONDS = 30_000
 RESERVE_BATCHES = 3
+
+Keeper = Callable[[leases.Rows, Page, int], None]
+"""Keeps what the staged batch, known by its page and first row, would change."""
 
 
 class BatchCounts(NamedTuple):
@@ -41,12 +43,12 @@ def load_page(
     table: Table,
     request: UpsertRequest,
     remaining_milliseconds: Callable[[], int],
-    keep_changes: Keeper,
+    keep_changes: Keeper | None,
 ) -> UpsertProgress:
     """Load what the ledger doesn't have of the page, until it or the time ends.
 
     ``stream(bucket, key)`` yields an object's bytes; ``remaining_milliseconds()`` is what is left
-    of the Lambda's time; a dry run hands to ``keep_changes`` what each batch would do. Raises
+    of the Lambda's time; ``keep_changes`` keeps what each batch of a dry run would do. Raises
     ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven page's
     files can't be read, and what the adapters raise; whatever was committed before stays, and a
     second call goes on after it.
@@ -61,7 +63,7 @@ def load_page(
             # A call that loads nothing would be repeated for ever: the first batch is always tried.
             if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
                 return UpsertProgress(done=False)
-            _load_batch(connection, reader, table, merger, request, keep_changes)
+            _load_batch(connection, reader, merger, request, keep_changes)
             slowest = max(slowest, before - remaining_milliseconds(), 1)
         return UpsertProgress(done=True)
 
@@ -69,10 +71,9 @@ def load_page(
 def _load_batch(
     connection: Connection,
     reader: PageReader,
-    table: Table,
     merger: Merger,
     request: UpsertRequest,
-    keep_changes: Keeper,
+    keep_changes: Keeper | None,
 ) -> None:
     run, page = request.run, request.page
     with transaction(connection) as cursor:
@@ -82,8 +83,8 @@ def _load_batch(
             committed = _position(cursor, page)
             if committed == reader.position:
                 _write_batch(cursor, reader, merger, request)
-                if run.dry_run:
-                    keep_changes(page, committed + 1, describe_batch(cursor, table, page.kind))
+                if keep_changes:
+                    keep_changes(cursor, page, committed + 1)
     if not held:
         leases.resume(connection, run)
     elif committed > reader.position:

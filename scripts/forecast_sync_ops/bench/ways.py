@@ -62,7 +62,7 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1)
 
     With more than one of ``workers``, each loads a page of its own, as the Map's Lambdas do.
     """
-    import boto3
+    from forecast_sync import wiring
     from forecast_sync.adapters.postgres import connect
     from forecast_sync.contracts import Page, UpsertRequest
     from forecast_sync.loading import load_page
@@ -70,7 +70,7 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1)
 
     from forecast_sync_ops.bench.runs import open_run, stream_file
 
-    boto3.client("s3", region_name="us-east-2")
+    wiring.storage()
     connections = [connect(task.url) for _ in range(workers)]
     run = open_run(connections[0], batch_size, checksum=checksum)
     keys = [str(path) for path in task.files.pages]
@@ -87,7 +87,7 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1)
             load_table(),
             request,
             lambda: LAMBDA_MILLISECONDS,
-            lambda *_: None,
+            None,
         )
 
     def load_all() -> None:

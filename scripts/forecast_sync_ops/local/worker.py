@@ -28,8 +28,8 @@ def _end_with(parent: int) -> None:
 
 
 def _record_calls(folder: Path) -> None:
-    """Append a line for each call of the boto3 clients that this process will make."""
-    import boto3
+    """Append a line for each call of the AWS clients that this process will make."""
+    from botocore.handlers import BUILTIN_HANDLERS
 
     file = folder / f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}-{os.getpid()}.jsonl"
 
@@ -39,8 +39,7 @@ def _record_calls(folder: Path) -> None:
         with file.open("a") as lines:
             lines.write(json.dumps({**call, "parameters": short}, default=str) + "\n")
 
-    boto3.DEFAULT_SESSION = boto3.Session()
-    boto3.DEFAULT_SESSION.events.register("before-parameter-build", record)
+    BUILTIN_HANDLERS.append(("before-parameter-build", record))
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ class Table(Model):
     column: tuple[Column, ...] = Field(min_length=1)
     reject: tuple[RejectRule, ...] = ()
     expect: tuple[Expectation, ...] = ()
-    report: Report = Report()
+    report: Report = Field(default_factory=Report)
 
     @property
     def names(self) -> tuple[str, ...]:
