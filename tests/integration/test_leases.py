@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
-import psycopg
 import pytest
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.errors import LeaseHeld, Superseded
+from forecast_sync.loading import load_page
+from forecast_sync.tables import load_table
 
-from tests.builders import make_row, make_run
-from tests.integration.loads import as_text, begin, load, stored
+from tests.builders import Files, make_row, make_run, make_upsert, to_line
+from tests.integration.loads import LONG, as_text, begin, load, stored
 
 
 def test_a_failed_run_resumes_when_nobody_came_between(connection: Connection) -> None:
@@ -58,26 +60,32 @@ def test_a_lease_copied_by_branching_is_taken_over(connection: Connection) -> No
         leases.resume(connection, make_run("original", neon_branch_id="br-parent"))
 
 
-def test_an_update_waits_for_nobody_but_the_lease(
+def test_a_takeover_waits_for_the_batch_in_flight(
     database_url: str, connection: Connection
 ) -> None:
-    """The exclusive lock waits for a batch in flight, so a takeover never overlaps a commit."""
-    run = make_run()
+    """So it never overlaps a commit, and what comes after it is refused."""
+    run, files, done = make_run(), Files(), threading.Event()
     begin(connection, run)
-    with psycopg.connect(database_url) as batch, batch.cursor() as cursor:
-        assert leases.hold(cursor, run)
-        waiting = threading.Event()
-        done = threading.Event()
+    files.add("a.gz", [to_line(make_row(1))])
+    files.add("b.gz", [to_line(make_row(2))])
 
-        def take_over() -> None:
-            with connect(database_url) as own:
-                waiting.set()
-                begin(own, make_run("heir"), alive=False)
-                done.set()
+    def take_over() -> None:
+        with connect(database_url) as own:
+            begin(own, make_run("heir"), alive=False)
+            done.set()
 
-        thread = threading.Thread(target=take_over)
-        thread.start()
-        waiting.wait()
-        assert not done.wait(0.3)
-    thread.join()
+    takeover = threading.Thread(target=take_over)
+
+    def stream(bucket: str, key: str) -> Iterator[bytes]:
+        if key == "b.gz":
+            takeover.start()
+            assert not done.wait(0.3)
+        yield from files.stream(bucket, key)
+
+    request = make_upsert(run, list(files.content))
+    assert load_page(connection, stream, load_table(), request, lambda: LONG, None).done
+    takeover.join()
     assert done.is_set()
+    assert stored(connection) == as_text([make_row(1), make_row(2)])
+    with pytest.raises(LeaseHeld, match="heir"):
+        load(connection, run, [make_row(3)], query="q-2")

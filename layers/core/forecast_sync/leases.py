@@ -52,18 +52,6 @@ def find_holder(cursor: Rows) -> Holder | None:
     return Holder(*found) if found else None
 
 
-def hold(cursor: Rows, run: Run) -> bool:
-    """The fence, inside a batch: whether the run may write; False when it must resume first.
-
-    The caller's transaction holds the lease's shared lock until it commits, so the answer stays
-    true. Raises ``Superseded`` when the row is another run's past.
-    """
-    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LEASE_LOCK])
-    own = find_own_row(cursor, run.run_id)
-    _refuse_overtaken(own, run)
-    return own is not None and own.status == "running"
-
-
 def resume(connection: Connection, run: Run) -> None:
     """Take the lease again for a redriven run.
 
@@ -77,7 +65,7 @@ def resume(connection: Connection, run: Run) -> None:
 def resume_locked(cursor: Rows, run: Run) -> None:
     """``resume`` inside a transaction that holds the exclusive lock."""
     own = find_own_row(cursor, run.run_id)
-    _refuse_overtaken(own, run)
+    refuse_overtaken(own.status if own else None, run)
     if own is None or own.status != "failed":
         return
     later = cursor.execute(statement("find_overtaker.sql"), {"run_id": run.run_id}).fetchone()
@@ -114,8 +102,9 @@ def end_dead_holder(
     return True
 
 
-def _refuse_overtaken(own: OwnRow | None, run: Run) -> None:
-    if own is not None and own.status == "superseded":
+def refuse_overtaken(status: str | None, run: Run) -> None:
+    """Raise ``Superseded`` when the run's own row, by its status, is another run's past."""
+    if status == "superseded":
         raise Superseded(
             f"Run {run.run_id} was overtaken; start a new {run.sync_type} run instead."
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from psycopg import sql
 
 from forecast_sync import leases
-from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.contracts import Page, UpsertProgress, UpsertRequest
+from forecast_sync.adapters.postgres import Connection, fetch_last, statement, transaction
+from forecast_sync.contracts import Page, Run, UpsertProgress, UpsertRequest
 from forecast_sync.errors import ResultInvalid
 from forecast_sync.merging import Merger
 from forecast_sync.pages import PageReader, Stream
@@ -56,6 +58,7 @@ def load_page(
     with renewing_inputs(0, request.redrive_count, ResultInvalid):
         reader = PageReader(stream, request.page)
         merger = Merger(table, checksum=request.run.sums_content)
+        opening = _compose_opening(connection, request)
         reader.skip_to(_read_position(connection, request.page))
         slowest = 0
         while reader.has_more():
@@ -63,32 +66,52 @@ def load_page(
             # A call that loads nothing would be repeated for ever: the first batch is always tried.
             if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
                 return UpsertProgress(done=False)
-            _load_batch(connection, reader, merger, request, keep_changes)
+            _load_batch(connection, opening, reader, merger, request, keep_changes)
             slowest = max(slowest, before - remaining_milliseconds(), 1)
         return UpsertProgress(done=True)
 
 
 def _load_batch(
     connection: Connection,
+    opening: bytes,
     reader: PageReader,
     merger: Merger,
     request: UpsertRequest,
     keep_changes: Keeper | None,
 ) -> None:
-    run, page = request.run, request.page
-    with transaction(connection) as cursor:
-        held = leases.hold(cursor, run)
-        if held:
-            _lock_page(cursor, page)
-            committed = _position(cursor, page)
-            if committed == reader.position:
-                _write_batch(cursor, reader, merger, request)
-                if keep_changes:
-                    keep_changes(cursor, page, committed + 1)
-    if not held:
-        leases.resume(connection, run)
+    with transaction(connection, opening) as cursor:
+        committed = _find_committed(cursor, request.run)
+        if committed == reader.position:
+            _write_batch(cursor, reader, merger, request)
+            if keep_changes:
+                keep_changes(cursor, request.page, committed + 1)
+    if committed is None:
+        leases.resume(connection, request.run)
     elif committed > reader.position:
         reader.skip_to(committed)
+
+
+def _compose_opening(connection: Connection, request: UpsertRequest) -> bytes:
+    """What opens each batch of a page, in one round trip: values stand in it as literals."""
+    page = request.page
+    return statement(
+        "open_batch.sql",
+        lease=sql.Literal(leases.LEASE_LOCK),
+        query_execution_id=sql.Literal(page.query_execution_id),
+        page=sql.Literal(page.number),
+        run_id=sql.Literal(request.run.run_id),
+    ).as_bytes(connection)
+
+
+def _find_committed(cursor: leases.Rows, run: Run) -> int | None:
+    """How many lines of the page are committed; None when the run must resume first.
+
+    The opened transaction holds the lease's shared lock until it ends, so the answer stays true.
+    Raises ``Superseded`` when the run was overtaken.
+    """
+    status, committed = fetch_last(cursor)
+    leases.refuse_overtaken(status, run)
+    return int(committed) if status == "running" else None
 
 
 def _write_batch(
@@ -117,22 +140,8 @@ def _write_batch(
     )
 
 
-def _lock_page(cursor: leases.Rows, page: Page) -> None:
-    """A retried page may have a ghost of itself still running: one at a time."""
-    cursor.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))",
-        [page.query_execution_id, page.number],
-    )
-
-
 def _read_position(connection: Connection, page: Page) -> int:
-    with transaction(connection) as cursor:
-        return _position(cursor, page)
-
-
-def _position(cursor: leases.Rows, page: Page) -> int:
     parameters = {"query_execution_id": page.query_execution_id, "page": page.number}
-    row: tuple[Any, ...] | None = cursor.execute(
-        statement("read_position.sql"), parameters
-    ).fetchone()
+    with transaction(connection) as cursor:
+        row = cursor.execute(statement("read_position.sql"), parameters).fetchone()
     return int(row[0]) if row else 0

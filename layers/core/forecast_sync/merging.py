@@ -42,7 +42,12 @@ class Merger:
     def __init__(self, table: Table, *, checksum: bool) -> None:
         self.statements = compose_batch(table, checksum=checksum)
         self._checksum = checksum
-        self._few_near: bool | None = None
+        self._guide: bytes | None = None
+
+    def create_stage(self, cursor: Rows) -> None:
+        """Make the table that a batch is copied into, and guide the planner as the page needs."""
+        create_stage = self.statements.create_stage
+        cursor.execute(b"; ".join((create_stage, self._guide)) if self._guide else create_stage)
 
     def compare(self, cursor: Rows, staged: int) -> Comparison:
         """How ``staged`` rows in the stage compare with the target; only reads."""
@@ -50,16 +55,15 @@ class Merger:
             if not self._has_rows(cursor):
                 return Comparison(missing=staged, unchanged=0)
             return self._compare_by(cursor, self.statements.compare)
-        if self._few_near is None:
+        if self._guide is None:
             near = self._count_near(cursor, NEAR_FACTOR * staged)
             if near == 0:
                 return Comparison(missing=staged, unchanged=0)
-            self._few_near = near < NEAR_FACTOR * staged
-        if not self._few_near:
-            cursor.execute(BY_INDEX)
-            return self._compare_by(cursor, self.statements.compare)
-        cursor.execute(BY_RANGE)
-        return self._compare_by(cursor, self.statements.compare_near)
+            self._guide = BY_RANGE if near < NEAR_FACTOR * staged else BY_INDEX
+            cursor.execute(self._guide)
+        by_range = self._guide == BY_RANGE
+        statements = self.statements
+        return self._compare_by(cursor, statements.compare_near if by_range else statements.compare)
 
     def merge(self, cursor: Rows, staged: int) -> dict[str, int]:
         """Insert and update what differs.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
+
+from zlib_ng import zlib_ng
 
 from forecast_sync.contracts import Page
 from forecast_sync.errors import ResultInvalid
@@ -79,14 +80,14 @@ def _inflate(compressed: Iterator[bytes], location: str) -> Iterator[bytes]:
         for block in compressed:
             pending = block
             while pending:
-                member = member or zlib.decompressobj(wbits=31)
+                member = member or zlib_ng.decompressobj(wbits=31)
                 inflated = member.decompress(pending, INFLATED_BYTES)
                 if inflated:
                     yield inflated
                 pending = member.unused_data if member.eof else member.unconsumed_tail
                 if member.eof:
                     member = None
-    except zlib.error as error:
+    except zlib_ng.error as error:  # type: ignore[misc]  # declared as an instance there
         raise ResultInvalid(f"{location} isn't gzip text: {error}.") from None
     if member is not None:
         raise ResultInvalid(f"{location} is truncated.")

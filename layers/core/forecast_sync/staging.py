@@ -18,7 +18,7 @@ def stage_rows(
 
     Returns inserted, updated, unchanged and the checksum of what then stands in the target.
     """
-    cursor.execute(merger.statements.create_stage)
+    merger.create_stage(cursor)
     staged = copy_in(cursor, merger.statements.copy_stage, lines)
     if not dry_run:
         return merger.merge(cursor, staged)

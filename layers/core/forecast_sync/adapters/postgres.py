@@ -91,10 +91,15 @@ def is_healthy(connection: Connection) -> bool:
 
 
 @contextmanager
-def transaction(connection: Connection) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
-    """One short READ COMMITTED transaction in UTC and ISO dates, with errors translated."""
+def transaction(
+    connection: Connection, opening: bytes = b""
+) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
+    """One short READ COMMITTED transaction in UTC and ISO dates, with errors translated.
+
+    ``opening`` is statements that go along with its beginning; ``fetch_last`` takes their answer.
+    """
     with translated(), connection.transaction(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
+        cursor.execute(b"SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; " + opening)
         yield cursor
 
 
@@ -115,6 +120,13 @@ def copy_in(
             raise
         raise DatabaseUnavailable("The connection to Postgres was cut during a COPY.") from None
     return cursor.rowcount
+
+
+def fetch_last(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The row that the last of several statements, sent at once, answered with."""
+    while cursor.nextset():
+        pass
+    return cursor.fetchone() or ()
 
 
 def has_table(cursor: psycopg.Cursor[tuple[Any, ...]], name: str) -> bool:

@@ -1,0 +1,7 @@
+-- The fence: waits for a takeover and for a ghost of the page, and only then looks at the run's row
+-- and at the ledger. Sent as one, each statement has a snapshot of its own. Only reads.
+SELECT pg_advisory_xact_lock_shared({lease});
+SELECT pg_advisory_xact_lock(hashtextextended({query_execution_id}, {page}));
+SELECT (SELECT status FROM forecast_sync_status WHERE run_id = {run_id}),
+       (SELECT coalesce(max(last_row), 0) FROM forecast_sync_batch
+        WHERE query_execution_id = {query_execution_id} AND page = {page})
