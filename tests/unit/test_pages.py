@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from unittest import mock
 
 import pytest
+from forecast_sync import pages
 from forecast_sync.contracts import Page
 from forecast_sync.errors import ResultInvalid
 from forecast_sync.pages import PageReader
@@ -52,6 +54,15 @@ def test_skipping_goes_on_after_what_was_loaded(lines: list[bytes], skipped: int
     else:
         reader.skip_to(skipped)
         assert b"".join(reader.take(1000)) == b"".join(lines[skipped:])
+
+
+@given(LINES, st.integers(0, 9), st.integers(1, 300), st.integers(1, 50))
+def test_lines_are_the_same_however_little_is_inflated_at_a_time(
+    lines: list[bytes], level: int, inflated: int, chunk: int
+) -> None:
+    with mock.patch.object(pages, "INFLATED_BYTES", inflated):
+        reader = reader_of([gzip.compress(b"".join(lines), level)], chunk)
+        assert b"".join(reader.take(1000)) == b"".join(lines)
 
 
 def test_several_gzip_members_in_one_file_are_one_text() -> None:

@@ -61,9 +61,9 @@ class Merger:
                 return Comparison(missing=staged, unchanged=0)
             self._guide = BY_RANGE if near < NEAR_FACTOR * staged else BY_INDEX
             cursor.execute(self._guide)
-        by_range = self._guide == BY_RANGE
-        statements = self.statements
-        return self._compare_by(cursor, statements.compare_near if by_range else statements.compare)
+        if self._guide == BY_RANGE:
+            return self._compare_by(cursor, self.statements.compare_near)
+        return self._compare_by(cursor, self.statements.compare)
 
     def merge(self, cursor: Rows, staged: int) -> dict[str, int]:
         """Insert and update what differs.
