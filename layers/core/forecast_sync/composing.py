@@ -82,7 +82,7 @@ def row_hash(table: Table) -> sql.Composable:
         sql.Identifier("target", column.name) if _writes_itself(column) else copy_field(column)
         for column in table.column
     )
-    return sql.SQL(r"('x' || md5(concat_ws(E'\t', {})))::bit(60)::bigint").format(line)
+    return sql.SQL(r"('0x' || md5(concat_ws(E'\t', {})))::varchar(17)::bigint").format(line)
 
 
 def _writes_itself(column: Column) -> bool:
