@@ -53,9 +53,56 @@ def test_a_second_run_coalesces_or_waits_or_takes_over(connection: Connection) -
     assert rows == [("holder", "failed"), ("heir", "running")]
 
 
+def reruns_asked_of(connection: Connection) -> list[str]:
+    rows = connection.execute("SELECT run_id FROM forecast_sync_status WHERE rerun_requested")
+    return [run_id for (run_id,) in rows]
+
+
+def test_whoever_evicts_a_dead_holder_owes_the_rerun_that_was_asked_of_it(
+    connection: Connection,
+) -> None:
+    begin(connection, make_run("holder"))
+    begin(connection, make_run("coalesced"))
+    assert reruns_asked_of(connection) == ["holder"]
+    begin(connection, make_run("heir", sync_type="full"), alive=False)
+    assert reruns_asked_of(connection) == ["heir"]
+
+
+def test_a_run_whose_row_is_gone_is_refused(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run)
+    connection.execute("DELETE FROM forecast_sync_status")
+    with pytest.raises(Superseded, match="has no row of run run-1: it was reset or restored"):
+        load(connection, run, [make_row(1)])
+
+
+def test_what_is_left_of_a_stopped_run_ends_and_doesn_t_take_the_lease_again(
+    connection: Connection,
+) -> None:
+    run, files = make_run(), Files()
+    begin(connection, run)
+    files.add("a.gz", [to_line(make_row(number)) for number in range(10)])
+    files.add("b.gz", [to_line(make_row(number)) for number in range(10, 20)])
+
+    def stream(bucket: str, key: str) -> Iterator[bytes]:
+        if key == "b.gz":
+            connection.execute("UPDATE forecast_sync_status SET status = 'failed'")
+        yield from files.stream(bucket, key)
+
+    request = make_upsert(run, list(files.content))
+    with pytest.raises(LeaseHeld, match="recorded as ended while this page loaded"):
+        load_page(connection, stream, load_table(), request, lambda: LONG, None)
+    assert len(stored(connection)) == 10
+    assert connection.execute("SELECT status FROM forecast_sync_status").fetchone() == ("failed",)
+    assert load_page(connection, files.stream, load_table(), request, lambda: LONG, None).done
+    assert len(stored(connection)) == 20
+
+
 def test_a_lease_copied_by_branching_is_taken_over(connection: Connection) -> None:
     begin(connection, make_run("original", neon_branch_id="br-parent"))
+    begin(connection, make_run("another", neon_branch_id="br-parent"))
     assert begin(connection, make_run("mine", neon_branch_id="br-child")).outcome == "proceed"
+    assert reruns_asked_of(connection) == [], "the rerun is the other branch's"
     with pytest.raises(Superseded):
         leases.resume(connection, make_run("original", neon_branch_id="br-parent"))
 

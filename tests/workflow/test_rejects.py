@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
+
+from forecast_sync.adapters.postgres import connect
+from forecast_sync.reporting import RejectQuery, list_rejects
+from forecast_sync.tables import load_table
 
 from tests.lake import MORNING, make_row, make_rows, reference
 from tests.workflow.deployed import Deployed
@@ -38,11 +43,18 @@ def test_a_repaired_file_resolves_its_rejects_in_the_next_full_run(deployed: Dep
 def test_a_full_run_over_dates_resolves_no_reject_of_another_date(deployed: Deployed) -> None:
     deployed.upload("good", make_rows(range(10)))
     deployed.upload("bad", [make_row(50, state=None), make_row(55, state=None)])
+    deployed.upload("nul", [make_row(60, dma_id="a\0b")])
     deployed.succeed()
     deployed.upload("bad", make_rows([50, 55], updated_at=MORNING + timedelta(hours=1)))
     day = str(make_row(50)["business_date"])
     deployed.succeed(sync_type="full", date_from=day, date_to=day)
-    assert [row for row, _ in open_rejects(deployed)] == ["55"]
+    left = deployed.query(
+        "SELECT row_json::text FROM forecast_sync_rejects WHERE resolved_run_id IS NULL"
+    )
+    assert sorted(json.loads(row)["restaurant_id"] for (row,) in left) == ["55", "60"]
+    with connect(deployed.cloud.database_urls["dev"]) as connection:
+        answered = list_rejects(connection, load_table(), RejectQuery())
+    assert {reason["undated"] for reason in answered["reasons"]} == {0, 1}
 
 
 def test_a_reject_that_comes_back_is_open_again(deployed: Deployed) -> None:

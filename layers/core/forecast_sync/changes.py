@@ -10,7 +10,7 @@ from pydantic import Field
 
 from forecast_sync.adapters.postgres import statement
 from forecast_sync.adapters.s3 import split_location
-from forecast_sync.composing import compose_parts
+from forecast_sync.composing import compose_parts, reject_value
 from forecast_sync.contracts import Page, PageKind, Run
 from forecast_sync.leases import Rows
 from forecast_sync.loading import Keeper
@@ -19,8 +19,6 @@ from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
 
 LARGEST = 20
-NUL = "\\u0000"
-"""As JSON has it; Postgres can't read such a value as text."""
 
 
 class Group(Model):
@@ -108,12 +106,7 @@ def describe_batch(cursor: Rows, table: Table, kind: PageKind) -> BatchChanges:
 
 
 def _describe_rejects(cursor: Rows, table: Table) -> BatchChanges:
-    values = sql.SQL(", ").join(
-        sql.SQL("CASE WHEN strpos(row_json::text, {}) = 0 THEN row_json ->> {} END").format(
-            sql.Literal(NUL), sql.Literal(name)
-        )
-        for name in table.report.by
-    )
+    values = sql.SQL(", ").join(map(reject_value, table.report.by))
     cursor.execute(statement("group_stage_rejects.sql", by=values))
     rows = cursor.fetchall()
     reasons: Counter[str] = Counter()

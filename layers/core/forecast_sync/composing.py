@@ -11,6 +11,9 @@ from forecast_sync.tables import Column, Table
 
 Parts = dict[str, sql.Composable]
 
+NUL = "\\u0000"
+"""As JSON has it. Postgres reads no value of a document with one, whichever it is asked for."""
+
 
 class BatchStatements(NamedTuple):
     """What a batch executes, as the server gets it: composed once for all batches of a page."""
@@ -101,3 +104,10 @@ def copy_field(column: Column) -> sql.Composable:
             pair = sql.SQL(f"E'{plain}', E'{escaped}'")
             text = sql.SQL("replace({}, {})").format(text, pair)
     return text if column.required else sql.SQL(r"coalesce({}, E'\\N')").format(text)
+
+
+def reject_value(name: str) -> sql.Composable:
+    """A value of a rejected row as text; NULL where any value of the row has a NUL."""
+    return sql.SQL("CASE WHEN strpos(row_json::text, {}) = 0 THEN row_json ->> {} END").format(
+        sql.Literal(NUL), sql.Literal(name)
+    )

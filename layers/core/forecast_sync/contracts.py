@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import date
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -35,13 +35,14 @@ class SyncRequest(Model):
         return self
 
     @classmethod
-    def parse(cls, payload: dict[str, Any]) -> Self:
+    def parse(cls, payload: object) -> Self:
         """Read an execution input, or the raw EventBridge event of an S3 upload.
 
         Raises ``InvalidInput`` with one line that names every key that doesn't fit.
         """
-        if payload.get("source") == "aws.s3" and "detail" in payload:
-            return cls(trigger="s3")
+        match payload:
+            case {"source": "aws.s3", "detail": _}:
+                return cls(trigger="s3")
         return parse_payload(cls, payload)
 
 
@@ -88,7 +89,8 @@ class WatermarkRequest(Model):
 class Window(Model):
     """The objects that a run looks at: modified in [low, high]; ``low`` None means all.
 
-    ``connections`` is how many the database allows; 0 when it wasn't asked.
+    ``high`` is the run's start, or later where another run has looked further. ``connections`` is
+    how many the database allows; 0 when it wasn't asked.
     """
 
     outcome: Literal["proceed", "coalesced"] = "proceed"
@@ -96,11 +98,6 @@ class Window(Model):
     high: AwareDatetime
     holder: str | None = None
     connections: int = 0
-
-    @property
-    def high_utc(self) -> datetime:
-        """``high`` as the naive UTC timestamp that the status table keeps."""
-        return self.high.astimezone(UTC).replace(tzinfo=None)
 
 
 class QueryRequest(Model):
@@ -209,6 +206,7 @@ class RecordRequest(Model):
     window: Window
     queries: Queries
     plan: Plan
+    redrive_count: int = 0
 
 
 class NotifyRequest(Model):

@@ -11,7 +11,8 @@ from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.announcing import Publisher, announce_failure, announce_unresolved
 from forecast_sync.contracts import ExecutionIdentity
-from forecast_sync.errors import ForecastSyncError
+from forecast_sync.errors import ForecastSyncError, TransientError
+from forecast_sync.payloads import parse_payload
 from forecast_sync.recording import record_failure
 from forecast_sync.resolving import BranchFinder, ResolveRequest, resolve_run
 from forecast_sync.settings import Settings
@@ -39,7 +40,8 @@ def record_failed_execution(
 
     ``detail`` is the event's; an execution that was redriven since, or has succeeded, is left
     alone. A run whose branch can't be resolved has no database: it is announced only. ``told``
-    keeps the failures that were announced: Lambda hands over an event again when this raises.
+    keeps the failures that were announced: Lambda hands over an event again when this raises, as it
+    does while Neon or the database can't be asked.
     """
     execution_arn, name = detail["executionArn"], detail["name"]
     execution = workflow.describe(execution_arn)
@@ -57,16 +59,19 @@ def record_failed_execution(
         {"run_id": name, "execution_arn": execution_arn, "started_at": execution.started_at}
     )
     try:
-        request = ResolveRequest(input=json.loads(execution.input), execution=identity)
-        run = resolve_run(find_neon(), settings, request)
-    except ForecastSyncError:
+        asked = {"input": json.loads(execution.input), "execution": identity}
+        run = resolve_run(find_neon(), settings, parse_payload(ResolveRequest, asked))
+    except ForecastSyncError as error:
         if not is_known():
             announce_unresolved(topic, settings, identity, message)
+            told.add(failure)
+        if isinstance(error, TransientError):
+            raise
         return {"recorded": False}
     connection = None
     try:
         connection = connect(run.neon_branch_id)
-        record_failure(connection, workflow, settings, run, message)
+        record_failure(connection, workflow, settings, run, message, execution.redrive_count)
     finally:
         if announce_failure(connection, topic, settings, run, message, is_known):
             told.add(failure)

@@ -23,6 +23,7 @@ class Holder(NamedTuple):
     run_id: str
     execution_arn: str
     neon_branch_id: str | None
+    rerun_requested: bool
 
 
 class OwnRow(NamedTuple):
@@ -55,11 +56,13 @@ def find_holder(cursor: Rows) -> Holder | None:
 def resume(connection: Connection, run: Run) -> None:
     """Take the lease again for a redriven run.
 
-    Raises ``Superseded`` when a later run has written since, ``LeaseHeld`` while one works.
+    Raises ``Superseded`` when a later run has written since or the run's row is gone, ``LeaseHeld``
+    while another one works.
     """
     with transaction(connection) as cursor:
         lock_exclusively(cursor)
         resume_locked(cursor, run)
+        require_running(find_own_row(cursor, run.run_id), run)
 
 
 def resume_locked(cursor: Rows, run: Run) -> None:
@@ -80,26 +83,59 @@ def resume_locked(cursor: Rows, run: Run) -> None:
     cursor.execute(statement("resume_lease.sql"), {"run_id": run.run_id})
 
 
+def require_running(own: OwnRow | None, run: Run) -> None:
+    """Raise ``Superseded`` when the database knows no such run, or one that has ended."""
+    if own is None:
+        raise row_is_gone(run)
+    if own.status != "running":
+        raise Superseded(
+            f"A run {run.run_id} has ended here before ({own.status}); start a new "
+            f"{run.sync_type} run under another name."
+        )
+
+
+def row_is_gone(run: Run) -> Superseded:
+    """What to raise when a run's row, which stood in the database, isn't there any more."""
+    return Superseded(
+        f"The database has no row of run {run.run_id}: it was reset or restored since the run "
+        f"began; start a new {run.sync_type} run instead."
+    )
+
+
 def evict(cursor: Rows, holder: Holder, status: str, message: str) -> None:
-    """End the lease of a holder that is gone; the caller holds the exclusive lock."""
+    """End the lease of a holder that is gone; the caller holds the exclusive lock.
+
+    Its rerun is the evicting run's to start, see ``hands_on_rerun``.
+    """
     cursor.execute(
         statement("end_lease.sql"),
         {"run_id": holder.run_id, "status": status, "error_message": message},
     )
+    cursor.execute(statement("clear_rerun.sql"), {"run_id": holder.run_id})
+
+
+def hands_on_rerun(holder: Holder, run: Run) -> bool:
+    """Whether the run that evicts ``holder`` owes the rerun that was asked of it."""
+    return holder.rerun_requested and not _is_copied(holder, run)
 
 
 def end_dead_holder(
     cursor: Rows, holder: Holder, run: Run, is_alive: Callable[[str], bool]
 ) -> bool:
     """Evict ``holder`` when its rows were copied by branching, or when its execution has ended."""
-    branches = {holder.neon_branch_id, run.neon_branch_id}
-    if None not in branches and len(branches) == 2:
+    if _is_copied(holder, run):
         evict(cursor, holder, "superseded", "This row was copied from another Neon branch.")
         return True
     if is_alive(holder.execution_arn):
         return False
     evict(cursor, holder, "failed", "The execution ended without a record.")
     return True
+
+
+def _is_copied(holder: Holder, run: Run) -> bool:
+    """Whether the holder's row came with a Neon branch that was made of another one."""
+    branches = {holder.neon_branch_id, run.neon_branch_id}
+    return None not in branches and len(branches) == 2
 
 
 def refuse_overtaken(status: str | None, run: Run) -> None:

@@ -10,7 +10,7 @@ from psycopg import sql
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, fetch_last, statement, transaction
 from forecast_sync.contracts import Page, Run, UpsertProgress, UpsertRequest
-from forecast_sync.errors import ResultInvalid
+from forecast_sync.errors import LeaseHeld, ResultInvalid
 from forecast_sync.merging import Merger
 from forecast_sync.pages import PageReader, Stream
 from forecast_sync.redrives import renewing_inputs
@@ -53,7 +53,8 @@ def load_page(
     of the Lambda's time; ``keep_changes`` keeps what each batch of a dry run would do. Raises
     ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven page's
     files can't be read, and what the adapters raise; whatever was committed before stays, and a
-    second call goes on after it.
+    second call goes on after it. Only a call that begins takes a failed run's lease again: one that
+    goes on may be what is left of an execution that was stopped.
     """
     with renewing_inputs(0, request.redrive_count, ResultInvalid):
         reader = PageReader(stream, request.page)
@@ -66,7 +67,13 @@ def load_page(
             # A call that loads nothing would be repeated for ever: the first batch is always tried.
             if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
                 return UpsertProgress(done=False)
-            _load_batch(connection, opening, reader, merger, request, keep_changes)
+            committed = _load_batch(connection, opening, reader, merger, request, keep_changes)
+            if committed is None:
+                if slowest:
+                    raise LeaseHeld(
+                        f"Run {request.run.run_id} was recorded as ended while this page loaded."
+                    )
+                leases.resume(connection, request.run)
             slowest = max(slowest, before - remaining_milliseconds(), 1)
         return UpsertProgress(done=True)
 
@@ -78,17 +85,17 @@ def _load_batch(
     merger: Merger,
     request: UpsertRequest,
     keep_changes: Keeper | None,
-) -> None:
+) -> int | None:
+    """How many lines were committed before; None when the run's row doesn't say that it works."""
     with transaction(connection, opening) as cursor:
         committed = _find_committed(cursor, request.run)
         if committed == reader.position:
             _write_batch(cursor, reader, merger, request)
             if keep_changes:
                 keep_changes(cursor, request.page, committed + 1)
-    if committed is None:
-        leases.resume(connection, request.run)
-    elif committed > reader.position:
+    if committed is not None and committed > reader.position:
         reader.skip_to(committed)
+    return committed
 
 
 def _compose_opening(connection: Connection, request: UpsertRequest) -> bytes:

@@ -97,7 +97,8 @@ def _branch_of(asked: str, settings: Settings) -> str:
 def _is_verdict(execution: Execution) -> bool:
     """A dry run, a coalesced run and one that was overtaken say nothing about the branch."""
     if execution.status != "SUCCEEDED":
-        is_dry = json.loads(execution.input).get("dry_run") is True
+        asked = json.loads(execution.input)
+        is_dry = isinstance(asked, dict) and asked.get("dry_run") is True
         return not is_dry and execution.error != errors.Superseded.__name__
     try:
         return RunResult.model_validate_json(execution.output).status == "succeeded"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Literal
 
-from psycopg import sql
 from psycopg.types.json import Json
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.changes import report_location
-from forecast_sync.contracts import RecordRequest, Run, RunResult
+from forecast_sync.composing import reject_value
+from forecast_sync.contracts import RecordRequest, Run, RunResult, Window
 from forecast_sync.errors import Superseded
 from forecast_sync.measuring import measure_run
 from forecast_sync.settings import Settings
@@ -33,14 +33,14 @@ def record_success(
 ) -> RunResult:
     """Move the watermark, end the lease, and start the rerun that was asked for.
 
-    Raises ``Superseded`` when the run was overtaken.
+    Raises ``Superseded`` when the run was overtaken, or its row is gone.
     """
     run = request.run
     counts, _ = read_counts(
         connection, request.queries.extract.query_execution_id, request.plan.profile
     )
     status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
-    watermark = request.window.high_utc if run.moves_watermark else None
+    watermark = _earned_watermark(run, request.window) if run.moves_watermark else None
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)
         leases.resume_locked(cursor, run)
@@ -49,14 +49,16 @@ def record_success(
         cursor.execute(statement("finish_run.sql"), values)
         _resolve_rejects(cursor, table, run)
         own = leases.find_own_row(cursor, run.run_id)
-    start_rerun(connection, workflow, run)
+        if own is None:
+            raise leases.row_is_gone(run)
+    start_rerun(connection, workflow, run, request.redrive_count)
     result = RunResult(
         run_id=run.run_id,
         status=status,
         git_ref=run.git_ref,
         neon_branch=run.neon_branch,
         sync_type=run.sync_type,
-        watermark=own.watermark.replace(tzinfo=UTC) if own else None,
+        watermark=own.watermark.replace(tzinfo=UTC),
         counts=counts,
         report=report_location(settings, run) if run.dry_run else None,
     )
@@ -64,11 +66,16 @@ def record_success(
     return result
 
 
+def _earned_watermark(run: Run, window: Window) -> datetime:
+    """The window's end but never past the run's start, as naive UTC."""
+    return min(window.high, run.started_at).astimezone(UTC).replace(tzinfo=None)
+
+
 def _resolve_rejects(cursor: leases.Rows, table: Table, run: Run) -> None:
     if run.sync_type != "full" or run.dry_run:
         return
     cursor.execute(
-        statement("resolve_rejects.sql", date=sql.Literal(table.source.date)),
+        statement("resolve_rejects.sql", day=reject_value(table.source.date)),
         {
             "run_id": run.run_id,
             "date_from": run.date_from and run.date_from.isoformat(),
@@ -78,7 +85,12 @@ def _resolve_rejects(cursor: leases.Rows, table: Table, run: Run) -> None:
 
 
 def record_failure(
-    connection: Connection, workflow: Starter, settings: Settings, run: Run, message: str
+    connection: Connection,
+    workflow: Starter,
+    settings: Settings,
+    run: Run,
+    message: str,
+    redrive_count: int,
 ) -> None:
     """Put a failed run on record, end its lease, and start the rerun that was asked for.
 
@@ -96,26 +108,35 @@ def record_failure(
             values = run.model_dump(exclude={"date_from", "date_to", "batch_size"})
             values |= {"source": settings.data_location, "error_message": message}
             cursor.execute(statement("record_stillborn.sql"), values)
-    start_rerun(connection, workflow, run)
+    start_rerun(connection, workflow, run, redrive_count)
 
 
-def start_rerun(connection: Connection, workflow: Starter, run: Run) -> None:
-    """Start ``<run>-rerun`` when it was asked for; the flag stays until that has worked."""
+def start_rerun(
+    connection: Connection, workflow: Starter, run: Run, redrive_count: int = 0
+) -> None:
+    """Start the rerun that was asked for; the flag stays until that has worked.
+
+    A run ends once for each redrive, so each of its ends has a rerun of its own.
+    """
     with transaction(connection) as cursor:
         row = cursor.execute(statement("read_rerun.sql"), {"run_id": run.run_id}).fetchone()
     if not row or not row[0]:
         return
-    workflow.start(rerun_name(run.run_id), {"git_ref": run.git_ref, "trigger": "rerun"})
+    workflow.start(
+        rerun_name(run.run_id, redrive_count), {"git_ref": run.git_ref, "trigger": "rerun"}
+    )
     with transaction(connection) as cursor:
         cursor.execute(statement("clear_rerun.sql"), {"run_id": run.run_id})
 
 
-def rerun_name(run_id: str) -> str:
-    """``<run>-rerun``; a digest stands for a name that Step Functions would find too long.
+def rerun_name(run_id: str, redrive_count: int = 0) -> str:
+    """``<run>-rerun``, of a redriven run ``<run>-rerun-<redrive count>``.
 
-    Reruns of reruns grow, and cutting their names would make two of them equal.
+    A digest stands for a name that Step Functions would find too long: reruns of reruns grow, and
+    cutting their names would make two of them equal.
     """
-    name = f"{run_id}-rerun"
+    suffix = f"-rerun-{redrive_count}" if redrive_count else "-rerun"
+    name = f"{run_id}{suffix}"
     if len(name) <= EXECUTION_NAME_LIMIT:
         return name
-    return hashlib.sha256(run_id.encode()).hexdigest()[:32] + "-rerun"
+    return hashlib.sha256(run_id.encode()).hexdigest()[:32] + suffix

@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 from pydantic import Field
 
 from forecast_sync.adapters.postgres import Connection, has_table, statement, transaction
+from forecast_sync.composing import reject_value
 from forecast_sync.contracts import SyncType
 from forecast_sync.payloads import Model
 from forecast_sync.tables import Table
@@ -77,11 +78,11 @@ def list_rejects(connection: Connection, table: Table, query: RejectQuery) -> di
     """
     asked = query.model_dump()
     rejects = _rows(connection, "list_rejects.sql", asked)
-    dated = sql.Literal(table.source.date)
+    day = reject_value(table.source.date)
     return {
         "rejects": rejects,
         "next": rejects[-1]["content_hash"] if len(rejects) == query.limit else None,
-        "reasons": _rows(connection, "group_rejects.sql", asked, date=dated),
+        "reasons": _rows(connection, "group_rejects.sql", asked, day=day),
     }
 
 

@@ -1,11 +1,14 @@
-"""The window: which objects a run looks at, decided once it holds the lease."""
+"""The window: which objects a run looks at, decided once it holds the lease.
+
+It ends at the run's start, or later where another run has looked further: a run that has waited
+for its lease, or is redriven before it had one, would else find rows older than the table's, and
+write them over these.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-
-from psycopg import Cursor
 
 from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, statement, transaction
@@ -21,6 +24,7 @@ def open_window(
 ) -> Window:
     """Take the lease and decide the window, or tell the live holder to run once more.
 
+    Asked again, it decides anew: nothing has used the window of a call whose answer was lost.
     Returns a window whose ``outcome`` is ``coalesced`` when a live holder was told. Raises
     ``LeaseHeld`` when a live holder keeps a run waiting that can't coalesce, and ``Superseded``
     for a redriven run that was overtaken.
@@ -28,14 +32,28 @@ def open_window(
     with transaction(connection) as cursor:
         leases.lock_exclusively(cursor)
         leases.resume_locked(cursor, run)
-        allowed = _count_connections(cursor)
+        watermark = _read_time(cursor, "read_watermark.sql", settings)
+        window = _decide(cursor, settings, run, watermark)
+        times = {"low": window.low, "high": window.high}
         own = leases.find_own_row(cursor, run.run_id)
         if own is not None:
-            return Window(low=own.low, high=own.high, connections=allowed)
+            leases.require_running(own, run)
+            cursor.execute(statement("move_window.sql"), {**times, "run_id": run.run_id})
+            return window
         holder = leases.find_holder(cursor)
         if holder and not leases.end_dead_holder(cursor, holder, run, is_alive):
             return _coalesce(cursor, holder, run)
-        return _take(cursor, settings, run).model_copy(update={"connections": allowed})
+        cursor.execute(
+            statement("take_lease.sql"),
+            {
+                **run.model_dump(exclude={"date_from", "date_to"}),
+                **times,
+                "source": settings.data_location,
+                "watermark": watermark or EPOCH.replace(tzinfo=None),
+                "rerun_requested": holder is not None and leases.hands_on_rerun(holder, run),
+            },
+        )
+        return window
 
 
 def _coalesce(cursor: leases.Rows, holder: leases.Holder, run: Run) -> Window:
@@ -49,23 +67,18 @@ def _coalesce(cursor: leases.Rows, holder: leases.Holder, run: Run) -> Window:
     return Window(outcome="coalesced", high=run.started_at, holder=holder.run_id)
 
 
-def _take(cursor: leases.Rows, settings: Settings, run: Run) -> Window:
-    watermark = _read_watermark(cursor, settings)
+def _decide(
+    cursor: leases.Rows, settings: Settings, run: Run, watermark: datetime | None
+) -> Window:
     low = None
     if run.sync_type == "incremental" and watermark is not None:
         low = (watermark - settings.lookback).replace(tzinfo=UTC)
-    window = Window(low=low, high=run.started_at)
-    cursor.execute(
-        statement("take_lease.sql"),
-        {
-            **run.model_dump(exclude={"date_from", "date_to"}),
-            "source": settings.data_location,
-            "watermark": watermark or EPOCH.replace(tzinfo=None),
-            "low": window.low,
-            "high": window.high,
-        },
+    reach = _read_time(cursor, "find_reach.sql", settings)
+    return Window(
+        low=low,
+        high=max(run.started_at, reach or run.started_at),
+        connections=_count_connections(cursor),
     )
-    return window
 
 
 def _count_connections(cursor: leases.Rows) -> int:
@@ -73,7 +86,7 @@ def _count_connections(cursor: leases.Rows) -> int:
     return int(row[0]) if row else 0
 
 
-def _read_watermark(cursor: Cursor[tuple[datetime | None]], settings: Settings) -> datetime | None:
-    parameters = {"source": settings.data_location}
-    row = cursor.execute(statement("read_watermark.sql"), parameters).fetchone()
+def _read_time(cursor: leases.Rows, name: str, settings: Settings) -> datetime | None:
+    """What a statement about this lake's runs answers: one time, or none."""
+    row = cursor.execute(statement(name), {"source": settings.data_location}).fetchone()
     return row[0] if row else None

@@ -64,6 +64,12 @@ def connect(url: str) -> Connection:
         raise ConfigurationInvalid(
             "The connection string can't be read; expected postgresql://user:password@host/database."
         ) from None
+    if _is_cut_wrongly(parameters):
+        # Said before libpq says it: its message would hold what it took for the host.
+        raise ConfigurationInvalid(
+            "The connection string's parts can't be told apart; percent-encode the password: "
+            "@ is %40, / is %2F, : is %3A."
+        )
     if not _is_local(str(parameters.get("host") or parameters.get("hostaddr") or "")):
         parameters = {"sslrootcert": certifi.where(), **parameters, "sslmode": "verify-full"}
     parameters.setdefault("connect_timeout", CONNECT_SECONDS)
@@ -158,6 +164,13 @@ def _translate(error: psycopg.Error) -> ForecastSyncError:
     primary = error.diag.message_primary or type(error).__name__
     where = f" (table {error.diag.table_name})" if error.diag.table_name else ""
     return kind(f"Postgres answered {code}{where}: {primary}")
+
+
+def _is_cut_wrongly(parameters: dict[str, Any]) -> bool:
+    """Whether a part of the password stands where the host, the port or the database should."""
+    ports = str(parameters.get("port") or "0").split(",")
+    names = f"{parameters.get('host') or ''}{parameters.get('dbname') or ''}"
+    return "@" in names or not all(port.isdigit() for port in ports if port)
 
 
 def _is_local(host: str) -> bool:

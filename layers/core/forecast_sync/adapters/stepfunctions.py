@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from forecast_sync.errors import LeaseHeld
+
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
@@ -151,14 +153,32 @@ class Workflow:
         return None
 
     def is_alive(self, execution_arn: str) -> bool:
-        """Whether the execution is running; one of a machine that is gone is not."""
+        """Whether the execution is running; one of a machine that is gone is not.
+
+        Raises ``LeaseHeld`` when that can't be asked, as of an execution in another account.
+        """
+        if _account_of(execution_arn) != _account_of(self._arn):
+            raise LeaseHeld(_cannot_be_asked(execution_arn, "it is of another account"))
         try:
             execution = self.describe(execution_arn)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("InvalidArn", "ValidationException"):
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in ("InvalidArn", "ValidationException"):
                 return False
-            raise
+            raise LeaseHeld(_cannot_be_asked(execution_arn, code)) from None
         return execution is not None and execution.is_alive
+
+
+def _account_of(arn: str) -> str:
+    return arn.split(":")[4]
+
+
+def _cannot_be_asked(execution_arn: str, reason: str) -> str:
+    run_id = execution_arn.rpartition(":")[2]
+    return (
+        f"{execution_arn} works on this database, or did: it can't be asked ({reason}). If it has "
+        f"ended: UPDATE forecast_sync_status SET status = 'failed' WHERE run_id = '{run_id}'"
+    )
 
 
 def _message(cause: str) -> str:

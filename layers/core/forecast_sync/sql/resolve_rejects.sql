@@ -5,5 +5,5 @@ WHERE resolved_run_id IS NULL AND last_run_id <> %(run_id)s
   AND starts_with(source_file, (
       SELECT source FROM forecast_sync_status WHERE run_id = %(run_id)s
   ))
-  AND (%(date_from)s::text IS NULL OR row_json ->> {date} >= %(date_from)s::text)
-  AND (%(date_to)s::text IS NULL OR row_json ->> {date} <= %(date_to)s::text)
+  AND (%(date_from)s::text IS NULL OR {day} >= %(date_from)s::text)
+  AND (%(date_to)s::text IS NULL OR {day} <= %(date_to)s::text)

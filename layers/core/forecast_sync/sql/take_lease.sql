@@ -7,5 +7,5 @@ INSERT INTO forecast_sync_status (
 ) VALUES (
     %(sync_type)s, %(watermark)s, %(watermark)s::date, 0, 'running', %(run_id)s, %(execution_arn)s,
     %(source)s, %(git_ref)s, %(neon_branch)s, %(neon_branch_id)s, %(trigger)s, %(dry_run)s,
-    %(low)s, %(high)s, false
+    %(low)s, %(high)s, %(rerun_requested)s
 )

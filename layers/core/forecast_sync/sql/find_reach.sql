@@ -1,0 +1,6 @@
+-- How late the objects are that runs of this lake have written rows of. Only reads.
+SELECT max(window_high)
+FROM forecast_sync_status AS run
+WHERE run_id IS NOT NULL AND NOT dry_run AND source = %(source)s
+  AND (status = 'succeeded'
+       OR EXISTS (SELECT FROM forecast_sync_batch WHERE forecast_sync_batch.run_id = run.run_id))

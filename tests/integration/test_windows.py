@@ -1,0 +1,81 @@
+"""Claims about which objects a run looks at, checked in a real Postgres."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from forecast_sync.adapters.postgres import Connection
+from forecast_sync.errors import LeaseHeld, Superseded
+from forecast_sync.recording import record_failure
+
+from tests.builders import STARTED_AT, make_row, make_run
+from tests.integration.loads import SETTINGS, begin, load
+
+LATER = STARTED_AT + timedelta(minutes=4)
+
+
+class NoReruns:
+    """Step Functions, of which nothing is wanted here."""
+
+    def start(self, name: str, payload: object) -> bool:
+        raise AssertionError(f"{name} was started with {payload}")
+
+
+def end(connection: Connection, run_id: str, status: str) -> None:
+    connection.execute(
+        "UPDATE forecast_sync_status SET status = %s WHERE run_id = %s", [status, run_id]
+    )
+
+
+def test_a_window_ends_at_the_run_s_start(connection: Connection) -> None:
+    assert begin(connection, make_run()).high == STARTED_AT
+
+
+@pytest.mark.parametrize(
+    ("status", "rows", "changes", "reaches"),
+    [
+        ("succeeded", 1, {}, True),
+        ("succeeded", 0, {}, True),
+        ("failed", 1, {}, True),
+        ("failed", 0, {}, False),
+        ("dry_run", 0, {"dry_run": True}, False),
+    ],
+    ids=["wrote", "found all equal", "wrote and failed", "failed first", "dry run"],
+)
+def test_a_run_that_waited_looks_as_far_as_what_was_written_meanwhile(
+    connection: Connection, status: str, rows: int, changes: dict[str, Any], reaches: bool
+) -> None:
+    """It would else find a row's former version, and write that over the newer one."""
+    rerun = make_run("holder-rerun", started_at=LATER, **changes)
+    begin(connection, rerun)
+    waiting = make_run("waiting", sync_type="full")
+    with pytest.raises(LeaseHeld):
+        begin(connection, waiting)
+    if rows:
+        load(connection, rerun, [make_row(1)])
+    end(connection, "holder-rerun", status)
+    window = begin(connection, waiting)
+    assert window.high == (LATER if reaches else STARTED_AT)
+    kept = "SELECT window_high FROM forecast_sync_status WHERE run_id = 'waiting'"
+    assert connection.execute(kept).fetchone() == (window.high,)
+
+
+def test_a_run_that_was_stopped_while_it_waited_decides_its_window_when_it_is_redriven(
+    connection: Connection,
+) -> None:
+    holder, stopped = make_run("holder", started_at=LATER), make_run("stopped", sync_type="full")
+    begin(connection, holder)
+    record_failure(connection, NoReruns(), SETTINGS, stopped, "StoppedByHand: by hand", 0)
+    load(connection, holder, [make_row(1)])
+    end(connection, "holder", "succeeded")
+    assert begin(connection, stopped).high == LATER
+    assert begin(connection, stopped).high == LATER, "a call whose answer is lost is made again"
+
+
+def test_a_name_that_has_ended_before_is_refused(connection: Connection) -> None:
+    begin(connection, make_run())
+    end(connection, "run-1", "succeeded")
+    with pytest.raises(Superseded, match=r"has ended here before \(succeeded\).*another name"):
+        begin(connection, make_run())

@@ -1,0 +1,58 @@
+"""What adapters say when they can't do what they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from forecast_sync.adapters.postgres import connect
+from forecast_sync.adapters.stepfunctions import Workflow
+from forecast_sync.errors import ConfigurationInvalid, LeaseHeld
+
+MACHINE = "arn:aws:states:us-east-2:000000000000:stateMachine:forecast-sync-dev"
+RUN = "arn:aws:states:us-east-2:000000000000:execution:forecast-sync-dev:r"
+
+
+@pytest.fixture
+def client() -> Any:
+    return boto3.client(
+        "stepfunctions", "us-east-2", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:canary@a@127.0.0.1/db",
+        "postgresql://user:canary/a@127.0.0.1/db",
+        "postgresql://user:12/canary@127.0.0.1/db",
+        "postgresql://user:12/can:ary@127.0.0.1/db",
+    ],
+)
+def test_a_password_that_isn_t_encoded_is_refused_and_in_no_message(url: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match="percent-encode the password") as refused:
+        connect(url)
+    assert "can" not in str(refused.value).replace("can't", "")
+
+
+def test_a_holder_of_another_account_is_waited_for_and_named(client: Any) -> None:
+    foreign = RUN.replace("000000000000", "123456789012")
+    with Stubber(client), pytest.raises(LeaseHeld, match=f"{foreign}.*run_id = 'r'"):
+        Workflow(client, MACHINE).is_alive(foreign)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException"])
+def test_a_holder_that_can_t_be_asked_is_waited_for(client: Any, code: str) -> None:
+    with Stubber(client) as stubber:
+        stubber.add_client_error("describe_execution", code)
+        with pytest.raises(LeaseHeld, match=code):
+            Workflow(client, MACHINE).is_alive(RUN)
+
+
+@pytest.mark.parametrize("code", ["InvalidArn", "ValidationException", "ExecutionDoesNotExist"])
+def test_a_holder_that_can_t_be_there_is_dead(client: Any, code: str) -> None:
+    with Stubber(client) as stubber:
+        stubber.add_client_error("describe_execution", code)
+        assert not Workflow(client, MACHINE).is_alive(RUN)

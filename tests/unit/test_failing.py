@@ -1,0 +1,88 @@
+"""What is done about an execution that ended badly while nobody knows its branch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.errors import BranchNotFound, ForecastSyncError, NeonUnavailable
+from forecast_sync.failing import record_failed_execution
+from forecast_sync.recording import rerun_name
+
+from tests.unit.test_announcements import SETTINGS
+
+DETAIL = {"executionArn": "arn:aws:states:us-east-2:000000000000:execution:m:r", "name": "r"}
+
+
+@dataclass
+class Broken:
+    """Step Functions with one failed execution, Neon that answers with an error, and a topic."""
+
+    error: ForecastSyncError
+    asked: object
+    told: list[str] = field(default_factory=list)
+
+    def describe(self, _arn: str) -> Execution:
+        return Execution(
+            status="FAILED",
+            redrive_count=0,
+            started_at="2026-12-01T06:00:00+00:00",
+            input=json.dumps(self.asked),
+            error="QueryFailed",
+            cause="",
+        )
+
+    def failure_of(self, _arn: str, execution: Execution) -> str:
+        return f"{execution.error}: it failed"
+
+    def newest_ended(self, _limit: int) -> list[tuple[str, Execution]]:
+        return []
+
+    def start(self, name: str, _payload: object) -> bool:
+        raise AssertionError(name)
+
+    def find_branch(self, _name: str) -> str:
+        raise self.error
+
+    def publish(self, subject: str, _text: str, _chat: str) -> None:
+        self.told.append(subject)
+
+
+def record(broken: Broken, told: set[tuple[str, int]]) -> object:
+    def connect(_branch: str | None) -> None:
+        raise AssertionError("there is no database to connect to")
+
+    return record_failed_execution(
+        DETAIL,
+        broken,
+        SETTINGS,
+        lambda: broken,
+        connect,  # type: ignore[arg-type]  # it never answers
+        broken,
+        told,
+    )
+
+
+def test_while_neon_is_out_of_reach_the_event_is_wanted_again_and_told_once() -> None:
+    broken = Broken(NeonUnavailable("429"), {"git_ref": "dev"})
+    told: set[tuple[str, int]] = set()
+    for _delivery in range(2):
+        with pytest.raises(NeonUnavailable):
+            record(broken, told)
+    assert broken.told == ["Forecast sync failed: unknown branch (dev)"]
+
+
+@pytest.mark.parametrize("asked", [{"git_ref": "dev"}, "main", {"unknown": 1}])
+def test_a_run_that_never_had_a_branch_is_told_and_done_with(asked: object) -> None:
+    broken = Broken(BranchNotFound("none"), asked)
+    assert record(broken, set()) == {"recorded": False}
+    assert len(broken.told) == 1
+
+
+def test_each_end_of_a_redriven_run_has_a_rerun_of_its_own() -> None:
+    assert rerun_name("r") == "r-rerun"
+    assert rerun_name("r", 2) == "r-rerun-2"
+    assert rerun_name("r" * 80, 2) != rerun_name("r" * 80)
+    assert len(rerun_name("r" * 80, 999)) <= 80
