@@ -42,8 +42,9 @@ class Backfill:
 
     def run_name(self, first: date, last: date) -> str:
         """The name of a window's run."""
-        label = self.label or hashlib.sha256(repr(self).encode()).hexdigest()[:8]
-        return f"backfill-{label}-{first:%Y%m%d}-{last:%Y%m%d}"
+        known = hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+        name = f"{self.label}-{known}" if self.label else known
+        return f"backfill-{name}-{first:%Y%m%d}-{last:%Y%m%d}"
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ def _option(option: Any) -> str:
     shown = "" if default is None or default is False else f"`{default}`"
     if option.required:
         shown = "*needed*"
+    if option.envvar:
+        shown = f"`${option.envvar}`, else {shown}"
     return f"| `{names}` | {shown} | {option.help or ''} |"
 
 

@@ -78,13 +78,15 @@ def history(deployment: Deployment, limit: int, status: str | None = None) -> li
 
 
 def latest_redrivable(deployment: Deployment) -> str:
-    """The ARN of the newest run, if it ended badly; anything else isn't guessed at."""
-    newest = history(deployment, 20)
-    for item in newest:
+    """The ARN of the newest run that has worked, if it ended badly; nothing else is guessed at."""
+    for item in history(deployment, 20):
+        arn = deployment.execution_arn(item["run_id"])
         if item["status"] in REDRIVABLE:
-            return deployment.execution_arn(item["run_id"])
+            return arn
         if item["status"] == "RUNNING":
             raise UserError(f"{item['run_id']} is running: name the run that is to be redriven")
+        if describe(deployment, arn).state != "Coalesced":
+            raise UserError(f"{item['run_id']} has succeeded: name the run that is to be redriven")
     raise UserError("none of the last 20 runs ended badly: name the run that is to be redriven")
 
 

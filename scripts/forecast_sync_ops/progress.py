@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 
+from forecast_sync import links
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -54,9 +55,12 @@ def tell(console: Console, snapshot: Snapshot) -> None:
     )
     if snapshot.error:
         console.print(f"  {escape(snapshot.error)}", soft_wrap=True)
-        console.print(
-            f"  repair the cause, then: forecast-sync redrive {snapshot.run_id}", soft_wrap=True
+        again = (
+            f"repair the cause, then: forecast-sync redrive {snapshot.run_id}"
+            if links.redrive_helps(links.error_name(snapshot.error))
+            else "a redrive can't help: start a new run"
         )
+        console.print(f"  {again}", soft_wrap=True)
     counts = (snapshot.result or {}).get("counts")
     if counts:
         console.print(counts_table(counts))

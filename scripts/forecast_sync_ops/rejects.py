@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from forecast_sync.tables import load_table
+from forecast_sync.tables import Table
 
 from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.problems import UserError
@@ -39,19 +39,18 @@ def read(deployment: Deployment, limit: int | None, **asked: Any) -> Iterator[di
             return
 
 
-def export(rejects: Iterator[dict[str, Any]], path: Path) -> int:
-    """Write rejects to ``path`` as its suffix says, whole or not at all; how many there were.
+def export(rejects: Iterator[dict[str, Any]], table: Table, path: Path) -> int:
+    """Write a table's rejects to ``path`` as its suffix says, whole or not at all; how many.
 
     JSON Lines keep a row as it was; CSV has a column for each of its values.
     """
     if path.suffix not in FORMATS:
         raise UserError(f"{path} ends with {path.suffix!r}: expected {' or '.join(FORMATS)}")
     unfinished = path.with_name(f"{path.name}.part")
-    begin = _csv_writer if path.suffix == ".csv" else _jsonl_writer
     count = 0
     try:
         with unfinished.open("w", encoding="utf-8", newline="") as file:
-            write = begin(file)
+            write = _csv_writer(file, table) if path.suffix == ".csv" else _jsonl_writer(file)
             for reject in rejects:
                 write(reject)
                 count += 1
@@ -80,12 +79,22 @@ def _jsonl_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
     return write
 
 
-def _csv_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
-    table = load_table()
+def _csv_writer(file: TextIO, table: Table) -> Callable[[dict[str, Any]], object]:
     columns = dict.fromkeys((*PLACES, *table.names, table.source.newest_name))
-    writer = csv.DictWriter(file, list(columns), extrasaction="ignore")
+    writer = csv.DictWriter(file, list(columns))
     writer.writeheader()
-    return lambda reject: writer.writerow({**reject, **reject["row_json"]})
+
+    def write(reject: dict[str, Any]) -> None:
+        try:
+            writer.writerow({name: reject[name] for name in PLACES} | reject["row_json"])
+        except ValueError:
+            unknown = sorted(reject["row_json"].keys() - columns)
+            raise UserError(
+                f"a reject of {reject['source_file']} has {', '.join(unknown)}, which the table "
+                "file doesn't: export to .jsonl, which keeps rows as they are"
+            ) from None
+
+    return write
 
 
 def _text(value: str | int | bool | None) -> str:

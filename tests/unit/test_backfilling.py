@@ -32,9 +32,10 @@ def test_the_same_backfill_finds_its_runs_again_and_another_one_has_others() -> 
         replace(YEAR, days_per_run=7),
         replace(YEAR, date_to=date(2026, 12, 30)),
         replace(YEAR, label="again"),
+        replace(YEAR, label="again", git_ref="preview/pr-7"),
     ]
     names = {backfill.run_name(YEAR.date_from, YEAR.date_from) for backfill in [YEAR, *others]}
-    assert len(names) == 5
+    assert len(names) == 6
     assert replace(YEAR).run_name(YEAR.date_from, YEAR.date_to) == YEAR.run_name(
         YEAR.date_from, YEAR.date_to
     )

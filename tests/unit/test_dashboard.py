@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from forecast_sync_ops.api_client import Answer
 from forecast_sync_ops.dashboard import machine, runbook, words
+from forecast_sync_ops.dashboard.app import make_app
 from forecast_sync_ops.dashboard.rates import Rates
+from forecast_sync_ops.dashboard.views import Views
 
 from tests.contract.stack import machine as definition
 
@@ -104,3 +109,40 @@ def test_the_section_of_an_error_is_found_in_the_runbook(tmp_path: Path) -> None
     path.write_text("# Alarms\n\n### One\n")
     assert '<h2 id="one">' in (runbook.read_whole(path) or "")
     assert runbook.read_whole(tmp_path / "none.md") is None
+
+
+class Unanswered:
+    """A deployment whose API gives one answer to every start."""
+
+    def __init__(self, status: int) -> None:
+        self._answer = Answer(status, {"detail": "no"})
+        self.keys: list[str | None] = []
+
+    def act(self, _path: str, _body: dict[str, Any], key: str | None) -> Answer:
+        self.keys.append(key)
+        return self._answer
+
+
+def press_start(views: Unanswered, key: str) -> str:
+    """Send the form that starts a run; the form that comes back."""
+    app, parts = make_app(cast("Views", views), "token"), []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": f"sync_type=full&key={key}".encode()}
+
+    async def send(message: Any) -> None:
+        parts.append(message.get("body", b""))
+
+    headers = [(b"host", b"localhost"), (b"x-csrf-token", b"token")]
+    scope = {"type": "http", "method": "POST", "path": "/start", "headers": headers}
+    asyncio.run(app({**scope, "query_string": b""}, receive, send))
+    return b"".join(parts).decode()
+
+
+@pytest.mark.parametrize(("status", "same"), [(502, True), (503, True), (400, False), (422, False)])
+def test_a_second_try_after_a_lost_answer_finds_the_same_run(status: int, same: bool) -> None:
+    views = Unanswered(status)
+    form = press_start(views, "first-key")
+    [key] = re.findall(r'name="key" value="([^"]+)"', form)
+    assert views.keys == ["first-key"]
+    assert (key == "first-key") is same

@@ -114,7 +114,9 @@ def failed(run: Run, message: str, settings: Settings) -> Announcement:
         rows="What it had committed stays; the branch keeps its age until a run succeeds.",
         todo=(
             f"{meaning} Remove the cause.".strip(),
-            f"Redrive the run: forecast-sync redrive {run.run_id}, or the console's Redrive.",
+            f"Redrive the run: forecast-sync redrive {run.run_id}, or the console's Redrive."
+            if links.redrive_helps(error)
+            else "Start a new run, forecast-sync start: a redrive can't help.",
         ),
         links=_links(run.execution_arn, error, settings),
     )
@@ -123,6 +125,7 @@ def failed(run: Run, message: str, settings: Settings) -> Announcement:
 def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings) -> Announcement:
     """A run has failed before its branch was known."""
     error = links.error_name(message)
+    then = "redrive" if links.redrive_helps(error) else "start a new run: a redrive can't help"
     return Announcement(
         kind="failed",
         environment=settings.environment,
@@ -130,7 +133,7 @@ def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings
         run_id=run_id,
         what=f"Run {run_id} failed before its branch was known: {message}",
         rows="No row was written.",
-        todo=(f"{links.meaning_of(error)} Correct it, and start a new run or redrive.".strip(),),
+        todo=(f"{links.meaning_of(error)} Correct it, then {then}.".strip(),),
         links=_links(execution_arn, error, settings),
     )
 

@@ -35,9 +35,16 @@ permanent one stays uncaught, which is what lets a redrive re-run the state that
         └── VerificationFailed    what arrived isn't what was sent
 """
 
+from __future__ import annotations
+
+from typing import ClassVar
+
 
 class ForecastSyncError(Exception):
     """Base of every error this package raises on purpose."""
+
+    redrive_helps: ClassVar[bool] = True
+    """Whether a redrive can succeed once the cause is removed: it takes the same input again."""
 
 
 class TransientError(ForecastSyncError):
@@ -99,6 +106,8 @@ class BranchNotFound(PermanentError):
 class BranchNotMapped(PermanentError):
     """The git ref belongs to no environment, or to another stack's."""
 
+    redrive_helps = False
+
 
 class ConfigurationInvalid(PermanentError):
     """A setting, secret or table file is missing or malformed."""
@@ -114,6 +123,8 @@ class DatabaseRefused(PermanentError):
 
 class InvalidInput(PermanentError):
     """The execution input has unknown keys or impossible values."""
+
+    redrive_helps = False
 
 
 class NeonRefused(PermanentError):
@@ -142,6 +153,8 @@ class SourceInvalid(PermanentError):
 
 class Superseded(PermanentError):
     """A later run has written to the database since this one lost the lease."""
+
+    redrive_helps = False
 
 
 class TooManyRejects(PermanentError):

@@ -40,6 +40,17 @@ def error_name(message: str) -> str:
 
 def meaning_of(error: str) -> str:
     """What an error of this name means, in a sentence; empty for one that isn't ours."""
+    kind = _find_kind(error)
+    return (kind.__doc__ or "").strip() if kind else MEANINGS.get(error, "")
+
+
+def redrive_helps(error: str) -> bool:
+    """Whether to redrive a run that failed with this error, or to start a new one."""
+    kind = _find_kind(error)
+    return kind is None or kind.redrive_helps
+
+
+def _find_kind(error: str) -> type[errors.ForecastSyncError] | None:
     kind = getattr(errors, error, None)
     is_ours = isinstance(kind, type) and issubclass(kind, errors.ForecastSyncError)
-    return (kind.__doc__ or "").strip() if is_ours else MEANINGS.get(error, "")
+    return kind if is_ours else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from forecast_sync.tables import load_table
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,6 +21,7 @@ from forecast_sync_ops.commands.common import (
     print_json,
 )
 from forecast_sync_ops.deployment import Deployment
+from forecast_sync_ops.lake_queries import read_settings
 from forecast_sync_ops.problems import UserError
 
 app = typer.Typer(help="Rows that the table can't hold: list, group, export and replay them.")
@@ -115,7 +117,8 @@ def export(
     """Write rejects to a file, each with its whole row."""
     found = deployment.find(environment)
     asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
-    count = rejects.export(rejects.read(found, None, **asked), path)
+    table = load_table(read_settings(found).table_file)
+    count = rejects.export(rejects.read(found, None, **asked), table, path)
     if as_json:
         print_json({"path": str(path), "rows": count})
     else:

@@ -66,7 +66,7 @@ def start(
 
 def redrive(
     run: Annotated[
-        str | None, typer.Argument(help="Name or ARN; default: the last one, if bad.")
+        str | None, typer.Argument(help="Name or ARN; default: the newest, if it failed.")
     ] = None,
     environment: EnvironmentOption = "dev",
     wait: WaitOption = True,

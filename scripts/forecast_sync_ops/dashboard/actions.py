@@ -78,7 +78,9 @@ class Actions:
         }
         known = {name: detail for name, detail in mistakes.items() if name in filled}
         reason = None if known else answer.reason
-        return self._form(request, filled, known, reason, status=422)
+        # After a lost answer the run may have started: a second try must find it.
+        again = key if answer.status >= 500 else None
+        return self._form(request, filled, known, reason, status=422, key=again)
 
     def change(self, request: Request) -> Response:
         """Redrive or stop a run."""
@@ -103,13 +105,14 @@ class Actions:
         mistakes: Mapping[str, str],
         reason: str | None,
         status: int = 200,
+        key: str | None = None,
     ) -> Response:
         values = {
             "filled": filled,
             "mistakes": mistakes,
             "reason": reason,
-            # A second press, or a second try after a lost answer, finds the same run.
-            "key": secrets.token_urlsafe(12),
+            # A second press finds the same run.
+            "key": key or secrets.token_urlsafe(12),
         }
         return self._templates.TemplateResponse(
             request, "start_dialog.html", values, status_code=status

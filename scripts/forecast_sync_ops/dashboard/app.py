@@ -73,6 +73,7 @@ class Pages:
             **self._head,
             "environment": self._views.deployment.environment,
             "place": self._views.place,
+            "neon_branch": self._views.neon_branch,
             "run": request.query_params.get("run", ""),
         }
         return self._templates.TemplateResponse(request, "page.html", values)
