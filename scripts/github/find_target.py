@@ -1,12 +1,14 @@
 """Which environment and git ref a workflow's event is about: answers ``environment``, ``git_ref``.
 
 Reads ``EVENT`` (the event's name), ``BRANCH`` (of the deployment, the dispatch or the schedule) and
-``ENVIRONMENT`` (asked for, or empty). Both are empty for a deployment that isn't ours to follow.
+``ENVIRONMENT`` (asked for, or empty). Both are empty for a deployment that isn't ours to follow, or
+that names a commit: that one can be the head of several branches.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from forecast_sync.branches import map_git_ref
 from forecast_sync.errors import BranchNotMapped
 
 ENVIRONMENTS = ("production", "dev")
+DEPLOYMENTS = ("deployment_status", "repository_dispatch")
 
 
 def main() -> int:
@@ -34,7 +37,13 @@ def main() -> int:
         answer("environment", environment)
         answer("git_ref", branch)
         return 0
-    if os.environ["EVENT"] == "deployment_status":
+    if os.environ["EVENT"] in DEPLOYMENTS:
+        if re.fullmatch("[0-9a-f]{40}", branch):
+            print(
+                f"::warning::The deployment names the commit {branch} and no branch, so nothing "
+                "was synced: see docs/deploy.md, GitHub.",
+                file=sys.stderr,
+            )
         print(f"The deployment of {branch} belongs to no environment: nothing to sync.")
         answer("environment", "")
         answer("git_ref", "")

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "layers/core"))
+
 from aws import fail
+from forecast_sync import links
 
 COUNTS = ("window_rows", "rejected", "candidates", "superseded", "good")
 CHANGES = ("inserted", "updated", "unchanged")
@@ -47,9 +50,14 @@ def describe(execution: dict[str, Any]) -> str:
             "",
             "Another run works on this database; it starts a run for this one at its end.",
         ]
-    if "error" in execution:
-        cause = f"{execution['error']}: {execution.get('cause', '')}".replace("```", "'''")
-        lines += ["", "```", cause, "```", "", "Remove the cause, then redrive the execution."]
+    if "failure" in execution:
+        failure = execution["failure"].replace("```", "'''") or "It tells no cause."
+        again = (
+            "Remove the cause, then redrive the execution."
+            if links.redrive_helps(links.error_name(failure))
+            else "A redrive can't help: start a new run."
+        )
+        lines += ["", "```", failure, "```", "", again]
     return "\n".join([*lines, ""])
 
 

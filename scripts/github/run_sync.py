@@ -20,6 +20,7 @@ TRIGGER = os.environ.get("TRIGGER", "github")
 POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "10"))
 WAIT_SECONDS = float(os.environ.get("WAIT_SECONDS", "20000"))
 ENDED = {"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"}
+MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 
 
 def main() -> int:
@@ -29,13 +30,15 @@ def main() -> int:
         execution = _follow(arn)
     except AwsRefused as error:
         return fail(str(error))
+    failed = execution["status"] in ENDED - {"SUCCEEDED"}
+    if failed:
+        execution["failure"] = _explain(execution)
     Path(os.environ["RESULT_FILE"]).write_text(json.dumps(execution, default=str))
-    if execution["status"] == "SUCCEEDED":
-        return 0
+    if failed:
+        return fail(f"The run is {execution['status']}. {execution['failure']}")
     if execution["status"] not in ENDED:
         return fail(f"The run still works after {WAIT_SECONDS:.0f} s; see {arn}.")
-    reason = f"{execution.get('error', '')}: {execution.get('cause', '')}"
-    return fail(f"The run is {execution['status']}. {' '.join(reason.split())}")
+    return 0
 
 
 def execution_input() -> dict[str, Any]:
@@ -78,6 +81,35 @@ def _follow(arn: str) -> dict[str, Any]:
             print(execution["status"], flush=True)
             return execution
         time.sleep(POLL_SECONDS)
+
+
+def _explain(execution: dict[str, Any]) -> str:
+    """Why an execution ended badly, in one line; a failed Map tells its first failed child."""
+    failed = execution
+    if execution.get("error") == MAP_FAILED:
+        failed = _failed_child(execution["executionArn"]) or execution
+    error, cause = failed.get("error", ""), failed.get("cause", "")
+    try:
+        message = json.loads(cause)["errorMessage"]
+    except (ValueError, TypeError, KeyError):
+        message = cause
+    return " ".join(f"{error}: {message}".strip(": ").split())
+
+
+def _failed_child(arn: str) -> dict[str, Any] | None:
+    """The first failed page; None for a role that may see nothing but its own execution."""
+    asked = ["--status-filter", "FAILED", "--max-items", "1"]
+    try:
+        for map_run in aws("stepfunctions", "list-map-runs", "--execution-arn", arn)["mapRuns"]:
+            found = aws(
+                "stepfunctions", "list-executions", "--map-run-arn", map_run["mapRunArn"], *asked
+            )
+            for child in found["executions"]:
+                child_arn = child["executionArn"]
+                return aws("stepfunctions", "describe-execution", "--execution-arn", child_arn)
+    except AwsRefused as error:
+        print(f"Which page failed can't be asked: {error}", flush=True)
+    return None
 
 
 def _state(arn: str) -> str:

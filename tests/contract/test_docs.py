@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from forecast_sync_ops.cli_reference import find_commands
 from forecast_sync_ops.commands.examples import EXAMPLES
 from forecast_sync_ops.docs import PARTS, ROOT, renew
 from forecast_sync_ops.shapes import SHAPES
+
+from tests.contract.stack import load_template
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -24,6 +28,18 @@ def test_every_command_has_examples_and_its_json_a_shape() -> None:
         if any("--json" in option.opts for option in command.params)
     }
     assert {name.removesuffix(" RUN") for name in SHAPES} == with_json
+
+
+def test_the_functions_that_join_a_vpc_are_named() -> None:
+    joins = {
+        logical_id.removesuffix("Function")
+        for logical_id, resource in load_template("template.yaml")["Resources"].items()
+        if "VpcConfig" in resource.get("Properties", {})
+    }
+    text = (ROOT / "docs/deploy.md").read_text()
+    named = text[text.index("**A VPC**") : text.index("The others reach AWS and Neon")]
+    listed = re.findall(r"`([a-z-]+)`", named)
+    assert {name.title().replace("-", "") for name in listed} == joins
 
 
 @pytest.mark.parametrize("name", [name for name, _ in find_commands()])

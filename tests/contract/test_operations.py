@@ -55,13 +55,19 @@ def test_the_runbook_has_no_section_about_what_is_gone() -> None:
     assert set(re.findall(r"^### (.+)$", before_maintenance, flags=re.MULTILINE)) == known
 
 
+ENDED_BY_THEMSELVES = {"RunFailedAlarm", "RunTimedOutAlarm"}
+"""They count failures of the last minutes, so their end isn't a recovery."""
+
+
 def test_every_alarm_tells_the_topic_and_stands_on_the_dashboard() -> None:
     body = observability()["Dashboard"]["Properties"]["DashboardBody"]["Sub"][0]
-    for alarm in observability().values():
+    for name, alarm in observability().items():
         if alarm["Type"] != "AWS::CloudWatch::Alarm":
             continue
         properties = alarm["Properties"]
-        assert properties["AlarmActions"] == properties["OKActions"] == [{"Ref": "Topic"}]
+        assert properties["AlarmActions"] == [{"Ref": "Topic"}]
+        told = None if name in ENDED_BY_THEMSELVES else [{"Ref": "Topic"}]
+        assert properties.get("OKActions") == told, name
         assert f"alarm:{properties['AlarmName']['Sub']}" in body
 
 
@@ -183,6 +189,18 @@ def test_a_pull_request_s_role_sees_only_runs_with_the_name_that_its_job_gives()
     [job] = [job for events, _, job in privileged_jobs() if "pull_request" in events.split()]
     [fill] = [step for step in job["steps"] if "sync_preview.py" in step.get("run", "")]
     assert fill["env"]["TRIGGER"] == "preview"
+
+
+def test_nothing_is_deployed_before_it_is_approved_and_no_sync_waits_for_an_approval() -> None:
+    roles = load_template("templates/github.yaml")["Resources"]
+    may_deploy = [name for name, role in roles.items() if "ExecuteChangeSet" in str(role)]
+    assert may_deploy == ["DeployRole"]
+    trusted = _trusted(roles["DeployRole"]["Properties"]["AssumeRolePolicyDocument"])
+    assert trusted == "repo:${Repository}:environment:${Environment}"
+    jobs = {name: job["environment"] for _, name, job in privileged_jobs()}
+    assert jobs["forecast-sync/sync"].endswith("-sync")
+    syncs = _trusted(roles["SyncRole"]["Properties"]["AssumeRolePolicyDocument"])
+    assert "repo:${Repository}:environment:${Environment}-sync" in syncs.split()
 
 
 def _trusted(policy: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import pytest
 from tests.contract.stack import ROOT
 from tests.lake import make_rows
 from tests.waiting import eventually
+from tests.workflow.breakages import refuse_a_row
 from tests.workflow.deployed import Deployed
 
 CLI = ROOT / ".tools/awscli/bin"
@@ -84,6 +85,8 @@ def runner(tmp_path: Path, deployed: Deployed) -> Runner:
         ("workflow_dispatch", "feature/x", "", "dev", "feature/x"),
         ("workflow_dispatch", "dev", "dev", "dev", "dev"),
         ("deployment_status", "renovate/react", "", "", ""),
+        ("repository_dispatch", "preview/pr-12", "", "dev", "preview/pr-12"),
+        ("repository_dispatch", "renovate/react", "", "", ""),
     ],
 )
 def test_an_event_finds_its_target(
@@ -92,6 +95,14 @@ def test_an_event_finds_its_target(
     ended = offline.step("find_target.py", EVENT=event, BRANCH=branch, ENVIRONMENT=asked)
     assert ended.returncode == 0, ended.stderr
     assert offline.outputs() == {"environment": environment, "git_ref": git_ref}
+
+
+def test_a_deployment_of_a_commit_is_warned_of_and_not_guessed_at(offline: Runner) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    ended = offline.step("find_target.py", EVENT="deployment_status", BRANCH=commit)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith(f"::warning::The deployment names the commit {commit}")
+    assert offline.outputs() == {"environment": "", "git_ref": ""}
 
 
 @pytest.mark.parametrize("asked", ["", "production"])
@@ -148,6 +159,36 @@ def test_a_failed_run_fails_the_job_and_says_why(runner: Runner) -> None:
     assert "InvalidInput" in runner.summary()
 
 
+def test_a_failed_page_tells_why_it_failed_and_not_that_a_map_has(
+    runner: Runner, deployed: Deployed
+) -> None:
+    refuse_a_row(deployed)
+    ended = runner.step("run_sync.py")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("::error::The run is FAILED. BatchRefused: Postgres answered")
+    assert len(ended.stderr.splitlines()) == 1
+    assert runner.step("report_run.py").returncode == 0
+    assert "BatchRefused: Postgres answered 23514" in runner.summary()
+
+
+def test_a_run_that_was_stopped_says_by_whom(runner: Runner, deployed: Deployed) -> None:
+    deployed.athena_faults({"match": "UNLOAD", "seconds": 30})
+    arn = _execution_arn(runner, deployed, "github")
+
+    def stop() -> None:
+        eventually(lambda: _waits_for_athena(deployed, arn), 30)
+        deployed.client("stepfunctions").stop_execution(
+            executionArn=arn, error="StoppedByHand", cause="by a test"
+        )
+
+    stopped = threading.Thread(target=stop)
+    stopped.start()
+    ended = runner.step("run_sync.py")
+    stopped.join()
+    assert ended.returncode == 1
+    assert ended.stderr == "::error::The run is ABORTED. StoppedByHand: by a test\n"
+
+
 def test_a_run_that_takes_longer_than_the_job_is_told_from_one_that_failed(
     runner: Runner, deployed: Deployed
 ) -> None:
@@ -184,10 +225,8 @@ def test_a_preview_branch_that_is_gone_is_a_warning_and_starts_nothing(
     assert ended.stderr == f"::warning::{told}\n"
     assert runner.outputs() == {"outcome": "gone"}
     assert told in runner.summary()
-    run = f"preview-{runner.cloud['GITHUB_RUN_ID']}-1"
-    arn = deployed.cloud.state_machine_arn.replace(":stateMachine:", ":execution:")
     with pytest.raises(deployed.client("stepfunctions").exceptions.ExecutionDoesNotExist):
-        deployed.describe(f"{arn}:{run}")
+        deployed.describe(_execution_arn(runner, deployed, "preview"))
 
 
 def test_a_preview_branch_that_goes_while_the_run_works_is_a_warning(
@@ -196,8 +235,7 @@ def test_a_preview_branch_that_goes_while_the_run_works_is_a_warning(
     branch_id = _make_branch(deployed, "preview/pr-802")
     deployed.upload("first", make_rows(range(12)))
     deployed.athena_faults({"match": "UNLOAD", "seconds": 3})
-    run = f"preview-{runner.cloud['GITHUB_RUN_ID']}-1"
-    arn = deployed.cloud.state_machine_arn.replace(":stateMachine:", ":execution:") + f":{run}"
+    arn = _execution_arn(runner, deployed, "preview")
 
     def delete() -> None:
         eventually(lambda: _waits_for_athena(deployed, arn), 30)
@@ -225,6 +263,11 @@ def test_a_preview_whose_run_fails_or_whose_branch_cannot_be_asked_for_fails(
     assert ended.returncode == 1
     assert ended.stderr.startswith("::error::BranchNotMapped: ")
     assert len(ended.stderr.splitlines()) == 1
+
+
+def _execution_arn(runner: Runner, deployed: Deployed, trigger: str) -> str:
+    machine = deployed.cloud.state_machine_arn.replace(":stateMachine:", ":execution:")
+    return f"{machine}:{trigger}-{runner.cloud['GITHUB_RUN_ID']}-1"
 
 
 def _make_branch(deployed: Deployed, name: str) -> str:
