@@ -143,6 +143,26 @@ def _ledger(deployed: Deployed) -> dict[tuple[Any, ...], Any]:
     return {row[:3]: row[3] for row in rows}
 
 
+def test_a_run_that_failed_before_its_window_was_decided_writes_nothing_old(
+    deployed: Deployed,
+) -> None:
+    """Its start lies before rows that another run has brought meanwhile."""
+    deployed.upload("first", make_rows(range(10), y_50=1.0))
+    deployed.succeed()
+    deployed.neon_fault(status=401, times=1)
+    failed = deployed.run(sync_type="full")
+    assert failed.error == "NeonRefused"
+    recorded = f"FROM forecast_sync_status WHERE run_id = '{failed.name}'"
+    eventually(lambda: deployed.query(f"SELECT 1 {recorded}"))
+    deployed.execute(f"DELETE {recorded}")  # As if the database couldn't be told either.
+    later = MORNING + timedelta(hours=1)
+    deployed.upload("second", make_rows(range(5), y_50=2.0, updated_at=later))
+    deployed.succeed()
+    ended = deployed.redrive(failed)
+    assert (ended.status, ended.counts["unchanged"]) == ("SUCCEEDED", 10)
+    assert deployed.table() == reference(deployed.files)
+
+
 def test_a_run_is_redriven_twice(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(20)))
     deployed.athena_faults({"match": "UNLOAD", "times": 2, "state": "FAILED"})
