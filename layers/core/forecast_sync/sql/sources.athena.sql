@@ -1,4 +1,4 @@
--- Every row of the lake up to the run's start, with its COPY-text line or the reason why the
+-- Every row of the lake up to the window's end, with its COPY-text line or the reason why the
 -- target can't hold it. Only reads.
 WITH source AS (
   SELECT {path} AS source_path, {modified} AS source_modified, {columns}
