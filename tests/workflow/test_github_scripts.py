@@ -98,7 +98,7 @@ def test_an_event_finds_its_target(
 
 
 def test_a_deployment_of_a_commit_is_warned_of_and_not_guessed_at(offline: Runner) -> None:
-    commit = "0123456789abcdef0123456789abcdef01234567"
+    commit = "0123abcd" * 5
     ended = offline.step("find_target.py", EVENT="deployment_status", BRANCH=commit)
     assert ended.returncode == 0
     assert ended.stderr.startswith(f"::warning::The deployment names the commit {commit}")
