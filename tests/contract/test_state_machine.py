@@ -65,6 +65,7 @@ def test_payload_keys_are_the_fields_of_the_model(name: str, state: dict[str, An
     fields = PAYLOADS[function_of(state)].model_fields
     required = {key for key, field in fields.items() if field.is_required()}
     assert required <= payload <= set(fields), name
+    assert "redrive_count" not in fields or "redrive_count" in payload, name
 
 
 @pytest.mark.parametrize(("name", "state"), TASKS)
