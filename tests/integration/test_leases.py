@@ -10,10 +10,11 @@ from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.errors import LeaseHeld, Superseded
 from forecast_sync.loading import load_page
+from forecast_sync.recording import record_failure
 from forecast_sync.tables import load_table
 
 from tests.builders import Files, make_row, make_run, make_upsert, to_line
-from tests.integration.loads import LONG, as_text, begin, load, stored
+from tests.integration.loads import LONG, SETTINGS, as_text, begin, load, stored
 
 
 def test_a_failed_run_resumes_when_nobody_came_between(connection: Connection) -> None:
@@ -53,6 +54,17 @@ def test_a_second_run_coalesces_or_waits_or_takes_over(connection: Connection) -
     assert rows == [("holder", "failed"), ("heir", "running")]
 
 
+class Starts:
+    """Step Functions, which keeps the names of what is started."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def start(self, name: str, _payload: object) -> bool:
+        self.names.append(name)
+        return True
+
+
 def reruns_asked_of(connection: Connection) -> list[str]:
     rows = connection.execute("SELECT run_id FROM forecast_sync_status WHERE rerun_requested")
     return [run_id for (run_id,) in rows]
@@ -72,8 +84,20 @@ def test_a_run_whose_row_is_gone_is_refused(connection: Connection) -> None:
     run = make_run()
     begin(connection, run)
     connection.execute("DELETE FROM forecast_sync_status")
-    with pytest.raises(Superseded, match="has no row of run run-1: it was reset or restored"):
-        load(connection, run, [make_row(1)])
+    for _redrive in range(2):
+        with pytest.raises(Superseded, match="run-1 has begun: it was reset or restored"):
+            load(connection, run, [make_row(1)])
+        record_failure(connection, Starts(), SETTINGS, run, "Superseded: it was reset", 0)
+
+
+def test_each_end_of_a_redriven_run_starts_a_rerun_of_its_own(connection: Connection) -> None:
+    run, starts = make_run(), Starts()
+    begin(connection, run)
+    for redrive_count in (0, 1, 1):
+        connection.execute("UPDATE forecast_sync_status SET rerun_requested = true")
+        record_failure(connection, starts, SETTINGS, run, "QueryFailed: no", redrive_count)
+    assert starts.names == ["run-1-rerun", "run-1-rerun-1", "run-1-rerun-1"]
+    assert reruns_asked_of(connection) == []
 
 
 def test_what_is_left_of_a_stopped_run_ends_and_doesn_t_take_the_lease_again(

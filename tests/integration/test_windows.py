@@ -40,7 +40,7 @@ def test_a_window_ends_at_the_run_s_start(connection: Connection) -> None:
         ("succeeded", 0, {}, True),
         ("failed", 1, {}, True),
         ("failed", 0, {}, False),
-        ("dry_run", 0, {"dry_run": True}, False),
+        ("dry_run", 1, {"dry_run": True}, False),
     ],
     ids=["wrote", "found all equal", "wrote and failed", "failed first", "dry run"],
 )
@@ -72,6 +72,35 @@ def test_a_run_that_was_stopped_while_it_waited_decides_its_window_when_it_is_re
     end(connection, "holder", "succeeded")
     assert begin(connection, stopped).high == LATER
     assert begin(connection, stopped).high == LATER, "a call whose answer is lost is made again"
+
+
+def test_a_run_that_never_had_the_lease_isn_t_overtaken(connection: Connection) -> None:
+    """Nothing was decided before a later run wrote, and nothing after is held against it."""
+    holder, waiting = make_run("holder"), make_run("waiting", sync_type="full")
+    begin(connection, holder)
+    record_failure(connection, NoReruns(), SETTINGS, waiting, "LeaseHeld: by holder", 0)
+    end(connection, "holder", "succeeded")
+    later = make_run("later", started_at=LATER)
+    begin(connection, later)
+    load(connection, later, [make_row(1)])
+    end(connection, "later", "succeeded")
+    assert begin(connection, waiting).high == LATER
+    end(connection, "waiting", "failed")
+    load(connection, waiting, [make_row(2)], query="q-2")
+
+
+def test_an_earlier_run_that_was_redriven_and_looked_further_overtakes(
+    connection: Connection,
+) -> None:
+    rerun, waited = make_run("rerun", started_at=LATER), make_run("waited", sync_type="full")
+    begin(connection, rerun)
+    end(connection, "rerun", "failed")
+    assert begin(connection, waited).high == STARTED_AT
+    end(connection, "waited", "failed")
+    load(connection, rerun, [make_row(1)])
+    end(connection, "rerun", "succeeded")
+    with pytest.raises(Superseded, match="Run rerun has written"):
+        load(connection, waited, [make_row(1, y_50="0.01")], query="q-2")
 
 
 def test_a_name_that_has_ended_before_is_refused(connection: Connection) -> None:

@@ -123,7 +123,7 @@ def failed(run: Run, message: str, settings: Settings) -> Announcement:
 
 
 def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings) -> Announcement:
-    """A run has failed before its branch was known."""
+    """A run has failed, and which branch it is of isn't known, or can't be asked now."""
     error = links.error_name(message)
     then = "redrive" if links.redrive_helps(error) else "start a new run: a redrive can't help"
     return Announcement(
@@ -131,8 +131,8 @@ def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings
         environment=settings.environment,
         neon_branch="unknown branch",
         run_id=run_id,
-        what=f"Run {run_id} failed before its branch was known: {message}",
-        rows="No row was written.",
+        what=f"Run {run_id} of a branch that isn't known failed: {message}",
+        rows="What it had committed, if anything, stays.",
         todo=(f"{links.meaning_of(error)} Correct it, then {then}.".strip(),),
         links=_links(execution_arn, error, settings),
     )

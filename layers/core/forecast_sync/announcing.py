@@ -109,7 +109,7 @@ def announce_failure(
 def announce_unresolved(
     topic: Publisher, settings: Settings, identity: ExecutionIdentity, message: str
 ) -> None:
-    """Tell that a run has failed before its branch, and so its database, was known."""
+    """Tell that a run has failed whose branch, and so its database, isn't known."""
     _publish(
         topic,
         announcements.unresolved(identity.run_id, identity.execution_arn, message, settings),

@@ -27,13 +27,11 @@ class Holder(NamedTuple):
 
 
 class OwnRow(NamedTuple):
-    """A run's own row in the status table; ``low`` is None when its window has no beginning."""
+    """A run's own row; without having had the lease it only says that the run failed."""
 
-    id: int
     status: str
     watermark: datetime
-    low: datetime | None
-    high: datetime
+    had_lease: bool
 
 
 def lock_exclusively(cursor: Rows) -> None:
@@ -62,14 +60,14 @@ def resume(connection: Connection, run: Run) -> None:
     with transaction(connection) as cursor:
         lock_exclusively(cursor)
         resume_locked(cursor, run)
-        require_running(find_own_row(cursor, run.run_id), run)
+        refuse_ended(require_row(find_own_row(cursor, run.run_id), run), run)
 
 
 def resume_locked(cursor: Rows, run: Run) -> None:
     """``resume`` inside a transaction that holds the exclusive lock."""
     own = find_own_row(cursor, run.run_id)
     refuse_overtaken(own.status if own else None, run)
-    if own is None or own.status != "failed":
+    if own is None or not own.had_lease or own.status != "failed":
         return
     later = cursor.execute(statement("find_overtaker.sql"), {"run_id": run.run_id}).fetchone()
     if later:
@@ -83,23 +81,26 @@ def resume_locked(cursor: Rows, run: Run) -> None:
     cursor.execute(statement("resume_lease.sql"), {"run_id": run.run_id})
 
 
-def require_running(own: OwnRow | None, run: Run) -> None:
-    """Raise ``Superseded`` when the database knows no such run, or one that has ended."""
-    if own is None:
-        raise row_is_gone(run)
+def require_row(own: OwnRow | None, run: Run) -> OwnRow:
+    """The row of a run that has had the lease.
+
+    Raises ``Superseded`` when it isn't there any more, or what the run's failure has left instead.
+    """
+    if own is None or not own.had_lease:
+        raise Superseded(
+            f"The database doesn't know that run {run.run_id} has begun: it was reset or restored "
+            f"since; start a new {run.sync_type} run instead."
+        )
+    return own
+
+
+def refuse_ended(own: OwnRow, run: Run) -> None:
+    """Raise ``Superseded`` when a run of this name has ended before."""
     if own.status != "running":
         raise Superseded(
             f"A run {run.run_id} has ended here before ({own.status}); start a new "
             f"{run.sync_type} run under another name."
         )
-
-
-def row_is_gone(run: Run) -> Superseded:
-    """What to raise when a run's row, which stood in the database, isn't there any more."""
-    return Superseded(
-        f"The database has no row of run {run.run_id}: it was reset or restored since the run "
-        f"began; start a new {run.sync_type} run instead."
-    )
 
 
 def evict(cursor: Rows, holder: Holder, status: str, message: str) -> None:

@@ -48,9 +48,7 @@ def record_success(
         values |= {"run_id": run.run_id, "watermark": watermark}
         cursor.execute(statement("finish_run.sql"), values)
         _resolve_rejects(cursor, table, run)
-        own = leases.find_own_row(cursor, run.run_id)
-        if own is None:
-            raise leases.row_is_gone(run)
+        own = leases.require_row(leases.find_own_row(cursor, run.run_id), run)
     start_rerun(connection, workflow, run, request.redrive_count)
     result = RunResult(
         run_id=run.run_id,

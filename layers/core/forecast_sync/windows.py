@@ -36,13 +36,14 @@ def open_window(
         window = _decide(cursor, settings, run, watermark)
         times = {"low": window.low, "high": window.high}
         own = leases.find_own_row(cursor, run.run_id)
-        if own is not None:
-            leases.require_running(own, run)
+        if own is not None and own.had_lease:
+            leases.refuse_ended(own, run)
             cursor.execute(statement("move_window.sql"), {**times, "run_id": run.run_id})
             return window
         holder = leases.find_holder(cursor)
         if holder and not leases.end_dead_holder(cursor, holder, run, is_alive):
             return _coalesce(cursor, holder, run)
+        cursor.execute(statement("forget_stillborn.sql"), {"run_id": run.run_id})
         cursor.execute(
             statement("take_lease.sql"),
             {

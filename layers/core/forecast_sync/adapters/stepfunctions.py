@@ -177,7 +177,8 @@ def _cannot_be_asked(execution_arn: str, reason: str) -> str:
     run_id = execution_arn.rpartition(":")[2]
     return (
         f"{execution_arn} works on this database, or did: it can't be asked ({reason}). If it has "
-        f"ended: UPDATE forecast_sync_status SET status = 'failed' WHERE run_id = '{run_id}'"
+        "ended: UPDATE forecast_sync_status SET status = 'failed', rerun_requested = false "
+        f"WHERE run_id = '{run_id}'"
     )
 
 

@@ -1,7 +1,10 @@
--- A later run that has written to the target. Only reads.
+-- A run that has written to the target since this one had the lease: one that had it later, or an
+-- earlier one that was redriven and has looked further. Only reads.
 SELECT later.run_id
 FROM forecast_sync_status AS mine
-JOIN forecast_sync_status AS later ON later.id > mine.id AND later.run_id IS NOT NULL
+JOIN forecast_sync_status AS later ON later.id <> mine.id AND later.run_id IS NOT NULL
 WHERE mine.run_id = %(run_id)s AND NOT later.dry_run
+  AND (later.id > mine.id
+       OR (later.source = mine.source AND later.window_high > mine.window_high))
   AND EXISTS (SELECT FROM forecast_sync_batch WHERE forecast_sync_batch.run_id = later.run_id)
 LIMIT 1

@@ -1,12 +1,13 @@
--- A run that failed before it had the lease. May run twice: a run has one row.
+-- A run that failed and has no row, as before it had the lease. It has no window, which says that
+-- it can't go on from here. May run twice: a run has one row.
 INSERT INTO forecast_sync_status (
     sync_type, last_sync_timestamp, last_sync_date, records_synced, status, error_message, run_id,
     execution_arn, source, git_ref, neon_branch, neon_branch_id, trigger, dry_run, finished_at,
-    window_high, rerun_requested
+    rerun_requested
 )
 SELECT %(sync_type)s, watermark, watermark::date, 0, 'failed', %(error_message)s, %(run_id)s,
        %(execution_arn)s, %(source)s, %(git_ref)s, %(neon_branch)s, %(neon_branch_id)s,
-       %(trigger)s, %(dry_run)s, clock_timestamp(), %(started_at)s, false
+       %(trigger)s, %(dry_run)s, clock_timestamp(), false
 FROM (
     SELECT coalesce(max(last_sync_timestamp), TIMESTAMP 'epoch') AS watermark
     FROM forecast_sync_status
