@@ -71,6 +71,8 @@ def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
     expect(page.locator("#redrive-button")).to_be_disabled()
     expect(page.locator("#redrive-reason")).to_have_text("Not now: it is still running.")
     expect(page.locator("#status")).to_contain_text("Running")
+    tops = "nodes => new Set(nodes.map(node => node.offsetTop)).size"
+    assert page.locator(".machine li").evaluate_all(tops) == 1, "the picture is one row"
     dashboard.shoot(page, "running", *ALL)
 
     page.get_by_role("button", name="Stop").click()
@@ -105,6 +107,19 @@ def test_a_form_works_as_soon_as_it_is_seen(dashboard: Dashboard, deployed: Depl
     press_start(page)
     eventually(lambda: deployed.table() == reference(deployed.files), what="the run's rows")
     assert page.url == dashboard.url
+
+
+def test_whoever_goes_on_in_a_form_keeps_the_focus(dashboard: Dashboard) -> None:
+    page = dashboard.open()
+    page.evaluate("htmx.config.defaultSettleDelay = 400")
+    page.evaluate("addEventListener('htmx:afterSettle', e => window.settled ||= e.target.id)")
+    page.get_by_role("button", name="Start a run").click()
+    page.evaluate("window.settled = ''")
+    dialog = page.get_by_role("dialog", name="Start a run")
+    expect(dialog.get_by_label("Git branch")).to_be_focused()
+    page.keyboard.press("Tab")
+    eventually(lambda: page.evaluate("window.settled") == "dialog", what="the form's settling")
+    expect(dialog.get_by_label("Incremental: files since the watermark")).to_be_focused()
 
 
 def test_a_failed_run_says_what_happened_and_what_to_do(

@@ -56,7 +56,13 @@
     if (event.target !== dialog || !dialog.firstElementChild) return;
     // At once, and not when htmx has settled: until then Enter would send the form by itself.
     htmx.process(dialog);
+    const first = dialog.querySelector("[autofocus]");
     if (!dialog.open) dialog.showModal();
+    // Once: htmx would focus it again when it has settled, whoever has gone on meanwhile.
+    if (first) {
+      first.removeAttribute("autofocus");
+      first.focus();
+    }
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     const wrong = event.target === dialog && dialog.querySelector("[aria-invalid]");
