@@ -1,4 +1,7 @@
-"""The AWS CLI as the workflows' scripts call it; they need nothing but Python and that CLI."""
+"""The AWS CLI as the workflows' scripts call it; they need nothing but Python and that CLI.
+
+Whoever imports it finds the package ``forecast_sync`` too, as far as that needs no more either.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "layers/core"))
 
 
 class AwsRefused(Exception):

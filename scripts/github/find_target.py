@@ -10,9 +10,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "layers/core"))
 
 from aws import answer, fail
 from forecast_sync.branches import map_git_ref

@@ -10,9 +10,6 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "layers/core"))
 
 from aws import fail
 from forecast_sync import links
@@ -37,7 +34,7 @@ def describe(execution: dict[str, Any]) -> str:
     lines = [
         f"## Forecast sync: {execution['status']}",
         "",
-        f"[{execution['name']}]({link(execution)})",
+        f"[{execution['name']}]({links.console_url(execution['executionArn'])})",
     ]
     if "counts" in output:
         names = (*COUNTS, *CHANGES)
@@ -59,16 +56,6 @@ def describe(execution: dict[str, Any]) -> str:
         )
         lines += ["", "```", failure, "```", "", again]
     return "\n".join([*lines, ""])
-
-
-def link(execution: dict[str, Any]) -> str:
-    """The execution in the AWS console."""
-    arn = str(execution["executionArn"])
-    region = arn.split(":")[3]
-    return (
-        f"https://{region}.console.aws.amazon.com/states/home?region={region}"
-        f"#/v2/executions/details/{quote(arn, safe=':')}"
-    )
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from aws import AwsRefused, aws, fail, machine_arn
+from forecast_sync.errors import MAP_FAILED, message_of
 
 TRIGGER = os.environ.get("TRIGGER", "github")
 POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "10"))
 WAIT_SECONDS = float(os.environ.get("WAIT_SECONDS", "20000"))
 ENDED = {"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"}
-MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 
 
 def main() -> int:
@@ -88,12 +88,8 @@ def _explain(execution: dict[str, Any]) -> str:
     failed = execution
     if execution.get("error") == MAP_FAILED:
         failed = _failed_child(execution["executionArn"]) or execution
-    error, cause = failed.get("error", ""), failed.get("cause", "")
-    try:
-        message = json.loads(cause)["errorMessage"]
-    except (ValueError, TypeError, KeyError):
-        message = cause
-    return " ".join(f"{error}: {message}".strip(": ").split())
+    told = f"{failed.get('error', '')}: {message_of(failed.get('cause', ''))}"
+    return " ".join(told.strip(": ").split())
 
 
 def _failed_child(arn: str) -> dict[str, Any] | None:

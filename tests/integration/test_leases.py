@@ -14,7 +14,7 @@ from forecast_sync.recording import record_failure
 from forecast_sync.tables import load_table
 
 from tests.builders import Files, make_row, make_run, make_upsert, to_line
-from tests.integration.loads import LONG, SETTINGS, as_text, begin, load, stored
+from tests.integration.loads import LONG, SETTINGS, Starts, as_text, begin, load, stored
 
 
 def test_a_failed_run_resumes_when_nobody_came_between(connection: Connection) -> None:
@@ -52,17 +52,6 @@ def test_a_second_run_coalesces_or_waits_or_takes_over(connection: Connection) -
         "SELECT run_id, status FROM forecast_sync_status ORDER BY id"
     ).fetchall()
     assert rows == [("holder", "failed"), ("heir", "running")]
-
-
-class Starts:
-    """Step Functions, which keeps the names of what is started."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def start(self, name: str, _payload: object) -> bool:
-        self.names.append(name)
-        return True
 
 
 def reruns_asked_of(connection: Connection) -> list[str]:

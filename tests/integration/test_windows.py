@@ -11,16 +11,9 @@ from forecast_sync.errors import LeaseHeld, Superseded
 from forecast_sync.recording import record_failure
 
 from tests.builders import STARTED_AT, make_row, make_run
-from tests.integration.loads import SETTINGS, begin, load
+from tests.integration.loads import SETTINGS, Starts, begin, load
 
 LATER = STARTED_AT + timedelta(minutes=4)
-
-
-class NoReruns:
-    """Step Functions, of which nothing is wanted here."""
-
-    def start(self, name: str, payload: object) -> bool:
-        raise AssertionError(f"{name} was started with {payload}")
 
 
 def end(connection: Connection, run_id: str, status: str) -> None:
@@ -67,7 +60,9 @@ def test_a_run_that_was_stopped_while_it_waited_decides_its_window_when_it_is_re
 ) -> None:
     holder, stopped = make_run("holder", started_at=LATER), make_run("stopped", sync_type="full")
     begin(connection, holder)
-    record_failure(connection, NoReruns(), SETTINGS, stopped, "StoppedByHand: by hand", 0)
+    starts = Starts()
+    record_failure(connection, starts, SETTINGS, stopped, "StoppedByHand: by hand", 0)
+    assert starts.names == []
     load(connection, holder, [make_row(1)])
     end(connection, "holder", "succeeded")
     assert begin(connection, stopped).high == LATER
@@ -78,7 +73,9 @@ def test_a_run_that_never_had_the_lease_isn_t_overtaken(connection: Connection) 
     """Nothing was decided before a later run wrote, and nothing after is held against it."""
     holder, waiting = make_run("holder"), make_run("waiting", sync_type="full")
     begin(connection, holder)
-    record_failure(connection, NoReruns(), SETTINGS, waiting, "LeaseHeld: by holder", 0)
+    starts = Starts()
+    record_failure(connection, starts, SETTINGS, waiting, "LeaseHeld: by holder", 0)
+    assert starts.names == []
     end(connection, "holder", "succeeded")
     later = make_run("later", started_at=LATER)
     begin(connection, later)

@@ -37,7 +37,20 @@ permanent one stays uncaught, which is what lets a redrive re-run the state that
 
 from __future__ import annotations
 
+import json
 from typing import ClassVar
+
+MAP_FAILED = "States.ExceedToleratedFailureThreshold"
+"""What Step Functions calls the failure of a Map; why is told by its failed children."""
+
+
+def message_of(cause: str) -> str:
+    """The message in a Lambda's cause, which is JSON, or the cause as it is."""
+    try:
+        parsed = json.loads(cause)
+    except json.JSONDecodeError:
+        return cause
+    return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
 
 
 class ForecastSyncError(Exception):

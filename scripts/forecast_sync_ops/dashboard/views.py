@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from forecast_sync.branches import DEFAULT_REFS, map_git_ref
+from forecast_sync.branches import map_git_ref
 
 from forecast_sync_ops import executions
 from forecast_sync_ops.api_client import Answer
@@ -72,8 +72,7 @@ class Views:
     @property
     def neon_branch(self) -> str:
         """The environment's own branch, whose runs and rejects are listed."""
-        environment = self.deployment.environment
-        return map_git_ref(DEFAULT_REFS[environment], environment).neon_branch
+        return map_git_ref(None, self.deployment.environment).neon_branch
 
     def now(self, asked_for: str | None) -> Now | None:
         """The run to show; None when nothing has ever run."""

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from forecast_sync.errors import LeaseHeld
+from forecast_sync.errors import MAP_FAILED, LeaseHeld, message_of
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
 
-MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 NEWEST_EVENTS = 1000
 ALIVE = frozenset({"RUNNING", "PENDING_REDRIVE"})
 
@@ -140,7 +139,7 @@ class Workflow:
             failed = self._failed_child(execution_arn) or execution
         if not failed.error:
             return f"The execution is {failed.status}. {failed.cause}".strip()
-        return f"{failed.error}: {_message(failed.cause)}"
+        return f"{failed.error}: {message_of(failed.cause)}"
 
     def _failed_child(self, execution_arn: str) -> Execution | None:
         map_runs = self._client.list_map_runs(executionArn=execution_arn)["mapRuns"]
@@ -180,12 +179,3 @@ def _cannot_be_asked(execution_arn: str, reason: str) -> str:
         "ended: UPDATE forecast_sync_status SET status = 'failed', rerun_requested = false "
         f"WHERE run_id = '{run_id}'"
     )
-
-
-def _message(cause: str) -> str:
-    """The message in a Lambda's cause, which is JSON, or the cause as it is."""
-    try:
-        parsed = json.loads(cause)
-    except json.JSONDecodeError:
-        return cause
-    return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause

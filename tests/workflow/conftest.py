@@ -1,0 +1,32 @@
+"""What several files of these tests begin with."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.deployed import Deployed
+from tests.workflow.runner import CLI, Runner
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> Runner:
+    return Runner(tmp_path, {})
+
+
+@pytest.fixture
+def runner(tmp_path: Path, deployed: Deployed) -> Runner:
+    assert CLI.is_dir(), "the AWS CLI is missing: make test installs it"
+    cloud = {
+        "AWS_ENDPOINT_URL": deployed.cloud.endpoint_url,
+        "AWS_REGION": deployed.cloud.region,
+        "AWS_DEFAULT_REGION": deployed.cloud.region,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "ENVIRONMENT": "dev",
+        "GIT_REF": "dev",
+        "GITHUB_RUN_ID": uuid.uuid4().hex[:12],
+    }
+    return Runner(tmp_path, cloud)
