@@ -42,14 +42,18 @@ def test_every_error_has_its_section_in_the_runbook(name: str) -> None:
     assert len(sections("docs/runbook.md")[name].split()) >= 10
 
 
+def as_heading(alarm: str) -> str:
+    """The runbook speaks of alarms by the default project's names."""
+    return alarm.replace("${ProjectName}", "forecast-sync").replace("${Environment}", "ENV")
+
+
 @pytest.mark.parametrize("name", alarm_names())
 def test_every_alarm_has_its_section_in_the_runbook(name: str) -> None:
-    heading = name.replace("${Environment}", "ENV")
-    assert len(sections("docs/runbook.md")[heading].split()) >= 10
+    assert len(sections("docs/runbook.md")[as_heading(name)].split()) >= 10
 
 
 def test_the_runbook_has_no_section_about_what_is_gone() -> None:
-    known = {*error_names(), *(name.replace("${Environment}", "ENV") for name in alarm_names())}
+    known = {*error_names(), *map(as_heading, alarm_names())}
     text = (ROOT / "docs/runbook.md").read_text()
     before_maintenance = text[: text.index("\n# Maintenance")]
     assert set(re.findall(r"^### (.+)$", before_maintenance, flags=re.MULTILINE)) == known
@@ -86,7 +90,7 @@ def test_alarms_and_dashboard_use_metrics_that_are_measured() -> None:
 def test_errors_of_functions_count_except_of_the_one_that_waits_and_the_one_that_answers() -> None:
     [query] = observability()["FunctionErrorsAlarm"]["Properties"]["Metrics"]
     counted = re.findall(
-        r"FunctionName = 'forecast-sync-\$\{Environment\}-([a-z-]+)'", query["Expression"]["Sub"]
+        r"FunctionName = '\$\{ProjectName\}-\$\{Environment\}-([a-z-]+)'", query["Expression"]["Sub"]
     )
     expected = {name.replace("_", "-") for name in FUNCTIONS}
     expected -= {"read-watermark", "inspect-database"}
@@ -179,12 +183,12 @@ def test_a_pull_request_s_role_sees_only_runs_with_the_name_that_its_job_gives()
         for statement in policy["PolicyDocument"]["Statement"]
     }
     assert allowed == {
-        ("states:StartExecution",): ["stateMachine", "forecast-sync-${Environment}"],
+        ("states:StartExecution",): ["stateMachine", "${ProjectName}-${Environment}"],
         ("states:DescribeExecution", "states:GetExecutionHistory"): [
-            "forecast-sync-${Environment}",
+            "${ProjectName}-${Environment}",
             "preview-*",
         ],
-        ("lambda:InvokeFunction",): ["function", "forecast-sync-${Environment}-resolve-branch"],
+        ("lambda:InvokeFunction",): ["function", "${ProjectName}-${Environment}-resolve-branch"],
     }
     [job] = [job for events, _, job in privileged_jobs() if "pull_request" in events.split()]
     [fill] = [step for step in job["steps"] if "sync_preview.py" in step.get("run", "")]

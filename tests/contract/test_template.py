@@ -20,7 +20,7 @@ def test_every_function_folder_is_deployed_under_its_name() -> None:
         if "CodeUri" in properties
     }
     assert deployed == {
-        f"functions/{name}": f"forecast-sync-${{Environment}}-{name.replace('_', '-')}"
+        f"functions/{name}": f"${{ProjectName}}-${{Environment}}-{name.replace('_', '-')}"
         for name in FUNCTIONS
     }
 
@@ -55,13 +55,13 @@ def test_the_queue_hides_messages_long_enough() -> None:
 def test_the_contract_names_are_kept() -> None:
     resources = template()["Resources"]
     assert resources["DataBucket"]["Properties"]["BucketName"] == {
-        "Sub": "${ProjectName}-datalake-${Environment}-35315550"
+        "Sub": "${ProjectName}-datalake-${Environment}-${BucketSuffix}"
     }
     assert resources["LogGroup"]["Properties"]["LogGroupName"] == {
-        "Sub": "/aws/lambda/forecast-sync-${Environment}"
+        "Sub": "/aws/lambda/${ProjectName}-${Environment}"
     }
     assert resources["StateMachine"]["Properties"]["Name"] == {
-        "Sub": "forecast-sync-${Environment}"
+        "Sub": "${ProjectName}-${Environment}"
     }
 
 
