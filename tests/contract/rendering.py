@@ -60,6 +60,19 @@ def render(path: str, account: str = ACCOUNT, **parameters: Any) -> Rendered:
     return Rendered(resources, account)
 
 
+def broken_rules(path: str, **parameters: Any) -> list[str]:
+    """The descriptions of a template's assertions that parameters don't meet."""
+    template = load_template(path)
+    known = {name: item.get("Default") for name, item in template["Parameters"].items()}
+    renderer = _Renderer(template, {**known, **parameters}, ACCOUNT)
+    return [
+        item["AssertDescription"]
+        for rule in template["Rules"].values()
+        for item in rule["Assertions"]
+        if not renderer.value(item["Assert"])
+    ]
+
+
 @dataclass(frozen=True)
 class _Renderer:
     template: dict[str, Any]

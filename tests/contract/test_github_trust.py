@@ -1,4 +1,4 @@
-"""Who may become the roles of templates/github.yaml: tokens as GitHub makes them, right and forged."""
+"""Who may become the roles of templates/github.yaml: GitHub's tokens, right and forged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.contract.iam import Request, matches
-from tests.contract.rendering import Rendered, render
+from tests.contract.rendering import Rendered, broken_rules, render
 from tests.contract.stack import load_template
 
 GITHUB = "templates/github.yaml"
@@ -112,8 +112,14 @@ def test_a_trust_policy_has_no_wildcard_and_no_other_operator(role: str) -> None
 
 
 def test_one_id_alone_is_refused() -> None:
-    [rule] = load_template(GITHUB)["Rules"].values()
-    assert "given together" in rule["Assertions"][0]["AssertDescription"]
+    for owner, repository, is_refused in (
+        ("", "", False),
+        ("1", "2", False),
+        ("1", "", True),
+        ("", "2", True),
+    ):
+        broken = broken_rules(GITHUB, RepositoryOwnerId=owner, RepositoryId=repository)
+        assert bool(broken) == is_refused
 
 
 @pytest.mark.parametrize(

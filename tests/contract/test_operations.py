@@ -94,7 +94,7 @@ def test_errors_of_functions_count_except_of_the_one_that_waits_and_the_one_that
         query["Expression"]["Sub"],
     )
     expected = {name.replace("_", "-") for name in FUNCTIONS}
-    expected -= {"read-watermark", "inspect-database"}
+    expected -= {"read-watermark", "inspect-database", "check-branch"}
     assert set(counted) == expected
 
 
