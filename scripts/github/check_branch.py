@@ -21,10 +21,8 @@ def main() -> int:
         checked = invoke(f"forecast-sync-{environment}-check-branch", {"git_ref": git_ref})
     except AwsRefused as error:
         return fail(str(error))
-    where = run["neon_branch_id"] or "its database URL"
-    print(
-        f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {checked['server']} answers there."
-    )
+    where, server = run["neon_branch_id"] or "its database URL", checked["server"]
+    print(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {server} answers there.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""CloudFormation's role of templates/github.yaml: enough for the stack's whole life, and no more."""
+"""CloudFormation's role of templates/github.yaml: enough for a stack's whole life, no more."""
 
 from __future__ import annotations
 
