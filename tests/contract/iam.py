@@ -40,10 +40,15 @@ def meets_conditions(
     """Whether a request's context meets every operator and key of a ``Condition``."""
     sent = {name.lower(): listed(found) for name, found in context.items()}
     return all(
-        _meets(operator, sent.get(key.lower()), [str(item) for item in listed(wanted)])
+        _meets(operator, sent.get(key.lower()), [_filled(item, sent) for item in listed(wanted)])
         for operator, keys in condition.items()
         for key, wanted in keys.items()
     )
+
+
+def _filled(wanted: object, sent: Mapping[str, list[str]]) -> str:
+    """A wanted value with its policy variables, ``${aws:PrincipalAccount}`` and the like."""
+    return re.sub(r"\$\{([\w:]+)\}", lambda found: sent[found[1].lower()][0], str(wanted))
 
 
 def like(pattern: str, text: str) -> bool:
