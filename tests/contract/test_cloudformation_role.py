@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tests.contract.iam import Request, Statement, is_allowed, like, permissions
 from tests.contract.rendering import ACCOUNT, REGION, render
-from tests.contract.stack import ROOT
+from tests.contract.stack import ROOT, load_template
 
 # Of each resource type, what its handlers call: CloudFormation's public resource schemas, of
 # 2026-08. Glue's table has no published handlers; these are its API's calls.
@@ -24,7 +24,7 @@ HANDLERS: dict[str, dict[str, list[str]]] = json.loads(
 STACK = "forecast-sync-dev"
 AWS = f"{REGION}:{ACCOUNT}"
 BUCKET = "arn:aws:s3:::forecast-sync-results-dev-35315550"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/{STACK}-Roles-1A-NotifyRole-2B"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/{STACK}/cut-NotifyRole-2B"
 API = f"arn:aws:apigateway:{REGION}::/apis/a1b2c3"
 # Where the actions of a service are asked for, for a resource type of the templates.
 ARNS = {
@@ -45,9 +45,7 @@ ARNS = {
     "AWS::Events::Rule": {"events": f"arn:aws:events:{AWS}:rule/{STACK}-uploads"},
     "AWS::Glue::Database": {"glue": f"arn:aws:glue:{AWS}:database/forecast_dev"},
     "AWS::Glue::Table": {"glue": f"arn:aws:glue:{AWS}:table/forecast_dev/forecast"},
-    "AWS::IAM::ManagedPolicy": {
-        "iam": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}-Roles-1A-RunsPolicy-2B"
-    },
+    "AWS::IAM::ManagedPolicy": {"iam": f"arn:aws:iam::{ACCOUNT}:policy/{STACK}/cut-RunsPolicy-2B"},
     "AWS::IAM::Role": {"iam": ROLE},
     "AWS::Lambda::EventSourceMapping": {
         "lambda": f"arn:aws:lambda:{AWS}:event-source-mapping:1b2c"
@@ -363,6 +361,22 @@ def test_a_boundary_can_neither_be_taken_off_nor_changed() -> None:
     for action in ("iam:CreatePolicyVersion", "iam:DeletePolicy", "iam:DeletePolicyVersion"):
         assert not is_allowed(bounded, Request(action, BOUNDARY))
         assert is_allowed(bounded, Request(action, f"{BOUNDARY}-of-another"))
+
+
+@pytest.mark.parametrize("action", GIVING)
+def test_a_role_of_an_older_version_is_still_the_stack_s(action: str) -> None:
+    older = f"arn:aws:iam::{ACCOUNT}:role/{STACK}-Roles-1A-NotifyRole-2B"
+    assert is_allowed(statements(), Request(action, older))
+    assert not is_allowed(statements(), Request(action, older.replace("dev", "developer")))
+
+
+def test_every_role_and_policy_has_the_stack_s_path() -> None:
+    """Their generated names are cut, at 24 characters of a stack's name, and tell nothing."""
+    for path in ("templates/roles.yaml", "templates/observability.yaml"):
+        for name, item in load_template(path)["Resources"].items():
+            if item["Type"] in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}:
+                path_given = item["Properties"]["Path"]
+                assert path_given == {"Sub": "/${ProjectName}-${Environment}/"}, name
 
 
 def test_the_role_itself_has_the_boundary() -> None:
