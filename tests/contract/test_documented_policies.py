@@ -139,7 +139,6 @@ FREE = {
     "aws sts get-caller-identity": "everybody may ask who he is",
     "aws s3api get-bucket-notification": "of a bucket of one's own, whose owner allows it",
     "aws s3api put-bucket-notification": "of a bucket of one's own, whose owner allows it",
-    "aws iam create-policy": "done by who hands the policy out",
 }
 
 
