@@ -18,11 +18,10 @@ def main() -> int:
     environment, git_ref = os.environ["ENVIRONMENT"], os.environ["GIT_REF"]
     try:
         run = resolve(environment, git_ref)
-        question = {"git_ref": git_ref, "question": {"about": "database"}}
-        server = invoke(f"forecast-sync-{environment}-inspect-database", question)["server"]
+        checked = invoke(f"forecast-sync-{environment}-check-branch", {"git_ref": git_ref})
     except AwsRefused as error:
         return fail(str(error))
-    where = run["neon_branch_id"] or "its database URL"
+    where, server = run["neon_branch_id"] or "its database URL", checked["server"]
     print(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {server} answers there.")
     return 0
 

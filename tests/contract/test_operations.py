@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from forecast_sync import errors, measuring
+from forecast_sync.errors import InvalidInput
+from forecast_sync.inspecting import BranchRequest
+from forecast_sync.payloads import parse_payload
 
+from tests.contract.iam import Request, is_allowed, permissions
+from tests.contract.rendering import ACCOUNT, REGION, render
 from tests.contract.stack import FUNCTIONS, ROOT, load_template, template
 
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
@@ -90,10 +95,11 @@ def test_alarms_and_dashboard_use_metrics_that_are_measured() -> None:
 def test_errors_of_functions_count_except_of_the_one_that_waits_and_the_one_that_answers() -> None:
     [query] = observability()["FunctionErrorsAlarm"]["Properties"]["Metrics"]
     counted = re.findall(
-        r"FunctionName = '\$\{ProjectName\}-\$\{Environment\}-([a-z-]+)'", query["Expression"]["Sub"]
+        r"FunctionName = '\$\{ProjectName\}-\$\{Environment\}-([a-z-]+)'",
+        query["Expression"]["Sub"],
     )
     expected = {name.replace("_", "-") for name in FUNCTIONS}
-    expected -= {"read-watermark", "inspect-database"}
+    expected -= {"read-watermark", "inspect-database", "check-branch"}
     assert set(counted) == expected
 
 
@@ -162,17 +168,11 @@ def test_only_this_repository_s_pull_requests_become_a_role_and_it_is_their_own(
     [job] = [job for events, _, job in privileged_jobs() if "pull_request" in events.split()]
     assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
     assert job["environment"] == "pull-request"
-    roles = load_template("templates/github.yaml")["Resources"]
-    trusted = {
-        name: _trusted(role["Properties"]["AssumeRolePolicyDocument"])
-        for name, role in roles.items()
-        if role["Type"] == "AWS::IAM::Role"
-    }
-    assert [name for name, subjects in trusted.items() if "pull-request" in subjects] == [
-        "PreviewRole"
-    ]
-    assert trusted["PreviewRole"] == "repo:${Repository}:environment:pull-request"
-    assert roles["PreviewRole"]["Condition"] == "HasPreviews"
+    trusted = trusted_subjects()
+    subject = "repo:o/n:environment:pull-request"
+    assert [name for name, subjects in trusted.items() if subject in subjects] == ["PreviewRole"]
+    assert trusted["PreviewRole"] == [subject]
+    assert "PreviewRole" not in trusted_subjects("production")
 
 
 def test_a_pull_request_s_role_sees_only_runs_with_the_name_that_its_job_gives() -> None:
@@ -197,23 +197,54 @@ def test_a_pull_request_s_role_sees_only_runs_with_the_name_that_its_job_gives()
 
 def test_nothing_is_deployed_before_it_is_approved_and_no_sync_waits_for_an_approval() -> None:
     roles = load_template("templates/github.yaml")["Resources"]
-    may_deploy = [name for name, role in roles.items() if "ExecuteChangeSet" in str(role)]
+    trusted = trusted_subjects()
+    may_deploy = [name for name in trusted if "ExecuteChangeSet" in str(roles[name])]
     assert may_deploy == ["DeployRole"]
-    trusted = _trusted(roles["DeployRole"]["Properties"]["AssumeRolePolicyDocument"])
-    assert trusted == "repo:${Repository}:environment:${Environment}"
+    assert trusted["DeployRole"] == ["repo:o/n:environment:dev"]
     jobs = {name: job["environment"] for _, name, job in privileged_jobs()}
     assert jobs["forecast-sync/sync"].endswith("-sync")
-    syncs = _trusted(roles["SyncRole"]["Properties"]["AssumeRolePolicyDocument"])
-    assert "repo:${Repository}:environment:${Environment}-sync" in syncs.split()
+    assert "repo:o/n:environment:dev-sync" in trusted["SyncRole"]
 
 
-def _trusted(policy: dict[str, Any]) -> str:
-    """The subjects that GitHub may come as; empty for a service's role."""
-    condition = policy["Statement"][0].get("Condition", {}).get("StringEquals", {})
-    subjects = condition.get("token.actions.githubusercontent.com:sub", [])
-    return " ".join(
-        item["Sub"] for item in (subjects if isinstance(subjects, list) else [subjects])
-    )
+def trusted_subjects(environment: str = "dev") -> dict[str, list[str]]:
+    """Of each role that GitHub can become, the subjects that it may come as."""
+    rendered = render("templates/github.yaml", Repository="o/n", Environment=environment)
+    conditions = {
+        role: rendered.trust(role)[0].get("Condition", {}).get("StringEquals", {})
+        for role in rendered.of_type("AWS::IAM::Role")
+    }
+    subject = "token.actions.githubusercontent.com:sub"
+    return {role: keys[subject] for role, keys in conditions.items() if subject in keys}
+
+
+def test_no_branch_that_anybody_may_push_leads_to_rows() -> None:
+    """Roles of environments that wait for no reviewer: pull requests and ``dev-sync``."""
+    rendered = render("templates/github.yaml", Repository="o/n", Environment="dev")
+    open_to_all = {"repo:o/n:environment:pull-request", "repo:o/n:environment:dev-sync"}
+    roles = [name for name, subjects in trusted_subjects().items() if open_to_all & {*subjects}]
+    assert roles == ["SyncRole", "PreviewRole"]
+    harmless = {"resolve-branch", "check-branch"}
+    for role in roles:
+        for _, action, resource in permissions(rendered.statements(role)):
+            service, name = action.split(":")
+            assert service in {"states", "lambda"}
+            if service == "lambda":
+                assert name == "InvokeFunction"
+                assert resource.removeprefix(f"{FUNCTION}:forecast-sync-dev-") in harmless
+        for function in ("inspect-database", "report-changes", "status-api", "upsert-batches"):
+            arn = f"{FUNCTION}:forecast-sync-dev-{function}"
+            asked = Request("lambda:InvokeFunction", arn)
+            assert not is_allowed(rendered.statements(role), asked)
+
+
+FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
+
+
+def test_a_check_of_a_branch_takes_no_question_of_its_tables() -> None:
+    assert set(BranchRequest.model_fields) == {"git_ref"}
+    keys = {"about": "keys", "day": "2026-01-01", "limit": 50_000}
+    with pytest.raises(InvalidInput):
+        parse_payload(BranchRequest, {"git_ref": "dev", "question": keys})
 
 
 def listed(value: str | list[str]) -> list[str]:

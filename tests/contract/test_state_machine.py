@@ -55,7 +55,7 @@ def caught(state: dict[str, Any], field: str) -> list[str]:
 def test_every_task_function_has_a_task_and_a_model() -> None:
     called = {function_of(state) for _, state in tasks()}
     assert called == set(PAYLOADS)
-    others = {"start_sync", "status_api", "clean_history", "inspect_database"}
+    others = {"start_sync", "status_api", "clean_history", "inspect_database", "check_branch"}
     assert called | others == set(FUNCTIONS)
 
 

@@ -74,6 +74,9 @@ def test_a_handler_is_at_most_25_lines(path: object) -> None:
     assert len(text.splitlines()) <= 25
 
 
+SCHEDULES = ("SyncSchedule", "FreshnessSchedule", "CleanHistorySchedule")
+
+
 def functions() -> dict[str, dict[str, Any]]:
     """The properties of each function by its logical name, without ``Function``."""
     return {
@@ -90,7 +93,8 @@ def test_each_function_has_a_role_of_its_own() -> None:
     assert not [name for name, properties in functions().items() if "Policies" in properties]
     outputs = load_template("templates/roles.yaml")["Outputs"]
     assert outputs == {
-        f"{name}Role": {"Value": {"GetAtt": f"{name}Role.Arn"}} for name in [*roles, "StateMachine"]
+        f"{name}Role": {"Value": {"GetAtt": f"{name}Role.Arn"}}
+        for name in [*roles, "StateMachine", *SCHEDULES]
     }
 
 

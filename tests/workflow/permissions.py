@@ -1,46 +1,56 @@
-"""What functions call and what their roles allow, both as IAM sees it."""
+"""What functions call and what their roles allow, both as IAM sees it, conditions included."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from tests.contract.iam import Request, Statement, is_allowed, matches, permissions
+from tests.contract.rendering import Rendered, render
 from tests.workflow.deployed import Deployed
 
-ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket"}
+ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject"}
 SERVICES = {"stepfunctions": "states"}
+ACCOUNT, REGION = "000000000000", "us-east-2"
+AWS = f"{REGION}:{ACCOUNT}"
+STACK = "forecast-sync-dev"
 
 
 class Call(NamedTuple):
-    """A call as IAM sees it."""
+    """A call as IAM sees it; ``context`` are the condition keys that it sends."""
 
     function: str
     action: str
     resource: str
-    prefix: str
+    context: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def request(self) -> Request:
+        return Request(self.action, self.resource, dict(self.context))
+
+    @property
+    def role(self) -> str:
+        """Its role in templates/roles.yaml."""
+        return "".join(part.title() for part in self.function.split("_")) + "Role"
 
 
 class Permission(NamedTuple):
-    """One action on one resource that a function's role allows."""
+    """One action on one resource that a role allows, and the statement that does."""
 
     function: str
     action: str
     resource: str
-    prefix: str
+    statement: Statement
 
     def covers(self, call: Call) -> bool:
-        return (
-            self.function == call.function
-            and self.action == call.action
-            and fnmatchcase(call.resource, self.resource)
-            and fnmatchcase(call.prefix, self.prefix)
-        )
+        one = {**self.statement, "Action": self.action, "Resource": self.resource}
+        return self.function == call.function and matches(one, call.request)
 
 
 def read_calls(deployed: Deployed) -> Iterator[Call]:
+    """What the functions have called, and what S3 asks of them beside it."""
     for file in deployed.cloud.calls_dir.iterdir():
         found = re.fullmatch(r"forecast-sync-dev-([a-z-]+)-\d+\.jsonl", file.name)
         assert found is not None
@@ -51,14 +61,35 @@ def read_calls(deployed: Deployed) -> Iterator[Call]:
             action = f"{service}:{recorded['operation']}"
             parameters = recorded["parameters"]
             for resource in _resources(service, parameters):
-                prefix = str(parameters.get("Prefix", ""))
-                yield Call(function, ACTIONS.get(action, action), resource, prefix)
+                context = _context(found[1], service, parameters)
+                call = Call(function, ACTIONS.get(action, action), resource, context)
+                yield call
+                yield from asked_by_s3(call)
+
+
+def asked_by_s3(call: Call) -> Iterator[Call]:
+    """May the caller learn that the object is missing? A question about the bucket, no prefix."""
+    if call.action == "s3:GetObject":
+        bucket = call.resource.partition("/")[0]
+        yield call._replace(action="s3:ListBucket", resource=bucket)
+
+
+def _context(name: str, service: str, parameters: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The condition keys that IAM gets: ``s3:prefix`` of a listing alone, and if it has one."""
+    context = {
+        "aws:SecureTransport": "true",
+        "aws:ResourceAccount": ACCOUNT,
+        "lambda:SourceFunctionArn": f"arn:aws:lambda:{AWS}:function:{STACK}-{name}",
+    }
+    if service == "s3" and "Prefix" in parameters:
+        context["s3:prefix"] = str(parameters["Prefix"])
+    return tuple(sorted(context.items()))
 
 
 def _resources(service: str, parameters: dict[str, Any]) -> list[str]:
     """What a call needs its permission for."""
     if service == "athena":
-        return ["arn:aws:athena:us-east-2:000000000000:workgroup/forecast-sync-dev"]
+        return [f"arn:aws:athena:{AWS}:workgroup/{STACK}"]
     if service == "s3":
         path = [str(parameters[name]) for name in ("Bucket", "Key") if name in parameters]
         return ["arn:aws:s3:::" + "/".join(path)]
@@ -67,22 +98,25 @@ def _resources(service: str, parameters: dict[str, Any]) -> list[str]:
     if service == "glue":
         database, table = parameters["DatabaseName"], parameters["Name"]
         parts = ["catalog", f"database/{database}", f"table/{database}/{table}"]
-        return [f"arn:aws:glue:us-east-2:000000000000:{part}" for part in parts]
+        return [f"arn:aws:glue:{AWS}:{part}" for part in parts]
     return [str(text) for text in parameters.values() if str(text).startswith("arn:")]
 
 
 def find_permissions(deployed: Deployed, function: str) -> Iterator[Permission]:
-    for statement in _statements(deployed, function):
-        prefix = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", "*")
-        for action in _listed(statement["Action"]):
-            for resource in _listed(statement["Resource"]):
-                yield Permission(function, action, resource, prefix)
+    """Everything that a function's role allows."""
+    for statement, action, resource in permissions(find_statements(deployed, function)):
+        yield Permission(function, action, resource, statement)
 
 
-def _statements(deployed: Deployed, function: str) -> Iterator[dict[str, Any]]:
-    """Every Allow of a function's role, as CloudFormation has deployed it."""
+def is_permitted(deployed: Deployed, call: Call) -> bool:
+    """Whether a function's role, as deployed, allows a call; a Deny wins."""
+    return is_allowed(find_statements(deployed, call.function), call.request)
+
+
+def find_statements(deployed: Deployed, function: str) -> list[Statement]:
+    """Every statement of a function's role, as CloudFormation has deployed it."""
     iam = deployed.client("iam")
-    name = f"forecast-sync-dev-{function.replace('_', '-')}"
+    name = f"{STACK}-{function.replace('_', '-')}"
     configuration = deployed.client("lambda").get_function_configuration(FunctionName=name)
     role = configuration["Role"].rpartition("/")[2]
     documents = [
@@ -94,9 +128,20 @@ def _statements(deployed: Deployed, function: str) -> Iterator[dict[str, Any]]:
         version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         found = iam.get_policy_version(PolicyArn=arn, VersionId=version)
         documents.append(found["PolicyVersion"]["Document"])
-    for document in documents:
-        yield from (item for item in document["Statement"] if item["Effect"] == "Allow")
+    return [statement for document in documents for statement in document["Statement"]]
 
 
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def rendered_roles(deployed: Deployed, **parameters: str) -> Rendered:
+    """templates/roles.yaml as it would be deployed here with other parameters."""
+    given: dict[str, Any] = {
+        "ProjectName": "forecast-sync",
+        "Environment": "dev",
+        "DataBucket": deployed.cloud.bucket,
+        "ResultsBucket": deployed.cloud.results_bucket,
+        "Secrets": [f"arn:aws:secretsmanager:{AWS}:secret:{STACK}/*"],
+        "Topic": f"arn:aws:sns:{AWS}:{STACK}",
+        "UploadQueueArn": f"arn:aws:sqs:{AWS}:{STACK}-uploads",
+        "SubnetIds": "",
+        "KmsKeyArn": "",
+    }
+    return render("templates/roles.yaml", ACCOUNT, **{**given, **parameters})

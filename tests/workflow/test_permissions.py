@@ -7,15 +7,31 @@ from typing import Any
 import pytest
 from forecast_sync_ops.deployment import Deployment
 
+from tests.contract.iam import is_allowed
 from tests.contract.stack import FUNCTIONS
 from tests.lake import make_row, make_rows
 from tests.waiting import eventually
 from tests.workflow.breakages import BREAKAGES, Breakage
 from tests.workflow.deployed import Deployed
-from tests.workflow.permissions import Call, find_permissions, read_calls
+from tests.workflow.permissions import (
+    ACCOUNT,
+    AWS,
+    REGION,
+    STACK,
+    Call,
+    asked_by_s3,
+    find_permissions,
+    is_permitted,
+    read_calls,
+    rendered_roles,
+)
 
 ATHENA = "Athena does it on behalf of who starts a query"
 QUEUE = "Lambda's poller does it on behalf of the function"
+VPC = "Lambda joins the VPC on behalf of the function"
+MACHINE = "Step Functions does it for the state machine"
+SCHEDULE = "EventBridge Scheduler does it"
+KEY = "S3, SNS or Secrets Manager does it on behalf of who calls"
 # What a role is used for without a call of the function's own code.
 ON_BEHALF = {
     ("start_athena_query", "glue:GetDatabase"): ATHENA,
@@ -38,6 +54,47 @@ BASICS = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
 }
+# Of any role that may do it, with every option of the stack.
+WITH_OPTIONS = {
+    "ec2:CreateNetworkInterface": VPC,
+    "ec2:DeleteNetworkInterface": VPC,
+    "ec2:AssignPrivateIpAddresses": VPC,
+    "ec2:UnassignPrivateIpAddresses": VPC,
+    "ec2:DescribeNetworkInterfaces": VPC,
+    "ec2:DescribeSubnets": VPC,
+    "kms:Decrypt": KEY,
+    "kms:GenerateDataKey": KEY,
+}
+# Of roles that no function has.
+SERVICES = {
+    "StateMachineRole": {
+        "lambda:InvokeFunction": MACHINE,
+        "s3:GetObject": "the Map reads its list of pages",
+        "states:StartExecution": "the Map starts its children",
+        "states:DescribeExecution": "the Map follows its children",
+        "states:StopExecution": "a Map that fails or is stopped stops its children",
+        "states:RedriveExecution": "a redrive redrives the Map's failed children",
+        "logs:CreateLogDelivery": "vended logs",
+        "logs:GetLogDelivery": "vended logs",
+        "logs:UpdateLogDelivery": "vended logs",
+        "logs:DeleteLogDelivery": "vended logs",
+        "logs:ListLogDeliveries": "vended logs",
+        "logs:PutResourcePolicy": "vended logs",
+        "logs:DescribeResourcePolicies": "vended logs",
+        "logs:DescribeLogGroups": "vended logs",
+        "xray:PutTraceSegments": "traces",
+        "xray:PutTelemetryRecords": "traces",
+        "xray:GetSamplingRules": "traces",
+        "xray:GetSamplingTargets": "traces",
+        "kms:Decrypt": KEY,
+        "kms:GenerateDataKey": KEY,
+    },
+    "SyncScheduleRole": {"states:StartExecution": SCHEDULE},
+    "FreshnessScheduleRole": {"lambda:InvokeFunction": SCHEDULE},
+    "CleanHistoryScheduleRole": {"lambda:InvokeFunction": SCHEDULE},
+}
+KEY_ARN = f"arn:aws:kms:{AWS}:key/ours"
+LAKE_KEY_ARN = f"arn:aws:kms:{AWS}:key/of-the-lake"
 
 
 @pytest.fixture
@@ -51,7 +108,7 @@ def test_each_function_may_make_its_calls_and_no_others(
     deployed: Deployed, calls: set[Call]
 ) -> None:
     permissions = [item for name in FUNCTIONS for item in find_permissions(deployed, name)]
-    missing = [call for call in calls if not any(item.covers(call) for item in permissions)]
+    missing = [call for call in calls if not is_permitted(deployed, call)]
     unused = [
         item
         for item in permissions
@@ -61,6 +118,100 @@ def test_each_function_may_make_its_calls_and_no_others(
     ]
     assert not missing, "templates/roles.yaml doesn't allow"
     assert not unused, "templates/roles.yaml allows what nobody calls"
+    _check_every_option(deployed, calls)
+    _check_keys(deployed, calls)
+
+
+def _check_every_option(deployed: Deployed, calls: set[Call]) -> None:
+    """With VPC, keys and all: each role's every action is called, or stands in a table."""
+    template = rendered_roles(
+        deployed,
+        SubnetIds="subnet-1",
+        KmsKeyArn=KEY_ARN,
+        ExistingDataBucket=deployed.cloud.bucket,
+        ExistingDataBucketKeyArn=LAKE_KEY_ARN,
+    )
+    called = {(call.role, call.action) for call in calls}
+    for (function, action), reason in ON_BEHALF.items():
+        called.add((Call(function, action, "").role, action))
+        assert reason
+    for role in template.of_type("AWS::IAM::Role"):
+        known = {*SERVICES[role]} if role in SERVICES else {*BASICS, *WITH_OPTIONS}
+        allowed = {
+            action
+            for statement in template.statements(role)
+            if statement["Effect"] == "Allow"
+            for action in _listed(statement["Action"])
+        }
+        assert allowed - known == {action for who, action in called if who == role}, role
+        if role in SERVICES:
+            assert allowed == known, role
+
+
+def _check_keys(deployed: Deployed, calls: set[Call]) -> None:
+    """What a call needs of the keys, asked by the service that it is made to."""
+    template = rendered_roles(
+        deployed,
+        KmsKeyArn=KEY_ARN,
+        ExistingDataBucket=deployed.cloud.bucket,
+        ExistingDataBucketKeyArn=LAKE_KEY_ARN,
+    )
+    needed = {item for call in {*calls, *athena_calls(deployed)} for item in key_calls(call)}
+    assert {call.resource for call in needed} == {KEY_ARN, LAKE_KEY_ARN}
+    denied = [
+        call for call in needed if not is_allowed(template.statements(call.role), call.request)
+    ]
+    assert not denied, "templates/roles.yaml doesn't allow"
+    elsewhere = [
+        call._replace(context=(("kms:ViaService", f"ec2.{REGION}.amazonaws.com"),))
+        for call in needed
+    ]
+    assert not [
+        call for call in elsewhere if is_allowed(template.statements(call.role), call.request)
+    ]
+
+
+def key_calls(call: Call) -> set[Call]:
+    """What KMS is asked when everything that can have a key has one."""
+    service, operation = call.action.split(":")
+    via = (("kms:ViaService", f"{service}.{REGION}.amazonaws.com"),)
+    is_lake = call.resource.startswith("arn:aws:s3:::forecast-sync-datalake-")
+    key = LAKE_KEY_ARN if is_lake else KEY_ARN
+    actions = {
+        "s3:GetObject": ["kms:Decrypt"],
+        # A part of an upload is decrypted when the upload ends.
+        "s3:PutObject": ["kms:GenerateDataKey", "kms:Decrypt"],
+        "secretsmanager:GetSecretValue": ["kms:Decrypt"],
+        "sns:Publish": ["kms:GenerateDataKey", "kms:Decrypt"],
+    }.get(f"{service}:{operation}", [])
+    return {Call(call.function, action, key, via) for action in actions}
+
+
+def athena_calls(deployed: Deployed) -> set[Call]:
+    """What Athena asks S3 and Glue, as who started the query."""
+    lake, results = (
+        f"arn:aws:s3:::{name}" for name in (deployed.cloud.bucket, deployed.cloud.results_bucket)
+    )
+    account = ("aws:ResourceAccount", ACCOUNT)
+    plain = [
+        ("s3:GetBucketLocation", lake),
+        ("s3:GetObject", f"{lake}/forecast/a/b.parquet"),
+        ("s3:GetBucketLocation", results),
+        ("s3:ListBucketMultipartUploads", results),
+        ("s3:GetObject", f"{results}/athena/run/x"),
+        ("s3:PutObject", f"{results}/athena/run/x"),
+        ("s3:AbortMultipartUpload", f"{results}/athena/run/x"),
+        ("s3:ListMultipartUploadParts", f"{results}/athena/run/x"),
+        ("glue:GetDatabase", f"arn:aws:glue:{AWS}:database/default"),
+        ("glue:GetDatabase", f"arn:aws:glue:{AWS}:database/forecast_dev"),
+        ("glue:GetTable", f"arn:aws:glue:{AWS}:table/forecast_dev/forecast"),
+    ]
+    made = {Call("start_athena_query", action, arn, (account,)) for action, arn in plain}
+    listings = {
+        Call("start_athena_query", "s3:ListBucket", arn, (account, ("s3:prefix", prefix)))
+        for arn, prefix in ((lake, "forecast/2026/"), (results, "athena/run/"))
+    }
+    return {*made, *listings, *(item for call in made for item in asked_by_s3(call))}
 
 
 def test_what_is_done_on_behalf_is_allowed(deployed: Deployed) -> None:
@@ -70,6 +221,43 @@ def test_what_is_done_on_behalf_is_allowed(deployed: Deployed) -> None:
         for item in find_permissions(deployed, name)
     }
     assert ON_BEHALF.keys() <= allowed
+    assert not [call for call in athena_calls(deployed) if not is_permitted(deployed, call)]
+
+
+def test_other_prefixes_and_other_accounts_are_refused(deployed: Deployed) -> None:
+    """What a name could mean elsewhere, and what a listing could show."""
+    for call in athena_calls(deployed):
+        if call.action.startswith("s3:"):
+            foreign = dict(call.context) | {"aws:ResourceAccount": "999999999999"}
+            assert not is_permitted(deployed, call._replace(context=tuple(foreign.items())))
+        if call.action == "s3:ListBucket":
+            other = dict(call.context) | {"s3:prefix": "payroll/"}
+            assert not is_permitted(deployed, call._replace(context=tuple(other.items())))
+
+
+def test_an_existing_bucket_may_be_anothers_and_is_read_only(deployed: Deployed) -> None:
+    template = rendered_roles(deployed, ExistingDataBucket=deployed.cloud.bucket)
+    role = template.statements("StartAthenaQueryRole")
+    lake = f"arn:aws:s3:::{deployed.cloud.bucket}"
+    foreign = (("aws:ResourceAccount", "999999999999"),)
+    read = Call("start_athena_query", "s3:GetObject", f"{lake}/forecast/a.parquet", foreign)
+    assert is_allowed(role, read.request)
+    assert not is_allowed(role, read._replace(action="s3:PutObject").request)
+    assert not is_allowed(role, read._replace(resource=f"{lake}/payroll/a").request)
+
+
+def test_code_in_a_vpc_does_nothing_to_the_network(deployed: Deployed) -> None:
+    template = rendered_roles(deployed, SubnetIds="subnet-1")
+    interface = f"arn:aws:ec2:{AWS}:network-interface/*"
+    by_lambda = Call("upsert_batches", "ec2:CreateNetworkInterface", interface)
+    by_code = by_lambda._replace(
+        context=(
+            ("lambda:SourceFunctionArn", f"arn:aws:lambda:{AWS}:function:{STACK}-upsert-batches"),
+        )
+    )
+    role = template.statements("UpsertBatchesRole")
+    assert is_allowed(role, by_lambda.request)
+    assert not is_allowed(role, by_code.request)
 
 
 def test_only_what_has_no_resource_is_allowed_everywhere(deployed: Deployed) -> None:
@@ -80,6 +268,10 @@ def test_only_what_has_no_resource_is_allowed_everywhere(deployed: Deployed) -> 
         if item.resource == "*"
     }
     assert everywhere == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _walk_every_path(deployed: Deployed) -> None:
@@ -157,6 +349,7 @@ def _look(deployed: Deployed) -> None:
     key = next(item["Key"] for item in listed if "kind=row" in item["Key"])
     question = {"about": "probe", "bucket": bucket, "keys": [key]}
     assert deployed.invoke("inspect-database", {"question": question})["rows"]
+    assert deployed.invoke("check-branch", {"git_ref": "dev"}) == {"server": "Postgres 18"}
 
 
 def _ask(

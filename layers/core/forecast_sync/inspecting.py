@@ -65,6 +65,12 @@ class InspectRequest(Model):
     question: Annotated[Question, Field(discriminator="about")]
 
 
+class BranchRequest(Model):
+    """Whose branch is to answer; None is the environment's. It asks nothing of the tables."""
+
+    git_ref: str | None = None
+
+
 def inspect(
     connection: Connection, stream: Stream, table: Table, request: InspectRequest
 ) -> dict[str, Any]:
@@ -86,6 +92,11 @@ def inspect(
         page = (question.day, question.limit, question.offset)
         return {"rows": list_target(connection, table, *page)}
     return _describe_database(connection, table)
+
+
+def describe_server(connection: Connection) -> str:
+    """The server that answers, ``Postgres`` and its major version."""
+    return f"Postgres {connection.info.server_version // 10_000}"
 
 
 def find_differences(connection: Connection, table: Table) -> list[dict[str, str | None]]:
@@ -114,7 +125,7 @@ def type_name(column: Column) -> str:
 def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:
     exists = bool(_read_columns(connection, table))
     return {
-        "server": f"Postgres {connection.info.server_version // 10_000}",
+        "server": describe_server(connection),
         "user": connection.info.user,
         "target": table.target.table,
         "exists": exists,

@@ -1,0 +1,17 @@
+"""Check branch: whether the database of a git ref's branch answers; it reads no table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forecast_sync import wiring
+from forecast_sync.inspecting import BranchRequest, describe_server
+from forecast_sync.logs import logged
+from forecast_sync.payloads import parse_payload
+
+
+@logged
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Take a BranchRequest and answer with the server's name and version."""
+    request = parse_payload(BranchRequest, event)
+    return {"server": describe_server(wiring.connection_of(request.git_ref))}
