@@ -38,12 +38,10 @@ def test_every_command_that_asks_for_the_environment_asks_for_the_project() -> N
     assert addressed == {path for path, params in options().items() if "project" in params}
 
 
-@pytest.mark.parametrize(
-    "path", [path for path, params in options().items() if "project" in params]
-)
-def test_the_project_has_the_template_s_default_and_a_variable(path: str) -> None:
-    project = options()[path]["project"]
-    assert (project.default, project.envvar) == ("forecast-sync", "PROJECT_NAME")
+def test_the_project_has_the_template_s_default_and_a_variable() -> None:
+    asked = [params["project"] for params in options().values() if "project" in params]
+    default = template()["Parameters"]["ProjectName"]["Default"]
+    assert {(item.default, item.envvar) for item in asked} == {(default, "PROJECT_NAME")}
 
 
 @pytest.mark.parametrize("environment", ["dev", "production"])
