@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
-import click
 import pytest
 import typer
 from forecast_sync import announcements
@@ -21,13 +21,13 @@ from tests.unit.test_announcements import ALL, RESULT, STALE
 ARN = "arn:aws:states:eu-west-1:111122223333:stateMachine"
 
 
-def commands(group: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
+def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     yield path.strip(), group
     for name, command in getattr(group, "commands", {}).items():
         yield from commands(command, f"{path} {name}")
 
 
-def options() -> dict[str, dict[str, click.Parameter]]:
+def options() -> dict[str, dict[str, Any]]:
     found = commands(typer.main.get_command(app))
     return {path: {str(item.name): item for item in command.params} for path, command in found}
 
