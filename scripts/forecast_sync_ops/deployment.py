@@ -42,6 +42,12 @@ class Deployment:
         return self.state_machine_arn.rpartition(":")[2]
 
     @property
+    def label(self) -> str:
+        """What tells it from others: the environment, or the whole name of another project's."""
+        is_default = self.name == stack_name(DEFAULT_PROJECT, self.environment)
+        return self.environment if is_default else self.name
+
+    @property
     def stepfunctions(self) -> SFNClient:
         """The Step Functions client."""
         client: SFNClient = self.client("stepfunctions")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -49,6 +50,9 @@ def test_a_deployment_s_names_come_from_its_machine(environment: str) -> None:
     found = deployment.Deployment(environment, boto3.Session(), None, f"{ARN}:other-{environment}")
     assert found.name == f"other-{environment}"
     assert found.function_name("start_sync") == f"other-{environment}-start-sync"
+    assert found.label == f"other-{environment}"
+    default = replace(found, state_machine_arn=f"{ARN}:forecast-sync-{environment}")
+    assert default.label == environment
 
 
 @pytest.mark.parametrize(

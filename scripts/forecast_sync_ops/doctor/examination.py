@@ -117,6 +117,9 @@ def _ask(patient: Patient, check: Check) -> Result:
 def redeploy(patient: Patient) -> str:
     """What to do when a part of the stack is missing or was changed by hand."""
     command = f".tools/sam/bin/sam deploy --config-env {patient.environment}"
+    region = deployment.open_session()[0].region_name
+    if region != deployment.DEFAULT_REGION:
+        command += f" --region {region}"
     if patient.project != DEFAULT_PROJECT:
         name = stack_name(patient.project, patient.environment)
         command += f" --stack-name {name} --s3-prefix {name}"
