@@ -208,6 +208,12 @@ class Deployed(Databases):
         assert "FunctionError" not in answer, decoded
         return decoded
 
+    def forget(self, stack: str) -> None:
+        """Delete another stack of this cloud, and the record of what its functions have called."""
+        self.client("cloudformation").delete_stack(StackName=stack)
+        for file in self.cloud.calls_dir.glob(f"{stack}-*.jsonl"):
+            file.unlink()
+
     def athena_faults(self, *faults: dict[str, Any]) -> None:
         """What the next queries suffer."""
         self._write_faults("athena-faults.json", faults)

@@ -62,7 +62,7 @@ def rolled_back(deployed: Deployed) -> Iterator[Deployed]:
 
     eventually(status, 60, "the rollback")
     yield deployed
-    cloudformation.delete_stack(StackName=STACK)
+    deployed.forget(STACK)
     eventually(lambda: len(left(deployed)) <= 1, what="the deletion")
     with suppress(ClientError):
         deployed.client("s3").delete_bucket(Bucket=LAKE)
