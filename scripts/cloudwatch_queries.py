@@ -6,7 +6,7 @@ Metrics Insights, metric math, SEARCH expressions and the JSON patterns of metri
 from __future__ import annotations
 
 from lark import Lark, Token, Tree
-from lark.exceptions import UnexpectedInput
+from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 RESERVED = "SELECT|FROM|WHERE|AND|OR|NOT|IN|LIKE|GROUP|BY|ORDER|LIMIT|SCHEMA"
 METRICS_INSIGHTS = rf"""
@@ -162,7 +162,6 @@ def _parse(language: Lark, text: str, what: str) -> Parsed:
     try:
         return language.parse(text)
     except UnexpectedInput as error:
-        rest = text[error.pos_in_stream or 0 :][:30]
-        raise QueryInvalid(
-            f"{text!r} isn't {what}: it can't go on with: {rest or 'its end'}"
-        ) from None
+        ends = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+        rest = "end here" if ends else f"go on with: {text[error.pos_in_stream or 0 :][:30]}"
+        raise QueryInvalid(f"{text!r} isn't {what}: it can't {rest}") from None

@@ -140,6 +140,7 @@ def test_an_alarm_has_ten_metrics_at_most() -> None:
     [
         ([{"Id": "all", "Expression": "m1 + m2"}, metric(1)], "uses the id m2"),
         ([metric(1)], "0 of its metrics return data"),
+        ([{"Id": "all", "Expression": "m1 +"}, metric(1)], "it can't end here"),
         ([metric(1, ReturnData=True), metric(2, ReturnData=True)], "2 of its metrics"),
         ([{"Id": "q", "Expression": f"{SELECT} LIMIT 3"}, metric(1)], "stands alone"),
         ([{"Id": "q", "Expression": f"{SELECT} WHERE a = 'b' OR c = 'd'"}], "can't go on with: OR"),

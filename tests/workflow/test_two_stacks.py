@@ -74,7 +74,7 @@ def test_an_upload_into_the_second_runs_its_machine_and_leaves_the_first_alone(
     before = executions(deployed), deployed.table(), deployed.versions()
     deployed.react_to_uploads(True)
     second.upload("second", make_rows(range(100, 110)))
-    arn = eventually(lambda: next(iter(executions(second)), None), what="a run of the second")
+    arn = eventually(lambda: next(iter(executions(second)), None), 60, "a run of the second")
     ended = second.wait(arn)
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
     assert second.table() == reference(second.files)
