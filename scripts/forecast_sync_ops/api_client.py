@@ -90,9 +90,8 @@ class ApiClient:
         return Answer(answer.status, document)
 
 
-def find_url(client: ApiGatewayV2Client, environment: str, endpoint_url: str | None) -> str:
-    """Where the environment's API is; raises ``UserError`` when the stack has none."""
-    name = f"forecast-sync-{environment}"
+def find_url(client: ApiGatewayV2Client, name: str, endpoint_url: str | None) -> str:
+    """Where the API of this name is; raises ``UserError`` when the stack has none."""
     for page in client.get_paginator("get_apis").paginate():
         for api in page["Items"]:
             if api["Name"] == name and endpoint_url:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from forecast_sync.names import DEFAULT_PROJECT, stack_name
 
 from forecast_sync_ops.api_client import ApiClient, find_url
 from forecast_sync_ops.problems import UserError
@@ -36,6 +37,17 @@ class Deployment:
     state_machine_arn: str
 
     @property
+    def name(self) -> str:
+        """``PROJECT-ENVIRONMENT``: the state machine's name, and the first part of every other."""
+        return self.state_machine_arn.rpartition(":")[2]
+
+    @property
+    def label(self) -> str:
+        """What tells it from others: the environment, or the whole name of another project's."""
+        is_default = self.name == stack_name(DEFAULT_PROJECT, self.environment)
+        return self.environment if is_default else self.name
+
+    @property
     def stepfunctions(self) -> SFNClient:
         """The Step Functions client."""
         client: SFNClient = self.client("stepfunctions")
@@ -53,7 +65,7 @@ class Deployment:
 
     def function_name(self, verb_noun: str) -> str:
         """The full name of one of the deployment's functions, given as in ``functions/``."""
-        return f"forecast-sync-{self.environment}-{verb_noun.replace('_', '-')}"
+        return f"{self.name}-{verb_noun.replace('_', '-')}"
 
     def invoke(self, verb_noun: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """A function's answer; raises ``FunctionFailed`` with what it raised."""
@@ -69,7 +81,7 @@ class Deployment:
     @cached_property
     def api(self) -> ApiClient:
         """The status API of this deployment."""
-        url = find_url(self.client("apigatewayv2"), self.environment, self.endpoint_url)
+        url = find_url(self.client("apigatewayv2"), self.name, self.endpoint_url)
         return ApiClient(self.session, url, self.session.region_name or DEFAULT_REGION)
 
     def ask_status(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
@@ -91,15 +103,15 @@ class FunctionFailed(UserError):
         self.message = message
 
 
-def find(environment: str) -> Deployment:
-    """The deployment that the AWS variables of the environment point to.
+def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
+    """The project's deployment that the AWS variables of the environment point to.
 
     Raises ``UserError`` when it isn't there.
     """
     session, endpoint_url = open_session()
     where = endpoint_url or f"AWS region {session.region_name}"
     client: SFNClient = _client(session, "stepfunctions", endpoint_url)
-    name = f"forecast-sync-{environment}"
+    name = stack_name(project, environment)
     for page in client.get_paginator("list_state_machines").paginate():
         for machine in page["stateMachines"]:
             if machine["name"] == name:
@@ -107,14 +119,15 @@ def find(environment: str) -> Deployment:
                 return Deployment(environment, session, endpoint_url, arn)
     raise UserError(
         f"no state machine {name} at {where}: deploy the stack there, choose another "
-        "--environment, or set AWS_ENDPOINT_URL to a local cloud's endpoint_url"
+        "--environment or --project, or set AWS_ENDPOINT_URL to a local cloud's endpoint_url"
     )
 
 
 def open_session() -> tuple[boto3.Session, str | None]:
     """The session and endpoint that the AWS variables point to; loopback needs no credentials."""
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None
-    region = boto3.Session().region_name or DEFAULT_REGION
+    # botocore itself reads AWS_DEFAULT_REGION only, other tools this one first.
+    region = os.environ.get("AWS_REGION") or boto3.Session().region_name or DEFAULT_REGION
     if endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK:
         return boto3.Session("test", "test", region_name=region), endpoint_url
     return boto3.Session(region_name=region), endpoint_url

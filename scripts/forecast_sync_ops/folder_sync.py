@@ -34,7 +34,7 @@ def sync_folder(
     with cloud.running(database_url=database_url, wait_scale=WAIT_SCALE) as local:
         deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
         # One run for all files: the uploads are not to start any.
-        deployment.client("events").disable_rule(Name="forecast-sync-dev-uploads")
+        deployment.client("events").disable_rule(Name=f"{deployment.name}-uploads")
         upload(deployment, local.bucket, folder, files)
         payload: dict[str, Any] = {"sync_type": "full", "trigger": "cli"}
         if batch_size is not None:

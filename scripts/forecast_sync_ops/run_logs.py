@@ -51,7 +51,7 @@ def follow(deployment: Deployment, execution_arn: str) -> Iterator[Line]:
 
 def _events(deployment: Deployment, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     logs = deployment.client("logs")
-    group = f"/aws/lambda/forecast-sync-{deployment.environment}"
+    group = f"/aws/lambda/{deployment.name}"
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=group,
         startTime=int(datetime.fromisoformat(snapshot.started_at).timestamp() * 1000),

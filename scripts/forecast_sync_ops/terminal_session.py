@@ -67,7 +67,7 @@ def main() -> None:
     with cloud.running(wait_scale=WAIT_SCALE) as local:
         deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
         # The commands start the runs; the uploads are not to start any.
-        deployment.client("events").disable_rule(Name="forecast-sync-dev-uploads")
+        deployment.client("events").disable_rule(Name=f"{deployment.name}-uploads")
         _put(deployment, local, "monday", forecasts(range(10), MONDAY))
         _run(rows, local, "forecast-sync start --name monday")
         _put(deployment, local, "tuesday", _revised())

@@ -55,11 +55,18 @@ def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def stack_name(environment: str) -> str:
+    """``PROJECT-ENVIRONMENT``, by ``PROJECT_NAME``; what the stack has begins with it."""
+    from forecast_sync import names
+
+    return names.stack_name(os.environ.get("PROJECT_NAME") or names.DEFAULT_PROJECT, environment)
+
+
 def machine_arn(environment: str) -> str:
     """The state machine's ARN, from the name and whoever calls."""
     partition, account = aws("sts", "get-caller-identity")["Arn"].split(":")[1:5:3]
     region = os.environ["AWS_REGION"]
-    return f"arn:{partition}:states:{region}:{account}:stateMachine:forecast-sync-{environment}"
+    return f"arn:{partition}:states:{region}:{account}:stateMachine:{stack_name(environment)}"
 
 
 def fail(message: str) -> int:

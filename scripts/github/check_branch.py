@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from aws import AwsRefused, fail, invoke, machine_arn
+from aws import AwsRefused, fail, invoke, machine_arn, stack_name
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
     environment, git_ref = os.environ["ENVIRONMENT"], os.environ["GIT_REF"]
     try:
         run = resolve(environment, git_ref)
-        checked = invoke(f"forecast-sync-{environment}-check-branch", {"git_ref": git_ref})
+        checked = invoke(f"{stack_name(environment)}-check-branch", {"git_ref": git_ref})
     except AwsRefused as error:
         return fail(str(error))
     where, server = run["neon_branch_id"] or "its database URL", checked["server"]
@@ -35,7 +35,7 @@ def resolve(environment: str, git_ref: str) -> dict[str, Any]:
         "started_at": datetime.now(UTC).isoformat(),
     }
     request = {"input": {"git_ref": git_ref, "dry_run": True}, "execution": execution}
-    return invoke(f"forecast-sync-{environment}-resolve-branch", request)
+    return invoke(f"{stack_name(environment)}-resolve-branch", request)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Starts a sync and follows it to its end; the run's outcome is the exit code.
 
-Reads ``ENVIRONMENT``, ``GIT_REF`` and, as they were typed in, ``SYNC_TYPE``, ``DATE_FROM``,
-``DATE_TO`` and ``DRY_RUN``. ``TRIGGER``, ``GITHUB_RUN_ID`` and ``GITHUB_RUN_ATTEMPT`` name the
-execution, so that a step which runs twice starts one run. What ended is written to ``RESULT_FILE``.
+Reads ``ENVIRONMENT``, ``PROJECT_NAME`` (or it is the default), ``GIT_REF`` and, as they were typed
+in, ``SYNC_TYPE``, ``DATE_FROM``, ``DATE_TO`` and ``DRY_RUN``. ``TRIGGER``, ``GITHUB_RUN_ID`` and
+``GITHUB_RUN_ATTEMPT`` name the execution, so that a step which runs twice starts one run. What
+ended is written to ``RESULT_FILE``.
 """
 
 from __future__ import annotations

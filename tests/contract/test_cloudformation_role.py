@@ -61,6 +61,7 @@ ARNS = {
     },
     "AWS::Lambda::Permission": {"lambda": f"arn:aws:lambda:{AWS}:function:{STACK}-notify"},
     "AWS::Logs::LogGroup": {"logs": f"arn:aws:logs:{AWS}:log-group:/aws/lambda/{STACK}"},
+    "AWS::Logs::MetricFilter": {"logs": f"arn:aws:logs:{AWS}:log-group:/aws/lambda/{STACK}"},
     "AWS::S3::Bucket": {"s3": BUCKET},
     "AWS::S3::BucketPolicy": {"s3": BUCKET},
     "AWS::SNS::Subscription": {"sns": f"arn:aws:sns:{AWS}:{STACK}:1b2c"},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
 
+import check_queries
 import pytest
 import yaml
 from forecast_sync import errors, measuring
@@ -17,6 +19,7 @@ from forecast_sync.payloads import parse_payload
 from tests.contract.iam import Request, is_allowed, permissions
 from tests.contract.rendering import ACCOUNT, REGION, render
 from tests.contract.stack import FUNCTIONS, ROOT, load_template, template
+from tests.filter_patterns import matches
 
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 
@@ -92,15 +95,96 @@ def test_alarms_and_dashboard_use_metrics_that_are_measured() -> None:
     assert all(f'"{name}"' in text for name in measured - alarmed)
 
 
-def test_errors_of_functions_count_except_of_the_one_that_waits_and_the_one_that_answers() -> None:
-    [query] = observability()["FunctionErrorsAlarm"]["Properties"]["Metrics"]
-    counted = re.findall(
-        r"FunctionName = '\$\{ProjectName\}-\$\{Environment\}-([a-z-]+)'",
-        query["Expression"]["Sub"],
+def counts(line: dict[str, Any]) -> bool:
+    """Whether the filter of the function-errors alarm counts a line of the log group."""
+    pattern = observability()["FunctionErrors"]["Properties"]["FilterPattern"]["Sub"]
+    deployed = pattern.replace("${ProjectName}-${Environment}", "forecast-sync-dev")
+    assert "${" not in deployed
+    return matches(deployed, json.dumps(line))
+
+
+def failure(name: str, function: str) -> dict[str, Any]:
+    """The line of ``logs.log_failure``."""
+    return {
+        "level": "ERROR",
+        "message": f"{name}: so it is",
+        "service": "forecast-sync-dev",
+        "function": f"forecast-sync-dev-{function.replace('_', '-')}",
+        "run_id": None,
+        "error": name,
+    }
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_an_error_of_any_function_counts_but_what_an_operator_asked_for(function: str) -> None:
+    asked = {"inspect_database", "check_branch"}
+    assert counts(failure("DatabaseUnavailable", function)) == (function not in asked)
+
+
+def test_waiting_for_the_lease_is_no_error() -> None:
+    assert not counts(failure("LeaseHeld", "read_watermark"))
+    assert counts(failure("SchemaMismatch", "read_watermark"))
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "is_counted"),
+    [
+        ("success", None, False),
+        ("timeout", None, True),
+        ("error", "Runtime.ExitError", True),
+        ("error", "Runtime.OutOfMemory", True),
+        ("error", "Runtime.ImportModuleError", True),
+        ("error", "Sandbox.Timedout", True),
+        # What the handler has raised: its own line is counted, whatever Lambda reports.
+        ("error", None, False),
+        ("error", "Runtime.Unknown", False),
+        ("error", "Function.Unknown", False),
+    ],
+)
+def test_a_call_that_wrote_no_line_counts_by_lambda_s_report(
+    status: str, error_type: str | None, is_counted: bool
+) -> None:
+    record = {"requestId": "r", "status": status, "metrics": {"durationMs": 1.5}}
+    if error_type:
+        record["errorType"] = error_type
+    assert counts({"time": "t", "type": "platform.report", "record": record}) is is_counted
+    assert not counts({"time": "t", "type": "platform.runtimeDone", "record": record})
+
+
+def test_lambda_reports_failures_at_the_level_that_functions_log_at() -> None:
+    logging = template()["Globals"]["Function"]["LoggingConfig"]
+    assert logging == {"LogFormat": "JSON", "LogGroup": {"Ref": "LogGroup"}}
+    given = template()["Resources"]["Observability"]["Properties"]["Parameters"]
+    assert given["LogGroup"] == {"Ref": "LogGroup"}
+
+
+def test_the_alarm_adds_up_what_the_filter_counts() -> None:
+    alarm = observability()["FunctionErrorsAlarm"]["Properties"]
+    [counted] = observability()["FunctionErrors"]["Properties"]["MetricTransformations"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (
+        counted["MetricNamespace"],
+        counted["MetricName"],
     )
-    expected = {name.replace("_", "-") for name in FUNCTIONS}
-    expected -= {"read-watermark", "inspect-database", "check-branch"}
-    assert set(counted) == expected
+    assert (counted["MetricValue"], alarm["Statistic"]) == ("1", "Sum")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 600
+    assert alarm["Threshold"] == {"Ref": "ErrorsAlarm"}
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert template()["Parameters"]["ErrorsAlarm"]["Default"] == 5
+
+
+def test_no_metric_of_an_alarm_is_two_stacks_at_once() -> None:
+    own = ("${ProjectName}-${Environment}", "StateMachineArn", "DeadLetterQueue")
+    for name, alarm in observability().items():
+        if alarm["Type"] == "AWS::CloudWatch::Alarm":
+            properties = alarm["Properties"]
+            metric = json.dumps([properties["Namespace"], properties.get("Dimensions")])
+            assert any(word in metric for word in own), name
+
+
+def test_the_templates_queries_are_parsed() -> None:
+    paths = [ROOT / "template.yaml", *sorted(ROOT.glob("templates/*.yaml"))]
+    assert check_queries.main([str(path) for path in paths]) == 0
+    assert "scripts/check_queries.py $(TEMPLATES)" in (ROOT / "Makefile").read_text()
 
 
 def test_every_parameter_is_described_and_used() -> None:

@@ -138,7 +138,10 @@ def test_logs_secrets_and_announcements_are_encrypted_with_the_key_if_there_is_o
 
 def test_the_lake_is_never_deleted() -> None:
     bucket = template()["Resources"]["DataBucket"]
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == (
+        "RetainExceptOnCreate",
+        "Retain",
+    )
 
 
 def test_only_the_loader_is_reserved_and_only_if_asked() -> None:

@@ -24,7 +24,7 @@ SNAPSHOT = Snapshot(
 class Logs:
     """CloudWatch with these events, in two pages."""
 
-    environment = "dev"
+    name = "forecast-sync-dev"
 
     def __init__(self, *events: tuple[int, str]) -> None:
         self.events = [

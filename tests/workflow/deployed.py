@@ -49,6 +49,11 @@ class Deployed(Databases):
     files: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     clients: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What the names of the stack's resources begin with."""
+        return self.cloud.state_machine_arn.rpartition(":")[2]
+
     def client(self, service: str) -> Any:
         """A boto3 client, made once."""
         if service not in self.clients:
@@ -79,7 +84,7 @@ class Deployed(Databases):
         """Let uploads start runs, or not."""
         events = self.client("events")
         change = events.enable_rule if enabled else events.disable_rule
-        change(Name="forecast-sync-dev-uploads")
+        change(Name=f"{self.name}-uploads")
 
     def upload(self, name: str, rows: Sequence[Row] | bytes) -> None:
         """Put a file under ``forecast/`` and remember it for the reference."""
@@ -197,11 +202,17 @@ class Deployed(Databases):
     def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
         """Call a function as its event source does; it must succeed."""
         answer = self.client("lambda").invoke(
-            FunctionName=f"forecast-sync-dev-{function}", Payload=json.dumps(event)
+            FunctionName=f"{self.name}-{function}", Payload=json.dumps(event)
         )
         decoded: dict[str, Any] = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, decoded
         return decoded
+
+    def forget(self, stack: str) -> None:
+        """Delete another stack of this cloud, and the record of what its functions have called."""
+        self.client("cloudformation").delete_stack(StackName=stack)
+        for file in self.cloud.calls_dir.glob(f"{stack}-*.jsonl"):
+            file.unlink()
 
     def athena_faults(self, *faults: dict[str, Any]) -> None:
         """What the next queries suffer."""

@@ -6,11 +6,13 @@ import json
 import time
 from typing import Any
 
+from tests.filter_patterns import matches
 from tests.lake import make_row, make_rows
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
 GROUP = "/aws/lambda/forecast-sync-dev"
+NAMESPACE = "ForecastSync/forecast-sync-dev"
 
 
 def measured(deployed: Deployed, name: str, began: int, run_id: str = "") -> dict[str, Any] | None:
@@ -37,3 +39,33 @@ def test_a_run_is_measured(deployed: Deployed) -> None:
     assert run["SyncsSucceeded"] == [1]
     assert find("RejectPercent", run_id)["RejectPercent"] == [0.5]
     assert find("AthenaBytesScanned")
+
+
+def test_the_filter_of_the_errors_alarm_counts_each_call_that_failed(deployed: Deployed) -> None:
+    logs = deployed.client("logs")
+    [filtered] = logs.describe_metric_filters(logGroupName=GROUP)["metricFilters"]
+    [transformation] = filtered["metricTransformations"]
+    [alarm] = deployed.client("cloudwatch").describe_alarms(
+        AlarmNames=["forecast-sync-dev-function-errors"]
+    )["MetricAlarms"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, "FunctionErrors")
+    assert (transformation["metricNamespace"], transformation["metricName"]) == (
+        NAMESPACE,
+        "FunctionErrors",
+    )
+    began = int(time.time() * 1000)
+    deployed.upload("a", make_rows(range(5)))
+    deployed.succeed()
+    failed = deployed.run(git_ref="nobodys")
+    assert failed.error == "BranchNotMapped"
+
+    def counted() -> list[str]:
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=GROUP, startTime=began
+        )
+        messages = [event["message"] for page in pages for event in page["events"]]
+        return [text for text in messages if matches(filtered["filterPattern"], text)]
+
+    [line] = eventually(counted, what="the line of the call that failed")
+    assert json.loads(line)["error"] == "BranchNotMapped"
+    assert json.loads(line)["run_id"] == failed.name

@@ -9,6 +9,7 @@ from forecast_sync import links
 from forecast_sync.contracts import Run, RunResult
 from forecast_sync.counts import Counts
 from forecast_sync.freshness import Freshness
+from forecast_sync.names import DEFAULT_PROJECT, stack_name
 from forecast_sync.payloads import Model
 from forecast_sync.settings import Settings
 
@@ -21,6 +22,9 @@ TITLES: dict[Kind, str] = {
     "succeeded": "Forecast sync succeeded",
 }
 STALE_SECTION = "forecast-sync-ENV-freshness"
+"""The runbook speaks of every project by the default's name."""
+DEFAULT_ENVIRONMENT = "dev"
+"""The command line's."""
 TITLE_LIMIT = 250
 DESCRIPTION_LIMIT = 8000
 
@@ -36,6 +40,7 @@ class Announcement(Model):
     """What happened, to which branch, about how many rows, what to do, and where to read on."""
 
     kind: Kind
+    deployment: str
     environment: str
     neon_branch: str
     run_id: str | None
@@ -47,7 +52,9 @@ class Announcement(Model):
     @property
     def title(self) -> str:
         """The subject of an email, the heading in a chat."""
-        return f"{TITLES[self.kind]}: {self.neon_branch} ({self.environment})"
+        is_default = self.deployment == stack_name(DEFAULT_PROJECT, self.environment)
+        where = self.environment if is_default else self.deployment
+        return f"{TITLES[self.kind]}: {self.neon_branch} ({where})"
 
     def to_text(self) -> str:
         """As an email says it."""
@@ -78,7 +85,7 @@ class Announcement(Model):
             content["nextSteps"] = list(self.todo)
         metadata = {
             # One thread for each branch: its failure and its recovery stand together.
-            "threadId": f"forecast-sync-{self.environment}-{self.neon_branch}",
+            "threadId": f"{self.deployment}-{self.neon_branch}",
             "summary": self.what[:TITLE_LIMIT],
             "eventType": self.kind,
             "additionalContext": {"run_id": self.run_id or "", "neon_branch": self.neon_branch},
@@ -105,8 +112,10 @@ def failed(run: Run, message: str, settings: Settings) -> Announcement:
     """A run of a branch that was healthy has failed, or fails otherwise than before."""
     error = links.error_name(message)
     meaning = links.meaning_of(error)
+    redrive = _command("redrive", settings, run.run_id)
     return Announcement(
         kind="failed",
+        deployment=settings.deployment,
         environment=run.environment,
         neon_branch=run.neon_branch,
         run_id=run.run_id,
@@ -114,9 +123,9 @@ def failed(run: Run, message: str, settings: Settings) -> Announcement:
         rows="What it had committed stays; the branch keeps its age until a run succeeds.",
         todo=(
             f"{meaning} Remove the cause.".strip(),
-            f"Redrive the run: forecast-sync redrive {run.run_id}, or the console's Redrive."
+            f"Redrive the run: {redrive}, or the console's Redrive."
             if links.redrive_helps(error)
-            else "Start a new run, forecast-sync start: a redrive can't help.",
+            else f"Start a new run, {_command('start', settings)}: a redrive can't help.",
         ),
         links=_links(run.execution_arn, error, settings),
     )
@@ -128,6 +137,7 @@ def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings
     then = "redrive" if links.redrive_helps(error) else "start a new run: a redrive can't help"
     return Announcement(
         kind="failed",
+        deployment=settings.deployment,
         environment=settings.environment,
         neon_branch="unknown branch",
         run_id=run_id,
@@ -150,7 +160,7 @@ def rejected(result: RunResult, settings: Settings) -> Announcement:
         result,
         settings,
         f"{result.counts.rejected:,} of {result.counts.window_rows:,} rows can't be in the table.",
-        "See them by reason: forecast-sync rejects",
+        f"See them by reason: {_command('rejects', settings)}",
         "Repair the files and upload them again; a full run then resolves the rejects.",
     )
 
@@ -167,6 +177,7 @@ def stale(branch: Freshness, settings: Settings) -> Announcement:
     running = f" {branch.running} is running." if branch.running else ""
     return Announcement(
         kind="stale",
+        deployment=settings.deployment,
         environment=settings.environment,
         neon_branch=branch.neon_branch,
         run_id=branch.last_run,
@@ -176,8 +187,8 @@ def stale(branch: Freshness, settings: Settings) -> Announcement:
         ),
         rows=f"Files uploaded since {branch.watermark:%Y-%m-%d %H:%M} UTC aren't in the table.",
         todo=(
-            "See why: forecast-sync status, then forecast-sync history.",
-            "Redrive what failed, or start a run: forecast-sync start",
+            f"See why: {_command('status', settings)}, then {_command('history', settings)}.",
+            f"Redrive what failed, or start a run: {_command('start', settings)}",
         ),
         links=(Link(label="Runbook", url=links.runbook_url(settings.runbook_url, STALE_SECTION)),),
     )
@@ -189,6 +200,7 @@ def _of_result(
     run = f"Run {result.run_id} ({result.sync_type}) of {result.git_ref} has succeeded."
     return Announcement(
         kind=kind,
+        deployment=settings.deployment,
         environment=settings.environment,
         neon_branch=result.neon_branch,
         run_id=result.run_id,
@@ -197,6 +209,16 @@ def _of_result(
         todo=todo,
         links=_links(execution_arn_of(settings.state_machine_arn, result.run_id), "", settings),
     )
+
+
+def _command(name: str, settings: Settings, *arguments: str) -> str:
+    """A command as the operator of this deployment types it; only what isn't a default is said."""
+    words = ["forecast-sync", name, *arguments]
+    if settings.environment != DEFAULT_ENVIRONMENT:
+        words += ["--environment", settings.environment]
+    if settings.project_name != DEFAULT_PROJECT:
+        words += ["--project", settings.project_name]
+    return " ".join(words)
 
 
 def execution_arn_of(state_machine_arn: str, run_id: str) -> str:

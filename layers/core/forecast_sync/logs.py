@@ -38,17 +38,24 @@ def _logged(handler: Handler[C, A], tell: Callable[[A], dict[str, Any]]) -> Hand
         run_id = find_run_id(event)
         try:
             answer = handler(event, context)
-        except ForecastSyncError as error:
-            # The line says it all; the traceback of an expected error would only hide it.
-            logger.error("%s: %s", type(error).__name__, error, extra={"run_id": run_id})  # noqa: TRY400
-            raise
         except Exception as error:
-            logger.error("%s, unexpected", type(error).__name__, extra={"run_id": run_id})  # noqa: TRY400
+            log_failure(error, run_id)
             raise
         logger.info("done", extra={"run_id": run_id, **tell(answer)})
         return answer
 
     return call
+
+
+def log_failure(error: Exception, run_id: str | None) -> None:
+    """The one line of a call that raises; the alarm on function errors counts its ``error``."""
+    name = type(error).__name__
+    extra = {"run_id": run_id, "error": name}
+    # The line says it all; the traceback of an expected error would only hide it.
+    if isinstance(error, ForecastSyncError):
+        logger.error("%s: %s", name, error, extra=extra)
+    else:
+        logger.error("%s, unexpected", name, extra=extra)
 
 
 def find_run_id(event: dict[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError
 
 from forecast_sync.contracts import MAX_BATCH_SIZE
 from forecast_sync.errors import ConfigurationInvalid
+from forecast_sync.names import DEFAULT_PROJECT, stack_name
 from forecast_sync.payloads import Model
 
 
@@ -60,6 +61,17 @@ class Settings(Model):
     def lookback(self) -> timedelta:
         """How far before the watermark a window begins."""
         return timedelta(hours=self.lookback_hours)
+
+    @property
+    def deployment(self) -> str:
+        """``PROJECT-ENVIRONMENT``, which every name of the deployment begins with."""
+        machine = self.state_machine_arn.rpartition(":")[2]
+        return machine or stack_name(DEFAULT_PROJECT, self.environment)
+
+    @property
+    def project_name(self) -> str:
+        """The stack's ``ProjectName``."""
+        return self.deployment.removesuffix(f"-{self.environment}")
 
     @property
     def has_database_url(self) -> bool:

@@ -25,6 +25,10 @@ EnvironmentOption = Annotated[
     str,
     typer.Option("--environment", "-e", envvar="ENVIRONMENT", help="dev or production."),
 ]
+ProjectOption = Annotated[
+    str,
+    typer.Option("--project", envvar="PROJECT_NAME", help="ProjectName of the stack."),
+]
 GitRefOption = Annotated[
     str | None, typer.Option("--git-ref", help="Git branch; default: the environment's own.")
 ]

@@ -6,9 +6,10 @@ import webbrowser
 from typing import Annotated
 
 import typer
+from forecast_sync.names import DEFAULT_PROJECT
 
 from forecast_sync_ops import deployment
-from forecast_sync_ops.commands.common import EnvironmentOption, err, out
+from forecast_sync_ops.commands.common import EnvironmentOption, ProjectOption, err, out
 
 PORT = 8377
 
@@ -18,6 +19,7 @@ def dashboard(
         int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0 takes a free one.")
     ] = PORT,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = False,
@@ -30,7 +32,7 @@ def dashboard(
     from forecast_sync_ops.dashboard.app import make_app
     from forecast_sync_ops.dashboard.views import Views
 
-    views = Views(deployment.find(environment))
+    views = Views(deployment.find(environment, project))
     listener = server.listen(port)
 
     def ready(url: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from forecast_sync.comparing import Dates
+from forecast_sync.names import DEFAULT_PROJECT
 from rich.console import Console
 from rich.markup import escape
 
@@ -17,6 +18,7 @@ from forecast_sync_ops.commands.common import (
     GitRefOption,
     JsonOption,
     LimitOption,
+    ProjectOption,
     err,
     out,
     plain_table,
@@ -33,6 +35,7 @@ def diff(
     ] = False,
     limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the lake with Postgres, business date by business date.
@@ -41,7 +44,7 @@ def diff(
     of the branch's watermark, so that what isn't synced yet is no difference. Exit code 1 when
     something differs.
     """
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     as_of = None if now else diffing.watermark(found, git_ref)
     sides = diffing.Sides(found, git_ref, as_of or datetime.now(UTC))
     dates = Dates(date_from and date_from.date(), date_to and date_to.date())

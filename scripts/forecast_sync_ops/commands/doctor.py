@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typer
+from forecast_sync.names import DEFAULT_PROJECT
 from rich.console import Console
 from rich.markup import escape
 
@@ -10,6 +11,7 @@ from forecast_sync_ops.commands.common import (
     EnvironmentOption,
     GitRefOption,
     JsonOption,
+    ProjectOption,
     out,
     print_json,
 )
@@ -27,6 +29,7 @@ MARKS = {
 def doctor(
     git_ref: GitRefOption = None,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Check a deployment, from your credentials to one row in Postgres.
@@ -36,7 +39,7 @@ def doctor(
     """
     results = []
     console = out()
-    for result in examine(Patient(environment, git_ref), CHECKS):
+    for result in examine(Patient(environment, git_ref, project), CHECKS):
         results.append(result)
         if not as_json:
             _tell(console, result)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from forecast_sync.names import DEFAULT_PROJECT
 
 from forecast_sync_ops import deployment, executions, progress, snapshots
 from forecast_sync_ops.backfilling import Backfill, Filled, fill
@@ -17,6 +18,7 @@ from forecast_sync_ops.commands.common import (
     GitRefOption,
     JsonOption,
     LastDate,
+    ProjectOption,
     err,
     out,
     plain_table,
@@ -42,6 +44,7 @@ def backfill(
     ] = None,
     git_ref: GitRefOption = None,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Fill business dates from the whole lake, in windows, one run after the other.
@@ -50,7 +53,7 @@ def backfill(
     failed is redriven, what is running is waited for. Between two runs others may take the
     lease. Exit code 1 when a run fails; the windows after it aren't begun.
     """
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     wanted = _read_backfill(environment, git_ref, date_from, date_to, days_per_run, name)
     console = err()
 
@@ -106,6 +109,7 @@ def preview(
         float, typer.Option("--wait-for-branch", min=0, help="Seconds until it must be there.")
     ] = 0,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Fill a pull request's Neon branch, or say that it is gone.
@@ -117,7 +121,7 @@ def preview(
     if number is None:
         raise UserError(f"{pull_request!r} is no pull request: expected 12 or preview/pr-12")
     git_ref = f"preview/pr-{number[1]}"
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     if not _await_branch(found, git_ref, wait_for_branch):
         if as_json:
             print_json({"git_ref": git_ref, "exists": False, "run": None})

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.contracts import SyncRequest
+from forecast_sync.names import DEFAULT_PROJECT
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,6 +21,7 @@ from forecast_sync_ops.commands.common import (
     GitRefOption,
     JsonOption,
     LimitOption,
+    ProjectOption,
     SyncType,
     SyncTypeOption,
     day,
@@ -44,6 +46,7 @@ def plan(
     date_to: DateOption = None,
     limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run would change: everything runs, no row is written.
@@ -52,7 +55,7 @@ def plan(
     lake, table file and Postgres differ. In the database only the run's own record is left. Exit
     code 1 when the dry run fails.
     """
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     if run is None:
         dates = {"date_from": day(date_from), "date_to": day(date_to)}
         last = _dry_run(found, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from forecast_sync.names import DEFAULT_PROJECT
 from forecast_sync.tables import load_table
 from rich.markup import escape
 from rich.table import Table
@@ -15,6 +16,7 @@ from forecast_sync_ops.commands.common import (
     EnvironmentOption,
     JsonOption,
     LimitOption,
+    ProjectOption,
     WaitOption,
     err,
     out,
@@ -39,6 +41,7 @@ def main(
     context: typer.Context,
     git_ref: RefOption = None,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Rows that the table can't hold: list, group, export and replay them.
@@ -46,7 +49,7 @@ def main(
     Without a command it shows them by reason.
     """
     if context.invoked_subcommand is None:
-        reasons(git_ref=git_ref, environment=environment, as_json=as_json)
+        reasons(git_ref=git_ref, environment=environment, project=project, as_json=as_json)
 
 
 @app.command("list")
@@ -57,10 +60,11 @@ def list_(
     everything: AllOption = False,
     limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Show rejects, the newest first: file, reason and the whole row."""
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     listed = list(rejects.read(found, limit, **asked))
     if as_json:
@@ -85,10 +89,11 @@ def reasons(
     run: RunOption = None,
     everything: AllOption = False,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Count rejects by reason, the most frequent first."""
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     groups = rejects.ask(found, git_ref=git_ref, run_id=run, all=everything, limit=1)["reasons"]
     if as_json:
         print_json(groups)
@@ -112,10 +117,11 @@ def export(
     reason: ReasonOption = None,
     everything: AllOption = False,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Write rejects to a file, each with its whole row."""
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     table = load_table(read_settings(found).table_file)
     count = rejects.export(rejects.read(found, None, **asked), table, path)
@@ -129,6 +135,7 @@ def export(
 def replay(
     git_ref: RefOption = None,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -136,7 +143,7 @@ def replay(
 
     It is a full run over the business dates of the rejects. Exit code 1 when it fails.
     """
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     before = rejects.ask(found, git_ref=git_ref, limit=1)["reasons"]
     if not before:
         raise UserError("there is no reject to replay: `forecast-sync rejects list --all`")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from forecast_sync.contracts import SyncRequest
+from forecast_sync.names import DEFAULT_PROJECT
 from rich.console import Console
 from rich.markup import escape
 
@@ -16,6 +17,7 @@ from forecast_sync_ops.commands.common import (
     EnvironmentOption,
     GitRefOption,
     JsonOption,
+    ProjectOption,
     RunArgument,
     SyncType,
     SyncTypeOption,
@@ -41,6 +43,7 @@ def start(
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Rows a batch.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the run, unique.")] = None,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,7 +62,7 @@ def start(
     }
     payload = {key: value for key, value in wanted.items() if value is not None}
     SyncRequest.parse(payload)
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     arn = executions.start(found, name or executions.new_name("cli"), payload)
     _finish(found, arn, wait=wait, as_json=as_json)
 
@@ -69,21 +72,25 @@ def redrive(
         str | None, typer.Argument(help="Name or ARN; default: the newest, if it failed.")
     ] = None,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Redrive a failed, stopped or timed-out run: only what hasn't succeeded runs again."""
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     arn = found.execution_arn(run) if run else executions.latest_redrivable(found)
     count = executions.redrive(found, arn)
     _finish(found, arn, wait=wait, as_json=as_json, redrive_count=count)
 
 
 def stop(
-    run: RunArgument, environment: EnvironmentOption = "dev", as_json: JsonOption = False
+    run: RunArgument,
+    environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
+    as_json: JsonOption = False,
 ) -> None:
     """Stop a run; nothing that is committed is lost, and a redrive goes on from there."""
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     arn = found.execution_arn(run)
     executions.stop(found, arn)
     _report(snapshots.describe(found, arn), as_json=as_json)
@@ -102,6 +109,7 @@ def status(
         bool, typer.Option("--check", help="Exit code 1 unless the branch is fresh.")
     ] = False,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Whether a branch is fresh, why, and what runs; or everything about one run.
@@ -109,7 +117,7 @@ def status(
     A branch's age is the time since its watermark: everything uploaded until then is in its table.
     Exit code 1 when its database can't be asked.
     """
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     if run:
         _report(snapshots.describe(found, found.execution_arn(run)), as_json=as_json)
         return
@@ -125,10 +133,11 @@ def status(
 def history(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000)] = 20,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """The newest executions, coalesced and stillborn ones included."""
-    listed = executions.history(deployment.find(environment), limit)
+    listed = executions.history(deployment.find(environment, project), limit)
     if as_json:
         print_json(listed)
         return
@@ -151,10 +160,11 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
     ] = False,
     environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """What the functions logged during a run, in order, across functions."""
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     arn = found.execution_arn(run)
     lines = (
         run_logs.follow(found, arn)

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from forecast_sync.names import DEFAULT_PROJECT
 from forecast_sync.tables import load_table
 
 from forecast_sync_ops import deployment
-from forecast_sync_ops.commands.common import EnvironmentOption, JsonOption, out, print_json
+from forecast_sync_ops.commands.common import (
+    EnvironmentOption,
+    JsonOption,
+    ProjectOption,
+    out,
+    print_json,
+)
 from forecast_sync_ops.lake_queries import read_settings
 from forecast_sync_ops.problems import UserError
 from forecast_sync_ops.table_checks import glue_input, read_checked, write_ddl
@@ -49,13 +56,17 @@ def ddl(table: TableArgument) -> None:
 
 
 @app.command()
-def declare(environment: EnvironmentOption = "dev", as_json: JsonOption = False) -> None:
+def declare(
+    environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
+    as_json: JsonOption = False,
+) -> None:
     """Declare the deployment's table in Glue, from its table file; may run again.
 
     The template does it for `forecast`; a stack with another TableFile needs it once, and after
     each change of the file's [source.columns].
     """
-    found = deployment.find(environment)
+    found = deployment.find(environment, project)
     settings = read_settings(found)
     if settings.table_file == "forecast":
         raise UserError("the template declares the table forecast: `sam deploy` keeps it right")

@@ -71,7 +71,7 @@ class Pages:
         """The page, whose parts load themselves."""
         values = {
             **self._head,
-            "environment": self._views.deployment.environment,
+            "environment": self._views.deployment.label,
             "place": self._views.place,
             "neon_branch": self._views.neon_branch,
             "run": request.query_params.get("run", ""),

@@ -44,7 +44,7 @@ def state_machine(patient: Patient) -> str:
         stateMachineArn=patient.deployment.state_machine_arn
     )
     if machine["status"] != "ACTIVE":
-        raise Finding(f"{machine['name']} is {machine['status']}.", redeploy(patient.environment))
+        raise Finding(f"{machine['name']} is {machine['status']}.", redeploy(patient))
     return f"{machine['name']}, active"
 
 
@@ -62,7 +62,7 @@ def functions(patient: Patient) -> str:
         if found.get("State", "Active") != "Active":
             wrong.append(f"{name} is {found['State']}: {found.get('StateReason')}.")
     if wrong:
-        raise Finding(" ".join(wrong), redeploy(patient.environment))
+        raise Finding(" ".join(wrong), redeploy(patient))
     return f"{len(FUNCTIONS)} functions, active"
 
 
@@ -97,7 +97,7 @@ def lake(patient: Patient) -> str:
 
 def uploads(patient: Patient) -> str:
     """Uploads reach the queue, and nothing has ended in the dead-letter queue."""
-    name = f"forecast-sync-{patient.environment}-uploads"
+    name = f"{patient.deployment.name}-uploads"
     rule = patient.client("events").describe_rule(Name=name)
     if rule["State"] != "ENABLED":
         raise Finding(
@@ -108,7 +108,7 @@ def uploads(patient: Patient) -> str:
         FunctionName=patient.deployment.function_name("start_sync")
     )["EventSourceMappings"]
     if not any(item.get("State") in ("Enabled", "Enabling", "Updating") for item in mappings):
-        raise Finding("Nothing reads the queue of uploads.", redeploy(patient.environment))
+        raise Finding("Nothing reads the queue of uploads.", redeploy(patient))
     waiting = _waiting_messages(patient, f"{name}-dlq")
     if waiting:
         raise Finding(
@@ -132,7 +132,7 @@ def _queue_url(patient: Patient, queue: str) -> str:
 
 def schedule(patient: Patient) -> str:
     """The regular run is on."""
-    name = f"forecast-sync-{patient.environment}"
+    name = patient.deployment.name
     found = patient.client("scheduler").get_schedule(Name=name)
     if found["State"] != "ENABLED":
         raise Advice(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.errors import ForecastSyncError
+from forecast_sync.names import DEFAULT_PROJECT, stack_name
 from forecast_sync.settings import Settings
 from forecast_sync.tables import Table, load_table
 
@@ -52,12 +53,13 @@ class Patient:
 
     environment: str
     git_ref: str | None
+    project: str = DEFAULT_PROJECT
     shared: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def deployment(self) -> Deployment:
         """The deployment; raises ``UserError`` when it isn't there."""
-        return deployment.find(self.environment)
+        return deployment.find(self.environment, self.project)
 
     @cached_property
     def settings(self) -> Settings:
@@ -106,22 +108,29 @@ def _ask(patient: Patient, check: Check) -> Result:
     except Finding as finding:
         return Result(check.name, "finding", str(finding), finding.advice)
     except ClientError as error:
-        return Result(check.name, "finding", *_explain(error, patient.environment))
+        return Result(check.name, "finding", *_explain(error, patient))
     except (UserError, ForecastSyncError, BotoCoreError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())
         return Result(check.name, "finding", found, "Remove the cause that is named here.")
 
 
-def redeploy(environment: str) -> str:
+def redeploy(patient: Patient) -> str:
     """What to do when a part of the stack is missing or was changed by hand."""
-    deploy = f"`make build`, then `.tools/sam/bin/sam deploy --config-env {environment}`"
+    command = f".tools/sam/bin/sam deploy --config-env {patient.environment}"
+    region = deployment.open_session()[0].region_name
+    if region != deployment.DEFAULT_REGION:
+        command += f" --region {region}"
+    if patient.project != DEFAULT_PROJECT:
+        name = stack_name(patient.project, patient.environment)
+        command += f" --stack-name {name} --s3-prefix {name}"
+    deploy = f"`make build`, then `{command}`"
     return f"Deploy template.yaml again: {deploy}."
 
 
-def _explain(error: ClientError, environment: str) -> tuple[str, str]:
+def _explain(error: ClientError, patient: Patient) -> tuple[str, str]:
     detail = error.response.get("Error", {})
     code = detail.get("Code", "unknown")
     found = f"AWS answered {error.operation_name} with {code}: {detail.get('Message', '')}"
     if "AccessDenied" in code or code == "UnauthorizedOperation":
         return found, f"Give your own role the permission for {error.operation_name}."
-    return found, redeploy(environment)
+    return found, redeploy(patient)

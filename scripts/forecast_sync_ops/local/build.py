@@ -66,8 +66,7 @@ def package(template_path: Path, artifacts_url: str) -> Package:
       starts AWS's own runtime client in this Python: the emulator's own worker hides error names;
     - the layer isn't deployed: the bootstrap puts its source on ``PYTHONPATH``, where its
       requirements are installed already;
-    - local paths are S3 locations, as after `sam package`, and the state machine is JSON;
-    - what ``is_left_out`` says isn't deployed.
+    - local paths are S3 locations, as after `sam package`, and the state machine is JSON.
 
     ``artifacts_url`` is where CloudFormation finds the artifacts by their key.
     """
@@ -84,11 +83,6 @@ def package(template_path: Path, artifacts_url: str) -> Package:
 def _embed_nested(result: Package, root: Path, artifacts_url: str) -> None:
     for properties in result.properties_of(NESTED):
         nested = read_template(root / properties["TemplateURL"])
-        nested["Resources"] = {
-            name: resource
-            for name, resource in nested["Resources"].items()
-            if not is_left_out(resource)
-        }
         key = result.add(json.dumps(nested).encode(), ".template.json")
         properties["TemplateURL"] = f"{artifacts_url}/{key}"
 
@@ -114,11 +108,6 @@ def _embed_functions(result: Package, root: Path, layer_paths: list[Path]) -> No
         properties["Runtime"] = RUNTIME
         code = _zipped(root / properties["CodeUri"], _bootstrap(layer_paths))
         properties["CodeUri"] = result.locate(code, ".zip")
-
-
-def is_left_out(resource: Template) -> bool:
-    """Whether the emulator can't make a resource: it refuses alarms on a metric's expression."""
-    return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
 
 
 def _bootstrap(layer_paths: list[Path]) -> str:

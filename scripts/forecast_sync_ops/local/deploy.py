@@ -24,7 +24,11 @@ OTHER_STATE = ". What stands here was made by an older template: begin with anot
 
 
 def deploy(
-    session: Session, endpoint_url: str, template_path: Path, parameters: Mapping[str, str]
+    session: Session,
+    endpoint_url: str,
+    template_path: Path,
+    parameters: Mapping[str, str],
+    stack_name: str = STACK_NAME,
 ) -> dict[str, str]:
     """Bring the stack up to the template; returns its outputs by name.
 
@@ -36,7 +40,7 @@ def deploy(
     template_key = _upload(session, endpoint_url, built)
     cloudformation: Any = session.client("cloudformation", endpoint_url=endpoint_url)
     request = {
-        "StackName": STACK_NAME,
+        "StackName": stack_name,
         "TemplateURL": f"{artifacts_url}/{template_key}",
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         "Parameters": [
@@ -46,7 +50,7 @@ def deploy(
         ],
     }
     try:
-        if _status(cloudformation) is None:
+        if _status(cloudformation, stack_name) is None:
             cloudformation.create_stack(**request, OnFailure="DO_NOTHING")
         else:
             cloudformation.update_stack(**request)
@@ -55,7 +59,7 @@ def deploy(
             raise UserError(
                 f"CloudFormation refused {template_path}: {error.response['Error']['Message']}"
             ) from None
-    return _outputs(cloudformation, template_path)
+    return _outputs(cloudformation, template_path, stack_name)
 
 
 def _upload(session: Session, endpoint_url: str, built: Package) -> str:
@@ -71,9 +75,9 @@ def _upload(session: Session, endpoint_url: str, built: Package) -> str:
     return template_key
 
 
-def _status(cloudformation: Any) -> str | None:
+def _status(cloudformation: Any, stack_name: str) -> str | None:
     try:
-        stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     except ClientError as error:
         if error.response["Error"]["Code"] == "ValidationError":
             return None
@@ -81,24 +85,24 @@ def _status(cloudformation: Any) -> str | None:
     return str(stack["StackStatus"])
 
 
-def _outputs(cloudformation: Any, template_path: Path) -> dict[str, str]:
+def _outputs(cloudformation: Any, template_path: Path, stack_name: str) -> dict[str, str]:
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    while (status := _status(cloudformation)) is not None and status.endswith("_IN_PROGRESS"):
+    while (status := _status(cloudformation, stack_name)) and status.endswith("_IN_PROGRESS"):
         if time.monotonic() > deadline:
             raise UserError(
-                f"the stack {STACK_NAME} is still {status} after {TIMEOUT_SECONDS:.0f} s"
+                f"the stack {stack_name} is still {status} after {TIMEOUT_SECONDS:.0f} s"
             )
         time.sleep(0.1)
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
         advice = OTHER_STATE if status and status.startswith("UPDATE") else ""
-        reason = _first_reason(cloudformation)
+        reason = _first_reason(cloudformation, stack_name)
         raise UserError(f"{template_path} ended as {status}: {reason}{advice}")
-    stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def _first_reason(cloudformation: Any) -> str:
-    events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+def _first_reason(cloudformation: Any, stack_name: str) -> str:
+    events = cloudformation.describe_stack_events(StackName=stack_name)["StackEvents"]
     failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
     if not failed:
         return "CloudFormation gave no reason"

@@ -28,7 +28,7 @@ from forecast_sync.api.parameters import (
     Trigger,
 )
 from forecast_sync.contracts import SyncRequest, SyncType
-from forecast_sync.logs import logger
+from forecast_sync.logs import log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
@@ -199,7 +199,11 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         )
         headers = {**refused.headers, "Content-Type": problems.PROBLEM_JSON}
         return {"statusCode": refused.status_code, "headers": headers, "body": refused.body}
-    answered = app.resolve(event, context)
+    try:
+        answered = app.resolve(event, context)
+    except Exception as error:
+        log_failure(error, None)
+        raise
     told = {
         "caller": caller.get("userArn"),
         "method": event["requestContext"]["http"]["method"],

@@ -1,0 +1,25 @@
+"""What doctor tells to type fits the region and the project that it has looked at."""
+
+from __future__ import annotations
+
+import pytest
+from forecast_sync_ops.doctor.examination import Patient, redeploy
+
+
+@pytest.mark.parametrize(
+    ("region", "project", "options"),
+    [
+        ("us-east-2", "forecast-sync", "--config-env dev`"),
+        ("eu-west-1", "forecast-sync", "--config-env dev --region eu-west-1`"),
+        (
+            "eu-west-1",
+            "other",
+            "--config-env dev --region eu-west-1 --stack-name other-dev --s3-prefix other-dev`",
+        ),
+    ],
+)
+def test_the_command_names_what_isn_t_a_default(
+    region: str, project: str, options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+    assert f"sam deploy {options}" in redeploy(Patient("dev", None, project))
