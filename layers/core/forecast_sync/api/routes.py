@@ -28,7 +28,7 @@ from forecast_sync.api.parameters import (
     Trigger,
 )
 from forecast_sync.contracts import SyncRequest, SyncType
-from forecast_sync.logs import logger
+from forecast_sync.logs import about, find_run_id, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
@@ -199,14 +199,15 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         )
         headers = {**refused.headers, "Content-Type": problems.PROBLEM_JSON}
         return {"statusCode": refused.status_code, "headers": headers, "body": refused.body}
-    answered = app.resolve(event, context)
-    told = {
-        "caller": caller.get("userArn"),
-        "method": event["requestContext"]["http"]["method"],
-        "path": event["rawPath"],
-        "status": int(answered["statusCode"]),
-    }
-    logger.info("answered", extra=told)
+    with about(find_run_id(event)):
+        answered = app.resolve(event, context)
+        told = {
+            "caller": caller.get("userArn"),
+            "method": event["requestContext"]["http"]["method"],
+            "path": event["rawPath"],
+            "status": int(answered["statusCode"]),
+        }
+        logger.info("answered", extra=told)
     return answered
 
 
