@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from forecast_sync import wiring
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.errors import DatabaseUnavailable
+from forecast_sync.errors import DatabaseRefused
 from moto import mock_aws
 
 PASSWORDS = ("canary-one", "canary-two")
@@ -90,6 +90,6 @@ def test_a_wrong_password_is_told_without_it(application: Application) -> None:
     wiring.connection(None)
     application.rotate_password()
     application.cut()
-    with pytest.raises(DatabaseUnavailable, match="password authentication failed") as raised:
+    with pytest.raises(DatabaseRefused, match="password authentication failed") as raised:
         wiring.connection(None)
     assert "canary" not in str(raised.value)

@@ -22,7 +22,7 @@ permanent one stays uncaught, which is what lets a redrive re-run the state that
         ├── BranchNotMapped       the git ref belongs to no environment, or to another one
         ├── ConfigurationInvalid  a setting, secret or table file is missing or malformed
         ├── DatabaseAmbiguous     the Neon branch has several databases or roles, none chosen
-        ├── DatabaseRefused       login, permission or TLS: the server said no
+        ├── DatabaseRefused       login, database, permission or TLS: the server said no
         ├── InvalidInput          the execution input doesn't fit
         ├── NeonRefused           the Neon API refused the key or the request
         ├── QueryFailed           Athena failed or cancelled the query
@@ -131,7 +131,7 @@ class DatabaseAmbiguous(PermanentError):
 
 
 class DatabaseRefused(PermanentError):
-    """Postgres refused the login, the permission or the certificate."""
+    """Postgres refused the login, the database, the permission or TLS."""
 
 
 class InvalidInput(PermanentError):
