@@ -8,6 +8,7 @@ a day of waiting takes a moment.
 from __future__ import annotations
 
 import json
+import random
 import threading
 import uuid
 from collections import Counter
@@ -52,7 +53,7 @@ class FakeCloud:
         monkeypatch.setattr(sfn, "_scaled_sleep", self.clock.sleep)
         monkeypatch.setattr(sfn, "_find_matching_retrier", limits.find_matching_retrier)
         monkeypatch.setattr(sfn, "_error_matches", limits.error_matches)
-        monkeypatch.setattr(limits.random, "uniform", lambda low, high: (low + high) / 2)
+        monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)
         monkeypatch.setattr(sfn, "_invoke_resource_with_timeout", self._invoke)
 
     def start(self, definition: dict[str, Any] | None = None, **payload: Any) -> dict[str, Any]:

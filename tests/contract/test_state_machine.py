@@ -101,7 +101,9 @@ def test_every_task_has_comment_timeout_and_retry(name: str, state: dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("kind", "least_hours"), [(FULL, 3), (NOT_READY, 0.1), (PASSING, 0.005)], ids=str
+    ("kind", "least_hours"),
+    [(FULL, 3), (NOT_READY, 0.1), (PASSING, 0.005)],
+    ids=["full", "not ready", "passing"],
 )
 @pytest.mark.parametrize(("name", "state"), TASKS)
 def test_every_call_of_a_function_rides_out_lambdas_own_faults(

@@ -34,7 +34,10 @@ class Queries:
         self.polled: dict[str, list[float]] = {}
         self.noticed: dict[str, float] = {}
 
-    def start(self, payload: dict[str, Any]) -> dict[str, Any]:
+    def start(self, _sql: str, _token: str) -> str:
+        raise AssertionError
+
+    def submit(self, payload: dict[str, Any]) -> dict[str, Any]:
         changed = {name: payload[name] for name in ("query", "attempt", "redrive_count")}
         query_id = "-".join(map(str, changed.values()))
         self.began.setdefault(query_id, self.cloud.clock.now)
@@ -66,7 +69,7 @@ def make_functions(queries: Queries) -> dict[str, Any]:
     return {
         "resolve_branch": lambda _: run,
         "read_watermark": lambda _: {"outcome": "proceed"},
-        "start_athena_query": queries.start,
+        "start_athena_query": queries.submit,
         "poll_athena_query": queries.call,
         "plan_pages": lambda _: plan,
         "upsert_batches": lambda _: {"done": True},

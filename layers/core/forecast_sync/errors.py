@@ -11,6 +11,7 @@ permanent one stays uncaught, which is what lets a redrive re-run the state that
     │   ├── DatabaseUnavailable   no connection, connection lost, server starting or full
     │   ├── LeaseHeld             another run works on this database
     │   ├── NeonUnavailable       429, 5xx or no answer from the Neon API
+    │   ├── SecretUnavailable     Secrets Manager throttled or not answering
     │   └── StorageUnavailable    S3 throttled or not answering
     ├── RouteError                the run goes another way: Catch
     │   ├── InputsOutdated        the inputs were made before the redrive: make them anew
@@ -82,6 +83,10 @@ class LeaseHeld(TransientError):
 
 class NeonUnavailable(TransientError):
     """The Neon API throttles, fails or doesn't answer."""
+
+
+class SecretUnavailable(TransientError):
+    """Secrets Manager throttles, fails or doesn't answer."""
 
 
 class StorageUnavailable(TransientError):
