@@ -113,9 +113,9 @@ def neon(run_id: str | None = None) -> NeonClient | None:
 def connection(neon_branch_id: str | None, run_id: str | None = None) -> Connection:
     """The container's connection to a branch's database, made anew when it no longer answers.
 
-    Whether the connection string is still the same is looked up for each run, and a minute later
-    again: one that was replaced is used although the old database still answers. In the middle of
-    a run that leads to a database where the run doesn't hold the lease, which refuses it.
+    Whether the connection string is still the same is looked up for each run, a secret's a minute
+    later again: one that was replaced is used although the old database still answers. In the
+    middle of a run that leads to a database where the run doesn't hold the lease, which refuses it.
     """
     from forecast_sync.adapters.postgres import is_healthy
 
@@ -156,11 +156,15 @@ def connection_of(git_ref: str | None, run_id: str | None = None) -> Connection:
 
 
 def _is_due(what: str, run_id: str | None) -> bool:
-    """Whether to look something up again: for each run once, and whenever a minute has passed."""
+    """Whether to look something up again: for each run once, and whenever a minute has passed.
+
+    During a run Neon's limited API is asked only once: a branch's id says which database it is.
+    """
     last_run, at = _looked_up.get(what, (None, 0.0))
     # The wall clock: a monotonic one may stand still while the container is frozen.
     is_fresh = 0 <= time.time() - at < RENEWAL_SECONDS
-    return not is_fresh or run_id != last_run
+    lasts = run_id is not None and not settings().has_database_url
+    return run_id != last_run or not (is_fresh or lasts)
 
 
 def _note_look_up(what: str, run_id: str | None) -> None:
@@ -177,7 +181,7 @@ def _is_replaced(neon_branch_id: str | None, run_id: str | None) -> bool:
     try:
         url = _find_database_url(neon_branch_id, run_id)
     except NeonUnavailable:
-        # A branch's id says which database it is: only a password could be outdated.
+        # The kept connection leads to the branch all the same; only its password may be old.
         return False
     known, _database_urls[neon_branch_id] = _database_urls.get(neon_branch_id), url
     _note_look_up(what, run_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore import exceptions
+from botocore.exceptions import BotoCoreError, ClientError
 
 from forecast_sync.errors import ConfigurationInvalid, SecretUnavailable
 
@@ -32,7 +33,7 @@ def read_secret(client: SecretsManagerClient, arn: str) -> str:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             passes = reason in PASSING_CODES or status >= 500
         else:
-            passes = isinstance(error, HTTPClientError)
+            passes = isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError)
         if passes:
             raise SecretUnavailable(f"The secret {arn} can't be read now: {reason}.") from None
         raise ConfigurationInvalid(
