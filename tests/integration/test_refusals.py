@@ -22,15 +22,15 @@ from forecast_sync.errors import DatabaseRefused, DatabaseUnavailable
 from forecast_sync_ops.local.ports import free_port
 from forecast_sync_ops.local.postgres import Postgres
 
-PASSWORD = "canary-of-a-role"
+MADE_UP = "canary-of-a-role"
 
 
 @pytest.fixture
 def role(postgres: Postgres, database_url: str) -> Iterator[str]:
-    """A role of the test's own that may log in, with PASSWORD."""
+    """A role of the test's own that may log in, with MADE_UP."""
     name = f"app_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(postgres.url(), autocommit=True) as admin:
-        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'".encode())
+        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{MADE_UP}'".encode())
         yield name
         database = urlsplit(database_url).path[1:]
         admin.execute(f"DROP DATABASE {database} WITH (FORCE)".encode())
@@ -71,8 +71,8 @@ def test_no_password_is_refused(server: str) -> None:
 
 def test_a_missing_role_is_refused(server: str) -> None:
     with pytest.raises(DatabaseRefused, match="28P01") as raised:
-        connect(changed(server, "nobody_here", PASSWORD))
-    assert PASSWORD not in str(raised.value)
+        connect(changed(server, "nobody_here", MADE_UP))
+    assert MADE_UP not in str(raised.value)
 
 
 def test_a_missing_database_is_refused(server: str) -> None:
@@ -85,7 +85,7 @@ def test_a_role_that_may_not_log_in_is_refused(
 ) -> None:
     administer(postgres, f"ALTER ROLE {role} NOLOGIN")
     with pytest.raises(DatabaseRefused, match="28000"):
-        connect(changed(database_url, role, PASSWORD))
+        connect(changed(database_url, role, MADE_UP))
 
 
 def test_a_role_that_has_expired_is_refused(
@@ -93,7 +93,7 @@ def test_a_role_that_has_expired_is_refused(
 ) -> None:
     administer(postgres, f"ALTER ROLE {role} VALID UNTIL '2001-01-01'")
     with pytest.raises(DatabaseRefused, match="28P01"):
-        connect(changed(database_url, role, PASSWORD))
+        connect(changed(database_url, role, MADE_UP))
 
 
 def test_a_role_without_the_right_to_connect_is_refused(
@@ -103,7 +103,7 @@ def test_a_role_without_the_right_to_connect_is_refused(
         postgres, f"REVOKE CONNECT ON DATABASE {urlsplit(database_url).path[1:]} FROM public"
     )
     with pytest.raises(DatabaseRefused, match="42501"):
-        connect(changed(database_url, role, PASSWORD))
+        connect(changed(database_url, role, MADE_UP))
 
 
 def test_a_database_that_lets_nobody_in_is_refused(
@@ -120,12 +120,12 @@ def test_a_role_with_too_many_connections_is_waited_for(
 ) -> None:
     administer(postgres, f"ALTER ROLE {role} CONNECTION LIMIT 0")
     with pytest.raises(DatabaseUnavailable, match="too many connections"):
-        connect(changed(database_url, role, PASSWORD))
+        connect(changed(database_url, role, MADE_UP))
 
 
 def test_nobody_on_the_port_is_waited_for() -> None:
     with pytest.raises(DatabaseUnavailable):
-        connect(f"postgresql://app:{PASSWORD}@127.0.0.1:{free_port()}/app")
+        connect(f"postgresql://app:{MADE_UP}@127.0.0.1:{free_port()}/app")
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def answering(code: str, before: bytes = b"") -> Iterator[str]:
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield f"postgresql://app:{PASSWORD}@127.0.0.1:{listener.getsockname()[1]}/app"
+        yield f"postgresql://app:{MADE_UP}@127.0.0.1:{listener.getsockname()[1]}/app"
     finally:
         listener.close()
 
@@ -180,4 +180,4 @@ def answering(code: str, before: bytes = b"") -> Iterator[str]:
 def test_each_code_has_its_error(code: str, error: Any) -> None:
     with answering(code) as url, pytest.raises(error, match="made up") as raised:
         connect(url)
-    assert PASSWORD not in str(raised.value)
+    assert MADE_UP not in str(raised.value)

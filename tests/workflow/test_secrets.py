@@ -17,7 +17,7 @@ from tests.lake import make_rows
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
-SECRET = "forecast-sync-dev/database-url"
+KEPT_AS = "forecast-sync-dev/database-url"
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Moving:
 
     def lead_to(self, number: int) -> None:
         secrets = self.deployed.client("secretsmanager")
-        secrets.put_secret_value(SecretId=SECRET, SecretString=self.urls[number])
+        secrets.put_secret_value(SecretId=KEPT_AS, SecretString=self.urls[number])
 
     def rows(self, number: int, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.urls[number]) as connection:
