@@ -19,5 +19,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         is_news = check_freshness(workflow, settings, wiring.connection_of, topic)
         return {"told": ["stale"] if is_news else []}
     result = parse_payload(NotifyRequest, event).result
-    connection = wiring.connection_of(result.git_ref)
+    connection = wiring.connection_of(result.git_ref, result.run_id)
     return {"told": announce_result(workflow, connection, topic, settings, result)}

@@ -16,7 +16,7 @@ from forecast_sync.windows import open_window
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a WatermarkRequest and answer with a Window."""
     run = parse_payload(WatermarkRequest, event).run
-    connection = wiring.connection(run.neon_branch_id)
+    connection = wiring.connection(run.neon_branch_id, run.run_id)
     ensure_schema(connection, wiring.table())
     window = open_window(connection, wiring.settings(), run, wiring.workflow().is_alive)
     return window.model_dump(mode="json")

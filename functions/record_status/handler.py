@@ -18,8 +18,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     workflow, settings = wiring.workflow(), wiring.settings()
     if event.get("source") == "aws.states":
         told = (wiring.topic(), wiring.told_failures())
-        places = (wiring.neon, wiring.connection)
+        places = wiring.of_run(event["detail"]["name"])
         return record_failed_execution(event["detail"], workflow, settings, *places, *told)
     request = parse_payload(RecordRequest, event)
-    places = (wiring.connection(request.run.neon_branch_id), workflow)
+    places = (wiring.connection(request.run.neon_branch_id, request.run.run_id), workflow)
     return record_success(*places, wiring.table(), settings, request).model_dump(mode="json")

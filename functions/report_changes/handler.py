@@ -15,7 +15,8 @@ from forecast_sync.payloads import parse_payload
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a ReportRequest and answer with where the report is."""
     request = parse_payload(ReportRequest, event)
-    connection, settings = wiring.connection(request.run.neon_branch_id), wiring.settings()
+    run, settings = request.run, wiring.settings()
+    connection = wiring.connection(run.neon_branch_id, run.run_id)
     places = (wiring.athena(), wiring.storage(), wiring.catalog())
     report_changes(connection, *places, wiring.table(), settings, request)
-    return {"report": report_location(settings, request.run)}
+    return {"report": report_location(settings, run)}

@@ -14,5 +14,5 @@ from forecast_sync.resolving import ResolveRequest, resolve_run
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a ResolveRequest and answer with a Run."""
     request = parse_payload(ResolveRequest, event)
-    run = resolve_run(wiring.neon(), wiring.settings(), request)
+    run = resolve_run(wiring.neon(request.execution.run_id), wiring.settings(), request)
     return run.model_dump(mode="json")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an UpsertRequest and answer with an UpsertProgress."""
     request = parse_payload(UpsertRequest, event)
-    connection = wiring.connection(request.run.neon_branch_id)
+    connection = wiring.connection(request.run.neon_branch_id, request.run.run_id)
     places = (connection, wiring.storage().stream, wiring.table())
     keep = wiring.changes_keeper(request.run)
     progress = load_page(*places, request, context.get_remaining_time_in_millis, keep)

@@ -15,6 +15,6 @@ from forecast_sync.verifying import verify_load
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a VerifyRequest and answer with the run's Counts."""
     request = parse_payload(VerifyRequest, event)
-    connection = wiring.connection(request.run.neon_branch_id)
+    connection = wiring.connection(request.run.neon_branch_id, request.run.run_id)
     counts = verify_load(connection, wiring.storage(), wiring.settings(), request)
     return counts.model_dump(mode="json")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, NamedTuple
 
 import typer
+from forecast_sync.extraction import wait_after
 from rich.console import Console
 from rich.table import Table
 
@@ -69,12 +70,21 @@ class Volumes(NamedTuple):
 Costs = dict[str, dict[str, float]]
 
 
+def _count_polls(query_seconds: float) -> int:
+    """How many polls a query of so many seconds takes until it is seen to be done."""
+    waited = polls = 0
+    while waited < query_seconds:
+        waited += wait_after(polls)
+        polls += 1
+    return polls
+
+
 def model(prices: dict[str, float], volumes: Volumes) -> Costs:
     """Dollars a month by service: this workflow, one large Lambda, a connector priced by volume."""
     millions = volumes.rows_a_run / 1e6
     extract = volumes.rows_a_run * volumes.extract_bytes_a_row
     pages = max(1, extract // volumes.page_bytes)
-    polls = volumes.query_seconds / 5 * volumes.queries_a_run
+    polls = _count_polls(volumes.query_seconds) * volumes.queries_a_run
     parts = max(1, min(61, extract // (256 * 1024)))
     # Ten states of the run, four for each query and three for each of its polls, four a page.
     transitions = 10 + 4 * volumes.queries_a_run + 3 * polls + 4 * pages

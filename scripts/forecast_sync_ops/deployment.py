@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from forecast_sync.names import DEFAULT_PROJECT, stack_name
 
 from forecast_sync_ops.api_client import ApiClient, find_url
@@ -23,6 +25,21 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 FUNCTION_SECONDS, ANSWER_SECONDS = 310, 60
+PATIENCE_SECONDS, PAUSE_SECONDS = 120.0, 5.0
+PASSING_CODES = frozenset(
+    {
+        "TooManyRequestsException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+        "ENINotReadyException",
+        "ENILimitReachedException",
+        "EC2ThrottledException",
+        "EC2UnexpectedException",
+        "SubnetIPAddressLimitReachedException",
+    }
+)
+"""What the state machine waits out, too."""
+
 DEFAULT_REGION = "us-east-2"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -68,10 +85,12 @@ class Deployment:
         return f"{self.name}-{verb_noun.replace('_', '-')}"
 
     def invoke(self, verb_noun: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """A function's answer; raises ``FunctionFailed`` with what it raised."""
-        client: LambdaClient = self.client("lambda")
+        """A function's answer; raises ``FunctionFailed`` with what it raised.
+
+        For two minutes it waits out a full account, and a function in a VPC that has to wake up.
+        """
         name = self.function_name(verb_noun)
-        answer: Mapping[str, Any] = client.invoke(FunctionName=name, Payload=json.dumps(payload))
+        answer = _invoke_patiently(self.client("lambda"), name, json.dumps(payload))
         decoded: dict[str, Any] = json.loads(answer["Payload"].read() or b"{}")
         if "FunctionError" in answer:
             error, message = decoded.get("errorType", "error"), decoded.get("errorMessage", "")
@@ -101,6 +120,23 @@ class FunctionFailed(UserError):
         super().__init__(f"{function} failed with {error}: {message}")
         self.error = error
         self.message = message
+
+
+def _invoke_patiently(client: LambdaClient, name: str, payload: str) -> Mapping[str, Any]:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return client.invoke(FunctionName=name, Payload=payload)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code not in PASSING_CODES:
+                raise
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{name} can't be called now, for {PATIENCE_SECONDS:.0f} s Lambda has answered "
+                    f"{code}: try again later, or look at the account's concurrency"
+                ) from None
+        time.sleep(PAUSE_SECONDS)
 
 
 def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from forecast_sync import contracts, errors
 from forecast_sync.change_report import ReportRequest
+from forecast_sync.logs import find_run_id
 from forecast_sync.payloads import Model
 from forecast_sync.resolving import ResolveRequest
 
@@ -33,15 +34,35 @@ OURS = {
     if issubclass(kind, errors.ForecastSyncError)
 }
 
-FROM_AWS = {
+FULL = {"Lambda.TooManyRequestsException"}
+"""All of an account's concurrency is in use, or all that is reserved for the function."""
+
+NOT_READY = {
+    "Lambda.ResourceConflictException",
+    "Lambda.ResourceNotReadyException",
+    "Lambda.ENINotReadyException",
+    "Lambda.ENILimitReachedException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.EC2UnexpectedException",
+    "Lambda.SubnetIPAddressLimitReachedException",
+}
+"""A function that is being updated or was idle, or its network in the VPC."""
+
+PASSING = {
     "Lambda.ServiceException",
+    "Lambda.ClientExecutionTimeoutException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
     "Runtime.ExitError",
     "Sandbox.Timedout",
     "States.Timeout",
+}
+
+FROM_AWS = {
+    *FULL,
+    *NOT_READY,
+    *PASSING,
     "States.ALL",
 }
 
@@ -77,6 +98,56 @@ def test_every_task_has_comment_timeout_and_retry(name: str, state: dict[str, An
         assert clause["JitterStrategy"] == "FULL"
         assert clause["BackoffRate"] > 1
         assert "States.ALL" not in clause["ErrorEquals"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "least_hours"),
+    [(FULL, 3), (NOT_READY, 0.1), (PASSING, 0.005)],
+    ids=["full", "not ready", "passing"],
+)
+@pytest.mark.parametrize(("name", "state"), TASKS)
+def test_every_call_of_a_function_rides_out_lambdas_own_faults(
+    name: str, state: dict[str, Any], kind: set[str], least_hours: float
+) -> None:
+    """With full jitter a wait is half as long on average; every call waits as the loader does."""
+    clauses = [clause for clause in state["Retry"] if kind & set(clause["ErrorEquals"])]
+    assert [set(clause["ErrorEquals"]) for clause in clauses] == [kind], name
+    [clause] = clauses
+    waits = [
+        min(
+            clause["IntervalSeconds"] * clause["BackoffRate"] ** attempt,
+            clause.get("MaxDelaySeconds", 1e9),
+        )
+        for attempt in range(clause["MaxAttempts"])
+    ]
+    assert sum(waits) / 2 >= least_hours * 3600
+    loader = next(state for name, state in tasks() if name == "Upsert batches")
+    assert clause in loader["Retry"]
+
+
+def test_whatever_else_calls_a_function_waits_for_hours_too() -> None:
+    """Uploads stay in their queue for as long as a state waits; an event is kept for six hours.
+
+    Lambda tries a throttled event for six hours where nothing says otherwise.
+    """
+    resources = template()["Resources"]
+    queue = resources["UploadQueue"]["Properties"]
+    hours = queue["VisibilityTimeout"] * queue["RedrivePolicy"]["maxReceiveCount"] / 3600
+    assert hours >= 6
+    for name, resource in resources.items():
+        assert "EventInvokeConfig" not in resource.get("Properties", {}), name
+
+
+@pytest.mark.parametrize(("name", "state"), TASKS)
+def test_a_functions_log_lines_name_the_run(name: str, state: dict[str, Any]) -> None:
+    payload: dict[str, Any] = {}
+    for key, value in state["Parameters"]["Payload"].items():
+        field = key.removesuffix(".$")
+        if isinstance(value, dict):
+            payload[field] = {inner.removesuffix(".$"): "run-1" for inner in value}
+        else:
+            payload[field] = {"run_id": "run-1"} if field in ("run", "result") else "run-1"
+    assert find_run_id(payload) == "run-1", name
 
 
 @pytest.mark.parametrize(("name", "state"), TASKS)

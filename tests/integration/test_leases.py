@@ -74,7 +74,7 @@ def test_a_run_whose_row_is_gone_is_refused(connection: Connection) -> None:
     begin(connection, run)
     connection.execute("DELETE FROM forecast_sync_status")
     for _redrive in range(2):
-        with pytest.raises(Superseded, match="run-1 has begun: it was reset or restored"):
+        with pytest.raises(Superseded, match="run-1 has begun: it was reset, restored or replaced"):
             load(connection, run, [make_row(1)])
         record_failure(connection, Starts(), SETTINGS, run, "Superseded: it was reset", 0)
 

@@ -6,16 +6,18 @@ host is a name, and ``hostaddr`` leads it to this machine.
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 import trustme
 from forecast_sync.adapters.postgres import connect
-from forecast_sync.errors import DatabaseUnavailable
+from forecast_sync.errors import DatabaseRefused, DatabaseUnavailable
 from forecast_sync_ops.local.ports import free_port
 from forecast_sync_ops.local.postgres import Postgres
 
@@ -70,7 +72,7 @@ def test_a_known_authority_and_the_right_name_are_trusted(
 def test_an_unknown_authority_is_refused_whatever_the_url_says(
     postgres: Postgres, folder: Path, ca: trustme.CA, sslmode: str
 ) -> None:
-    with served(postgres, folder, ca, HOST) as url, pytest.raises(DatabaseUnavailable) as raised:
+    with served(postgres, folder, ca, HOST) as url, pytest.raises(DatabaseRefused) as raised:
         connect(url + sslmode)
     assert "certificate" in str(raised.value)
     assert (urlsplit(url).password or "?") not in str(raised.value)
@@ -81,15 +83,37 @@ def test_another_name_is_refused(
 ) -> None:
     with (
         served(postgres, folder, ca, "other.example.com") as url,
-        pytest.raises(DatabaseUnavailable, match=r"other\.example\.com"),
+        pytest.raises(DatabaseRefused, match=r"other\.example\.com"),
     ):
         connect(f"{url}&sslrootcert={root}")
 
 
 def test_a_server_without_tls_is_refused(postgres: Postgres) -> None:
     url = postgres.url().replace("127.0.0.1", HOST)
-    with pytest.raises(DatabaseUnavailable, match="SSL"):
+    with pytest.raises(DatabaseRefused, match="no TLS"):
         connect(f"{url}?hostaddr=127.0.0.1")
+
+
+def test_a_host_that_cuts_the_handshake_is_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_cut_each, args=[listener], daemon=True).start()
+        port = listener.getsockname()[1]
+        with pytest.raises(DatabaseUnavailable):
+            connect(f"postgresql://app:x@{HOST}:{port}/app?hostaddr=127.0.0.1")
+
+
+def _cut_each(listener: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            client, _ = listener.accept()
+            client.recv(8)
+            client.sendall(b"S")
+            client.close()
+
+
+def test_a_host_that_is_not_there_is_waited_for() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        connect(f"postgresql://app:x@{HOST}:{free_port()}/app?hostaddr=127.0.0.1")
 
 
 def test_the_roots_are_those_that_ship_with_the_layer() -> None:

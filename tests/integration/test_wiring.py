@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +12,23 @@ import boto3
 import psycopg
 import pytest
 from forecast_sync import wiring
-from forecast_sync.adapters.postgres import Connection
-from forecast_sync.errors import DatabaseUnavailable
+from forecast_sync.adapters.postgres import Connection, connect
+from forecast_sync.contracts import Plan, Queries, RecordRequest, Run, Window
+from forecast_sync.counts import Profile
+from forecast_sync.errors import (
+    ConfigurationInvalid,
+    DatabaseRefused,
+    NeonUnavailable,
+    Superseded,
+)
+from forecast_sync.recording import record_success
+from forecast_sync.schema import ensure_schema
+from forecast_sync.tables import load_table
+from forecast_sync_ops.local.postgres import Postgres
 from moto import mock_aws
+
+from tests.builders import make_row, make_run, make_started
+from tests.integration.loads import SETTINGS, Starts, begin, load, stored
 
 PASSWORDS = ("canary-one", "canary-two")
 
@@ -32,6 +48,10 @@ class Application:
     def url(self, password: str) -> str:
         admin = urlsplit(self.admin_url)
         return admin._replace(netloc=f"{self.role}:{password}@127.0.0.1:{admin.port}").geturl()
+
+    def lead_to(self, url: str) -> None:
+        """Put another connection string into the secret."""
+        self.secrets.put_secret_value(SecretId=self.arn, SecretString=url)
 
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.admin_url) as connection:
@@ -60,6 +80,7 @@ def application(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         kept: dict[str | None, Connection] = {}
         monkeypatch.setattr(wiring, "_connections", kept)
         monkeypatch.setattr(wiring, "_database_urls", {})
+        monkeypatch.setattr(wiring, "_looked_up", {})
         yield made
         for connection in kept.values():
             connection.close()
@@ -90,6 +111,170 @@ def test_a_wrong_password_is_told_without_it(application: Application) -> None:
     wiring.connection(None)
     application.rotate_password()
     application.cut()
-    with pytest.raises(DatabaseUnavailable, match="password authentication failed") as raised:
+    with pytest.raises(DatabaseRefused, match="password authentication failed") as raised:
         wiring.connection(None)
     assert "canary" not in str(raised.value)
+
+
+@pytest.fixture
+def other_url(postgres: Postgres) -> Iterator[str]:
+    """Another database of the same server."""
+    name = f"other_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+        yield postgres.url(name)
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def database_of(connection: Connection) -> str:
+    return f"/{connection.info.dbname}"
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The secrets that were read."""
+    read: list[str] = []
+    original = wiring._secret
+
+    def note(arn: str) -> str:
+        read.append(arn)
+        return original(arn)
+
+    monkeypatch.setattr(wiring, "_secret", note)
+    return read
+
+
+def test_the_next_run_takes_a_replaced_string_while_the_old_database_still_answers(
+    application: Application, other_url: str
+) -> None:
+    before = wiring.connection(None, "run-1")
+    application.lead_to(other_url)
+    after = wiring.connection(None, "run-2")
+    assert database_of(after) == urlsplit(other_url).path
+    assert before.closed, "the old database is let go"
+
+
+def test_a_rotated_password_is_taken_while_the_old_session_still_answers(
+    application: Application,
+) -> None:
+    before = wiring.connection(None, "run-1")
+    application.rotate_password()
+    application.lead_to(application.url(PASSWORDS[1]))
+    after = wiring.connection(None, "run-2")
+    assert after is not before
+    assert after.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("run_id", ["run-1", None])
+def test_whoever_asks_again_reads_the_secret_once_a_minute(
+    application: Application, reads: list[str], run_id: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = wiring.connection(None, run_id)
+    assert wiring.connection(None, run_id) is first
+    assert reads == [application.arn]
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert wiring.connection(None, run_id) is first
+    assert reads == [application.arn] * 2
+
+
+def test_each_run_reads_the_secret_once(application: Application, reads: list[str]) -> None:
+    first = wiring.connection(None, "run-1")
+    assert wiring.connection(None, "run-2") is first
+    assert wiring.connection(None, "run-2") is first
+    assert reads == [application.arn] * 2
+
+
+def test_a_secret_that_is_gone_stops_a_warm_function(application: Application) -> None:
+    wiring.connection(None, "run-1")
+    application.secrets.delete_secret(SecretId=application.arn, ForceDeleteWithoutRecovery=True)
+    with pytest.raises(ConfigurationInvalid, match="ResourceNotFoundException"):
+        wiring.connection(None, "run-2")
+
+
+def test_a_run_is_refused_by_a_database_that_takes_the_others_place(
+    application: Application, database_url: str, other_url: str
+) -> None:
+    """Read watermark has the lease in one database, a loader's container comes upon the other."""
+    run = make_run(neon_branch_id=None)
+    application.lead_to(database_url)
+    begun = wiring.connection(None, run.run_id)
+    ensure_schema(begun, load_table())
+    begin(begun, run)
+    with connect(other_url) as other:
+        ensure_schema(other, load_table())
+    application.lead_to(other_url)
+    wiring._connections.clear()
+    wiring._looked_up.clear()
+    loader = wiring.connection(None, run.run_id)
+    assert database_of(loader) == urlsplit(other_url).path
+    with pytest.raises(Superseded, match="replaced since"):
+        load(loader, run, [make_row(1)])
+    assert stored(loader) == []
+    begun.close()
+
+
+@pytest.fixture
+def copied(postgres: Postgres, database_url: str) -> Iterator[tuple[Run, Connection, Connection]]:
+    """A run with two rows loaded, its database, and a copy of that from before they were."""
+    run, name = make_run(neon_branch_id=None), f"copy_{uuid.uuid4().hex[:12]}"
+    with connect(database_url) as connection:
+        ensure_schema(connection, load_table())
+        begin(connection, run)
+    with psycopg.connect(postgres.url(), autocommit=True) as admin:
+        template = urlsplit(database_url).path[1:]
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        with connect(database_url) as connection, connect(postgres.url(name)) as copy:
+            load(connection, run, [make_row(1), make_row(2)])
+            yield run, connection, copy
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def test_a_copy_with_the_runs_own_row_earns_no_watermark(
+    copied: tuple[Run, Connection, Connection],
+) -> None:
+    """It was made after the lease was taken, and took the other's place after Verify load."""
+    run, connection, copy = copied
+    queries = Queries(extract=make_started(), profile=make_started(query="profile"))
+    profile = Profile(window_rows=2, rejected=0, candidates=2, good=2, checksum=0)
+    plan = Plan(pages=1, concurrency=1, pages_bucket="b", pages_key="k", profile=profile)
+    window = Window(high=run.started_at)
+    request = RecordRequest(run=run, window=window, queries=queries, plan=plan)
+    with pytest.raises(Superseded, match="verified in another database"):
+        record_success(copy, Starts(), load_table(), SETTINGS, request)
+    assert copy.execute("SELECT status FROM forecast_sync_status").fetchall() == [("running",)]
+    record_success(connection, Starts(), load_table(), SETTINGS, request)
+    rows = connection.execute("SELECT status FROM forecast_sync_status").fetchall()
+    assert rows == [("succeeded",)]
+
+
+class Neon:
+    """The Neon API, as long as it answers."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.answers = True
+
+    def connection_uri(self, _branch: str, **_: Any) -> str:
+        if not self.answers:
+            raise NeonUnavailable("429")
+        return self.url
+
+
+def test_while_neon_is_out_of_reach_a_branchs_connection_is_kept(
+    application: Application, other_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The branch's id says which database it is; a password that is outdated is refused."""
+    monkeypatch.delenv("DATABASE_URL_SECRET_ARN")
+    wiring.settings.cache_clear()
+    neon = Neon(application.url(PASSWORDS[0]))
+    monkeypatch.setattr(wiring, "_current_neon", lambda _run_id: neon)
+    first = wiring.connection("br-1", "run-1")
+    neon.answers = False
+    assert wiring.connection("br-1", "run-2") is first
+    neon.answers, neon.url = True, other_url
+    assert database_of(wiring.connection("br-1", "run-2")) == urlsplit(other_url).path
+    neon.answers = False
+    wiring._connections["br-1"].close()
+    with pytest.raises(NeonUnavailable):
+        wiring.connection("br-1", "run-3")

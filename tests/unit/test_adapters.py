@@ -8,8 +8,14 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from forecast_sync.adapters.postgres import connect
+from forecast_sync.adapters.s3 import Storage
 from forecast_sync.adapters.stepfunctions import Workflow
-from forecast_sync.errors import ConfigurationInvalid, LeaseHeld
+from forecast_sync.errors import (
+    ConfigurationInvalid,
+    LeaseHeld,
+    ResultInvalid,
+    StorageUnavailable,
+)
 
 MACHINE = "arn:aws:states:us-east-2:000000000000:stateMachine:forecast-sync-dev"
 RUN = "arn:aws:states:us-east-2:000000000000:execution:forecast-sync-dev:r"
@@ -56,3 +62,22 @@ def test_a_holder_that_can_t_be_there_is_dead(client: Any, code: str) -> None:
     with Stubber(client) as stubber:
         stubber.add_client_error("describe_execution", code)
         assert not Workflow(client, MACHINE).is_alive(RUN)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("NoSuchKey", 404, None),
+        ("AccessDenied", 403, ResultInvalid),
+        ("SlowDown", 503, StorageUnavailable),
+    ],
+)
+def test_only_an_object_that_is_not_there_is_none(code: str, status: int, expected: Any) -> None:
+    s3 = boto3.client("s3", "us-east-2", aws_access_key_id="test", aws_secret_access_key="test")
+    with Stubber(s3) as stubber:
+        stubber.add_client_error("get_object", code, http_status_code=status)
+        if expected is None:
+            assert Storage(s3).find("b", "k") is None
+        else:
+            with pytest.raises(expected, match="s3://b/k"):
+                Storage(s3).find("b", "k")

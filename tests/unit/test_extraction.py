@@ -8,7 +8,7 @@ import pytest
 from forecast_sync.adapters.athena import Cost
 from forecast_sync.contracts import PollRequest, QueryRequest, StartedQuery, Window
 from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
-from forecast_sync.extraction import poll_query, start_query
+from forecast_sync.extraction import poll_query, start_query, wait_after
 from forecast_sync.settings import Settings
 from forecast_sync.tables import load_table
 
@@ -73,7 +73,12 @@ def test_the_same_request_has_the_same_token_and_any_other_another_one_and_prefi
 
 def poll(outcome: bool | Exception, *, attempt: int = 0, made_at: int = 0, now: int = 0) -> bool:
     started = make_started(attempt=attempt, redrive_count=made_at)
-    return poll_query(Athena(outcome), PollRequest(started=started, redrive_count=now)).done
+    request = PollRequest(started=started, redrive_count=now)
+    return poll_query(Athena(outcome), request, lambda: 60_000, _never_sleep).done
+
+
+def _never_sleep(_seconds: float) -> None:
+    raise AssertionError
 
 
 def test_a_query_is_done_or_not() -> None:
@@ -99,3 +104,33 @@ def test_a_redriven_poll_of_a_dead_query_asks_for_a_new_one(failure: Exception) 
 def test_a_failure_is_permanent() -> None:
     with pytest.raises(QueryFailed, match="no such table"):
         poll(QueryFailed("no such table"))
+
+
+def test_waits_grow_from_one_second_to_sixty() -> None:
+    waits = [wait_after(polls) for polls in range(100)]
+    assert waits[:7] == [1, 1, 1, 2, 3, 4, 5]
+    assert waits == sorted(waits)
+    assert waits[-1] == 60
+
+
+@pytest.mark.parametrize(
+    ("polls", "remaining", "slept"),
+    [
+        (None, 900_000, []),
+        (0, 900_000, []),
+        (13, 900_000, []),
+        (14, 900_000, [60] * 14),
+        (15, 60_000, []),
+    ],
+)
+def test_a_call_asks_again_only_once_the_waits_are_long_and_while_it_has_time(
+    polls: int | None, remaining: int, slept: list[int]
+) -> None:
+    """An execution that doesn't count its polls gives the function only 60 s."""
+    pauses: list[float] = []
+    request = PollRequest(started=make_started(), polls=polls, redrive_count=0)
+    left = lambda: int(remaining - 1000 * sum(pauses))  # noqa: E731
+    polled = poll_query(Athena(outcome=False), request, left, pauses.append)
+    assert pauses == slept
+    assert polled.polls == (polls or 0) + 1 + len(slept)
+    assert not polled.done

@@ -62,7 +62,7 @@ class Athena:
     def manifest_location(self, query_execution_id: str) -> str:
         return f"s3://results/athena/{query_execution_id}-manifest.csv"
 
-    def read(self, _bucket: str, _key: str) -> bytes:
+    def find(self, _bucket: str, _key: str) -> bytes:
         self.requests += 1
         return "".join(f"s3://results/{file.key}\n" for file in self.files).encode()
 

@@ -73,7 +73,7 @@ def test_previews_share_one_series(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_query_is_measured_in_bytes_and_time(capsys: pytest.CaptureFixture[str]) -> None:
-    measure_query(1_000_000, 1200)
+    measure_query(1_000_000, 1200, "run-1")
     scanned, took = printed(capsys)
     assert scanned["AthenaBytesScanned"] == [1_000_000]
     assert took["AthenaMilliseconds"] == [1200]

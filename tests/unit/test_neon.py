@@ -123,3 +123,13 @@ def test_a_client_needs_a_key_a_project_and_tls(key: str, project: str, url: str
     with pytest.raises(ConfigurationInvalid) as raised:
         NeonClient(lambda: key, project, base_url=url)
     assert KEY not in str(raised.value)
+
+
+def test_a_key_that_was_replaced_is_used_while_the_old_one_still_works() -> None:
+    keys = iter(["old", "new"])
+    used: list[str] = []
+    client = NeonClient(lambda: next(keys), "p", base_url="http://127.0.0.1:1")
+    used.append(client._api_key)
+    client.renew_key()
+    used.append(client._api_key)
+    assert used == ["old", "new"]

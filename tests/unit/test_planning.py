@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from forecast_sync.adapters.s3 import Listed
 from forecast_sync.contracts import PlanRequest, Queries, Window
-from forecast_sync.errors import InputsOutdated, ResultInvalid, TooManyRejects
+from forecast_sync.errors import InputsOutdated, ResultInvalid, SourceChanged, TooManyRejects
 from forecast_sync.planning import group_into_pages, page_limit, plan_pages
 from forecast_sync.settings import Settings
 from forecast_sync.tables import load_table
@@ -29,6 +29,8 @@ class World:
         self.profile = {"window_rows": 100, "rejected": 0, "candidates": 100, "good": 90, **profile}
         self.sizes = sizes
         self.listing = sizes
+        self.manifest: str | None = MANIFEST
+        self.manifest_is_there = True
         self.written: dict[str, bytes] = {}
 
     def read_row(self, _query_execution_id: str) -> dict[str, str]:
@@ -37,10 +39,12 @@ class World:
             for name, value in {**self.profile, "checksum": 5, "warning_0": 0}.items()
         }
 
-    def manifest_location(self, _query_execution_id: str) -> str:
-        return MANIFEST
+    def manifest_location(self, _query_execution_id: str) -> str | None:
+        return self.manifest
 
-    def read(self, _bucket: str, _key: str) -> bytes:
+    def find(self, _bucket: str, _key: str) -> bytes | None:
+        if not self.manifest_is_there:
+            return None
         return "".join(f"s3://results/{key}\n" for key in self.sizes).encode()
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
@@ -52,9 +56,17 @@ class World:
                 yield Listed(key, size, STARTED_AT)
 
 
-def make_request(redrive_count: int = 0, made_at: int = 0) -> PlanRequest:
+def make_request(
+    redrive_count: int = 0, made_at: int = 0, renewal: int = 0, profiled: str = "fingerprint"
+) -> PlanRequest:
     queries = {
-        name: make_started(query=name, query_execution_id=f"q-{name}", redrive_count=made_at)
+        name: make_started(
+            query=name,
+            query_execution_id=f"q-{name}",
+            redrive_count=made_at,
+            renewal=renewal,
+            sources=profiled if name == "profile" else "fingerprint",
+        )
         for name in ("extract", "profile")
     }
     return PlanRequest(
@@ -66,7 +78,12 @@ def make_request(redrive_count: int = 0, made_at: int = 0) -> PlanRequest:
 
 
 def plan(world: World, **changes: Any) -> Any:
-    settings = Settings(environment="dev", page_bytes=100, reject_rows=10)
+    settings = Settings(
+        environment="dev",
+        page_bytes=100,
+        reject_rows=10,
+        athena_output_location="s3://results/athena/",
+    )
     return plan_pages(world, world, load_table(), settings, make_request(**changes))
 
 
@@ -85,6 +102,54 @@ def test_pages_are_written_where_the_plan_says() -> None:
 def test_an_empty_manifest_is_no_page() -> None:
     world = World({}, window_rows=0, candidates=0, good=0)
     assert plan(world).pages == 0
+
+
+def without_manifest(how: str, **profile: int) -> World:
+    """An extract that names no manifest, or whose manifest isn't there."""
+    world = World({}, **profile)
+    world.manifest = None if how == "unnamed" else MANIFEST
+    world.manifest_is_there = False
+    return world
+
+
+NONE = {"window_rows": 0, "candidates": 0, "good": 0}
+
+
+@pytest.mark.parametrize("how", ["unnamed", "unwritten"])
+def test_without_a_row_no_manifest_is_needed(how: str) -> None:
+    world = without_manifest(how, **NONE)
+    planned = plan(world)
+    assert planned.pages == 0
+    assert world.written == {"results/athena/q-extract-pages.json": b"[]"}
+    assert (planned.pages_bucket, planned.pages_key) == ("results", "athena/q-extract-pages.json")
+
+
+@pytest.mark.parametrize("how", ["unnamed", "unwritten"])
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ({"good": 90}, "90 rows and 0 rejects"),
+        ({"good": 1, "rejected": 3}, "1 rows and 3 rejects"),
+        ({"candidates": 0, "good": 0, "rejected": 3}, "0 rows and 3 rejects"),
+    ],
+)
+def test_with_rows_or_rejects_a_missing_manifest_is_invalid(
+    how: str, profile: dict[str, int], said: str
+) -> None:
+    world = without_manifest(how, **profile)
+    with pytest.raises(ResultInvalid, match=f"q-extract has no result manifest.*{said}"):
+        plan(world)
+    assert world.written == {}
+    with pytest.raises(InputsOutdated):
+        plan(world, redrive_count=1, made_at=0)
+
+
+def test_a_file_that_came_between_the_queries_has_them_run_again() -> None:
+    world = without_manifest("unnamed", good=5)
+    with pytest.raises(SourceChanged, match="found no row, the profile 5"):
+        plan(world, profiled="another", renewal=1)
+    with pytest.raises(ResultInvalid):
+        plan(world, profiled="another", renewal=2)
 
 
 def test_a_file_of_the_manifest_that_is_gone_is_named() -> None:

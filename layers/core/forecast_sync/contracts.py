@@ -126,16 +126,23 @@ class StartedQuery(Model):
 
 
 class PollRequest(Model):
-    """What Poll Athena query gets: the query, and the redrive count of this moment."""
+    """What Poll Athena query gets: the query, how often it was polled, and the redrive count.
 
+    An execution that began before an update of the stack knows neither ``run_id`` nor ``polls``.
+    """
+
+    run_id: str | None = None
     started: StartedQuery
+    polls: int | None = None
     redrive_count: int
 
 
 class PolledQuery(Model):
-    """Poll's answer; failures are raised, not answered."""
+    """Poll's answer; failures are raised, not answered. ``wait_seconds`` is when to ask again."""
 
     done: bool
+    polls: int
+    wait_seconds: int
 
 
 class Queries(Model):

@@ -11,6 +11,7 @@ permanent one stays uncaught, which is what lets a redrive re-run the state that
     │   ├── DatabaseUnavailable   no connection, connection lost, server starting or full
     │   ├── LeaseHeld             another run works on this database
     │   ├── NeonUnavailable       429, 5xx or no answer from the Neon API
+    │   ├── SecretUnavailable     Secrets Manager throttled or not answering
     │   └── StorageUnavailable    S3 throttled or not answering
     ├── RouteError                the run goes another way: Catch
     │   ├── InputsOutdated        the inputs were made before the redrive: make them anew
@@ -22,7 +23,7 @@ permanent one stays uncaught, which is what lets a redrive re-run the state that
         ├── BranchNotMapped       the git ref belongs to no environment, or to another one
         ├── ConfigurationInvalid  a setting, secret or table file is missing or malformed
         ├── DatabaseAmbiguous     the Neon branch has several databases or roles, none chosen
-        ├── DatabaseRefused       login, permission or TLS: the server said no
+        ├── DatabaseRefused       login, database, permission or TLS: the server said no
         ├── InvalidInput          the execution input doesn't fit
         ├── NeonRefused           the Neon API refused the key or the request
         ├── QueryFailed           Athena failed or cancelled the query
@@ -84,6 +85,10 @@ class NeonUnavailable(TransientError):
     """The Neon API throttles, fails or doesn't answer."""
 
 
+class SecretUnavailable(TransientError):
+    """Secrets Manager throttles, fails or doesn't answer."""
+
+
 class StorageUnavailable(TransientError):
     """S3 throttles, fails or doesn't answer."""
 
@@ -131,7 +136,7 @@ class DatabaseAmbiguous(PermanentError):
 
 
 class DatabaseRefused(PermanentError):
-    """Postgres refused the login, the permission or the certificate."""
+    """Postgres refused the login, the database, the permission or TLS."""
 
 
 class InvalidInput(PermanentError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 from forecast_sync.adapters.athena import Cost
@@ -20,6 +22,10 @@ from forecast_sync.sources import Lake, check_sources, survey
 from forecast_sync.tables import Table
 
 SUBMISSIONS_PER_REDRIVE = 3
+
+LONGEST_WAIT = 60
+WAIT_GROWTH = 4 / 3
+RESERVE_MILLISECONDS = 30_000
 
 PART_BYTES = 256 * 1024
 MOST_PARTS = 61
@@ -70,15 +76,42 @@ def start_query(
     )
 
 
-def poll_query(athena: QueryEngine, request: PollRequest) -> PolledQuery:
-    """Say whether the query is done.
+def poll_query(
+    athena: QueryEngine,
+    request: PollRequest,
+    remaining_milliseconds: Callable[[], int],
+    sleep: Callable[[float], None] = time.sleep,
+) -> PolledQuery:
+    """Say whether the query is done, and how many seconds later to ask again.
 
-    Raises ``QueryRetryable`` while submissions are left, ``InputsOutdated`` when the query failed
-    before the redrive that asks, and ``QueryFailed`` otherwise.
+    Each poll that goes through the state machine takes nine of the 25,000 events that an execution
+    may have. So once the waits have grown to a minute, one call polls for as long as the function
+    may run. Raises ``QueryRetryable`` while submissions are left, ``InputsOutdated`` when the query
+    failed before the redrive that asks, and ``QueryFailed`` otherwise.
     """
+    polls = request.polls or 0
+    while True:
+        cost = _poll_once(athena, request)
+        polls += 1
+        wait = wait_after(polls)
+        longest = LONGEST_WAIT * 1000 + RESERVE_MILLISECONDS
+        is_last = request.polls is None or wait < LONGEST_WAIT or remaining_milliseconds() < longest
+        if cost is not None:
+            measure_query(cost.bytes_scanned, cost.milliseconds, request.run_id)
+        if cost is not None or is_last:
+            return PolledQuery(done=cost is not None, polls=polls, wait_seconds=wait)
+        sleep(wait)
+
+
+def wait_after(polls: int) -> int:
+    """How many seconds to wait after so many polls of a query: 1, 1, 1, 2, 3, 4, 5, 7 ... 60."""
+    return min(LONGEST_WAIT, int(WAIT_GROWTH ** min(polls, LONGEST_WAIT)))
+
+
+def _poll_once(athena: QueryEngine, request: PollRequest) -> Cost | None:
     started = request.started
     try:
-        cost = athena.poll(started.query_execution_id)
+        return athena.poll(started.query_execution_id)
     except (QueryRetryable, QueryFailed) as error:
         if request.redrive_count > started.redrive_count:
             raise InputsOutdated(
@@ -88,9 +121,6 @@ def poll_query(athena: QueryEngine, request: PollRequest) -> PolledQuery:
         if isinstance(error, QueryRetryable) and started.attempt + 1 >= allowed:
             raise QueryFailed(f"{error} It was submitted {started.attempt + 1} times.") from error
         raise
-    if cost is not None:
-        measure_query(cost.bytes_scanned, cost.milliseconds)
-    return PolledQuery(done=cost is not None)
 
 
 def count_parts(window_bytes: int) -> int:

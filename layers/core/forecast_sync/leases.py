@@ -88,8 +88,8 @@ def require_row(own: OwnRow | None, run: Run) -> OwnRow:
     """
     if own is None or not own.had_lease:
         raise Superseded(
-            f"The database doesn't know that run {run.run_id} has begun: it was reset or restored "
-            f"since; start a new {run.sync_type} run instead."
+            f"The database doesn't know that run {run.run_id} has begun: it was reset, restored "
+            f"or replaced since; start a new {run.sync_type} run instead."
         )
     return own
 

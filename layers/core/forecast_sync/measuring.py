@@ -21,10 +21,10 @@ def measure_rejects(run: Run, profile: Profile) -> None:
     _emit({"RejectPercent": share}, unit="Percent", run=run)
 
 
-def measure_query(bytes_scanned: int, milliseconds: int) -> None:
+def measure_query(bytes_scanned: int, milliseconds: int, run_id: str | None) -> None:
     """What a finished query has cost: Athena bills the bytes."""
-    _emit({"AthenaBytesScanned": bytes_scanned}, unit="Bytes")
-    _emit({"AthenaMilliseconds": milliseconds}, unit="Milliseconds")
+    _emit({"AthenaBytesScanned": bytes_scanned}, unit="Bytes", run_id=run_id)
+    _emit({"AthenaMilliseconds": milliseconds}, unit="Milliseconds", run_id=run_id)
 
 
 def measure_run(run: Run, result: RunResult) -> None:
@@ -43,12 +43,16 @@ def measure_run(run: Run, result: RunResult) -> None:
     _emit(rows, unit="Count", run=run)
 
 
-def _emit(values: Mapping[str, float], *, unit: str, run: Run | None = None) -> None:
+def _emit(
+    values: Mapping[str, float], *, unit: str, run: Run | None = None, run_id: str | None = None
+) -> None:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     if run:
         # Previews share one series: each new value of a dimension is a metric to pay for.
         metrics.add_dimension("branch", run.neon_branch.split("/")[0])
-        metrics.add_metadata("run_id", run.run_id)
+        run_id = run.run_id
+    if run_id:
+        metrics.add_metadata("run_id", run_id)
     for name, value in values.items():
         metrics.add_metric(name, unit, value)
     metrics.flush_metrics()

@@ -9,10 +9,10 @@ from typing import Protocol
 from forecast_sync.adapters.s3 import Listed, split_location
 from forecast_sync.contracts import Page, PageKind, Plan, PlanRequest
 from forecast_sync.counts import Profile
-from forecast_sync.errors import QueryFailed, ResultInvalid, TooManyRejects
+from forecast_sync.errors import QueryFailed, ResultInvalid, SourceChanged, TooManyRejects
 from forecast_sync.measuring import measure_rejects
 from forecast_sync.query_text import warning_names
-from forecast_sync.redrives import renewing_inputs
+from forecast_sync.redrives import RENEWALS_PER_REDRIVE, renewing_inputs
 from forecast_sync.settings import Settings
 from forecast_sync.tables import Table
 
@@ -33,16 +33,16 @@ class QueryResults(Protocol):
         """The only row of a query's result."""
         ...
 
-    def manifest_location(self, query_execution_id: str) -> str:
-        """Where the list of written files is."""
+    def manifest_location(self, query_execution_id: str) -> str | None:
+        """Where the list of written files is; None when Athena names none."""
         ...
 
 
 class ResultStore(Protocol):
     """What planning needs of S3."""
 
-    def read(self, bucket: str, key: str) -> bytes:
-        """A whole object."""
+    def find(self, bucket: str, key: str) -> bytes | None:
+        """A whole object, or None when it isn't there."""
         ...
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
@@ -63,7 +63,9 @@ def plan_pages(
 ) -> Plan:
     """Write the pages file of a run and say what to expect of the load.
 
-    Raises ``TooManyRejects`` when the threshold is exceeded and ``ResultInvalid`` for results that
+    A query without a row may have left no manifest; whether there should be rows, the profile says.
+    Raises ``SourceChanged`` when the lake changed between the two queries and only one found rows,
+    ``TooManyRejects`` when the threshold is exceeded and ``ResultInvalid`` for results that
     can't be read, or ``InputsOutdated`` when these results were made before the present redrive.
     """
     made_at = min(request.queries.extract.redrive_count, request.queries.profile.redrive_count)
@@ -74,12 +76,15 @@ def plan_pages(
         _judge_rejects(profile, settings)
         query_execution_id = request.queries.extract.query_execution_id
         manifest = athena.manifest_location(query_execution_id)
-        files = _list_files(storage, manifest)
+        listed = storage.find(*split_location(manifest)) if manifest else None
+        if listed is None:
+            _refuse_missing_rows(profile, request)
+        files = _list_files(storage, listed or b"")
         total = sum(file.size for _, file in files)
         workers = count_workers(settings.load_concurrency, request.window.connections)
         limit = page_limit(total, settings.page_bytes, workers)
         pages = group_into_pages(query_execution_id, files, limit)
-        bucket, key = split_location(manifest)
+        bucket, key = split_location(manifest or settings.athena_output_location)
         pages_key = f"{key.rpartition('/')[0]}/{query_execution_id}-pages.json".lstrip("/")
         body = json.dumps([page.model_dump(mode="json") for page in pages])
         storage.write(bucket, pages_key, body.encode())
@@ -162,9 +167,30 @@ def _judge_rejects(profile: Profile, settings: Settings) -> None:
     )
 
 
-def _list_files(storage: ResultStore, manifest: str) -> list[tuple[str, Listed]]:
+def _refuse_missing_rows(profile: Profile, request: PlanRequest) -> None:
+    """An extract without a manifest has written nothing: right if the profile has counted nothing.
+
+    Good rows and rejects alike are lines of the extract.
+    """
+    expected = profile.good + profile.rejected
+    if expected == 0:
+        return
+    extract = request.queries.extract
+    renewals_left = extract.renewal < RENEWALS_PER_REDRIVE * (request.redrive_count + 1)
+    if renewals_left and extract.sources != request.queries.profile.sources:
+        raise SourceChanged(
+            f"Athena query {extract.query_execution_id} found no row, the profile {expected}: "
+            "an object came or was overwritten in between."
+        )
+    raise ResultInvalid(
+        f"Athena query {extract.query_execution_id} has no result manifest, expected one of "
+        f"{profile.good} rows and {profile.rejected} rejects; redrive to query anew."
+    )
+
+
+def _list_files(storage: ResultStore, manifest: bytes) -> list[tuple[str, Listed]]:
     """The manifest's files with their sizes; the manifest is the truth, a listing only measures."""
-    locations = storage.read(*split_location(manifest)).decode().split()
+    locations = manifest.decode().split()
     files = sorted(split_location(location.strip('"')) for location in locations)
     if not files:
         return []

@@ -33,12 +33,17 @@ def record_success(
 ) -> RunResult:
     """Move the watermark, end the lease, and start the rerun that was asked for.
 
-    Raises ``Superseded`` when the run was overtaken, or its row is gone.
+    Raises ``Superseded`` when the run was overtaken, or its row is gone, or the ledger isn't the
+    verified one: a database that was copied with the run's row and then took the other's place.
     """
-    run = request.run
-    counts, _ = read_counts(
-        connection, request.queries.extract.query_execution_id, request.plan.profile
-    )
+    run, profile = request.run, request.plan.profile
+    counts, _ = read_counts(connection, request.queries.extract.query_execution_id, profile)
+    if (counts.good, counts.rejected) != (profile.good, profile.rejected):
+        raise Superseded(
+            f"Run {run.run_id} was verified in another database: the ledger of this one has "
+            f"{counts.good} rows and {counts.rejected} rejects, verified were {profile.good} and "
+            f"{profile.rejected}; start a new {run.sync_type} run instead."
+        )
     status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
     watermark = _earned_watermark(run, request.window) if run.moves_watermark else None
     with transaction(connection) as cursor:

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from forecast_sync.errors import ForecastSyncError, InputsOutdated
 
+RENEWALS_PER_REDRIVE = 2
+"""How often the queries run again because the lake changed between them."""
+
 
 @contextmanager
 def renewing_inputs(

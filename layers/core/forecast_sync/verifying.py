@@ -10,10 +10,9 @@ from forecast_sync.contracts import Run, VerifyRequest
 from forecast_sync.counts import Counts, Profile
 from forecast_sync.errors import InputsOutdated, SourceChanged, VerificationFailed
 from forecast_sync.parting import Results, find_parting
+from forecast_sync.redrives import RENEWALS_PER_REDRIVE
 from forecast_sync.settings import Settings
 from forecast_sync.sources import Listing, survey
-
-RENEWALS_PER_REDRIVE = 2
 
 
 class Storage(Listing, Results, Protocol):

@@ -112,7 +112,7 @@ def uploads(patient: Patient) -> str:
     waiting = _waiting_messages(patient, f"{name}-dlq")
     if waiting:
         raise Finding(
-            f"Uploads ended in the queue {name}-dlq ({waiting}): starting a run failed five times.",
+            f"Uploads ended in the queue {name}-dlq ({waiting}): no run could be started for them.",
             "Read start-sync's log, start a run (`forecast-sync start`), then empty the queue: "
             f"aws sqs purge-queue --queue-url {_queue_url(patient, f'{name}-dlq')}",
         )

@@ -106,7 +106,10 @@ def unload(patient: Patient) -> str:
     prefix = f"{patient.settings.athena_output_location}doctor-{secrets.token_hex(6)}/"
     query_id = _finish(patient, build_probe_unload(patient.table, prefix))
     storage = Storage(patient.client("s3"))
-    manifest = storage.read(*split_location(_athena(patient).manifest_location(query_id)))
+    location = _athena(patient).manifest_location(query_id)
+    if location is None:
+        raise Finding(f"Athena query {query_id} wrote a row and names no manifest.", REPORT)
+    manifest = storage.read(*split_location(location))
     files = [split_location(line.strip('"')) for line in manifest.decode().split()]
     written = b"".join(gzip.decompress(storage.read(*file)) for file in files).decode()
     patient.shared["probe"] = files

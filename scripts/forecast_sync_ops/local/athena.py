@@ -27,6 +27,8 @@ def install(faults_dir: Path) -> None:
     ``faults_dir/athena-faults.json`` may hold faults for coming queries:
     ``[{"match": "UNLOAD", "times": 1, "seconds": 0, "state": "FAILED", "retryable": true,
     "reason": "..."}]``; ``match`` is a part of the query's text, without ``state`` it is only slow.
+    ``"manifest"`` says what an UNLOAD leaves: ``"written"`` one also without a row, ``"unwritten"``
+    its location only, ``"unnamed"`` neither; by itself the local Athena names none without a row.
     """
     extension = _Extension(FaultFile(faults_dir / "athena-faults.json"), Engine())
     original_start, original_execute = athena._start_query_execution, athena._execute_query
@@ -90,8 +92,10 @@ class _Extension:
         if fault is None:
             return
         time.sleep(fault.get("seconds", 0))
+        execution = _execution.get()
+        if "manifest" in fault:
+            execution["_manifest"] = fault["manifest"]
         if "state" in fault:
-            execution = _execution.get()
             execution["_state"] = fault["state"]
             execution["_retryable"] = fault.get("retryable", False)
             raise QueryError(fault.get("reason", "an injected fault"))
@@ -115,11 +119,15 @@ def _write(execution: dict[str, Any], unload: Unload, files: list[tuple[str, byt
     for number, (partition, content) in enumerate(files):
         keys.append(f"{unload.prefix}{partition}{query_id}_{number:05}.gz")
         _put(unload.bucket, keys[-1], content)
+    leaves = execution.get("_manifest", "written" if files else "unnamed")
+    if leaves == "unnamed":
+        return
     output = execution["ResultConfiguration"]["OutputLocation"]
     manifest = f"{output.rpartition('/')[0]}/{query_id}-manifest.csv"
     bucket, _, key = manifest.removeprefix("s3://").partition("/")
     listed = "".join(f"s3://{unload.bucket}/{key}\n" for key in keys)
-    _put(bucket, key, listed.encode())
+    if leaves == "written":
+        _put(bucket, key, listed.encode())
     execution["Statistics"]["DataManifestLocation"] = manifest
 
 

@@ -102,12 +102,9 @@ class Athena:
                     pairs = zip(names, cells, strict=True)
                     yield {name: cell for name, cell in pairs if cell is not None}
 
-    def manifest_location(self, query_execution_id: str) -> str:
-        """The ``s3://`` location of the file that lists what an UNLOAD wrote."""
-        statistics = self._describe(query_execution_id).get("Statistics", {})
-        if "DataManifestLocation" not in statistics:
-            raise ResultInvalid(f"Athena query {query_execution_id} has no result manifest.")
-        return statistics["DataManifestLocation"]
+    def manifest_location(self, query_execution_id: str) -> str | None:
+        """The ``s3://`` location of the file that lists what an UNLOAD wrote; None without one."""
+        return self._describe(query_execution_id).get("Statistics", {}).get("DataManifestLocation")
 
     def scanned_bytes(self, query_execution_id: str) -> int:
         """How much a query has read."""

@@ -45,20 +45,24 @@ class NeonClient:
     def __init__(self, read_key: Callable[[], str], project_id: str, *, base_url: str) -> None:
         url = urlsplit(base_url)
         self._read_key = read_key
-        self._api_key = api_key = read_key()
-        if not api_key or not project_id:
-            raise ConfigurationInvalid(
-                "NEON_API_KEY or NEON_PROJECT_ID is empty, and DATABASE_URL isn't set; set them."
-            )
+        self._project_id = project_id
+        self.renew_key()
         if url.scheme != "https" and url.hostname not in LOOPBACK:
             raise ConfigurationInvalid(
                 f"NEON_API_URL is {url.scheme}://{url.hostname}; expected https, or loopback."
             )
         self._base_url = base_url.rstrip("/")
-        self._project_id = project_id
         self._pool = urllib3.PoolManager(
             ca_certs=certifi.where(), retries=RETRIES, timeout=urllib3.Timeout(connect=5, read=20)
         )
+
+    def renew_key(self) -> None:
+        """Read the API key again: it may have been replaced while the old one still works."""
+        self._api_key = self._read_key()
+        if not self._api_key or not self._project_id:
+            raise ConfigurationInvalid(
+                "NEON_API_KEY or NEON_PROJECT_ID is empty, and DATABASE_URL isn't set; set them."
+            )
 
     def find_branch(self, name: str) -> str:
         """The id of the branch of exactly this name; ``BranchNotFound`` when there is none."""

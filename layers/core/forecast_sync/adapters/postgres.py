@@ -48,6 +48,9 @@ BY_CLASS: dict[str, type[ForecastSyncError]] = {
     "28": DatabaseRefused,
 }
 
+REFUSED = frozenset({"3D000", "42501", "55000"})
+"""Besides class 28: no such database, no permission to connect, none is let into the database."""
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -73,8 +76,10 @@ def connect(url: str) -> Connection:
     if not _is_local(str(parameters.get("host") or parameters.get("hostaddr") or "")):
         parameters = {"sslrootcert": certifi.where(), **parameters, "sslmode": "verify-full"}
     parameters.setdefault("connect_timeout", CONNECT_SECONDS)
-    with translated():
+    try:
         connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
+    except psycopg.Error as error:
+        raise _explain(parameters, error) from None
     if connection.info.server_version < OLDEST_SERVER:
         found = connection.info.server_version // 10_000
         connection.close()
@@ -153,6 +158,27 @@ def translated() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise _translate(error) from None
+
+
+def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncError:
+    """Why no connection was opened: refused, which stays so, or one that may succeed later."""
+    from forecast_sync.adapters import refusals
+
+    text = next(iter(str(error).splitlines()), type(error).__name__).strip()
+    code = refusals.find_code(parameters, error)
+    if code in REFUSED or (code and code[:2] == "28"):
+        return DatabaseRefused(
+            f"Postgres refused the connection with {code}: {text}. Correct the database, the role "
+            "or its password in the connection string, then redrive."
+        )
+    if code is None and parameters.get("sslmode") == "verify-full":
+        refusal = refusals.find_tls_refusal(parameters)
+        if refusal:
+            return DatabaseRefused(
+                f"No TLS to Postgres, {refusal}: {text}. It needs a certificate for the host's "
+                "name by an authority that is known, or named in sslrootcert."
+            )
+    return DatabaseUnavailable(f"No connection to Postgres: {text}")
 
 
 def _translate(error: psycopg.Error) -> ForecastSyncError:

@@ -37,6 +37,14 @@ class Storage:
         with _translated(bucket, key):
             return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
 
+    def find(self, bucket: str, key: str) -> bytes | None:
+        """A whole, small object; None when it isn't there."""
+        with _translated(bucket, key):
+            try:
+                return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            except self._client.exceptions.NoSuchKey:
+                return None
+
     def read_tail(self, bucket: str, key: str, size: int) -> bytes:
         """The last ``size`` bytes of an object, or all of a shorter one."""
         with _translated(bucket, key):

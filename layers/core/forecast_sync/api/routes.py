@@ -28,7 +28,7 @@ from forecast_sync.api.parameters import (
     Trigger,
 )
 from forecast_sync.contracts import SyncRequest, SyncType
-from forecast_sync.logs import log_failure, logger
+from forecast_sync.logs import about, find_run_id, log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
@@ -199,18 +199,19 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         )
         headers = {**refused.headers, "Content-Type": problems.PROBLEM_JSON}
         return {"statusCode": refused.status_code, "headers": headers, "body": refused.body}
-    try:
-        answered = app.resolve(event, context)
-    except Exception as error:
-        log_failure(error, None)
-        raise
-    told = {
-        "caller": caller.get("userArn"),
-        "method": event["requestContext"]["http"]["method"],
-        "path": event["rawPath"],
-        "status": int(answered["statusCode"]),
-    }
-    logger.info("answered", extra=told)
+    with about(find_run_id(event)):
+        try:
+            answered = app.resolve(event, context)
+        except Exception as error:
+            log_failure(error)
+            raise
+        told = {
+            "caller": caller.get("userArn"),
+            "method": event["requestContext"]["http"]["method"],
+            "path": event["rawPath"],
+            "status": int(answered["statusCode"]),
+        }
+        logger.info("answered", extra=told)
     return answered
 
 

@@ -1,0 +1,133 @@
+"""Refusals: why a connection couldn't be opened, which libpq tells as text only.
+
+psycopg's error of a failed connection has no SQLSTATE, because libpq hands none out. So the attempt
+is made once more while libpq writes down the protocol's messages, and the server's answer is read
+there. What TLS has refused is found by a handshake of Python's own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+import ssl
+import struct
+import time
+from contextlib import closing
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, errors, pq
+
+SECONDS = 5
+"""For each of the few looks: a function that has failed to connect has little time left."""
+
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+
+WRONG_LOGIN = "28P01"
+NO_SUCH_DATABASE = "3D000"
+UNNAMED = "08P01"
+"""What PgBouncer before 1.19 answers, whatever is wrong."""
+
+MAINTENANCE_DATABASES = ("postgres", "template1")
+
+Parameters = dict[str, Any]
+
+
+def find_code(parameters: Parameters, error: psycopg.Error) -> str | None:
+    """The SQLSTATE with which the server refused a connection; None when nobody refused it."""
+    if isinstance(error, errors.ConnectionTimeout):
+        return None
+    if error.pgconn is not None and error.pgconn.needs_password:
+        return WRONG_LOGIN
+    messages = _trace(parameters)
+    answered = re.findall(r'ErrorResponse\t(?: [SV] "[^"]*")* C "(\w{5})"', messages)
+    code = answered[-1] if answered else None
+    if code != UNNAMED:
+        return code
+    if _password_was_the_last_word(messages):
+        return WRONG_LOGIN
+    return NO_SUCH_DATABASE if _lacks_database(parameters) else code
+
+
+def find_tls_refusal(parameters: Parameters) -> str | None:
+    """Why TLS can't be had from the server as ``parameters`` want it; None when it can.
+
+    Also None when the server can't be reached or cuts the handshake: that may pass.
+    """
+    host, port = str(parameters.get("host", "")), int(parameters.get("port") or 5432)
+    address = str(parameters.get("hostaddr") or host)
+    roots = parameters.get("sslrootcert")
+    try:
+        context = ssl.create_default_context(cafile=None if roots == "system" else roots)
+        with closing(socket.create_connection((address, port), SECONDS)) as plain:
+            plain.sendall(SSL_REQUEST)
+            answer = plain.recv(1)
+            if answer == b"N":
+                return "the server offers no TLS"
+            if answer == b"S":
+                context.wrap_socket(plain, server_hostname=host).close()
+    except ssl.SSLCertVerificationError as refused:
+        return refused.verify_message
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+        return None
+    except ssl.SSLError as refused:
+        return f"the handshake failed: {refused.reason}"
+    except OSError:
+        return None
+    return None
+
+
+def _trace(parameters: Parameters) -> str:
+    """The messages of one more attempt; empty where libpq can't write them down."""
+    if not hasattr(os, "memfd_create"):
+        return ""
+    text = conninfo.make_conninfo(**{**parameters, "connect_timeout": SECONDS})
+    attempt = pq.PGconn.connect_start(text.encode())
+    # In memory only: among the messages is the proof of the password.
+    with open(os.memfd_create("libpq"), "rb") as written:  # noqa: PTH123
+        try:
+            attempt.trace(written.fileno())
+            attempt.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
+            _await_end(attempt)
+            attempt.untrace()
+        finally:
+            attempt.finish()
+        written.seek(0)
+        return written.read().decode(errors="replace")
+
+
+def _await_end(attempt: pq.abc.PGconn) -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        match attempt.connect_poll():
+            case pq.PollingStatus.READING:
+                select.select([attempt.socket], [], [], SECONDS)
+            case pq.PollingStatus.WRITING:
+                select.select([], [attempt.socket], [], SECONDS)
+            case _:
+                return
+
+
+def _password_was_the_last_word(messages: str) -> bool:
+    """Whether the error answers a password, not what came after it had been accepted."""
+    told = [line.split("\t") for line in messages.splitlines() if line[:2] in ("F\t", "B\t")]
+    before = [kind for _, _, kind, *_ in told[:-1]]
+    return bool(before) and before[-1] in ("PasswordMessage", "SASLResponse", "SASLInitialResponse")
+
+
+def _lacks_database(parameters: Parameters) -> bool:
+    """Whether the server, asked by way of another database, doesn't know the one that is wanted."""
+    wanted = parameters.get("dbname") or parameters.get("user")
+    for database in MAINTENANCE_DATABASES:
+        try:
+            asked = {**parameters, "dbname": database, "connect_timeout": SECONDS}
+            with psycopg.connect(**asked, autocommit=True, prepare_threshold=None) as connection:
+                found = connection.execute(
+                    "SELECT 1 FROM pg_database WHERE datname = %s AND datallowconn", [wanted]
+                )
+                return found.fetchone() is None
+        except psycopg.Error:
+            continue
+    return False
