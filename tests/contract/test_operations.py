@@ -90,7 +90,8 @@ def test_alarms_and_dashboard_use_metrics_that_are_measured() -> None:
 def test_errors_of_functions_count_except_of_the_one_that_waits_and_the_one_that_answers() -> None:
     [query] = observability()["FunctionErrorsAlarm"]["Properties"]["Metrics"]
     counted = re.findall(
-        r"FunctionName = '\$\{ProjectName\}-\$\{Environment\}-([a-z-]+)'", query["Expression"]["Sub"]
+        r"FunctionName = '\$\{ProjectName\}-\$\{Environment\}-([a-z-]+)'",
+        query["Expression"]["Sub"],
     )
     expected = {name.replace("_", "-") for name in FUNCTIONS}
     expected -= {"read-watermark", "inspect-database"}
