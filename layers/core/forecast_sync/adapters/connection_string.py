@@ -6,14 +6,13 @@ everything that decides where and how is settled here and handed to libpq by nam
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from typing import NamedTuple
 
 import certifi
 import psycopg
 from psycopg import conninfo
 
+from forecast_sync.adapters.loopback import is_loopback, resolve_localhost
 from forecast_sync.errors import ConfigurationInvalid
 
 REFUSED = ("service", "servicefile", "sslkeylogfile")
@@ -143,31 +142,13 @@ def _pin(endpoint: Endpoint) -> list[Endpoint]:
     host, address, _ = endpoint
     is_socket = not host or host.startswith("/")
     if address:
-        is_named_local = is_socket or host.lower() == "localhost" or _is_loopback(host)
-        return [endpoint] if is_named_local and _is_loopback(address) else []
+        is_named_local = is_socket or host.lower() == "localhost" or is_loopback(host)
+        return [endpoint] if is_named_local and is_loopback(address) else []
     if is_socket:
         return [endpoint]
-    if _is_loopback(host):
+    if is_loopback(host):
         return [endpoint._replace(address=host)]
-    found = _resolve(host) if host.lower() == "localhost" else []
-    if not all(map(_is_loopback, found)):
-        return []
-    return [endpoint._replace(address=each) for each in found]
-
-
-def _resolve(name: str) -> list[str]:
-    try:
-        answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return []
-    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-
-
-def _is_loopback(text: str) -> bool:
-    try:
-        return "%" not in text and ipaddress.ip_address(text).is_loopback
-    except ValueError:
-        return False
+    return [endpoint._replace(address=each) for each in resolve_localhost(host)]
 
 
 def _joined(endpoints: list[Endpoint]) -> dict[str, str]:
