@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from aws import AwsRefused, fail, invoke, machine_arn
+from aws import AwsRefused, fail, invoke, machine_arn, say
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     except AwsRefused as error:
         return fail(str(error))
     where = run["neon_branch_id"] or "its database URL"
-    print(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {server} answers there.")
+    say(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {server} answers there.")
     return 0
 
 
