@@ -112,6 +112,7 @@ URLS = {
     "address beside localhost": "postgresql://app:canary@localhost:{port}/shop?hostaddr={address}",
     "address beside loopback": "postgresql://app:canary@127.0.0.1:{port}/shop?hostaddr={address}",
     "address beside a socket": "host=/tmp hostaddr={address} port={port} user=app password=canary",
+    "a host in the query": "postgresql://app:canary@localhost:{port}/shop?host={address}",
     "address alone": "hostaddr={address} port={port} user=app password=canary",
     "address of the second": "host=localhost,localhost hostaddr=127.0.0.1,{address} "
     "port=9,{port} user=app password=canary",
