@@ -1,10 +1,14 @@
-# Every target installs what it needs; nothing but python3 (3.11 or newer), make and the package
-# index is taken for granted.
+# Every target installs what it needs; nothing but python3 (3.11 or newer, with its pip), make and the
+# package index is taken for granted. What is installed, the installer included, is locked by hashes.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Tools whose pins contradict ours have environments of their own.
 TOOLS := sam checkov awscli audit
+# Wheels by their hashes: nothing is built of what others wrote, and nothing is fetched to build with.
+# We ourselves are built by the setuptools of tools/installer.txt.
+LOCKED := --quiet --require-hashes --only-binary :all:
+OURSELVES := --quiet --no-deps --no-build-isolation
 TEMPLATES := template.yaml $(wildcard templates/*.yaml)
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 # Lists of hashes look like secrets; so do names of secrets, and the passwords that tests and messages make up.
@@ -26,14 +30,15 @@ DOCS ?=
 
 setup: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml layers/core/requirements.in
+$(STAMP): requirements.lock tools/installer.txt pyproject.toml layers/core/requirements.in
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $$($(PYTHON) --version) was found; 3.11 or newer is needed: make PYTHON=python3.13"; exit 1; }
 	@echo "setup: installing the locked dependencies into .venv"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --require-hashes --only-binary :all: -r tools/installer.txt
+	@$(BIN)/uv pip install $(LOCKED) --python $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install $(OURSELVES) --python $(BIN)/python --editable .
 	@touch $@
 
 demo: setup
@@ -76,7 +81,7 @@ check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 .tools/%/.installed: tools/%.txt $(STAMP)
 	@echo "setup: installing $* into .tools"
 	@$(BIN)/uv venv --quiet --clear .tools/$*
-	@$(BIN)/uv pip install --quiet --python .tools/$*/bin/python --require-hashes -r $<
+	@$(BIN)/uv pip install $(LOCKED) --python .tools/$*/bin/python -r $<
 	@touch $@
 
 .tools/node/.installed: $(wildcard tools/node/*)
@@ -84,7 +89,7 @@ check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 	  echo "error: npm wasn't found; two of the checkers need it: apt-get install npm"; exit 1; }
 	@echo "setup: installing the checkers for Node into .tools"
 	@rm -rf .tools/node && mkdir -p .tools && cp -r tools/node .tools/node
-	@npm ci --prefix .tools/node --silent --no-audit --no-fund
+	@npm ci --prefix .tools/node --ignore-scripts --silent --no-audit --no-fund
 	@touch $@
 
 build: .tools/sam/.installed
@@ -109,8 +114,8 @@ growth: .tools/bench/.installed
 .tools/bench/.installed: tools/bench.txt $(STAMP)
 	@echo "setup: installing what the loader is compared with into .tools"
 	@$(BIN)/uv venv --quiet --clear .tools/bench
-	@$(BIN)/uv pip install --quiet --python .tools/bench/bin/python --require-hashes -r $<
-	@$(BIN)/uv pip install --quiet --python .tools/bench/bin/python --no-deps --editable .
+	@$(BIN)/uv pip install $(LOCKED) --python .tools/bench/bin/python -r $<
+	@$(BIN)/uv pip install $(OURSELVES) --python .tools/bench/bin/python --editable .
 	@touch $@
 
 layer: setup
@@ -127,7 +132,7 @@ lock: setup
 	  --no-emit-index-url --extra local --extra bench -o tools/bench.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-emit-index-url -o layers/core/requirements.txt layers/core/requirements.in
-	@for tool in $(TOOLS); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	@for tool in installer $(TOOLS); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url -o tools/$$tool.txt tools/$$tool.in; done
 	@cd tools/node && npm install --package-lock-only --silent --omit-lockfile-registry-resolved
 

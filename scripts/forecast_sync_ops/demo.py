@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
+from forecast_sync.adapters.postgres import Connection, connect
 from rich.console import Console
 from rich.table import Table
 
@@ -220,8 +220,8 @@ class _Story:
             connection.execute(statement)
 
     @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        with psycopg.connect(self._database_url) as connection:
+    def _connected(self) -> Iterator[Connection]:
+        with connect(self._database_url) as connection:
             yield connection
 
 

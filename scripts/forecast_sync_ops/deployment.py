@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from forecast_sync.adapters.endpoints import read_endpoint
+from forecast_sync.adapters.loopback import is_loopback
+from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.names import DEFAULT_PROJECT, stack_name
 
 from forecast_sync_ops.api_client import ApiClient, find_url
@@ -41,7 +44,6 @@ PASSING_CODES = frozenset(
 """What the state machine waits out, too."""
 
 DEFAULT_REGION = "us-east-2"
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)
@@ -160,11 +162,18 @@ def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
 
 
 def open_session() -> tuple[boto3.Session, str | None]:
-    """The session and endpoint that the AWS variables point to; loopback needs no credentials."""
-    endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None
+    """The session and endpoint that the AWS variables point to; loopback needs no credentials.
+
+    Raises ``UserError`` for an endpoint to which credentials would go in plain text.
+    """
+    try:
+        given = os.environ.get("AWS_ENDPOINT_URL")
+        endpoint_url = read_endpoint(given, "AWS_ENDPOINT_URL") if given else None
+    except ConfigurationInvalid as error:
+        raise UserError(str(error)) from None
     # botocore itself reads AWS_DEFAULT_REGION only, other tools this one first.
     region = os.environ.get("AWS_REGION") or boto3.Session().region_name or DEFAULT_REGION
-    if endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK:
+    if endpoint_url and is_loopback(urlsplit(endpoint_url).hostname or ""):
         return boto3.Session("test", "test", region_name=region), endpoint_url
     return boto3.Session(region_name=region), endpoint_url
 

@@ -9,12 +9,16 @@ import sqlglot
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.schema import define_target
 from forecast_sync.tables import Table, known_tables, load_table, parse_table
+from forecast_sync.tables.expressions import Expression, find_fault
 from forecast_sync.tables.lines import Location, find_line
+from forecast_sync.tables.model import OWN_COLUMNS
 from sqlglot import exp
 
 from forecast_sync_ops.problems import UserError
 
 HIDDEN = {"$path", "$file_modified_time", "$file_size", "$bucket", "$partition"}
+
+LANGUAGES = {"athena": "Athena SQL", "postgres": "Postgres SQL"}
 
 GLUE_FORMAT = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
@@ -48,29 +52,39 @@ def read_checked(name_or_path: str) -> Table:
 
 
 def find_sql_faults(table: Table) -> Iterator[tuple[Location, str]]:
-    """Expressions that Athena can't parse, or that name a column that isn't there."""
-    lake = {*table.source.columns, *HIDDEN}
-    target = {*table.names, *HIDDEN}
-    expressions: list[tuple[Location, str | None, set[str]]] = [
-        (("source", "path"), table.source.path, lake),
-        (("source", "modified"), table.source.modified, lake),
-        (("source", "newest"), table.source.newest, lake),
-        (("source", "filter"), table.source.filter, lake),
-        *((("column", n, "source"), item.source, lake) for n, item in enumerate(table.column)),
-        *((("reject", n, "when"), rule.when, target) for n, rule in enumerate(table.reject)),
-        *((("expect", n, "that"), rule.that, target) for n, rule in enumerate(table.expect)),
-    ]
-    for location, expression, known in expressions:
-        if expression is None:
-            continue
-        try:
-            tree = sqlglot.parse_one(expression, read="athena")
-        except sqlglot.ParseError as error:
-            yield location, f"{expression!r} isn't Athena SQL: {error.errors[0]['description']}"
+    """Expressions that aren't one expression of their SQL, or name a column that isn't there."""
+    known = {
+        "source": {*table.source.columns, *HIDDEN},
+        "target": {*table.names, *HIDDEN},
+    }
+    indexed = {*table.names, *OWN_COLUMNS, table.target.written_at}
+    for expression in table.expressions():
+        location, text, dialect, over = expression
+        tree = _parse(expression)
+        if isinstance(tree, str):
+            yield location, f"{text!r} isn't {LANGUAGES[dialect]}: {tree}"
             continue
         named = {column.name for column in tree.find_all(exp.Column)}
-        if unknown := sorted(named - known):
-            yield location, f"{expression!r} names {', '.join(unknown)}, which isn't there"
+        if unknown := sorted(named - (indexed if dialect == "postgres" else known[over])):
+            yield location, f"{text!r} names {', '.join(unknown)}, which isn't there"
+
+
+def _parse(expression: Expression) -> exp.Expression | str:
+    """The tree of one expression without a query in it, or what is wrong with it."""
+    if fault := find_fault(expression):
+        return fault
+    try:
+        trees = sqlglot.parse(f"SELECT ({expression.text})", read=expression.dialect)
+    except sqlglot.ParseError as error:
+        return str(error.errors[0]["description"])
+    except sqlglot.errors.SqlglotError as error:
+        return str(error).partition("\n")[0]
+    values = trees[0].expressions if trees[0] else []
+    if len(trees) != 1 or len(values) != 1 or not isinstance(values[0], exp.Paren):
+        return "one value is expected"
+    if isinstance(values[0].this, exp.Alias) or values[0].find(exp.Query):
+        return "a value without a name and without a query is expected"
+    return values[0]
 
 
 def write_ddl(table: Table) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -71,14 +72,44 @@ def machine_arn(environment: str) -> str:
 
 def fail(message: str) -> int:
     """Say why as GitHub shows it, on one line; the exit code."""
-    print(f"::error::{message}", file=sys.stderr)
+    annotate("error", message)
     return 1
 
 
+def annotate(kind: str, message: str) -> None:
+    """An ``error`` or a ``warning`` of the job; nothing in its text is a command."""
+    # What the runner shows, it unescapes.
+    print(f"::{kind}::{_plain(message).replace('%', '%25')}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """Print a line in which the runner finds no command, whatever names are in it."""
+    line = _plain(text)
+    print(f"> {line}" if line.lstrip().startswith("::") else line, flush=True)
+
+
 def answer(name: str, value: str) -> None:
-    """Hand a value to the following steps and jobs."""
-    if "\n" in value:
-        raise ValueError(f"{name} has more than one line")
+    """Hand a value to the following steps and jobs; raises ``ValueError`` for more than a line."""
+    if not value.isprintable():
+        raise ValueError(f"{name} is more than one printable line: {value!r}")
     with Path(os.environ["GITHUB_OUTPUT"]).open("a") as outputs:
         outputs.write(f"{name}={value}\n")
-    print(f"{name}: {value}")
+    say(f"{name}: {value}")
+
+
+def code(text: str) -> str:
+    """``text`` as it is in a job's summary: code that no backtick in it ends."""
+    line = visible(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def visible(text: str) -> str:
+    """``text`` on one line, with what no screen shows written out."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def _plain(text: str) -> str:
+    """One line without the runner's older mark of a command, which counts anywhere in a line."""
+    return visible(text).replace("##[", "## [")

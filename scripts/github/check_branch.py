@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from aws import AwsRefused, fail, invoke, machine_arn, stack_name
+from aws import AwsRefused, fail, invoke, machine_arn, say, stack_name
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     except AwsRefused as error:
         return fail(str(error))
     where, server = run["neon_branch_id"] or "its database URL", checked["server"]
-    print(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {server} answers there.")
+    say(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {server} answers there.")
     return 0
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 
-from aws import answer, fail
+from aws import annotate, answer, fail, say
 from forecast_sync.branches import map_git_ref
 from forecast_sync.errors import BranchNotMapped
 
@@ -22,6 +22,8 @@ DEPLOYMENTS = ("deployment_status", "repository_dispatch")
 def main() -> int:
     """Answer, or say why the branch belongs to no environment."""
     branch = os.environ["BRANCH"].removeprefix("refs/heads/")
+    if not branch.isprintable():
+        return fail(f"The event names {branch!r}, which is no branch's name: nothing was synced.")
     asked = os.environ.get("ENVIRONMENT", "")
     for environment in ENVIRONMENTS:
         if asked not in ("", environment):
@@ -36,12 +38,12 @@ def main() -> int:
         return 0
     if os.environ["EVENT"] in DEPLOYMENTS:
         if re.fullmatch("[0-9a-f]{40}", branch):
-            print(
-                f"::warning::The deployment names the commit {branch} and no branch, so nothing "
-                "was synced: see docs/deploy.md, GitHub.",
-                file=sys.stderr,
+            annotate(
+                "warning",
+                f"The deployment names the commit {branch} and no branch, so nothing was synced: "
+                "see docs/deploy.md, GitHub.",
             )
-        print(f"The deployment of {branch} belongs to no environment: nothing to sync.")
+        say(f"The deployment of {branch} belongs to no environment: nothing to sync.")
         answer("environment", "")
         answer("git_ref", "")
         return 0

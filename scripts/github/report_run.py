@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aws import fail
+from aws import code, fail, visible
 from forecast_sync import links
 
 COUNTS = ("window_rows", "rejected", "candidates", "superseded", "good")
@@ -34,11 +34,15 @@ def describe(execution: dict[str, Any]) -> str:
     lines = [
         f"## Forecast sync: {execution['status']}",
         "",
-        f"[{execution['name']}]({links.console_url(execution['executionArn'])})",
+        f"[{code(execution['name'])}](<{links.console_url(execution['executionArn'])}>)",
     ]
     if "counts" in output:
         names = (*COUNTS, *CHANGES)
-        lines += ["", f"`{output['git_ref']}` to the Neon branch `{output['neon_branch']}`:", ""]
+        lines += [
+            "",
+            f"{code(output['git_ref'])} to the Neon branch {code(output['neon_branch'])}:",
+            "",
+        ]
         lines.append("| " + " | ".join(name.replace("_", " ") for name in names) + " |")
         lines.append("|" + "---:|" * len(names))
         lines.append("| " + " | ".join(f"{output['counts'][name]:,}" for name in names) + " |")
@@ -48,7 +52,7 @@ def describe(execution: dict[str, Any]) -> str:
             "Another run works on this database; it starts a run for this one at its end.",
         ]
     if "failure" in execution:
-        failure = execution["failure"].replace("```", "'''") or "It tells no cause."
+        failure = visible(execution["failure"]).replace("```", "'''") or "It tells no cause."
         again = (
             "Remove the cause, then redrive the execution."
             if links.redrive_helps(links.error_name(failure))

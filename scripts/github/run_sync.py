@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aws import AwsRefused, aws, fail, machine_arn
+from aws import AwsRefused, aws, fail, machine_arn, say
 from forecast_sync.errors import MAP_FAILED, message_of
 
 TRIGGER = os.environ.get("TRIGGER", "github")
@@ -63,11 +63,11 @@ def _start(machine: str) -> str:
     command = ["stepfunctions", "start-execution", "--state-machine-arn", machine]
     try:
         aws(*command, "--name", name, "--input", text)
-        print(f"Started {name} with {text}", flush=True)
+        say(f"Started {name} with {text}")
     except AwsRefused as error:
         if "ExecutionAlreadyExists" not in str(error):
             raise
-        print(f"{name} was started before", flush=True)
+        say(f"{name} was started before")
     return arn
 
 
@@ -76,10 +76,10 @@ def _follow(arn: str) -> dict[str, Any]:
     while True:
         execution = aws("stepfunctions", "describe-execution", "--execution-arn", arn)
         if (state := _state(arn)) != shown:
-            print(state, flush=True)
+            say(state)
             shown = state
         if execution["status"] in ENDED or time.monotonic() > deadline:
-            print(execution["status"], flush=True)
+            say(execution["status"])
             return execution
         time.sleep(POLL_SECONDS)
 
@@ -105,7 +105,7 @@ def _failed_child(arn: str) -> dict[str, Any] | None:
                 child_arn = child["executionArn"]
                 return aws("stepfunctions", "describe-execution", "--execution-arn", child_arn)
     except AwsRefused as error:
-        print(f"Which page failed can't be asked: {error}", flush=True)
+        say(f"Which page failed can't be asked: {error}")
     return None
 
 

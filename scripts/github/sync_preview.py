@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import run_sync
-from aws import AwsRefused, FunctionFailed, answer, fail
+from aws import AwsRefused, FunctionFailed, annotate, answer, code, fail
 from check_branch import resolve
 
 WAIT_FOR_BRANCH = float(os.environ.get("WAIT_FOR_BRANCH", "0"))
@@ -52,11 +52,11 @@ def _exists() -> bool:
 
 
 def _tell_gone(how: str) -> int:
-    told = f"The Neon branch {os.environ['GIT_REF']} {how}."
+    git_ref = os.environ["GIT_REF"]
     with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as summary:
-        summary.write(f"## Forecast sync: no branch\n\n{told}\n")
+        summary.write(f"## Forecast sync: no branch\n\nThe Neon branch {code(git_ref)} {how}.\n")
     answer("outcome", "gone")
-    print(f"::warning::{told}", file=sys.stderr)
+    annotate("warning", f"The Neon branch {git_ref} {how}.")
     return 0
 
 

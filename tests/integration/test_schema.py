@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+import pytest
 from forecast_sync.adapters.postgres import Connection, connect
+from forecast_sync.errors import BatchRefused
 from forecast_sync.inspecting import find_differences
 from forecast_sync.schema import ensure_schema
 from forecast_sync.tables import load_table
@@ -63,3 +65,28 @@ def test_another_table_needs_its_file_only(database_url: str) -> None:
         assert find_differences(opened, load_table("price")) == []
         found = opened.execute("SELECT to_regclass('forecast_data'), to_regclass('menu_price')")
         assert found.fetchone() == (None, "menu_price")
+
+
+ESCAPES = (
+    "promotion; DROP TABLE victim",
+    "promotion); DROP TABLE victim; SELECT (1",
+    "promotion) ; DROP TABLE victim --",
+    "(SELECT true FROM victim)",
+    "pg_terminate_backend(pg_backend_pid())",
+)
+
+
+@pytest.mark.parametrize("where", ESCAPES)
+def test_an_index_s_condition_is_all_that_the_server_takes(database_url: str, where: str) -> None:
+    """Even of a table that nobody has checked."""
+    table = load_table("price")
+    index = table.target.index[1].model_copy(update={"where": where})
+    target = table.target.model_copy(update={"index": (index,)})
+    unchecked = table.model_copy(update={"target": target})
+    with connect(database_url) as opened:
+        opened.execute("CREATE TABLE victim (id int)")
+        with pytest.raises(BatchRefused):
+            ensure_schema(opened, unchecked)
+    with connect(database_url) as opened:
+        found = opened.execute("SELECT to_regclass('victim'), to_regclass('menu_price')")
+        assert found.fetchone() == ("victim", None)

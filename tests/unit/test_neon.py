@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from forecast_sync.adapters import neon
@@ -133,3 +136,96 @@ def test_a_key_that_was_replaced_is_used_while_the_old_one_still_works() -> None
     client.renew_key()
     used.append(client._api_key)
     assert used == ["old", "new"]
+
+
+ADDRESSES = [
+    "http://127.0.0.1@evil.example/api/v2",
+    "http://evil.example\\@127.0.0.1/api/v2",
+    "http://127.0.0.1\\@evil.example/api/v2",
+    "http://127.0.0.1.evil.example/api/v2",
+    "http://localhost.evil.example/api/v2",
+    "http://evil.example#@127.0.0.1/",
+    "http://evil.example?@127.0.0.1/",
+    "http://127.0.0.1 .evil.example/",
+    "http://127.0.0.1\t.evil.example/",
+    "http://127.0.0.1\n.evil.example/",
+    " http://127.0.0.1/",
+    "http://127.1/",
+    "http://2130706433/",
+    "http://0x7f.0.0.1/",
+    "http://[::1%25eth0]/",
+    "http://127\u30020\u30020\u30021/",
+    "https://user:canary@console.neon.tech/api/v2",
+    "https://console.neon.tech/api/v2?key=canary",
+    "https://console.neon.tech/api/v2#canary",
+    "https:/console.neon.tech/api/v2",
+    "https:console.neon.tech",
+    "//127.0.0.1/api/v2",
+    "127.0.0.1/api/v2",
+    "ftp://127.0.0.1/",
+    "file:///etc/passwd",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", ADDRESSES)
+def test_the_key_goes_nowhere_but_by_tls_or_to_loopback(url: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match="NEON_API_URL") as refused:
+        NeonClient(lambda: KEY, PROJECT, base_url=url)
+    assert "canary" not in str(refused.value)
+
+
+def test_localhost_is_pinned_to_loopback_or_refused(
+    stand_in: NeonStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = stand_in.url.replace("127.0.0.1", "localhost")
+    client = NeonClient(lambda: KEY, PROJECT, base_url=url)
+    evil = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("203.0.113.9", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: evil)
+    with pytest.raises(ConfigurationInvalid, match="expected https, or http to loopback"):
+        NeonClient(lambda: KEY, PROJECT, base_url=url)
+    monkeypatch.undo()
+    assert client._base_url == stand_in.url
+    assert client.find_branch("main")
+
+
+@pytest.mark.parametrize(
+    "key", ["canary\n", "can ary", "canary\r\nX-Evil: 1", "canary\x7f", "c\xe4"]
+)
+def test_a_key_that_no_header_carries_is_refused_without_being_told(
+    stand_in: NeonStandIn, key: str
+) -> None:
+    with pytest.raises(ConfigurationInvalid, match="NEON_API_KEY has") as refused:
+        NeonClient(lambda: key, PROJECT, base_url=stand_in.url)
+    keys = iter([KEY])
+    client = NeonClient(lambda: next(keys, key), PROJECT, base_url=stand_in.url)
+    stand_in.fail_next(Fault(status=401, times=1))
+    with pytest.raises(ConfigurationInvalid, match="NEON_API_KEY has") as renewed:
+        client.find_branch("main")
+    for error in (refused, renewed):
+        assert key not in str(error.value)
+
+
+def test_a_redirect_isn_t_followed() -> None:
+    asked: list[str] = []
+
+    class Redirector(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:{server.server_address[1]}/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Redirector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = NeonClient(
+        lambda: KEY, PROJECT, base_url=f"http://127.0.0.1:{server.server_address[1]}/api/v2"
+    )
+    with pytest.raises(NeonRefused, match="302"):
+        client.find_branch("main")
+    server.shutdown()
+    server.server_close()
+    assert len(asked) == 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from importlib import resources
+from itertools import accumulate
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import sqlglot
@@ -14,8 +17,11 @@ from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.query_text import build_extract, build_profile
 from forecast_sync.settings import Settings
 from forecast_sync.tables import known_tables, load_table, parse_table
+from forecast_sync.tables.expressions import Expression, find_fault
 from forecast_sync_ops.problems import UserError
 from forecast_sync_ops.table_checks import find_sql_faults, read_checked
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.builders import STARTED_AT, make_run
 
@@ -80,4 +86,110 @@ def test_sql_that_can_t_work_is_told_before_a_deployment(
     path = tmp_path / "mine.toml"
     path.write_text(PRICE.replace(sound, broken, 1))
     with pytest.raises(UserError, match=rf"mine\.toml, line \d+, {words}"):
+        read_checked(str(path))
+
+
+ESCAPES = {
+    "a second statement": "true; DROP TABLE forecast_data",
+    "a line comment": "promotion -- and nothing after it",
+    "a block comment": "promotion /* and nothing after it",
+    "a parenthesis too many": "promotion) OR (true",
+    "a parenthesis too few": "(promotion",
+    "brackets that cross": "element_at(ARRAY[1, 2), 1]",
+    "an open string": "kind = 'x",
+    "an open name": 'kind = "x',
+    "a second value": "promotion, net",
+    "a subquery": "net = (SELECT max(net) FROM secrets)",
+    "a subquery in capitals of its own": "EXISTS (sElEcT 1)",
+    "a list of rows": "net IN (VALUES 1, 2)",
+    "a whole table": "net IN (TABLE secrets)",
+    "an escape string": r"item = E'\' OR true; --'",
+    "a dollar quote": "item = $$x$$",
+    "a backquote": "item = `x`",
+    "a backslash": r"item = \'x'",
+    "a NUL": "promotion\0",
+}
+PLACES = [
+    ("target.index.1.where", 'where = "promotion"'),
+    (
+        "source.newest",
+        PRICE.splitlines()[PRICE[: PRICE.index("\nnewest = ")].count("\n") + 1],
+    ),
+    ("source.filter", "filter = \"kind <> 'test'\""),
+    ("column.0.source", 'source = "store_no"'),
+    ("reject.0.when", 'when = "net < 0"'),
+    ("expect.0.that", 'that = "net < 1000"'),
+    ("source.path", 'date = "valid_on"'),
+    ("source.modified", 'date = "valid_on"'),
+]
+
+
+@pytest.mark.parametrize("text", ESCAPES.values(), ids=ESCAPES)
+@pytest.mark.parametrize(("key", "line"), PLACES, ids=[key for key, _ in PLACES])
+def test_an_expression_is_one_expression_or_the_file_is_refused(
+    text: str, key: str, line: str
+) -> None:
+    assert PRICE.count(line) == 1
+    name = key.rpartition(".")[2]
+    added = f"{line}\n" if name in ("path", "modified") else ""
+    broken = PRICE.replace(line, f"{added}{name} = {json.dumps(text)}")
+    with pytest.raises(ConfigurationInvalid, match=rf"{key}: .* isn't one expression: ") as refused:
+        parse_table(broken, "mine.toml")
+    assert "\0" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect"),
+    [
+        ("trim(BOTH ' ' FROM sku) || ';--(' || '/*'", "athena"),
+        ("CAST(exported_at AS timestamp with time zone)", "athena"),
+        ("element_at(ARRAY[1, 2], 1) + extract(year FROM valid_from)", "athena"),
+        (r"regexp_like(sku, '^\d+$')", "athena"),
+        ("\"$path\" LIKE 's3://a/%' AND \"select\" = 'it''s'", "athena"),
+        ("kind IN ('a', 'b') AND price_cents - -1 > 0\n\tOR promo", "athena"),
+        ("item ~ '^[a-z]+$' AND net IS DISTINCT FROM 1.5", "postgres"),
+    ],
+)
+def test_what_only_looks_like_an_escape_is_an_expression(
+    text: str, dialect: Literal["athena", "postgres"]
+) -> None:
+    assert find_fault(Expression(("source", "filter"), text, dialect, "source")) is None
+
+
+@given(st.text(alphabet="ab1 '\"()[],;-/*$\\e\n", max_size=20))
+def test_nothing_after_an_expression_is_swallowed_or_set_free(text: str) -> None:
+    """Whatever passes, the parser that reads the statement sees its own next token after it."""
+    expression = Expression(("target", "index", 0, "where"), text, "postgres", "target")
+    if find_fault(expression) is not None:
+        return
+    tokens = sqlglot.tokenize(f"WHERE ({text}) SENTINEL", read="postgres")
+    depth = [
+        {"(": 1, ")": -1}.get(t.text, 0) if t.token_type.name.endswith("PAREN") else 0
+        for t in tokens
+    ]
+    assert tokens[-1].text == "SENTINEL"
+    assert tokens[-2].text == ")"
+    open_at = list(accumulate(depth))
+    assert open_at[-1] == 0
+    assert all(open_at[1:-2]), "the parenthesis around the expression was closed inside of it"
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ('where = "promotion >"', "isn't Postgres SQL"),
+        ('where = "promoted"', "names promoted, which isn't there"),
+        ('where = "promotion AS x"', "isn't Postgres SQL: a value without a name"),
+        ("where = \"synced_at > '2026-01-01' AND id > 5\"", ""),
+    ],
+)
+def test_an_index_s_condition_is_read_as_postgres_would(
+    tmp_path: Path, broken: str, words: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(PRICE.replace('where = "promotion"', broken, 1))
+    if not words:
+        assert read_checked(str(path)).target.index[1].where
+        return
+    with pytest.raises(UserError, match=rf"line \d+, target\.index\.1\.where: .*{words}"):
         read_checked(str(path))

@@ -38,7 +38,7 @@ def test_a_preview_branch_that_is_gone_is_a_warning_and_starts_nothing(
     assert ended.returncode == 0
     assert ended.stderr == f"::warning::{told}\n"
     assert runner.outputs() == {"outcome": "gone"}
-    assert told in runner.summary()
+    assert told.replace("preview/pr-404", "`preview/pr-404`") in runner.summary()
     with pytest.raises(deployed.client("stepfunctions").exceptions.ExecutionDoesNotExist):
         deployed.describe(execution_arn(runner, deployed, "preview"))
 

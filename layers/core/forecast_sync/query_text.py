@@ -111,12 +111,15 @@ def build_sources(table: Table, settings: Settings, dates: Dated, window: Window
             f"checked.{quote_name(name)} = touched.{quote_name(name)}" for name in table.target.key
         ),
     )
-    sources = {column.name: column.source or quote_name(column.name) for column in table.column}
+    sources = {
+        column.name: f"({column.source})" if column.source else quote_name(column.name)
+        for column in table.column
+    }
     columns = [f"{expression} AS {quote_name(name)}" for name, expression in sources.items()]
-    columns.append(f"{table.source.newest} AS {NEWEST}")
+    columns.append(f"({table.source.newest}) AS {NEWEST}")
     return read_statement("sources.athena.sql").format(
-        path=table.source.path,
-        modified=table.source.modified,
+        path=f"({table.source.path})",
+        modified=f"({table.source.modified})",
         columns=", ".join(columns),
         table=f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}",
         high=_instant(window.high),

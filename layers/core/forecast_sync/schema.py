@@ -29,7 +29,8 @@ def ensure_schema(connection: Connection, table: Table) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
             cursor.execute(read_statement("create_schema.sql").encode())
             for definition in define_target(table):
-                cursor.execute(definition)
+                # The extended protocol takes one statement, whatever a table file says.
+                cursor.execute(definition, binary=True)
     found = _columns(connection, [table.target.table])
     expected = {*table.names, table.target.written_at}
     missing = sorted(expected - found.get(table.target.table, set()))
@@ -56,7 +57,7 @@ def define_target(table: Table) -> Iterator[sql.Composed]:
             index=sql.Identifier(index.name),
             target=target,
             columns=list_names(index.columns),
-            where=sql.SQL(f" WHERE {index.where}" if index.where else ""),
+            where=sql.SQL(f" WHERE ({index.where})" if index.where else ""),
         )
 
 

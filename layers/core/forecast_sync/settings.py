@@ -14,6 +14,10 @@ from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.names import DEFAULT_PROJECT, stack_name
 from forecast_sync.payloads import Model
 
+LOCATION = r"^(s3://[A-Za-z0-9._-]+/([^\x00-\x1f\x7f]*/)?)?$"
+RUNBOOK = r"^(https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[\w./~%=&?+-]*)?|[\w.-][\w./-]*)$"
+"""A web page, or a file of the repository."""
+
 
 class Settings(Model):
     """The settings of one deployment; each field is the environment variable in upper case.
@@ -28,11 +32,11 @@ class Settings(Model):
     environment: Literal["dev", "production"]
     aws_region: str = "us-east-2"
     athena_db_name: str = ""
-    athena_output_location: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.*/)?)?$")] = ""
+    athena_output_location: Annotated[str, Field(pattern=LOCATION)] = ""
     athena_workgroup: str = "primary"
     forecast_table_name: str = "forecast"
     table_file: str = "forecast"
-    data_location: Annotated[str, Field(pattern=r"^(s3://[^/]+/(.*/)?)?$")] = ""
+    data_location: Annotated[str, Field(pattern=LOCATION)] = ""
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
     page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024
     athena_usd_per_terabyte: Annotated[float, Field(ge=0)] = 5
@@ -55,7 +59,7 @@ class Settings(Model):
     freshness_goal_hours: Annotated[float, Field(gt=0)] = 8
     notify_rejected_rows: Annotated[int, Field(ge=1)] = 1
     notify_successes: bool = False
-    runbook_url: str = "docs/runbook.md"
+    runbook_url: Annotated[str, Field(pattern=RUNBOOK)] = "docs/runbook.md"
 
     @property
     def lookback(self) -> timedelta:

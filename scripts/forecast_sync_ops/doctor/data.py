@@ -86,7 +86,7 @@ def modified_time(patient: Patient) -> str:
     name = f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}"
     query = (
         f"SELECT max({source.path}) AS path, to_iso8601(max({source.modified})) AS modified "
-        f"FROM {name} WHERE {source.path} = (SELECT max({source.path}) FROM {name})"
+        f"FROM {name} WHERE ({source.path}) = (SELECT max({source.path}) FROM {name})"
     )
     row = _athena(patient).read_row(_finish(patient, query))
     if "path" not in row:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from zlib import crc32
 
 import psycopg
+from forecast_sync.adapters.postgres import Connection, connect
 from psycopg import sql
 
 BRANCHES = ("main", "dev", "preview/pr-7")
@@ -21,7 +22,7 @@ class Databases:
 
     def __init__(self, admin_url: str) -> None:
         self._admin_url = admin_url
-        with psycopg.connect(admin_url, autocommit=True) as connection:
+        with connect(admin_url) as connection:
             rows = connection.execute(
                 "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
             )
@@ -49,7 +50,7 @@ class Databases:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
             sql.Identifier(name), sql.Identifier(template)
         )
-        with psycopg.connect(self._admin_url, autocommit=True) as connection:
+        with connect(self._admin_url) as connection:
             # One without its comment was left by a server that died between the two statements.
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
             deadline = time.monotonic() + COPY_TIMEOUT_SECONDS
@@ -80,9 +81,7 @@ def _name(url: str) -> str:
     return urlsplit(url).path.lstrip("/")
 
 
-def _end_idle_connections(
-    connection: psycopg.Connection[tuple[object, ...]], database: str
-) -> None:
+def _end_idle_connections(connection: Connection, database: str) -> None:
     connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = %s AND state = 'idle'",

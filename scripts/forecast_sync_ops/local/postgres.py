@@ -17,7 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
-import psycopg
+from forecast_sync.adapters.postgres import connect
+from forecast_sync.errors import ForecastSyncError
 
 from forecast_sync_ops.local.ports import LOOPBACK
 from forecast_sync_ops.local.unprivileged import hand_over, spawn
@@ -126,8 +127,8 @@ class Postgres:
             if self.process.poll() is not None:
                 raise UserError(f"Postgres did not start in {self.data_dir}: {_last_line(log)}")
             try:
-                psycopg.connect(self.url(), connect_timeout=5).close()
-            except psycopg.OperationalError:
+                connect(self.url()).close()
+            except ForecastSyncError:
                 if time.monotonic() > deadline:
                     raise UserError(
                         f"Postgres in {self.data_dir} doesn't answer on port {self.port}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import certifi
 import urllib3
 
+from forecast_sync.adapters.endpoints import PLAIN, read_endpoint
 from forecast_sync.errors import (
     BranchNotFound,
     ConfigurationInvalid,
@@ -17,7 +18,6 @@ from forecast_sync.errors import (
     NeonUnavailable,
 )
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 PAGE_SIZE = 100
 MAX_PAGES = 1000
 # Short hiccups are waited for here, longer ones by the state machine's Retry.
@@ -43,22 +43,17 @@ class NeonClient:
     """
 
     def __init__(self, read_key: Callable[[], str], project_id: str, *, base_url: str) -> None:
-        url = urlsplit(base_url)
+        self._base_url = read_endpoint(base_url, "NEON_API_URL")
         self._read_key = read_key
         self._project_id = project_id
         self.renew_key()
-        if url.scheme != "https" and url.hostname not in LOOPBACK:
-            raise ConfigurationInvalid(
-                f"NEON_API_URL is {url.scheme}://{url.hostname}; expected https, or loopback."
-            )
-        self._base_url = base_url.rstrip("/")
         self._pool = urllib3.PoolManager(
             ca_certs=certifi.where(), retries=RETRIES, timeout=urllib3.Timeout(connect=5, read=20)
         )
 
     def renew_key(self) -> None:
         """Read the API key again: it may have been replaced while the old one still works."""
-        self._api_key = self._read_key()
+        self._api_key = _checked(self._read_key())
         if not self._api_key or not self._project_id:
             raise ConfigurationInvalid(
                 "NEON_API_KEY or NEON_PROJECT_ID is empty, and DATABASE_URL isn't set; set them."
@@ -130,7 +125,7 @@ class NeonClient:
     def _get(self, path: str, fields: dict[str, str]) -> dict[str, Any]:
         url = f"{self._base_url}/projects/{quote(self._project_id, safe='')}{path}"
         answer = self._request(url, fields)
-        if answer.status == 401 and (renewed := self._read_key()) != self._api_key:
+        if answer.status == 401 and (renewed := _checked(self._read_key())) != self._api_key:
             self._api_key = renewed
             answer = self._request(url, fields)
         if answer.status != 200:
@@ -146,9 +141,20 @@ class NeonClient:
     def _request(self, url: str, fields: dict[str, str]) -> urllib3.BaseHTTPResponse:
         headers = {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}
         try:
-            return self._pool.request("GET", url, fields=fields, headers=headers)
+            # Neon redirects nobody; whoever does isn't followed, with the key or without.
+            return self._pool.request("GET", url, fields=fields, headers=headers, redirect=False)
         except urllib3.exceptions.HTTPError as error:
             raise NeonUnavailable(f"Neon didn't answer: {type(error).__name__}.") from None
+
+
+def _checked(key: str) -> str:
+    """The key, if a header can carry it: what refuses one that can't would name it."""
+    if key and not PLAIN.fullmatch(key):
+        raise ConfigurationInvalid(
+            "NEON_API_KEY has a space, a line break or another character that no key has; "
+            "store the key alone."
+        )
+    return key
 
 
 def _refusal(status: int, path: str) -> Exception:

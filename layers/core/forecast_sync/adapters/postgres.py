@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import certifi
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import sql
 
+from forecast_sync.adapters.connection_string import read_connection_string
 from forecast_sync.errors import (
     BatchConflict,
     BatchRefused,
-    ConfigurationInvalid,
     DatabaseRefused,
     DatabaseUnavailable,
     ForecastSyncError,
@@ -57,25 +55,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 def connect(url: str) -> Connection:
     """Open a connection that works directly and through a pooler in transaction mode.
 
-    TLS is ``verify-full`` against certifi's roots, or the URL's ``sslrootcert``, unless the host is
-    a local socket or loopback. Raises ``ConfigurationInvalid`` for a malformed URL,
-    ``DatabaseUnavailable``, ``DatabaseRefused`` or ``ServerTooOld``; no message holds the URL.
+    ``read_connection_string`` says where it goes and how TLS is verified. Raises
+    ``ConfigurationInvalid`` for a malformed URL, ``DatabaseUnavailable``, ``DatabaseRefused`` or
+    ``ServerTooOld``; no message holds the URL.
     """
-    try:
-        parameters = conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        raise ConfigurationInvalid(
-            "The connection string can't be read; expected postgresql://user:password@host/database."
-        ) from None
-    if _is_cut_wrongly(parameters):
-        # Said before libpq says it: its message would hold what it took for the host.
-        raise ConfigurationInvalid(
-            "The connection string's parts can't be told apart; percent-encode the password: "
-            "@ is %40, / is %2F, : is %3A."
-        )
-    if not _is_local(str(parameters.get("host") or parameters.get("hostaddr") or "")):
-        parameters = {"sslrootcert": certifi.where(), **parameters, "sslmode": "verify-full"}
-    parameters.setdefault("connect_timeout", CONNECT_SECONDS)
+    parameters = read_connection_string(url)
+    parameters.setdefault("connect_timeout", str(CONNECT_SECONDS))
     try:
         connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
     except psycopg.Error as error:
@@ -190,22 +175,3 @@ def _translate(error: psycopg.Error) -> ForecastSyncError:
     primary = error.diag.message_primary or type(error).__name__
     where = f" (table {error.diag.table_name})" if error.diag.table_name else ""
     return kind(f"Postgres answered {code}{where}: {primary}")
-
-
-def _is_cut_wrongly(parameters: dict[str, Any]) -> bool:
-    """Whether a part of the password stands where the host, the port or the database should."""
-    ports = str(parameters.get("port") or "0").split(",")
-    names = f"{parameters.get('host') or ''}{parameters.get('dbname') or ''}"
-    return "@" in names or not all(port.isdigit() for port in ports if port)
-
-
-def _is_local(host: str) -> bool:
-    names = [name for name in host.split(",") if name]
-    return all(name.startswith("/") or name == "localhost" or _is_loopback(name) for name in names)
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

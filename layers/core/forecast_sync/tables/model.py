@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from forecast_sync.payloads import Model
+from forecast_sync.tables.expressions import Expression as PlacedExpression
+from forecast_sync.tables.expressions import find_fault
 from forecast_sync.tables.lines import Location
 
 IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
@@ -100,7 +102,7 @@ class Source(Model):
     @property
     def newest_name(self) -> str:
         """What a reject's JSON calls the value that decides."""
-        return self.newest if re.match(IDENTIFIER, self.newest) else "newest"
+        return self.newest if re.fullmatch(IDENTIFIER, self.newest) else "newest"
 
 
 class RejectRule(Model):
@@ -150,8 +152,34 @@ class Table(Model):
         """The columns that aren't part of the key."""
         return tuple(name for name in self.names if name not in self.target.key)
 
+    def expressions(self) -> Iterator[PlacedExpression]:
+        """Every expression of the file."""
+        source = self.source
+        texts: list[tuple[Location, str | None]] = [
+            (("source", "path"), source.path),
+            (("source", "modified"), source.modified),
+            (("source", "newest"), source.newest),
+            (("source", "filter"), source.filter),
+            *((("column", n, "source"), item.source) for n, item in enumerate(self.column)),
+        ]
+        for location, text in texts:
+            if text is not None:
+                yield PlacedExpression(location, text, "athena", "source")
+        for n, rule in enumerate(self.reject):
+            yield PlacedExpression(("reject", n, "when"), rule.when, "athena", "target")
+        for n, expectation in enumerate(self.expect):
+            yield PlacedExpression(("expect", n, "that"), expectation.that, "athena", "target")
+        for n, index in enumerate(self.target.index):
+            if index.where is not None:
+                location = ("target", "index", n, "where")
+                yield PlacedExpression(location, index.where, "postgres", "target")
+
     def problems(self) -> Iterator[tuple[Location, str]]:
         """What doesn't fit together, and where; nothing in a sound file."""
+        for expression in self.expressions():
+            if fault := find_fault(expression):
+                message = f"{expression.text!r} isn't one expression: {fault}"
+                yield expression.location, message
         columns = {column.name: column for column in self.column}
         for position, column in enumerate(self.column):
             if column.name in self.names[:position]:
@@ -173,7 +201,7 @@ class Table(Model):
         if date is None or date.kind != "date" or date.name not in self.target.key:
             yield ("source", "date"), f"{self.source.date} is no date column of the key"
         newest = self.source.newest
-        if re.match(IDENTIFIER, newest) and newest not in self.source.columns:
+        if re.fullmatch(IDENTIFIER, newest) and newest not in self.source.columns:
             yield ("source", "newest"), f"{newest} is no column of the source"
         known = {*columns, *OWN_COLUMNS, self.target.written_at}
         for position, index in enumerate(self.target.index):
