@@ -112,12 +112,19 @@ def find(environment: str) -> Deployment:
 
 
 def open_session() -> tuple[boto3.Session, str | None]:
-    """The session and endpoint that the AWS variables point to; loopback needs no credentials."""
+    """The session and endpoint that the AWS variables point to.
+
+    Raises ``UserError`` when that is a local cloud and nothing says its keys.
+    """
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None
-    region = boto3.Session().region_name or DEFAULT_REGION
-    if endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK:
-        return boto3.Session("test", "test", region_name=region), endpoint_url
-    return boto3.Session(region_name=region), endpoint_url
+    session = boto3.Session(region_name=boto3.Session().region_name or DEFAULT_REGION)
+    local = endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK
+    if local and session.get_credentials() is None:
+        raise UserError(
+            f"AWS_ENDPOINT_URL is {endpoint_url} and no AWS credentials were found: export"
+            " everything that `forecast-sync local up` printed"
+        )
+    return session, endpoint_url
 
 
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:
