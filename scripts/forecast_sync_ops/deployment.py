@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 from forecast_sync_ops.api_client import ApiClient, find_url
@@ -112,19 +113,30 @@ def find(environment: str) -> Deployment:
 
 
 def open_session() -> tuple[boto3.Session, str | None]:
-    """The session and endpoint that the AWS variables point to.
-
-    Raises ``UserError`` when that is a local cloud and nothing says its keys.
-    """
+    """The session and endpoint that the AWS variables point to."""
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None
-    session = boto3.Session(region_name=boto3.Session().region_name or DEFAULT_REGION)
-    local = endpoint_url and urlsplit(endpoint_url).hostname in LOOPBACK
-    if local and session.get_credentials() is None:
-        raise UserError(
-            f"AWS_ENDPOINT_URL is {endpoint_url} and no AWS credentials were found: export"
-            " everything that `forecast-sync local up` printed"
-        )
-    return session, endpoint_url
+    region = boto3.Session().region_name or DEFAULT_REGION
+    if is_local(endpoint_url):
+        return _local_session(region), endpoint_url
+    return boto3.Session(region_name=region), endpoint_url
+
+
+def is_local(endpoint_url: str | None) -> bool:
+    """Whether an endpoint is a local cloud's."""
+    return endpoint_url is not None and urlsplit(endpoint_url).hostname in LOOPBACK
+
+
+def _local_session(region: str) -> boto3.Session:
+    """With the user's own variables or profile; the role of an instance isn't for a local cloud.
+
+    Without credentials it signs with none that are valid: whoever listens says which are.
+    """
+    core = botocore.session.get_session()
+    core.get_component("credential_provider").remove("iam-role")
+    session = boto3.Session(botocore_session=core, region_name=region)
+    if session.get_credentials() is None:
+        return boto3.Session("none", "none", region_name=region)
+    return session
 
 
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable
+from collections import deque
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
 from forecast_sync_ops.local.loopback import find_foreign
 from forecast_sync_ops.local.request_faults import Application, Message, Receive, Send
 from forecast_sync_ops.local.signatures import Claim, Head, Refused, Verifier, read_claim
-
-Headers = Iterable[tuple[bytes, bytes]]
 
 # S3 and the services that answer in XML have one set of names for these, the others another.
 JSON_CODES = {
@@ -40,22 +38,49 @@ def guarded(application: Application, verifier: Verifier, port: int) -> Applicat
         elif scope["type"] != "http":
             await application(scope, receive, send)
         else:
+            body = _Body(receive)
             try:
-                receive = await _admit(verifier, port, scope, receive)
+                await _admit(verifier, port, scope, body)
             except Refused as refused:
-                await _discard(receive)
+                await body.discard()
                 await _refuse(scope, send, refused)
                 return
-            await application(scope, receive, _without_cors(send))
+            await application(scope, body.receive, _without_cors(send))
 
     return answer
 
 
-async def _admit(verifier: Verifier, port: int, scope: Message, receive: Receive) -> Receive:
-    """Where the application gets the body from. Raises ``Refused``.
+class _Body:
+    """A request's body, which can be read twice: by us, and then by the application."""
 
-    A body that the signature covers is read to its end first; the head is judged before that.
-    """
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._read: deque[Message] = deque()
+        self._ended = False
+
+    async def read(self) -> bytes:
+        """All of it."""
+        while not self._ended:
+            self._read.append(await self._next())
+        return b"".join(message.get("body", b"") for message in self._read)
+
+    async def discard(self) -> None:
+        """A client that still sends wouldn't see why it was refused."""
+        while not self._ended:
+            await self._next()
+
+    async def receive(self) -> Message:
+        """From the beginning, and then whatever comes after the body."""
+        return self._read.popleft() if self._read else await self._receive()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._ended = not message.get("more_body", False)
+        return message
+
+
+async def _admit(verifier: Verifier, port: int, scope: Message, body: _Body) -> None:
+    """Raises ``Refused``; the head is judged before a body is read that the signature covers."""
     head = _head(scope)
     if reason := find_foreign(head.headers, port):
         raise Refused("AccessDenied", reason)
@@ -63,13 +88,11 @@ async def _admit(verifier: Verifier, port: int, scope: Message, receive: Receive
     verifier.check_claim(head, claim, datetime.now(UTC))
     if claim.payload is not None:
         verifier.check_signature(head, claim, None)
-    if not claim.wants_body:
-        return receive
-    messages, body = await _read(receive)
-    if claim.payload is None:
-        verifier.check_signature(head, claim, hashlib.sha256(body).hexdigest())
-    verifier.check_body(claim, body)
-    return _again(messages, receive)
+    if claim.wants_body:
+        content = await body.read()
+        if claim.payload is None:
+            verifier.check_signature(head, claim, hashlib.sha256(content).hexdigest())
+        verifier.check_body(claim, content)
 
 
 def _head(scope: Message) -> Head:
@@ -87,31 +110,6 @@ def _text(value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
-
-
-async def _read(receive: Receive) -> tuple[list[Message], bytes]:
-    """The messages up to the body's end, and the body."""
-    messages = [await receive()]
-    while messages[-1].get("more_body", False):
-        messages.append(await receive())
-    return messages, b"".join(message.get("body", b"") for message in messages)
-
-
-def _again(messages: list[Message], receive: Receive) -> Receive:
-    waiting = iter(messages)
-
-    async def receive_again() -> Message:
-        for message in waiting:
-            return message
-        return await receive()
-
-    return receive_again
-
-
-async def _discard(receive: Receive) -> None:
-    """A client that still sends wouldn't see why it was refused."""
-    while (await receive()).get("more_body", False):
-        pass
 
 
 def _without_cors(send: Send) -> Send:

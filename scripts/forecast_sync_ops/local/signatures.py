@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from itertools import product
 from urllib.parse import parse_qsl, quote
 
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
@@ -169,8 +170,8 @@ class Verifier:
         payload = claim.payload or body_sha256
         if payload is None:
             raise AssertionError("a body whose hash wasn't sent has to be read first")
-        for query in _canonical_queries(head, claim):
-            recomputed = _Recomputation(self._credentials, head, claim, query, payload)
+        for path, query in product(_canonical_paths(head, claim), _canonical_queries(head, claim)):
+            recomputed = _Recomputation(self._credentials, head, claim, path, query, payload)
             if hmac.compare_digest(recomputed.request_signature(), claim.signature):
                 return
         raise Refused(
@@ -227,10 +228,17 @@ class _Recomputation(SigV4Auth):
     """Botocore's signature of what a request claims to have signed, and of nothing else."""
 
     def __init__(
-        self, credentials: Credentials, head: Head, claim: Claim, query: str, payload: str
+        self,
+        credentials: Credentials,
+        head: Head,
+        claim: Claim,
+        path: str,
+        query: str,
+        payload: str,
     ) -> None:
         super().__init__(credentials, claim.service, claim.region)
-        self._head, self._claim, self._query, self._payload = head, claim, query, payload
+        self._head, self._claim = head, claim
+        self._path, self._query, self._payload = path, query, payload
 
     def request_signature(self) -> str:
         """In hexadecimal, from the request as it was received."""
@@ -253,9 +261,7 @@ class _Recomputation(SigV4Auth):
         return self._payload
 
     def _normalize_url_path(self, path: str) -> str:  # noqa: ARG002
-        if self._claim.service == "s3":
-            return self._head.raw_path
-        return quote(normalize_url_path(self._head.raw_path), safe="/~")
+        return self._path
 
 
 class _Chain:
@@ -277,6 +283,14 @@ class _Chain:
         """Raises ``Refused`` when the link was signed differently."""
         if not hmac.compare_digest(self._last.encode(), signature.strip().encode()):
             raise Refused("SignatureDoesNotMatch", "a chunk isn't the one that was signed")
+
+
+def _canonical_paths(head: Head, claim: Claim) -> Iterable[str]:
+    """Encoded again, as the specification wants it, but for S3; curl leaves every path as it is."""
+    if claim.service == "s3":
+        return [head.raw_path]
+    again = quote(normalize_url_path(head.raw_path), safe="/~")
+    return dict.fromkeys([again, head.raw_path])
 
 
 def _canonical_queries(head: Head, claim: Claim) -> Iterable[str]:
