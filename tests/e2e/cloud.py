@@ -17,7 +17,7 @@ def client(service: str, cloud: dict[str, Any]) -> Any:
     return session.client(service, endpoint_url=cloud["endpoint_url"])  # type: ignore[call-overload]
 
 
-def variables(cloud: dict[str, Any]) -> dict[str, str]:
+def variables(cloud: dict[str, Any]) -> dict[str, Any]:
     """What points a command to the cloud."""
     return {
         "AWS_ENDPOINT_URL": cloud["endpoint_url"],
