@@ -70,7 +70,7 @@ def with_header(name: str, value: str) -> Change:
     return change
 
 
-AUTHS = {
+AUTHS: dict[str, Callable[[], SigV4Auth]] = {
     "S3": lambda: S3SigV4Auth(CREDENTIALS, "s3", REGION),
     "API": lambda: SigV4Auth(CREDENTIALS, "execute-api", REGION),
     "presigned S3": lambda: S3SigV4QueryAuth(CREDENTIALS, "s3", REGION),
@@ -213,9 +213,12 @@ def test_an_unsigned_body_is_for_s3() -> None:
         def _normalize_url_path(self, path: str) -> str:
             return path
 
-    kind = {"X_Amz_Content_SHA256": "UNSIGNED-PAYLOAD"}
-    check(signed(Unsigned(CREDENTIALS, "s3", REGION), **kind))
-    assert refused(signed(Unsigned(CREDENTIALS, "states", REGION), **kind)) == "AccessDenied"
+    def unsigned(service: str) -> Head:
+        auth = Unsigned(CREDENTIALS, service, REGION)
+        return signed(auth, X_Amz_Content_SHA256="UNSIGNED-PAYLOAD")
+
+    check(unsigned("s3"))
+    assert refused(unsigned("states")) == "AccessDenied"
 
 
 class TestChunks:
