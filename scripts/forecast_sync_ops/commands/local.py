@@ -40,7 +40,8 @@ def up(
 ) -> None:
     """Start the local cloud and leave it running.
 
-    Without --state-dir it begins empty.
+    Without --state-dir it begins empty. It answers only requests that are signed with the keys
+    that it prints; a --state-dir keeps them.
     """
     if not as_json:
         err().print("starting the local cloud and deploying template.yaml into it ...")
