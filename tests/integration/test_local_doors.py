@@ -111,6 +111,15 @@ def runtime_ports(cloud: Cloud) -> list[int]:
     return [port for port in listening(cloud) if port not in set(map(port_of, named))]
 
 
+def runtime_addresses(cloud: Cloud) -> set[str]:
+    """Address and path, as each living environment was told them."""
+    found = set()
+    for process in psutil.Process(cloud.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            found.add(process.environ().get("AWS_LAMBDA_RUNTIME_API", ""))
+    return found - {""}
+
+
 def ask(
     port: int, method: str, path: str, headers: dict[str, str], body: bytes | None = None
 ) -> tuple[int, dict[str, str], bytes]:
@@ -195,9 +204,7 @@ class TestPages:
 
 
 class TestKeys:
-    @pytest.mark.parametrize(
-        "keys", [("test", "test"), ("000000000000", "test"), ("AKIAIOSFODNN7EXAMPLE", "x")]
-    )
+    @pytest.mark.parametrize("keys", [("test", "test"), ("000000000000", "test"), ("A" * 20, "x")])
     @pytest.mark.parametrize("service", ["s3", "lambda", "stepfunctions", "sns", "cloudformation"])
     def test_the_keys_of_others_open_nothing(
         self, cloud: Cloud, keys: tuple[str, str], service: str
@@ -382,10 +389,7 @@ class TestFunctions:
 
     def test_not_even_its_path_lets_a_page_in(self, cloud: Cloud) -> None:
         """Each environment knows its path by a variable, which nobody else can read."""
-        addresses = {
-            process.environ().get("AWS_LAMBDA_RUNTIME_API", "")
-            for process in psutil.Process(cloud.pid).children()
-        } - {""}
+        addresses = runtime_addresses(cloud)
         assert addresses
         for address in addresses:
             host, _, token = address.partition("/")
@@ -394,6 +398,17 @@ class TestFunctions:
             for method, headers in PAGES.values():
                 if "Origin" in headers or "Host" in headers or "Sec-Fetch-Site" in headers:
                     assert ask(port, method, f"/{token}{NEXT}", headers)[0] == 403
+
+    def test_an_environment_s_path_is_not_another_s(self, cloud: Cloud) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda _: invoke(cloud, sleep=1), range(2)))
+        hosts, tokens = zip(
+            *(address.split("/") for address in runtime_addresses(cloud)), strict=True
+        )
+        assert len(set(tokens)) == len(tokens) >= 2
+        port = int(hosts[0].rpartition(":")[2])
+        assert ask(port, "POST", f"/{tokens[1]}/2018-06-01/runtime/init/error", {}, BODY)[0] == 403
+        assert invoke(cloud)["greeting"] == "from the layer"
 
     def test_a_failed_start_is_reported_through_it(self, cloud: Cloud) -> None:
         """The half of the client that doesn't know of paths reports it."""

@@ -44,12 +44,16 @@ def find_foreign(headers: Iterable[tuple[str, str]], port: int) -> str | None:
 class LoopbackHandler(BaseHTTPRequestHandler):
     """Refuses what ``find_foreign`` finds, whatever the method; for servers of ``http.server``."""
 
+    @property
+    def port(self) -> int:
+        """Where this server listens."""
+        return int(self.connection.getsockname()[1])
+
     def parse_request(self) -> bool:
         """Read the request line and the headers; False ends the connection."""
         if not super().parse_request():
             return False
-        port = int(self.connection.getsockname()[1])
-        reason = find_foreign(self.headers.items(), port)
+        reason = find_foreign(self.headers.items(), self.port)
         if reason is not None:
             self.send_error(HTTPStatus.FORBIDDEN, explain=reason)
             self.close_connection = True

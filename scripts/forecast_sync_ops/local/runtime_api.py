@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from http import HTTPStatus
 from typing import Any
@@ -19,10 +20,14 @@ def install(access_key_id: str, secret_access_key: str) -> None:
     """Give the functions of ministack this cloud's keys, and their runtime API a secret path.
 
     In AWS nothing else runs beside a function. Here every user of the machine and every page in a
-    browser could poll for events and answer them; so the path begins with a token, which the
+    browser could poll for events and answer them; so the path begins with a token, which one
     environment alone gets, as a part of the address (``worker`` knows how to use it).
     """
-    token = secrets.token_urlsafe(24)
+
+    def token(port: int) -> str:
+        return hmac.digest(secret, str(port).encode(), "sha256").hex()
+
+    secret = secrets.token_bytes(32)
     build_handler = lambda_runtime.ProvidedWorker._build_handler_class
     make_environment = lambda_svc._provided_worker_env
 
@@ -31,8 +36,8 @@ def install(access_key_id: str, secret_access_key: str) -> None:
             def parse_request(self) -> bool:
                 if not super().parse_request():
                     return False
-                expected = f"/{token}/".encode()
-                if secrets.compare_digest(self.path.encode()[: len(expected)], expected):
+                expected = f"/{token(self.port)}/".encode()
+                if hmac.compare_digest(self.path.encode()[: len(expected)], expected):
                     return True
                 self.send_error(HTTPStatus.FORBIDDEN, explain="the path has no token")
                 self.close_connection = True
@@ -40,14 +45,14 @@ def install(access_key_id: str, secret_access_key: str) -> None:
 
         return Handler
 
-    def environment(*arguments: Any, **named: Any) -> dict[str, str]:
-        made: dict[str, str] = make_environment(*arguments, **named)
+    def environment(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
+        made: dict[str, str] = make_environment(config, code_dir, port)
         made.pop("AWS_SESSION_TOKEN", None)
         return {
             **made,
             "AWS_ACCESS_KEY_ID": access_key_id,
             "AWS_SECRET_ACCESS_KEY": secret_access_key,
-            ADDRESS: f"{made[ADDRESS]}/{token}",
+            ADDRESS: f"{made[ADDRESS]}/{token(port)}",
         }
 
     lambda_runtime.ProvidedWorker._build_handler_class = build_guarded_handler

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from awslambdaric.__main__ import main
-from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
 
 PARENT_POLL_SECONDS = 1.0
 LONG = 400
@@ -46,6 +45,8 @@ def _record_calls(folder: Path) -> None:
 
 def _take_path_of_address() -> None:
     """The runtime API's address ends with a token; only the client's native half takes a path."""
+    from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
+
     call_rapid = BaseLambdaRuntimeClient.call_rapid
 
     def call(client: Any, method: str, endpoint: str, *rest: Any, **named: Any) -> Any:
