@@ -291,4 +291,4 @@ class TestChunks:
     def test_another_kind_is_refused(self) -> None:
         for kind in ("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", "anything", EMPTY_SHA256.upper()):
             with pytest.raises(Refused):
-                self.check(kind, self.PLAIN[0], b"")
+                self.check(kind, self.PLAIN.split()[0], b"")
