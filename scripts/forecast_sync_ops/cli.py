@@ -33,7 +33,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     help="Forecasts from a data lake into Neon Postgres. Reaches AWS, or a local cloud when"
-    " AWS_ENDPOINT_URL says where it is.",
+    " AWS_ENDPOINT_URL says where it is and the other variables that `local up` prints are set.",
 )
 app.add_typer(local.app, name="local")
 app.add_typer(rejects.app, name="rejects")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from forecast_sync.adapters.endpoints import read_endpoint
@@ -162,7 +163,7 @@ def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
 
 
 def open_session() -> tuple[boto3.Session, str | None]:
-    """The session and endpoint that the AWS variables point to; loopback needs no credentials.
+    """The session and endpoint that the AWS variables point to.
 
     Raises ``UserError`` for an endpoint to which credentials would go in plain text.
     """
@@ -173,9 +174,27 @@ def open_session() -> tuple[boto3.Session, str | None]:
         raise UserError(str(error)) from None
     # botocore itself reads AWS_DEFAULT_REGION only, other tools this one first.
     region = os.environ.get("AWS_REGION") or boto3.Session().region_name or DEFAULT_REGION
-    if endpoint_url and is_loopback(urlsplit(endpoint_url).hostname or ""):
-        return boto3.Session("test", "test", region_name=region), endpoint_url
+    if is_local(endpoint_url):
+        return _local_session(region), endpoint_url
     return boto3.Session(region_name=region), endpoint_url
+
+
+def is_local(endpoint_url: str | None) -> bool:
+    """Whether an endpoint is a local cloud's."""
+    return endpoint_url is not None and is_loopback(urlsplit(endpoint_url).hostname or "")
+
+
+def _local_session(region: str) -> boto3.Session:
+    """With the user's own variables or profile; the role of an instance isn't for a local cloud.
+
+    Without credentials it signs with none that are valid: whoever listens says which are.
+    """
+    core = botocore.session.get_session()
+    core.get_component("credential_provider").remove("iam-role")
+    session = boto3.Session(botocore_session=core, region_name=region)
+    if session.get_credentials() is None:
+        return boto3.Session("none", "none", region_name=region)
+    return session
 
 
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 
 class CloudShape(Model):
-    """Where a local cloud listens; the credentials are `test` and `test`."""
+    """Where a local cloud listens, and the keys that were made for it."""
 
     endpoint_url: str
     region: str
@@ -20,6 +20,8 @@ class CloudShape(Model):
     neon_api_url: str
     neon_project_id: str
     neon_api_key: str
+    access_key_id: str = Field(description="For the AWS variables.")
+    secret_access_key: str
     database_urls: dict[str, str] = Field(description="By Neon branch.")
     state_dir: str
     pid: int

@@ -154,7 +154,7 @@ def _watch(local: Cloud, command: str) -> Iterator[tuple[float, bool, str]]:
     Results go to a terminal and have colours; progress goes to a pipe and so comes in lines.
     """
     program = Path(sys.executable).parent / "forecast-sync"
-    variables = {"AWS_ENDPOINT_URL": local.endpoint_url, "COLUMNS": str(COLUMNS), "TERM": "xterm"}
+    variables = {**local.variables, "COLUMNS": str(COLUMNS), "TERM": "xterm"}
     (master, slave), (outlet, inlet) = pty.openpty(), os.pipe()
     began = time.monotonic()
     with (

@@ -120,7 +120,7 @@ def served(browsed_cloud: Deployed) -> Iterator[str]:
     """The address that `forecast-sync dashboard` prints."""
     process = subprocess.Popen(
         [COMMAND, "dashboard", "--port", "0"],
-        env=clean_environment(AWS_ENDPOINT_URL=browsed_cloud.cloud.endpoint_url),
+        env=clean_environment(**browsed_cloud.cloud.variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

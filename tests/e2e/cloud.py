@@ -11,8 +11,19 @@ from tests.lake import to_parquet
 
 
 def client(service: str, cloud: dict[str, Any]) -> Any:
-    session = boto3.Session("test", "test", region_name=cloud["region"])
+    session = boto3.Session(
+        cloud["access_key_id"], cloud["secret_access_key"], region_name=cloud["region"]
+    )
     return session.client(service, endpoint_url=cloud["endpoint_url"])  # type: ignore[call-overload]
+
+
+def variables(cloud: dict[str, Any]) -> dict[str, Any]:
+    """What points a command to the cloud."""
+    return {
+        "AWS_ENDPOINT_URL": cloud["endpoint_url"],
+        "AWS_ACCESS_KEY_ID": cloud["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": cloud["secret_access_key"],
+    }
 
 
 def execute(cloud: dict[str, Any], statement: str, branch: str = "dev") -> None:

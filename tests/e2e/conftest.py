@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from forecast_sync_ops.local import cloud as local_cloud
 
-from tests.e2e.cloud import client, execute
+from tests.e2e.cloud import client, execute, variables
 
 
 @pytest.fixture(scope="module")
@@ -29,4 +29,4 @@ def at(cloud: dict[str, Any]) -> dict[str, Any]:
     for branch in ("dev", "preview/pr-7"):
         execute(cloud, "DROP SCHEMA public CASCADE", branch)
         execute(cloud, "CREATE SCHEMA public", branch)
-    return {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
+    return variables(cloud)

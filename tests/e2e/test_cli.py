@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 import pytest
 
 from tests.e2e.cli import as_json, error_of, forecast_sync
+from tests.e2e.cloud import client
+from tests.e2e.cloud import variables as variables_of
 from tests.lake import make_row, make_rows, to_parquet
 
 
@@ -29,23 +30,21 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def s3(cloud: dict[str, Any]) -> Any:
-    client = boto3.Session("test", "test", region_name=cloud["region"]).client
-    client("events", endpoint_url=cloud["endpoint_url"]).disable_rule(
-        Name="forecast-sync-dev-uploads"
-    )
-    return client("s3", endpoint_url=cloud["endpoint_url"])
+    client("events", cloud).disable_rule(Name="forecast-sync-dev-uploads")
+    return client("s3", cloud)
 
 
 def test_up_says_where_everything_is(cloud: dict[str, Any]) -> None:
     names = {"endpoint_url", "region", "bucket", "results_bucket", "state_machine_arn", "api_url"}
     names |= {"neon_api_url", "neon_project_id", "neon_api_key", "database_urls"}
+    names |= {"access_key_id", "secret_access_key"}
     assert names <= set(cloud)
     assert set(cloud["database_urls"]) == {"main", "dev", "preview/pr-7"}
     assert cloud["bucket"] == "forecast-sync-datalake-dev-35315550"
 
 
 def test_a_run_from_start_to_redrive(cloud: dict[str, Any], s3: Any) -> None:
-    variables = {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
+    variables = variables_of(cloud)
     assert "no run has succeeded yet" in forecast_sync("status", **variables).stdout
     s3.put_object(
         Bucket=cloud["bucket"], Key="forecast/a.parquet", Body=to_parquet(make_rows(range(50)))
@@ -83,7 +82,7 @@ def test_a_run_from_start_to_redrive(cloud: dict[str, Any], s3: Any) -> None:
 
 
 def test_a_run_can_be_stopped(cloud: dict[str, Any]) -> None:
-    variables = {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
+    variables = variables_of(cloud)
     faults = Path(cloud["state_dir"], "faults/athena-faults.json")
     faults.write_text(json.dumps([{"match": "UNLOAD", "seconds": 20}]))
     started = as_json("start", "--no-wait", "--name", "stopped", **variables)
@@ -99,7 +98,7 @@ def test_a_run_can_be_stopped(cloud: dict[str, Any]) -> None:
 
 
 def test_what_a_run_logged_can_be_read(cloud: dict[str, Any]) -> None:
-    variables = {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
+    variables = variables_of(cloud)
     run = as_json("start", "--git-ref", "nope", "--name", "logged", code=1, **variables)
     assert run["error"].startswith("BranchNotMapped: The git ref 'nope' belongs to no environment")
     lines = as_json("logs", "logged", **variables)
@@ -109,7 +108,7 @@ def test_what_a_run_logged_can_be_read(cloud: dict[str, Any]) -> None:
 def test_rejects_are_listed_exported_and_replayed(
     cloud: dict[str, Any], s3: Any, tmp_path: Path
 ) -> None:
-    variables = {"AWS_ENDPOINT_URL": cloud["endpoint_url"]}
+    variables = variables_of(cloud)
     bad = [make_row(70, state="OHIO"), make_row(71, y_50=None), make_row(72, state=None)]
     put = {"Bucket": cloud["bucket"], "Key": "forecast/bad.parquet"}
     s3.put_object(**put, Body=to_parquet([*bad, make_row(73)]))
@@ -154,7 +153,7 @@ def test_rejects_are_listed_exported_and_replayed(
 def test_a_mistake_is_told_in_one_line(
     cloud: dict[str, Any], arguments: list[str], words: str
 ) -> None:
-    assert words in error_of(*arguments, AWS_ENDPOINT_URL=cloud["endpoint_url"])
+    assert words in error_of(*arguments, **variables_of(cloud))
 
 
 def test_wrong_usage_has_an_exit_code_of_its_own() -> None:

@@ -72,7 +72,9 @@ class TestFunctions:
         request = AWSRequest("GET", f"{cloud.api_url}/status")
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(urllib.request.Request(str(request.url)))
-        SigV4Auth(Credentials("test", "test"), "execute-api", cloud.region).add_auth(request)
+        SigV4Auth(
+            Credentials(cloud.access_key_id, cloud.secret_access_key), "execute-api", cloud.region
+        ).add_auth(request)
         with urllib.request.urlopen(
             urllib.request.Request(str(request.url), headers=dict(request.headers))
         ) as answer:

@@ -20,11 +20,8 @@ def offline(tmp_path: Path) -> Runner:
 def runner(tmp_path: Path, deployed: Deployed) -> Runner:
     assert CLI.is_dir(), "the AWS CLI is missing: make test installs it"
     cloud = {
-        "AWS_ENDPOINT_URL": deployed.cloud.endpoint_url,
-        "AWS_REGION": deployed.cloud.region,
+        **deployed.cloud.variables,
         "AWS_DEFAULT_REGION": deployed.cloud.region,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
         "ENVIRONMENT": "dev",
         "GIT_REF": "dev",
         "GITHUB_RUN_ID": uuid.uuid4().hex[:12],

@@ -17,7 +17,7 @@ def test_no_secret_can_be_read_anywhere(deployed: Deployed) -> None:
     """After a run that succeeded and several that failed, each where it holds a secret."""
     url = urlsplit(deployed.cloud.database_urls["dev"])
     assert url.password
-    canaries = {deployed.cloud.neon_api_key, url.password}
+    canaries = {deployed.cloud.neon_api_key, deployed.cloud.secret_access_key, url.password}
     began = int(time.time() * 1000)
     deployed.upload("rows", [*make_rows(range(20)), make_row(30, state=None)])
     runs = [deployed.succeed().name]

@@ -56,7 +56,8 @@ def test_a_second_table_needs_nothing_but_its_file(
     prices: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prices.react_to_uploads(False)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", prices.cloud.endpoint_url)
+    for name, value in prices.cloud.variables.items():
+        monkeypatch.setenv(name, value)
     for _ in range(2):
         declare(environment="dev", as_json=True)
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,8 @@ def up(
 ) -> None:
     """Start the local cloud and leave it running.
 
-    Without --state-dir it begins empty.
+    Without --state-dir it begins empty. It answers only requests that are signed with the keys
+    that it prints; a --state-dir keeps them.
     """
     if not as_json:
         err().print("starting the local cloud and deploying template.yaml into it ...")
@@ -76,8 +78,5 @@ def _tell(started: Cloud) -> None:
     ):
         console.print(f"  {name:<20} {value}", soft_wrap=True)
     console.print("Use it from another shell:", soft_wrap=True)
-    console.print(
-        f"  export AWS_ENDPOINT_URL={started.endpoint_url} AWS_REGION={started.region}"
-        " AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",
-        soft_wrap=True,
-    )
+    pairs = (f"{name}={shlex.quote(value)}" for name, value in started.variables.items())
+    console.print(f"  export {' '.join(pairs)}", soft_wrap=True)

@@ -26,9 +26,10 @@ def credentials(_patient: Patient) -> str:
         identity = client.get_caller_identity()
     except (ClientError, NoCredentialsError, TokenRetrievalError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())
-        raise Finding(
-            found, "Log in (`aws sso login` or `aws configure`), or set AWS_PROFILE."
-        ) from None
+        advice = "Log in (`aws sso login` or `aws configure`), or set AWS_PROFILE."
+        if deployment.is_local(endpoint_url):
+            advice = "Export everything that `forecast-sync local up` printed."
+        raise Finding(found, advice) from None
     where = endpoint_url or f"AWS, {session.region_name}"
     return f"{identity['Arn']} at {where}"
 

@@ -6,13 +6,14 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from forecast_sync_ops.local import state_dir as directory
 from forecast_sync_ops.local.deploy import deploy
-from forecast_sync_ops.local.description import Cloud, forget, local_session
+from forecast_sync_ops.local.description import Cloud, forget
+from forecast_sync_ops.local.keys import Keys
 from forecast_sync_ops.local.protocol import Config
 from forecast_sync_ops.local.supervision import Server
 from forecast_sync_ops.problems import UserError
@@ -41,14 +42,14 @@ def up(
     started. Raises ``UserError``; then, and when interrupted, no process is left.
     """
     path = (state_dir or DEFAULT_STATE_DIR).absolute()
-    config = Config(str(path), port, database_url, state_dir is not None, wait_scale)
     directory.prepare(path)
     with directory.locked(path):
         if directory.server_runs(path):
-            return _found(config)
+            return _found(path, port, database_url)
         directory.stop_server(path, None)
         if state_dir is None:
             directory.empty(path)
+        config = _configured(path, port, database_url, state_dir is not None, wait_scale)
         server, cloud = _start(config, template, parameters or {})
         server.keep()
         return cloud
@@ -91,14 +92,13 @@ def running(
             path = Path(stack.enter_context(temporary))
         else:
             path = state_dir.absolute()
-        config = Config(
-            str(path), port, database_url, state_dir is not None, wait_scale, pooler_port
-        )
         directory.prepare(path)
         with directory.locked(path):
             if directory.server_runs(path):
                 raise UserError(f"a local cloud runs in {path} already: {_DOWN_FIRST}")
             directory.stop_server(path, None)
+            persistent = state_dir is not None
+            config = _configured(path, port, database_url, persistent, wait_scale, pooler_port)
             server, cloud = _start(config, template, parameters or {})
             stack.callback(forget, path)
             stack.callback(server.stop)
@@ -106,6 +106,26 @@ def running(
 
 
 _DOWN_FIRST = "`forecast-sync local down` it first"
+
+
+def _configured(
+    path: Path,
+    port: int | None,
+    database_url: str | None,
+    persistent: bool,
+    wait_scale: float,
+    pooler_port: int | None = None,
+) -> Config:
+    """With the directory's keys; whoever calls holds its lock."""
+    return Config(
+        str(path),
+        port,
+        database_url,
+        persistent,
+        wait_scale,
+        pooler_port=pooler_port,
+        **asdict(Keys.of(path)),
+    )
 
 
 def _start(config: Config, template: Path, parameters: Mapping[str, str]) -> tuple[Server, Cloud]:
@@ -121,7 +141,7 @@ def _start(config: Config, template: Path, parameters: Mapping[str, str]) -> tup
             "LoadConcurrency": str(WORKERS),
             **parameters,
         }
-        outputs = deploy(local_session(), endpoints.endpoint_url, template, values)
+        outputs = deploy(_keys(config).session(), endpoints.endpoint_url, template, values)
         cloud = Cloud.of(config, endpoints, outputs)
         cloud.write()
     except BaseException:
@@ -131,13 +151,17 @@ def _start(config: Config, template: Path, parameters: Mapping[str, str]) -> tup
     return server, cloud
 
 
-def _found(config: Config) -> Cloud:
+def _keys(config: Config) -> Keys:
+    return Keys(config.access_key_id, config.secret_access_key, config.neon_api_key)
+
+
+def _found(path: Path, port: int | None, database_url: str | None) -> Cloud:
     """The cloud that runs in the directory, if it is the one that was asked for."""
-    cloud = Cloud.read(Path(config.state_dir))
+    cloud = Cloud.read(path)
     if cloud is None:
-        raise UserError(f"a local cloud without a cloud.json runs in {config.state_dir}: end it")
-    other_port = config.port not in {None, urlsplit(cloud.endpoint_url).port}
-    if config.database_url and cloud.database_urls != {"dev": config.database_url}:
+        raise UserError(f"a local cloud without a cloud.json runs in {path}: end it")
+    other_port = port not in {None, urlsplit(cloud.endpoint_url).port}
+    if database_url and cloud.database_urls != {"dev": database_url}:
         raise UserError(f"a local cloud with another database runs already: {_DOWN_FIRST}")
     if other_port:
         raise UserError(f"a local cloud with another port runs already: {_DOWN_FIRST}")

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 import boto3
 
+from forecast_sync_ops.local.keys import Keys
 from forecast_sync_ops.local.protocol import CALLS, REGION, Config, Endpoints
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where a running local cloud listens; credentials are ``test``/``test``."""
+    """Where a running local cloud listens, and the keys that were made for it."""
 
     endpoint_url: str
     region: str
@@ -26,6 +27,8 @@ class Cloud:
     neon_api_url: str
     neon_project_id: str
     neon_api_key: str
+    access_key_id: str
+    secret_access_key: str
     database_urls: dict[str, str]
     state_dir: str
     pid: int
@@ -45,6 +48,8 @@ class Cloud:
             neon_api_url=endpoints.neon_api_url,
             neon_project_id=config.neon_project_id,
             neon_api_key=config.neon_api_key,
+            access_key_id=config.access_key_id,
+            secret_access_key=config.secret_access_key,
             database_urls=endpoints.database_urls,
             state_dir=config.state_dir,
             pid=endpoints.pid,
@@ -54,7 +59,11 @@ class Cloud:
     def read(cls, state_dir: Path) -> Cloud | None:
         """The one that was started last in ``state_dir``; it needn't run any more."""
         file = _file(state_dir)
-        return cls(**json.loads(file.read_text())) if file.exists() else None
+        if not file.exists():
+            return None
+        # A cloud that an older version has started, and `down` must end, took any keys.
+        older = {"access_key_id": "test", "secret_access_key": "test"}
+        return cls(**{**older, **json.loads(file.read_text())})
 
     def write(self) -> None:
         """Whole or not at all, and for the owner only: the URLs hold passwords."""
@@ -80,17 +89,22 @@ class Cloud:
 
     def session(self) -> boto3.Session:
         """A boto3 session with this cloud's credentials; clients need ``endpoint_url`` too."""
-        return local_session()
+        return Keys(self.access_key_id, self.secret_access_key, self.neon_api_key).session()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What makes AWS's tools, and ours, use this cloud when it is in their environment."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
 
 
 def forget(state_dir: Path) -> None:
     """Nothing runs there any more."""
     _file(state_dir).unlink(missing_ok=True)
-
-
-def local_session() -> boto3.Session:
-    """The credentials that every local cloud takes."""
-    return boto3.Session("test", "test", region_name=REGION)
 
 
 def _file(state_dir: Path) -> Path:

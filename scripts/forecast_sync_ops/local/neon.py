@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 import threading
@@ -14,11 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from forecast_sync_ops.local.loopback import LoopbackHandler
 from forecast_sync_ops.local.neon_project import CreateDatabase, Project, Refusal
 
 PREFIX = "/api/v2"
-FAULTS_PATH = "/_faults"
-KEY_PATH = "/_key"
 CODES = {
     HTTPStatus.BAD_REQUEST: "BAD_REQUEST",
     HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
@@ -41,7 +41,8 @@ class NeonStandIn:
     """A server for one project; ``urls`` are the databases by branch, and grow with new branches.
 
     ``create_database(branch, parent)`` makes the database of a new branch; without it, branches
-    can't be created. ``POST /_key`` replaces the API key, as somebody who rotates it does.
+    can't be created. ``POST /_key`` replaces the API key, as somebody who rotates it does; the
+    control routes (``/_...``) take the key that the stand-in was made with, also after that.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class NeonStandIn:
         create_database: CreateDatabase | None = None,
         pooler_port: int | None = None,
     ) -> None:
-        self._api_key = api_key
+        self._control_key = self._api_key = api_key
         self._project = Project(project_id, urls, create_database, pooler_port)
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -81,30 +82,36 @@ class NeonStandIn:
     ) -> tuple[int, Any, dict[str, str]]:
         """Status, JSON body and extra headers for a request."""
         url = urlsplit(target)
-        if (method, url.path) == ("POST", FAULTS_PATH):
-            self.fail_next(Fault(**json.loads(body)))
-            return HTTPStatus.NO_CONTENT, None, {}
-        if (method, url.path) == ("POST", KEY_PATH):
-            self._api_key = json.loads(body)["api_key"]
-            return HTTPStatus.NO_CONTENT, None, {}
-        fault = self._next_fault()
+        is_control = url.path.startswith("/_")
+        fault = None if is_control else self._next_fault()
         if fault and fault.delay_seconds:
             time.sleep(fault.delay_seconds)
         if fault and fault.status:
             extra = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             status = HTTPStatus(fault.status)
             return status, _error(status, status.phrase.lower()), extra
+        answer: dict[str, Any] | None
         try:
-            self._authorize(headers)
-            with self._lock:
-                status, answer = self._route(method, url.path, dict(parse_qsl(url.query)), body)
+            _authorize(headers, self._control_key if is_control else self._api_key)
+            if is_control:
+                status, answer = self._control(method, url.path, body)
+            else:
+                with self._lock:
+                    status, answer = self._route(method, url.path, dict(parse_qsl(url.query)), body)
         except Refusal as refusal:
             return refusal.status, _error(refusal.status, str(refusal)), {}
         return status, answer, {}
 
-    def _authorize(self, headers: Mapping[str, str]) -> None:
-        if headers.get("Authorization") != f"Bearer {self._api_key}":
-            raise Refusal(HTTPStatus.UNAUTHORIZED, "authorization failed")
+    def _control(self, method: str, path: str, body: bytes) -> tuple[HTTPStatus, None]:
+        """The stand-in's own routes, which Neon doesn't have."""
+        match method, path:
+            case "POST", "/_faults":
+                self.fail_next(Fault(**_decoded(body)))
+            case "POST", "/_key":
+                self._api_key = _decoded(body)["api_key"]
+            case _:
+                raise Refusal(HTTPStatus.NOT_FOUND, "not found")
+        return HTTPStatus.NO_CONTENT, None
 
     def _route(
         self, method: str, path: str, query: Mapping[str, str], body: bytes
@@ -142,10 +149,10 @@ class NeonStandIn:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         stand_in = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(LoopbackHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:
+            def do_GET(self) -> None:  # noqa: N802
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
                 status, answer, extra = stand_in.answer(
@@ -166,6 +173,12 @@ class NeonStandIn:
                 """Nothing: the requests carry the key's project, and the answers are enough."""
 
         return Handler
+
+
+def _authorize(headers: Mapping[str, str], key: str) -> None:
+    given = headers.get("Authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
+        raise Refusal(HTTPStatus.UNAUTHORIZED, "authorization failed")
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

@@ -26,9 +26,11 @@ class Config:
     database_url: str | None
     persistent: bool
     wait_scale: float
+    access_key_id: str
+    secret_access_key: str
+    neon_api_key: str
     pooler_port: int | None = None
     neon_project_id: str = "local-forecast-project"
-    neon_api_key: str = "local-neon-api-key"
 
     def to_json(self) -> str:
         """One object on one line."""

@@ -23,9 +23,11 @@ from typing import IO, Any
 
 from forecast_sync_ops.local import ports, postgres
 from forecast_sync_ops.local.databases import BRANCHES, Databases
+from forecast_sync_ops.local.guard import guarded
 from forecast_sync_ops.local.neon import NeonStandIn
 from forecast_sync_ops.local.protocol import ACCOUNT, CALLS, KEEP, REGION, Config, Endpoints
 from forecast_sync_ops.local.request_faults import disturbed
+from forecast_sync_ops.local.signatures import Verifier
 from forecast_sync_ops.problems import UserError
 
 SAVE_EVERY_SECONDS = 30.0
@@ -67,11 +69,11 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
             log = state_dir / "logs" / "postgres.log"
             initialisation = postgres.initialise(state_dir / "postgres", log)
             stack.callback(initialisation.abort)
-            ministack = _import_ministack(state_dir)
+            ministack = _import_ministack(config)
             databases = _start_postgres(initialisation, stack)
             urls, create_database = databases.urls, databases.create
         else:
-            ministack = _import_ministack(state_dir)
+            ministack = _import_ministack(config)
             urls, create_database = {"dev": config.database_url}, None
         neon = NeonStandIn(
             config.neon_api_key,
@@ -87,17 +89,18 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         if config.persistent:
             threading.Thread(target=_save_forever, args=[ministack, keep], daemon=True).start()
         ready(Endpoints(os.getpid(), endpoint_url, neon.url, dict(urls)))
-        asyncio.new_event_loop().run_until_complete(
-            _serve(disturbed(ministack.app, state_dir / "faults"), listener)
-        )
+        verifier = Verifier(config.access_key_id, config.secret_access_key)
+        port = int(listener.getsockname()[1])
+        application = guarded(disturbed(ministack.app, state_dir / "faults"), verifier, port)
+        asyncio.new_event_loop().run_until_complete(_serve(application, listener))
 
 
 def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
     """Settings that ministack reads when it is imported, and that the functions inherit."""
     state_dir = Path(config.state_dir)
     return {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": config.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": config.secret_access_key,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": endpoint_url,
@@ -120,19 +123,20 @@ def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
     }
 
 
-def _import_ministack(state_dir: Path) -> Any:
+def _import_ministack(config: Config) -> Any:
     """Import ministack's application with everything that it lacks."""
     import socketserver
 
     from ministack import app
 
-    from forecast_sync_ops.local import athena, http_api, multipart, queues, redrive
+    from forecast_sync_ops.local import athena, http_api, multipart, queues, redrive, runtime_api
 
-    athena.install(faults_dir=state_dir / "faults")
+    athena.install(faults_dir=Path(config.state_dir) / "faults")
     redrive.install()
     queues.install()
     http_api.install()
     multipart.install()
+    runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     return app

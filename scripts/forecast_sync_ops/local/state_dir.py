@@ -46,7 +46,7 @@ def empty(path: Path) -> None:
     """Forget what an earlier local cloud has left, but not the lock that its successor holds."""
     for folder in (*_FOLDERS, "postgres", "postgres.new"):
         shutil.rmtree(path / folder, ignore_errors=True)
-    for file in ("postgres.password", "port", "cloud.json"):
+    for file in ("postgres.password", "port", "cloud.json", "keys.json"):
         (path / file).unlink(missing_ok=True)
     prepare(path)
 

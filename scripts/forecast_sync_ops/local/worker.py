@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,23 @@ def _record_calls(folder: Path) -> None:
     BUILTIN_HANDLERS.append(("before-parameter-build", record))
 
 
+def _take_path_of_address() -> None:
+    """The runtime API's address ends with a token; only the client's native half takes a path."""
+    from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
+
+    call_rapid = BaseLambdaRuntimeClient.call_rapid
+
+    def call(client: Any, method: str, endpoint: str, *rest: Any, **named: Any) -> Any:
+        address, _, token = client.lambda_runtime_address.partition("/")
+        client = copy(client)
+        client.lambda_runtime_address = address
+        return call_rapid(client, method, f"/{token}{endpoint}", *rest, **named)
+
+    BaseLambdaRuntimeClient.call_rapid = call
+
+
 if __name__ == "__main__":
+    _take_path_of_address()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     calls_dir = Path(os.environ.get("FORECAST_SYNC_CALLS_DIR", "-"))
