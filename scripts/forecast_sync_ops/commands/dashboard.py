@@ -36,8 +36,8 @@ def dashboard(
     listener = server.listen(port)
 
     def ready(url: str) -> None:
-        out().print(url)
-        err().print("the dashboard is served to this machine only; Ctrl-C ends it")
+        out().line(url)
+        err().line("the dashboard is served to this machine only; Ctrl-C ends it")
         if open_page:
             webbrowser.open(url)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from forecast_sync_ops.commands.common import JsonOption, err, out, print_json
 from forecast_sync_ops.local import cloud
 from forecast_sync_ops.local.description import Cloud
+from forecast_sync_ops.terminal import write_json
 
 app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on this machine.")
 
@@ -42,12 +44,12 @@ def up(
     Without --state-dir it begins empty.
     """
     if not as_json:
-        err().print("starting the local cloud and deploying template.yaml into it ...")
+        err().line("starting the local cloud and deploying template.yaml into it ...")
     started = cloud.up(
         state_dir, database_url, port=port, parameters=PARAMETERS, wait_scale=WAIT_SCALE
     )
     if as_json:
-        typer.echo(started.to_json())
+        write_json(asdict(started), indent=None)
     else:
         _tell(started)
 
@@ -59,13 +61,13 @@ def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"was_running": was_running})
     else:
-        out().print("stopped" if was_running else "nothing was running")
+        out().line("stopped" if was_running else "nothing was running")
 
 
 def _tell(started: Cloud) -> None:
-    console = out()
+    terminal = out()
     what = "runs already" if started.already_running else "is up"
-    console.print(f"The local cloud {what} in {started.state_dir}", soft_wrap=True)
+    terminal.line(f"The local cloud {what} in {started.state_dir}")
     for name, value in (
         ("endpoint", started.endpoint_url),
         ("bucket", started.bucket),
@@ -74,10 +76,9 @@ def _tell(started: Cloud) -> None:
         ("Neon API", started.neon_api_url),
         *((f"branch {branch}", url) for branch, url in started.database_urls.items()),
     ):
-        console.print(f"  {name:<20} {value}", soft_wrap=True)
-    console.print("Use it from another shell:", soft_wrap=True)
-    console.print(
+        terminal.line(f"  {name:<20} {value}")
+    terminal.line("Use it from another shell:")
+    terminal.line(
         f"  export AWS_ENDPOINT_URL={started.endpoint_url} AWS_REGION={started.region}"
-        " AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test",
-        soft_wrap=True,
+        " AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test"
     )
