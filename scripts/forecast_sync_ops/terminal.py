@@ -81,7 +81,7 @@ class Terminal:
 
     def crash(self, traceback: str) -> None:
         """A fault of this program, whose traceback quotes what it met."""
-        for text in visible_lines(traceback.rstrip()).split("\n"):
+        for text in _indented(traceback).split("\n"):
             self.line(text)
 
     def document(self, text: str, what: str) -> None:
@@ -125,7 +125,12 @@ def guard_logging() -> None:
 class _VisibleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The message and its traceback."""
-        return visible_lines(super().format(record))
+        return _indented(super().format(record))
+
+
+def _indented(text: str) -> str:
+    """Lines none of which can be taken for one that a command writes, but the first."""
+    return visible_lines(text.rstrip()).replace("\n", "\n| ")
 
 
 def _text(parts: Collection[Part]) -> Text:
