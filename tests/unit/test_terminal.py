@@ -40,19 +40,8 @@ AT = "2026-11-23T06:00:00.000+00:00"
 COLOURS = re.compile(r"\x1b\[[?\d;]*[mhlKA]")
 """What Rich writes by itself: styles, and how a line is written again."""
 
-COUNTS = dict.fromkeys(
-    [
-        "window_rows",
-        "rejected",
-        "candidates",
-        "superseded",
-        "good",
-        "inserted",
-        "updated",
-        "unchanged",
-    ],
-    1,
-)
+ROWS = ("window_rows", "rejected", "candidates", "superseded", "good")
+COUNTS = dict.fromkeys((*ROWS, "inserted", "updated", "unchanged"), 1)
 GROUP = {
     "reason": EVIL,
     "rows": 1,

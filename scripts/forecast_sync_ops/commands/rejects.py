@@ -115,7 +115,12 @@ def export(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Write rejects to a file, each with its whole row."""
+    """Write rejects to a file, each with its whole row.
+
+    JSON Lines keep a row exactly. In CSV an apostrophe stands before what a spreadsheet would take
+    for a formula (`=`, `+`, `-`, `@`, a tab or a line break at the beginning of what isn't a
+    number), and before an apostrophe: take one away to have the value.
+    """
     found = deployment.find(environment, project)
     asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     table = load_table(read_settings(found).table_file)
