@@ -56,7 +56,7 @@ class Dashboard:
         page.on("console", lambda said: self._complain(said.type, said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.goto(self.address)
-        assert page.url == self.url, "the token is gone from the address bar"
+        expect(page).to_have_url(self.url)
         for part in PARTS:
             expect(page.locator(f"{part} .skeleton")).to_have_count(0)
         self.pages.append(page)

@@ -21,7 +21,7 @@ from starlette.templating import Jinja2Templates
 
 from forecast_sync_ops.dashboard import runbook, words
 from forecast_sync_ops.dashboard.actions import Actions
-from forecast_sync_ops.dashboard.security import HOSTS, TOKEN_HEADER, Guard, Keys, run_name
+from forecast_sync_ops.dashboard.security import HOSTS, Guard, Keys, run_name
 from forecast_sync_ops.dashboard.views import OUTCOMES, Views, chart_of
 from forecast_sync_ops.problems import UserError
 
@@ -39,7 +39,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
     templates.env.globals.update(
         number=words.number, duration=words.duration, moment=words.moment, outcomes=OUTCOMES
     )
-    pages = Pages(views, templates, keys.page)
+    pages = Pages(views, templates)
     actions = Actions(views, templates)
     routes = [
         Route("/", pages.whole),
@@ -53,10 +53,9 @@ def make_app(views: Views, keys: Keys) -> Starlette:
         Route("/runs/{run_id}/{action}", actions.change, methods=["POST"]),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
-    locked = templates.get_template("locked.html").render()
     middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
-        Middleware(Guard, keys=keys, locked=locked),
+        Middleware(Guard, keys=keys, templates=templates),
     ]
     return Starlette(routes=routes, middleware=middleware)
 
@@ -69,15 +68,13 @@ def _shown(value: Any) -> Any:
 class Pages:
     """The page and its fragments."""
 
-    def __init__(self, views: Views, templates: Jinja2Templates, token: str) -> None:
+    def __init__(self, views: Views, templates: Jinja2Templates) -> None:
         self._views = views
         self._templates = templates
-        self._head = {"token": token, "header": TOKEN_HEADER}
 
     def whole(self, request: Request) -> Response:
         """The page, whose parts load themselves."""
         values = {
-            **self._head,
             "environment": self._views.deployment.label,
             "place": self._views.place,
             "neon_branch": self._views.neon_branch,
@@ -117,7 +114,7 @@ class Pages:
 
     def runbook(self, request: Request) -> Response:
         """The runbook, so that its links work without the repository at hand."""
-        values = {**self._head, "body": runbook.read_whole()}
+        values = {"body": runbook.read_whole()}
         return self._templates.TemplateResponse(request, "runbook.html", values)
 
 

@@ -1,8 +1,9 @@
 """What keeps others out: people of the same machine, other web pages, and other host names.
 
-Whoever opens the printed address proves with its token that they may read the terminal, and gets a
-cookie; the address goes on without the token. Whatever asks AWS or a database needs the page's own
-header besides, which no other page can send, so a cookie alone reaches nothing.
+Whoever opens the printed address proves with its token that they may read the terminal. The browser
+gets a cookie and the page's key, and goes on to the address without the token. A cookie reaches
+every port of this host, and so whatever another user serves there; the key stays in the storage of
+this port, and whatever asks AWS or a database needs it in a header. Neither is any use alone.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass, field
-from html import escape
 from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOSTS = ["127.0.0.1", "localhost"]
@@ -51,7 +52,7 @@ def _secret() -> str:
 class Keys:
     """The secrets of one process: of the printed address, of the cookie, and of the page's header.
 
-    A cookie reaches every port of its host, so its name says whose it is.
+    A browser has one set of cookies for all ports of a host, so the cookie's name says whose it is.
     """
 
     port: int
@@ -68,13 +69,13 @@ class Keys:
 class Guard:
     """Lets in who has the address, refuses what comes from elsewhere, puts headers on every answer.
 
-    ``locked`` is the page for those who aren't let in.
+    Its own pages are ``enter.html`` for who comes in, and ``locked.html`` for who doesn't.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, locked: str) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, templates: Jinja2Templates) -> None:
         self._app = app
         self._keys = keys
-        self._locked = locked
+        self._templates = templates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -111,15 +112,15 @@ class Guard:
         return _refused()
 
     def _let_in(self, request: Request) -> Response:
-        """The cookie, and the address without its token."""
+        """The cookie and the key, and on to the address without its token.
+
+        A page does that and no redirect, along which a browser wouldn't send a strict cookie when
+        the address was a link on another page.
+        """
         run = request.query_params.get("run", "")
         target = request.url.path + (f"?run={run}" if RUN_NAME.fullmatch(run) else "")
-        response: Response = RedirectResponse(target, HTTPStatus.SEE_OTHER)
-        if request.headers.get("Sec-Fetch-Site", "none") == "cross-site":
-            # By a link elsewhere: a browser sends a strict cookie only where this page itself goes.
-            response = HTMLResponse(
-                f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(target)}">'
-            )
+        values = {"key": self._keys.page, "target": target}
+        response = self._templates.TemplateResponse(request, "enter.html", values)
         response.set_cookie(
             self._keys.cookie, self._keys.session, path="/", httponly=True, samesite="strict"
         )
@@ -128,7 +129,9 @@ class Guard:
     def _locked_out(self, request: Request) -> Response:
         if "HX-Request" in request.headers:
             return HTMLResponse(LOCKED_PART, HTTPStatus.UNAUTHORIZED)
-        return HTMLResponse(self._locked, HTTPStatus.UNAUTHORIZED)
+        return self._templates.TemplateResponse(
+            request, "locked.html", status_code=HTTPStatus.UNAUTHORIZED
+        )
 
 
 LOCKED_PART = (
@@ -159,4 +162,6 @@ def _same(given: str, known: str) -> bool:
 
 
 def _refused() -> Response:
-    return PlainTextResponse("This doesn't come from the page itself: reload it.", 403)
+    return PlainTextResponse(
+        "This doesn't come from the dashboard's own page: open the address that it printed.", 403
+    )
