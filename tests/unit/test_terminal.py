@@ -25,9 +25,10 @@ from forecast_sync_ops import (
     snapshots,
 )
 from forecast_sync_ops.cli_reference import find_commands
-from forecast_sync_ops.commands import doctor, fill, local, plan, runs, sync, tables
+from forecast_sync_ops.commands import doctor, fill, plan, sync, tables
 from forecast_sync_ops.commands import rejects as reject_commands
-from forecast_sync_ops.doctor.examination import Result
+from forecast_sync_ops.doctor.examination import Result, Status
+from forecast_sync_ops.local import cloud
 from forecast_sync_ops.local.description import Cloud
 from forecast_sync_ops.problems import UserError
 from forecast_sync_ops.terminal import Table, Terminal
@@ -115,6 +116,7 @@ CLOUD = Cloud(
     pid=1,
 )
 FILE = "\x1b]52;c;cm0=\x07\u202e.csv"
+STATES: tuple[Status, ...] = ("ok", "advice", "finding", "skipped")
 COMMANDS = {
     "start": ["start"],
     "status": ["status"],
@@ -186,10 +188,10 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (plan, "read_report", REPORT),
         (diffing, "watermark", None),
         (diffing, "compare", differing),
-        (doctor, "examine", [Result(EVIL, state, EVIL, EVIL) for state in doctor.MARKS]),
+        (doctor, "examine", [Result(EVIL, state, EVIL, EVIL) for state in STATES]),
         (fill, "fill", [window]),
         (sync, "sync_folder", SNAPSHOT),
-        (local.cloud, "up", CLOUD),
+        (cloud, "up", CLOUD),
         (rejects, "ask", {"reasons": [GROUP], "rejects": [REJECT], "next": None}),
         (rejects, "export", 1),
         (reject_commands, "read_settings", settings),
@@ -282,7 +284,7 @@ def test_what_a_failure_says_does_nothing(
     def fail(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(runs.freshness, "ask", fail)
+    monkeypatch.setattr(freshness, "ask", fail)
     assert run(monkeypatch, "status") == 1
     said = capsys.readouterr().err
     assert_inert(said)
