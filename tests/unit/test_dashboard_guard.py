@@ -25,7 +25,7 @@ class Deployment:
     """A deployment that notes whatever reaches it; its values are hostile."""
 
     reached: list[str] = field(default_factory=list)
-    environment: str = "dev"
+    label: str = "dev"
     place: str = HOSTILE
     neon_branch: str = HOSTILE
 
