@@ -6,12 +6,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+import traceback
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.errors import ForecastSyncError
-from rich.console import Console
+from typer.exceptions import TyperException
 
 from forecast_sync_ops.commands import (
     dashboard,
@@ -27,6 +27,7 @@ from forecast_sync_ops.commands import (
 )
 from forecast_sync_ops.commands.examples import epilog
 from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.terminal import Terminal, guard_logging
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,21 +78,42 @@ _add_examples()
 
 
 def run() -> None:
-    """Run the command line; a failure is one line on stderr, never a traceback."""
+    """Run the command line; a failure is one line on stderr, a traceback only a fault of ours."""
+    guard_logging()
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """The exit code. Whatever is told of a failure is made visible on its way to the terminal."""
+    errors = Terminal(stderr=True)
     try:
-        app()
+        return app(standalone_mode=False) or 0
+    except TyperException as error:
+        _tell_usage(errors, error)
+        return error.exit_code
+    except typer.Abort:
+        errors.error("interrupted")
     except (UserError, ForecastSyncError) as error:
-        _fail(str(error))
+        errors.error(str(error))
     except ClientError as error:
         detail = error.response.get("Error", {})
-        _fail(
+        errors.error(
             f"AWS refused {error.operation_name} with {detail.get('Code')}: {detail.get('Message')}"
         )
     except BotoCoreError as error:
-        _fail(f"AWS can't be reached: {error}")
+        errors.error(f"AWS can't be reached: {error}")
+    except Exception:  # noqa: BLE001  # Python would print it raw.
+        errors.crash(traceback.format_exc())
+    return 1
 
 
-def _fail(message: str) -> NoReturn:
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"error: {' '.join(message.split())}")
-    sys.exit(1)
+def _tell_usage(errors: Terminal, error: TyperException) -> None:
+    """What was wrong with the arguments, and where their help is."""
+    message = error.format_message()
+    if not message:
+        return  # No arguments at all: the help has been shown.
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        errors.line(context.get_usage())
+        errors.line(f"Try `{context.command_path} {context.help_option_names[0]}`")
+    errors.error(message)

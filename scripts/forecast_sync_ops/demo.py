@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from forecast_sync.adapters.postgres import Connection, connect
-from rich.console import Console
-from rich.table import Table
 
 from forecast_sync_ops import demo_data, executions, progress, snapshots
 from forecast_sync_ops.commands.common import out
@@ -20,6 +18,7 @@ from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.folder_sync import find_files, upload
 from forecast_sync_ops.local import cloud
 from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.terminal import Styled, Table, Terminal
 
 UPDATED_AT = datetime.fromisoformat("2026-11-23T06:00:00")
 PARAMETERS = {
@@ -35,28 +34,33 @@ START_SECONDS = 30.0
 def tell() -> None:
     """Tell the story; raises ``UserError`` when something comes out differently."""
     began = time.monotonic()
-    console = out()
-    _say(console, "Starting the local cloud: AWS, Neon and Postgres; deploying template.yaml")
+    terminal = out()
+    _say(terminal, "Starting the local cloud: AWS, Neon and Postgres; deploying template.yaml")
     with (
         tempfile.TemporaryDirectory(prefix="forecast-demo-") as folder,
         cloud.running(wait_scale=WAIT_SCALE, parameters=PARAMETERS) as local,
     ):
         deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
-        story = _Story(console, deployment, local.bucket, local.database_urls["dev"], Path(folder))
+        story = _Story(terminal, deployment, local.bucket, local.database_urls["dev"], Path(folder))
         story.first_upload()
         story.changes()
         story.failure_and_redrive()
-        _say(console, "Stopping the local cloud")
-    console.print(f"Done in {time.monotonic() - began:.0f} s; nothing is left running.")
+        _say(terminal, "Stopping the local cloud")
+    terminal.line(f"Done in {time.monotonic() - began:.0f} s; nothing is left running.")
 
 
 class _Story:
     """The scenes; each one checks what it shows."""
 
     def __init__(
-        self, console: Console, deployment: Deployment, bucket: str, database_url: str, folder: Path
+        self,
+        terminal: Terminal,
+        deployment: Deployment,
+        bucket: str,
+        database_url: str,
+        folder: Path,
     ) -> None:
-        self._console = console
+        self._terminal = terminal
         self._deployment = deployment
         self._bucket = bucket
         self._database_url = database_url
@@ -65,10 +69,10 @@ class _Story:
     def first_upload(self) -> None:
         """Five producers' files; their S3 events start a run."""
         folder = self._folder / "first"
-        _say(self._console, "Writing Parquet as different producers do, and uploading it")
+        _say(self._terminal, "Writing Parquet as different producers do, and uploading it")
         for label, rows, path in demo_data.write_first_files(folder, UPDATED_AT):
             shown = path.relative_to(folder)
-            self._console.print(f"  {rows:>6,} rows  forecast/{shown!s:<28} {label}")
+            self._terminal.line(f"  {rows:>6,} rows  forecast/{shown!s:<28} {label}")
         last = self._upload_and_follow(folder)
         counts = _counts(last)
         _expect("rows that arrived", counts["inserted"], counts["window_rows"] - 2)
@@ -77,7 +81,7 @@ class _Story:
 
     def changes(self) -> None:
         """A small upload: only its rows are touched."""
-        _say(self._console, "Uploading 100 changed, 100 equal and 100 new rows")
+        _say(self._terminal, "Uploading 100 changed, 100 equal and 100 new rows")
         folder = self._folder / "changes"
         folder.mkdir()
         newer = UPDATED_AT + timedelta(hours=1)
@@ -95,7 +99,7 @@ class _Story:
         rewritten = sum(1 for key, version in after.items() if before.get(key) != version)
         _expect("rows written", rewritten, 200)
         _expect("rows updated", counts["updated"], 100)
-        self._console.print(
+        self._terminal.line(
             f"  Postgres wrote {rewritten} row versions; {len(after) - rewritten:,} rows are"
             " untouched, and no id was burned"
         )
@@ -103,7 +107,7 @@ class _Story:
 
     def failure_and_redrive(self) -> None:
         """One row that Postgres refuses, one failed page, one redrive."""
-        _say(self._console, "Breaking a page: a constraint refuses one of the new rows")
+        _say(self._terminal, "Breaking a page: a constraint refuses one of the new rows")
         self._execute("ALTER TABLE forecast_data ADD CONSTRAINT demo CHECK (y_50 < 90000)")
         folder = self._folder / "broken"
         folder.mkdir()
@@ -113,10 +117,10 @@ class _Story:
         failed = self._upload_and_follow(folder, expected="FAILED")
         before = self._pages(failed.execution_arn)
         self._show_pages(before)
-        self._console.print("  forecast-sync status tells it too:")
-        self._console.print(f"    {self._recorded_error(failed.run_id)}")
+        self._terminal.line("  forecast-sync status tells it too:")
+        self._terminal.line(f"    {self._recorded_error(failed.run_id)}")
 
-        _say(self._console, "Repairing the cause, and pressing Redrive")
+        _say(self._terminal, "Repairing the cause, and pressing Redrive")
         self._execute("ALTER TABLE forecast_data DROP CONSTRAINT demo")
         count = executions.redrive(self._deployment, failed.execution_arn)
         self._follow(failed.execution_arn, "SUCCEEDED", redrive_count=count)
@@ -125,7 +129,7 @@ class _Story:
         again = [page["page"] for page in after if page["runs"] > 1]
         broken = [page["page"] for page in before if page["status"] == "FAILED"]
         _expect("pages that ran again", again, broken)
-        self._console.print(f"  Only page {broken[0]}, which had failed, ran again.")
+        self._terminal.line(f"  Only page {broken[0]}, which had failed, ran again.")
 
     def _upload_and_follow(self, folder: Path, expected: str = "SUCCEEDED") -> snapshots.Snapshot:
         known = {item["run_id"] for item in executions.history(self._deployment, 100)}
@@ -138,13 +142,13 @@ class _Story:
             return None
 
         arn = executions.until_started(started, "no S3 event has started a run", START_SECONDS)
-        self._console.print("  the S3 event has started a run:")
+        self._terminal.line("  the S3 event has started a run:")
         return self._follow(arn, expected)
 
     def _follow(self, arn: str, expected: str, redrive_count: int = 0) -> snapshots.Snapshot:
         seen = snapshots.follow(self._deployment, arn, redrive_count=redrive_count)
-        last = progress.show(self._console, seen)
-        progress.tell(self._console, last)
+        last = progress.show(self._terminal, seen)
+        progress.tell(self._terminal, last)
         _expect("the run's status", last.status, expected)
         return last
 
@@ -171,28 +175,24 @@ class _Story:
         return sorted(found, key=lambda page: int(page["page"]))
 
     def _show_pages(self, pages: list[dict[str, Any]]) -> None:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
-        for heading in ("page", "status", "ran"):
-            table.add_column(heading)
+        table = Table("page", "status", "ran", indent=2)
         for page in pages:
             colour = progress.COLOURS.get(page["status"], "red")
             times = f"{page['runs']} x"
-            table.add_row(str(page["page"]), f"[{colour}]{page['status']}[/]", times)
-        self._console.print(table)
+            table.add_row(str(page["page"]), Styled(page["status"], colour), times)
+        self._terminal.table(table)
 
     def _show_rows(self) -> None:
         columns = "restaurant_id, inventory_item_id, business_date, dma_id, state, y_05, y_50, y_95"
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
-        for heading in columns.split(", "):
-            table.add_column(heading)
+        table = Table(*columns.split(", "), indent=2)
         with self._connected() as connection:
             for row in connection.execute(
                 f"SELECT {columns} FROM forecast_data ORDER BY id LIMIT 3"
             ):
                 table.add_row(*map(str, row))
             total = connection.execute("SELECT count(*) FROM forecast_data").fetchone()
-        self._console.print(table)
-        self._console.print(f"  ... {total[0] if total else 0:,} rows in forecast_data")
+        self._terminal.table(table)
+        self._terminal.line(f"  ... {total[0] if total else 0:,} rows in forecast_data")
 
     def _versions(self) -> dict[int, str]:
         """The transaction that wrote each row, by id."""
@@ -232,8 +232,9 @@ def _counts(snapshot: snapshots.Snapshot) -> dict[str, int]:
     return counts
 
 
-def _say(console: Console, what: str) -> None:
-    console.print(f"\n[bold]{what}[/]")
+def _say(terminal: Terminal, what: str) -> None:
+    terminal.line()
+    terminal.line(Styled(what, "bold"))
 
 
 def _expect(what: str, found: object, expected: object) -> None:

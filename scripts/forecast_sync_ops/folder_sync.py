@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.errors import ForecastSyncError
-from rich.console import Console
 
 from forecast_sync_ops import executions, progress, snapshots
 from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.local import cloud
 from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.terminal import Terminal
 
 WAIT_SCALE = 0.05
 UPLOADS_AT_ONCE = 4
@@ -22,7 +22,7 @@ RUN_NAME = "sync"
 
 
 def sync_folder(
-    folder: Path, database_url: str, *, batch_size: int | None, console: Console
+    folder: Path, database_url: str, *, batch_size: int | None, terminal: Terminal
 ) -> snapshots.Snapshot:
     """Run a full sync of ``folder`` into ``database_url``; the run's last snapshot.
 
@@ -30,7 +30,7 @@ def sync_folder(
     """
     files = find_files(folder)
     check_database(database_url)
-    console.print(f"starting the local cloud for {len(files)} files ...")
+    terminal.line(f"starting the local cloud for {len(files)} files ...")
     with cloud.running(database_url=database_url, wait_scale=WAIT_SCALE) as local:
         deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
         # One run for all files: the uploads are not to start any.
@@ -40,7 +40,7 @@ def sync_folder(
         if batch_size is not None:
             payload["batch_size"] = batch_size
         arn = executions.start(deployment, executions.new_name(RUN_NAME), payload)
-        return progress.show(console, snapshots.follow(deployment, arn))
+        return progress.show(terminal, snapshots.follow(deployment, arn))
 
 
 def find_files(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,6 +17,12 @@ from forecast_sync_ops.problems import UserError
 PAGE_ROWS = 1000
 PLACES = ("rejected_at", "run_id", "resolved_run_id", "source_file", "reason")
 FORMATS = (".jsonl", ".csv")
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a cell begins with that a spreadsheet may calculate; full-width signs are read as theirs."""
+
+GUARD = "'"
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
 def ask(deployment: Deployment, **asked: str | int | bool | None) -> dict[str, Any]:
@@ -42,14 +49,15 @@ def read(deployment: Deployment, limit: int | None, **asked: Any) -> Iterator[di
 def export(rejects: Iterator[dict[str, Any]], table: Table, path: Path) -> int:
     """Write a table's rejects to ``path`` as its suffix says, whole or not at all; how many.
 
-    JSON Lines keep a row as it was; CSV has a column for each of its values.
+    JSON Lines keep a row as it was; CSV has a column for each of its values, and a guard before
+    those that a spreadsheet would calculate (see ``guarded``).
     """
     if path.suffix not in FORMATS:
         raise UserError(f"{path} ends with {path.suffix!r}: expected {' or '.join(FORMATS)}")
     unfinished = path.with_name(f"{path.name}.part")
     count = 0
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
+        with unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             write = _csv_writer(file, table) if path.suffix == ".csv" else _jsonl_writer(file)
             for reject in rejects:
                 write(reject)
@@ -71,10 +79,21 @@ def replay_input(reasons: list[Mapping[str, Any]]) -> dict[str, Any]:
     return payload
 
 
+def guarded(cell: str | None) -> str | None:
+    """A cell that no spreadsheet takes for a formula: with an apostrophe before it if need be.
+
+    Numbers stay numbers, negative ones too. What begins with an apostrophe gets one more, so that
+    whoever takes one away from each cell that has one has the values again.
+    """
+    if not cell or not cell.startswith((*FORMULA, GUARD)) or NUMBER.fullmatch(cell):
+        return cell
+    return GUARD + cell
+
+
 def _jsonl_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
     def write(reject: dict[str, Any]) -> None:
         line = {name: reject[name] for name in PLACES} | {"row": reject["row_json"]}
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.write(json.dumps(line) + "\n")
 
     return write
 
@@ -82,11 +101,12 @@ def _jsonl_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
 def _csv_writer(file: TextIO, table: Table) -> Callable[[dict[str, Any]], object]:
     columns = dict.fromkeys((*PLACES, *table.names, table.source.newest_name))
     writer = csv.DictWriter(file, list(columns))
-    writer.writeheader()
+    writer.writerow({name: guarded(name) for name in columns})
 
     def write(reject: dict[str, Any]) -> None:
         try:
-            writer.writerow({name: reject[name] for name in PLACES} | reject["row_json"])
+            cells = {name: reject[name] for name in PLACES} | reject["row_json"]
+            writer.writerow({name: guarded(cell) for name, cell in cells.items()})
         except ValueError:
             unknown = sorted(reject["row_json"].keys() - columns)
             raise UserError(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import typer
 
 from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.terminal import Terminal
 
 
 def run_alone(command: Callable[..., None]) -> None:
@@ -17,4 +18,5 @@ def run_alone(command: Callable[..., None]) -> None:
     try:
         app()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        Terminal(stderr=True).error(str(error))
+        sys.exit(1)

@@ -33,8 +33,9 @@ expect.set_options(timeout=30_000)
 
 @dataclass
 class Dashboard:
-    """The dashboard's address, and pages on it that report what they asked for."""
+    """The printed address, the page it leads to, and pages that report what they asked for."""
 
+    address: str
     url: str
     browser: Browser
     pages: list[Page] = field(default_factory=list)
@@ -54,7 +55,8 @@ class Dashboard:
         page.on("request", self._note)
         page.on("console", lambda said: self._complain(said.type, said.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.goto(self.url)
+        page.goto(self.address)
+        expect(page).to_have_url(self.url)
         for part in PARTS:
             expect(page.locator(f"{part} .skeleton")).to_have_count(0)
         self.pages.append(page)
@@ -127,7 +129,7 @@ def served(browsed_cloud: Deployed) -> Iterator[str]:
     )
     assert process.stdout is not None
     url = process.stdout.readline().strip()
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url), process.communicate()
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", url), process.communicate()
     yield url
     process.terminate()
     _, said = process.communicate(timeout=20)
@@ -138,9 +140,9 @@ def served(browsed_cloud: Deployed) -> Iterator[str]:
 @pytest.fixture
 def dashboard(deployed: Deployed, served: str, chromium: Browser) -> Iterator[Dashboard]:  # noqa: ARG001
     """The dashboard of an empty deployment; nothing comes from outside, and nothing complains."""
-    shown = Dashboard(served, chromium)
+    shown = Dashboard(served, served.partition("?")[0], chromium)
     yield shown
     for page in shown.pages:
         page.context.close()
-    assert [url for url in shown.asked if not url.startswith((served, "data:"))] == []
+    assert [url for url in shown.asked if not url.startswith((shown.url, "data:"))] == []
     assert shown.complaints == []

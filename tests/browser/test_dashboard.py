@@ -205,7 +205,8 @@ def test_loading_is_drawn_until_the_answer_comes(dashboard: Dashboard) -> None:
     page = context.new_page()
     for part in ("status", "now", "runs", "rejects"):
         page.route(f"**/{part}", lambda _: None)
-    page.goto(dashboard.url)
+    page.goto(dashboard.address)
+    expect(page).to_have_url(dashboard.url)
     expect(page.get_by_text("Loading").first).to_be_attached()
     check(page, "loading-360-light")
     context.close()

@@ -1,40 +1,76 @@
-"""What other web pages can't do to the dashboard."""
+"""What other web pages, and other people on the machine, can't do to the dashboard."""
 
 from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 import urllib3
+from playwright.sync_api import Browser, expect
 
-TOKEN = re.compile(r'"X-CSRF-Token": "([\w-]+)"')
+from tests.browser.conftest import check
+
+KEY = re.compile(r'data-key="([\w-]+)"')
 
 
 class Visitor(NamedTuple):
-    """Somebody who asks the dashboard, with or without its page's token."""
+    """Somebody who asks the dashboard, with or without its cookie and its page's key."""
 
     url: str
+    cookie: str
     token: str
 
     def ask(self, method: str, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return urllib3.request(method, self.url + path.lstrip("/"), headers=named, retries=False)
+        named = {"Cookie": self.cookie, **named}
+        return urllib3.request(
+            method,
+            self.url + path.lstrip("/"),
+            headers=named,
+            retries=False,
+            redirect=False,
+            # A function is started for the first question about a branch.
+            timeout=60,
+        )
 
 
 @pytest.fixture
 def visitor(served: str) -> Visitor:
-    page = urllib3.request("GET", served).data.decode()
-    found = TOKEN.search(page)
+    entered = urllib3.request("GET", served)
+    url, cookie = served.partition("?")[0], entered.headers["Set-Cookie"].partition(";")[0]
+    found = KEY.search(entered.data.decode())
     assert found is not None
-    return Visitor(served, found[1])
+    return Visitor(url, cookie, found[1])
 
 
 def test_another_host_name_is_refused(visitor: Visitor) -> None:
     assert visitor.ask("GET", "/", Host="evil.example").status == 400
     assert visitor.ask("GET", "/now", Host="127.0.0.1.evil.example").status == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/now", "/status", "/rejects", "/runbook", "/dialogs/start"])
+def test_whoever_has_not_the_address_is_told_so(visitor: Visitor, path: str) -> None:
+    for cookie in ("", "forecast-sync-1=x", f"{visitor.cookie}x"):
+        answer = visitor.ask("GET", path, Cookie=cookie, X_CSRF_Token=visitor.token)
+        assert answer.status == 401
+        assert "forecast-sync dashboard" in answer.data.decode()
+
+
+@pytest.mark.parametrize("path", ["/now", "/status", "/runs", "/rejects", "/dialogs/start"])
+def test_what_asks_aws_needs_the_token_of_the_page(visitor: Visitor, path: str) -> None:
+    assert visitor.ask("GET", path).status == 403
+    for foreign in ({"Sec_Fetch_Site": "cross-site"}, {"Origin": "http://127.0.0.1:1"}):
+        assert visitor.ask("GET", path, X_CSRF_Token=visitor.token, **foreign).status == 403
+    assert visitor.ask("GET", path, X_CSRF_Token=visitor.token).status == 200
 
 
 @pytest.mark.parametrize("path", ["/start", "/runs/some-run/stop", "/runs/some-run/redrive"])
@@ -52,7 +88,15 @@ def test_a_change_with_the_token_reaches_the_deployment(visitor: Visitor) -> Non
     assert "There is no run no-such-run" in answer.data.decode()
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/static/app.js", "/nowhere", "/dialogs/start"])
+def test_a_run_is_asked_for_by_its_name_only(visitor: Visitor) -> None:
+    for name in ("../rejects", "a%2f..%2frejects", "a%3flimit=1000", "%1b[31m"):
+        answer = visitor.ask("GET", f"/now?run={name}", X_CSRF_Token=visitor.token)
+        assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/runs", "/static/app.js", "/nowhere", "/dialogs/start", "/?token=x"]
+)
 def test_every_answer_carries_the_headers(visitor: Visitor, path: str) -> None:
     headers = visitor.ask("GET", path).headers
     policy = headers["Content-Security-Policy"]
@@ -81,3 +125,67 @@ def test_it_listens_on_loopback_only(served: str) -> None:
         other.settimeout(2)
         with pytest.raises(ConnectionRefusedError):
             other.connect(("127.0.0.2", port))
+
+
+def test_an_address_opened_from_a_page_elsewhere_lets_in_too(
+    chromium: Browser, served: str, tmp_path: Path
+) -> None:
+    """As `--open` does it: the address is in a file, and not among a process's arguments."""
+    file = tmp_path / "open.html"
+    file.write_text(f'<meta http-equiv="refresh" content="0; url={served}">')
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(file.as_uri())
+    expect(page).to_have_url(served.partition("?")[0])
+    expect(page.get_by_role("heading", name="Is it fresh?")).to_be_visible()
+    [cookie] = context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
+    context.close()
+
+
+def test_without_the_address_the_page_says_what_to_do(chromium: Browser, served: str) -> None:
+    page = chromium.new_page()
+    answer = page.goto(served.partition("?")[0])
+    assert answer is not None
+    assert answer.status == 401
+    expect(page.get_by_role("heading", name="Who is there?")).to_be_visible()
+    check(page, "locked-1440-light")
+    page.close()
+
+
+def test_another_page_in_the_same_browser_reaches_nothing(
+    chromium: Browser, served: str, tmp_path: Path
+) -> None:
+    """Its port is another, so the browser sends the cookie along: the page's header is missing."""
+    url = served.partition("?")[0]
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(served)
+    expect(page).to_have_url(url)
+    (tmp_path / "index.html").write_text("<p>evil</p>")
+    ask = (
+        "([url, mode]) => fetch(url, {mode, credentials: 'include'})"
+        ".then(() => 'answered').catch(() => 'refused')"
+    )
+    with serving(tmp_path) as evil:
+        page = context.new_page()
+        page.goto(evil)
+        for path in ("status", "now", "rejects", "dialogs/start", "static/app.js"):
+            for mode in ("no-cors", "cors"):
+                assert page.evaluate(ask, [url + path, mode]) == "refused", path
+        assert page.evaluate(ask, [evil, "cors"]) == "answered"
+    context.close()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Another web server on another port of this machine; its address."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from forecast_sync import announcements, links
+from forecast_sync.adapters.sns import Topic
 from forecast_sync.contracts import RunResult
 from forecast_sync.counts import Counts
 from forecast_sync.freshness import Freshness
 from forecast_sync.settings import Settings
 
 from tests.builders import STARTED_AT, make_run
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
 
 MACHINE = "arn:aws:states:us-east-2:000000000000:stateMachine:forecast-sync-dev"
 SETTINGS = Settings(
@@ -90,3 +96,90 @@ def test_the_name_of_an_error_is_found(message: str, name: str) -> None:
 def test_the_console_has_other_addresses_in_other_partitions() -> None:
     arn = "arn:aws-us-gov:states:us-gov-west-1:000000000000:execution:forecast-sync-dev:a"
     assert links.console_url(arn).startswith("https://console.amazonaws-us-gov.com/states/")
+
+
+HOSTILE = (
+    "BatchRefused: <!channel> @here <https://evil.example|Redrive> [x](https://evil.example)\n\n"
+    "What to do:\n- *pay* `now` \x1b]52;c;cm0=\x07\u202e"
+)
+HOSTILE_REF = "preview/pr-<!here>|@all\u202e\x9b"
+
+
+def hostile() -> list[announcements.Announcement]:
+    run = make_run(git_ref=HOSTILE_REF, neon_branch=HOSTILE_REF)
+    result = RESULT.model_copy(update={"git_ref": HOSTILE_REF, "neon_branch": HOSTILE_REF})
+    branch = Freshness(
+        HOSTILE_REF,
+        HOSTILE_REF,
+        "stale",
+        age_seconds=36_000,
+        watermark=STARTED_AT,
+        last_run="<!channel>",
+        last_status="failed",
+        error=HOSTILE,
+        running="<!channel>",
+    )
+    return [
+        announcements.failed(run, HOSTILE, SETTINGS),
+        announcements.unresolved("<!channel>", f"{MACHINE}:<!channel|>", HOSTILE, SETTINGS),
+        announcements.recovered(result, SETTINGS),
+        announcements.rejected(result, SETTINGS),
+        announcements.succeeded(result, SETTINGS),
+        announcements.stale(branch, SETTINGS),
+    ]
+
+
+def texts_of(document: object) -> list[str]:
+    if isinstance(document, dict):
+        return [text for value in document.values() for text in texts_of(value)]
+    if isinstance(document, list):
+        return [text for value in document for text in texts_of(value)]
+    return [str(document)]
+
+
+@pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
+def test_no_name_and_no_error_is_markup_in_a_chat(told: announcements.Announcement) -> None:
+    """Neither mentions nor links nor lines: only what this project writes is any."""
+    own = re.compile(r"<https://[^\s<>|]+\|(Execution|Runbook)>|https://docs\.example/[\w#-]+")
+    for text in texts_of(json.loads(told.to_chat())):
+        rest = own.sub("", text)
+        assert not re.search(r"[<>@*`]|://|\]\(|[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", rest), text
+        assert "\n\nWhat to do" not in text
+
+
+@pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
+def test_no_name_and_no_error_forges_a_line_of_an_email(told: announcements.Announcement) -> None:
+    assert told.title.isprintable()
+    lines = told.to_text().split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert lines.count("What to do:") == (1 if told.todo else 0)
+    assert "- *pay* `now`" not in [line[:13] for line in lines]
+
+
+def test_a_long_error_leaves_the_links_in_their_place() -> None:
+    told = announcements.failed(make_run(), "BatchRefused: " + "<" * 50_000, SETTINGS)
+    content = json.loads(told.to_chat())["content"]
+    assert len(content["description"]) <= 8000
+    assert content["description"].endswith("|Runbook>")
+
+
+class Inbox:
+    """An SNS client that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, str]] = []
+
+    def publish(self, **message: str) -> None:
+        self.sent.append(message)
+
+
+@pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
+def test_a_subject_is_what_sns_takes(told: announcements.Announcement) -> None:
+    inbox = Inbox()
+    title = f"{told.title}\nBcc: all \u202e Gr\xfc\xdfe {'x' * 200}"
+    Topic(cast("SNSClient", inbox), "arn").publish(title, told.to_text(), told.to_chat())
+    [message] = inbox.sent
+    assert len(message["Subject"]) <= 100
+    assert message["Subject"].isascii()
+    assert message["Subject"].isprintable()
+    message["Message"].encode()

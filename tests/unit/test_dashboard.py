@@ -12,6 +12,7 @@ from forecast_sync_ops.api_client import Answer
 from forecast_sync_ops.dashboard import machine, runbook, words
 from forecast_sync_ops.dashboard.app import make_app
 from forecast_sync_ops.dashboard.rates import Rates
+from forecast_sync_ops.dashboard.security import Keys
 from forecast_sync_ops.dashboard.views import Views
 
 from tests.contract.stack import machine as definition
@@ -125,7 +126,8 @@ class Unanswered:
 
 def press_start(views: Unanswered, key: str) -> str:
     """Send the form that starts a run; the form that comes back."""
-    app, parts = make_app(cast("Views", views), "token"), []
+    keys, parts = Keys(8377), []
+    app = make_app(cast("Views", views), keys)
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": f"sync_type=full&key={key}".encode()}
@@ -133,7 +135,8 @@ def press_start(views: Unanswered, key: str) -> str:
     async def send(message: Any) -> None:
         parts.append(message.get("body", b""))
 
-    headers = [(b"host", b"localhost"), (b"x-csrf-token", b"token")]
+    cookie = f"{keys.cookie}={keys.session}".encode()
+    headers = [(b"host", b"localhost"), (b"x-csrf-token", keys.page.encode()), (b"cookie", cookie)]
     scope = {"type": "http", "method": "POST", "path": "/start", "headers": headers}
     asyncio.run(app({**scope, "query_string": b""}, receive, send))
     return b"".join(parts).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Literal
 
 from forecast_sync import links
@@ -12,6 +13,7 @@ from forecast_sync.freshness import Freshness
 from forecast_sync.names import DEFAULT_PROJECT, stack_name
 from forecast_sync.payloads import Model
 from forecast_sync.settings import Settings
+from forecast_sync.visible import inert_in_chat, visible
 
 Kind = Literal["failed", "recovered", "rejected", "stale", "succeeded"]
 TITLES: dict[Kind, str] = {
@@ -27,6 +29,9 @@ DEFAULT_ENVIRONMENT = "dev"
 """The command line's."""
 TITLE_LIMIT = 250
 DESCRIPTION_LIMIT = 8000
+WHAT_LIMIT = 4000
+"""Of what has happened, so that the links below it aren't cut off."""
+CLEAN_URL = re.compile(r"https://[^\s<>|]+")
 
 
 class Link(Model):
@@ -51,44 +56,53 @@ class Announcement(Model):
 
     @property
     def title(self) -> str:
-        """The subject of an email, the heading in a chat."""
+        """The subject of an email, the heading in a chat; on one line."""
         is_default = self.deployment == stack_name(DEFAULT_PROJECT, self.environment)
         where = self.environment if is_default else self.deployment
-        return f"{TITLES[self.kind]}: {self.neon_branch} ({where})"
+        return visible(f"{TITLES[self.kind]}: {self.neon_branch} ({where})")
 
     def to_text(self) -> str:
-        """As an email says it."""
-        steps = [f"- {step}" for step in self.todo]
-        read_on = [f"{link.label}: {link.url}" for link in self.links]
+        """As an email says it; a line break in an error or a name is shown, and breaks no line."""
+        steps = [f"- {visible(step)}" for step in self.todo]
+        read_on = [f"{link.label}: {visible(link.url)}" for link in self.links]
         parts = [
-            self.what,
-            self.rows,
+            visible(self.what),
+            visible(self.rows),
             "\n".join(["What to do:", *steps]) if steps else "",
             "\n".join(read_on),
         ]
         return "\n\n".join(part for part in parts if part)
 
     def to_chat(self) -> str:
-        """As JSON in the custom notification schema of Amazon Q Developer in chat applications."""
-        read_on = " · ".join(
-            f"<{link.url}|{link.label}>" if link.url.startswith("https://") else link.url
-            for link in self.links
+        """As JSON in the custom notification schema of Amazon Q Developer in chat applications.
+
+        The client reads its texts as markup, mentions included: nothing but our own links and
+        marks is any.
+        """
+        what = inert_in_chat(self.what[:WHAT_LIMIT])
+        read_on = " · ".join(map(_chat_link, self.links))
+        description = "\n\n".join(
+            part for part in (what[:WHAT_LIMIT], inert_in_chat(self.rows), read_on) if part
         )
-        description = "\n\n".join(part for part in (self.what, self.rows, read_on) if part)
         content: dict[str, object] = {
             "textType": "client-markdown",
-            "title": f"{MARKS[self.kind]} {self.title}"[:TITLE_LIMIT],
+            "title": f"{MARKS[self.kind]} {inert_in_chat(self.title)}"[:TITLE_LIMIT],
             "description": description[:DESCRIPTION_LIMIT],
-            "keywords": [self.environment, self.neon_branch, self.kind],
+            "keywords": [
+                inert_in_chat(word) for word in (self.environment, self.neon_branch, self.kind)
+            ],
         }
         if self.todo:
-            content["nextSteps"] = list(self.todo)
+            content["nextSteps"] = [inert_in_chat(step) for step in self.todo]
         metadata = {
             # One thread for each branch: its failure and its recovery stand together.
-            "threadId": f"{self.deployment}-{self.neon_branch}",
-            "summary": self.what[:TITLE_LIMIT],
+            "threadId": inert_in_chat(f"{self.deployment}-{self.neon_branch}"),
+            "summary": what[:TITLE_LIMIT],
             "eventType": self.kind,
-            "additionalContext": {"run_id": self.run_id or "", "neon_branch": self.neon_branch},
+            "additionalContext": {
+                "run_id": inert_in_chat(self.run_id or ""),
+                "neon_branch": inert_in_chat(self.neon_branch),
+            },
         }
         message = {
             "version": "1.0",
@@ -97,6 +111,11 @@ class Announcement(Model):
             "metadata": metadata,
         }
         return json.dumps(message, ensure_ascii=False)
+
+
+def _chat_link(link: Link) -> str:
+    is_clean = CLEAN_URL.fullmatch(link.url) and visible(link.url) == link.url
+    return f"<{link.url}|{link.label}>" if is_clean else inert_in_chat(link.url)
 
 
 MARKS: dict[Kind, str] = {

@@ -1,16 +1,14 @@
-"""What commands share: options, consoles and JSON."""
+"""What commands share: options, terminals and JSON."""
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from forecast_sync_ops.terminal import Table, Terminal, write_json
 
 
 class SyncType(StrEnum):
@@ -52,30 +50,23 @@ SyncTypeOption = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(help="Name of the run, or its execution ARN.")]
 
-WIDE = 200
 WORDS = frozenset({"run", "status", "type", "started (UTC)", "ended (UTC)", "what differs"})
 
 
-def out() -> Console:
-    """Where results go; what isn't a terminal gets tables as wide as they are."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+def out() -> Terminal:
+    """Where results go."""
+    return Terminal()
 
 
-def err() -> Console:
+def err() -> Terminal:
     """Where progress goes, so that stdout holds results only."""
-    return Console(stderr=True, highlight=False)
+    return Terminal(stderr=True)
 
 
 def plain_table(first: str, *others: str) -> Table:
-    """A table without lines; words to the left, everything else but the first column to the right.
-
-    Where a terminal is too narrow, cells are folded: nothing is cut off.
-    """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in (first, *others):
-        to_left = heading == first or heading in WORDS
-        table.add_column(heading, justify="left" if to_left else "right", overflow="fold")
-    return table
+    """A table with words to the left, everything else but the first column to the right."""
+    right = {heading for heading in others if heading not in WORDS and heading != first}
+    return Table(first, *others, right=right)
 
 
 def day(moment: datetime | None) -> str | None:
@@ -85,5 +76,4 @@ def day(moment: datetime | None) -> str | None:
 
 def print_json(document: Any) -> None:
     """One document, readable for people too."""
-    json.dump(document, sys.stdout, indent=2, default=str)
-    sys.stdout.write("\n")
+    write_json(document)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import webbrowser
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -26,19 +31,39 @@ def dashboard(
 ) -> None:
     """Serve the dashboard on loopback until Ctrl-C, with your own AWS credentials.
 
-    Its address is the one line on stdout.
+    Its address is the one line on stdout. The token in it lets a browser in: other people on this
+    machine don't have it, and it is a new one each time.
     """
     from forecast_sync_ops.dashboard import server
     from forecast_sync_ops.dashboard.app import make_app
+    from forecast_sync_ops.dashboard.security import Keys
     from forecast_sync_ops.dashboard.views import Views
 
     views = Views(deployment.find(environment, project))
     listener = server.listen(port)
+    keys = Keys(listener.getsockname()[1])
+    address = server.address_of(keys)
+    with ExitStack() as stack:
 
-    def ready(url: str) -> None:
-        out().print(url)
-        err().print("the dashboard is served to this machine only; Ctrl-C ends it")
-        if open_page:
-            webbrowser.open(url)
+        def ready() -> None:
+            out().line(address)
+            err().line("whoever has this address is let in, from this machine; Ctrl-C ends it")
+            if open_page:
+                webbrowser.open(stack.enter_context(_private_page(address)).as_uri())
 
-    server.run(make_app(views), listener, ready)
+        server.run(make_app(views, keys), listener, ready)
+
+
+@contextmanager
+def _private_page(address: str) -> Iterator[Path]:
+    """A page that leads to the address, for its owner only.
+
+    The address itself would stand among the browser's arguments, which everybody can list.
+    """
+    with TemporaryDirectory(prefix="forecast-sync-") as folder:
+        page = Path(folder) / "dashboard.html"
+        page.touch(mode=0o600)
+        page.write_text(
+            f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(address)}">'
+        )
+        yield page

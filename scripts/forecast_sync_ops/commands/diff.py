@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 from forecast_sync.comparing import Dates
 from forecast_sync.names import DEFAULT_PROJECT
-from rich.console import Console
-from rich.markup import escape
 
 from forecast_sync_ops import deployment, diffing
 from forecast_sync_ops.commands.common import (
@@ -24,6 +22,7 @@ from forecast_sync_ops.commands.common import (
     plain_table,
     print_json,
 )
+from forecast_sync_ops.terminal import Styled, Terminal
 
 
 def diff(
@@ -49,7 +48,7 @@ def diff(
     sides = diffing.Sides(found, git_ref, as_of or datetime.now(UTC))
     dates = Dates(date_from and date_from.date(), date_to and date_to.date())
     if not as_json:
-        err().print(f"comparing the lake as of {sides.as_of:%Y-%m-%d %H:%M:%S} UTC ...")
+        err().line(f"comparing the lake as of {sides.as_of:%Y-%m-%d %H:%M:%S} UTC ...")
     result = diffing.compare(sides, dates, limit)
     if as_json:
         print_json(result.to_dict())
@@ -59,30 +58,29 @@ def diff(
         raise typer.Exit(1)
 
 
-def _tell(console: Console, result: diffing.Diff) -> None:
-    console.print(
+def _tell(terminal: Terminal, result: diffing.Diff) -> None:
+    terminal.line(
         f"{result.days_compared:,} business dates: {result.lake_rows:,} rows in the lake,"
-        f" {result.postgres_rows:,} in Postgres",
-        soft_wrap=True,
+        f" {result.postgres_rows:,} in Postgres"
     )
     if not result.days:
-        console.print("[green]equal[/], in every count and checksum")
+        terminal.line(Styled("equal", "green"), ", in every count and checksum")
         return
     days = plain_table("date that differs", "lake", "Postgres")
     for day in result.days:
         days.add_row(day.day, f"{day.lake_rows:,}", f"{day.postgres_rows:,}")
-    console.print(days)
+    terminal.table(days)
     keys = plain_table("key", "what differs")
     for item in result.keys:
         words = "  ".join(f"{name}={value}" for name, value in item.key.items())
-        keys.add_row(escape(words), item.difference)
-    console.print(keys)
+        keys.add_row(words, item.difference)
+    terminal.table(keys)
     if not result.complete:
-        console.print("[dim]there are more: --limit[/]")
+        terminal.line(Styled("there are more: --limit", "dim"))
     if any(item.difference == "only in Postgres" for item in result.keys):
-        console.print("A row only in Postgres has left the lake, or came from elsewhere: no run")
-        console.print("deletes it.")
+        terminal.line("A row only in Postgres has left the lake, or came from elsewhere: no run")
+        terminal.line("deletes it.")
     if any(item.difference != "only in Postgres" for item in result.keys):
-        console.print(
+        terminal.line(
             "What differs or is missing comes with `forecast-sync start --sync-type full`"
         )

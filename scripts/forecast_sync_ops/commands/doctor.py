@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import typer
 from forecast_sync.names import DEFAULT_PROJECT
-from rich.console import Console
-from rich.markup import escape
 
 from forecast_sync_ops.commands.common import (
     EnvironmentOption,
@@ -17,12 +15,13 @@ from forecast_sync_ops.commands.common import (
 )
 from forecast_sync_ops.doctor.checks import CHECKS
 from forecast_sync_ops.doctor.examination import Patient, Result, examine
+from forecast_sync_ops.terminal import Styled, Terminal
 
 MARKS = {
-    "ok": "[green]ok[/]     ",
-    "advice": "[yellow]advice[/] ",
-    "finding": "[red]WRONG[/]  ",
-    "skipped": "[dim]skipped[/]",
+    "ok": ("ok", "green"),
+    "advice": ("advice", "yellow"),
+    "finding": ("WRONG", "red"),
+    "skipped": ("skipped", "dim"),
 }
 
 
@@ -38,11 +37,11 @@ def doctor(
     database. Exit code 0 when all is well, 1 when something is wrong.
     """
     results = []
-    console = out()
+    terminal = out()
     for result in examine(Patient(environment, git_ref, project), CHECKS):
         results.append(result)
         if not as_json:
-            _tell(console, result)
+            _tell(terminal, result)
     findings = sum(result.status == "finding" for result in results)
     if as_json:
         print_json(
@@ -54,13 +53,14 @@ def doctor(
             }
         )
     else:
-        console.print(f"{findings} finding{'s' * (findings > 1)}" if findings else "all is well")
+        terminal.line(f"{findings} finding{'s' * (findings > 1)}" if findings else "all is well")
     if findings:
         raise typer.Exit(1)
 
 
-def _tell(console: Console, result: Result) -> None:
-    line = f"{MARKS[result.status]} {result.check:<15} {escape(result.found)}"
-    console.print(line, soft_wrap=True)
+def _tell(terminal: Terminal, result: Result) -> None:
+    mark, style = MARKS[result.status]
+    padding = " " * (8 - len(mark))
+    terminal.line(Styled(mark, style), f"{padding}{result.check:<15} {result.found}")
     if result.advice:
-        console.print(f"                        -> {escape(result.advice)}", soft_wrap=True)
+        terminal.line(f"                        -> {result.advice}")

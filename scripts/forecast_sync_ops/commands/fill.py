@@ -55,17 +55,17 @@ def backfill(
     """
     found = deployment.find(environment, project)
     wanted = _read_backfill(environment, git_ref, date_from, date_to, days_per_run, name)
-    console = err()
+    terminal = err()
 
     def follow(arn: str, redrive_count: int) -> snapshots.Snapshot:
         seen = snapshots.follow(found, arn, redrive_count=redrive_count)
-        return progress.show(console, seen)
+        return progress.show(terminal, seen)
 
     filled = []
     for window in fill(found, wanted, follow):
         filled.append(window)
         what = f"{window.date_from} to {window.date_to}"
-        console.print(f"{what}: {window.status}, {window.begun}", soft_wrap=True)
+        terminal.line(f"{what}: {window.status}, {window.begun}")
     _tell_backfill(filled, as_json=as_json)
 
 
@@ -95,7 +95,7 @@ def _tell_backfill(filled: list[Filled], *, as_json: bool) -> None:
             counts = window.counts or {}
             numbers = (f"{counts.get(outcome, 0):,}" for outcome in progress.OUTCOMES)
             table.add_row(f"{window.date_from} to {window.date_to}", window.run_id, *numbers)
-        out().print(table)
+        out().table(table)
     if last.status != "SUCCEEDED":
         raise UserError(
             f"{last.run_id} ended as {last.status}: {last.error} Remove the cause; the same "
@@ -126,7 +126,7 @@ def preview(
         if as_json:
             print_json({"git_ref": git_ref, "exists": False, "run": None})
         else:
-            out().print(f"{git_ref}: the Neon branch is gone, or was never made; nothing was run")
+            out().line(f"{git_ref}: the Neon branch is gone, or was never made; nothing was run")
         raise typer.Exit(BRANCH_GONE)
     payload: dict[str, Any] = {"git_ref": git_ref, "trigger": "preview"}
     arn = executions.start(found, executions.new_name(f"pr-{number[1]}"), payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from forecast_sync_ops.commands.common import JsonOption, err, out, print_json
 from forecast_sync_ops.local import cloud
 from forecast_sync_ops.local.description import Cloud
+from forecast_sync_ops.terminal import write_json
 
 app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on this machine.")
 
@@ -44,12 +46,12 @@ def up(
     that it prints; a --state-dir keeps them.
     """
     if not as_json:
-        err().print("starting the local cloud and deploying template.yaml into it ...")
+        err().line("starting the local cloud and deploying template.yaml into it ...")
     started = cloud.up(
         state_dir, database_url, port=port, parameters=PARAMETERS, wait_scale=WAIT_SCALE
     )
     if as_json:
-        typer.echo(started.to_json())
+        write_json(asdict(started), indent=None)
     else:
         _tell(started)
 
@@ -61,13 +63,13 @@ def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"was_running": was_running})
     else:
-        out().print("stopped" if was_running else "nothing was running")
+        out().line("stopped" if was_running else "nothing was running")
 
 
 def _tell(started: Cloud) -> None:
-    console = out()
+    terminal = out()
     what = "runs already" if started.already_running else "is up"
-    console.print(f"The local cloud {what} in {started.state_dir}", soft_wrap=True)
+    terminal.line(f"The local cloud {what} in {started.state_dir}")
     for name, value in (
         ("endpoint", started.endpoint_url),
         ("bucket", started.bucket),
@@ -76,7 +78,7 @@ def _tell(started: Cloud) -> None:
         ("Neon API", started.neon_api_url),
         *((f"branch {branch}", url) for branch, url in started.database_urls.items()),
     ):
-        console.print(f"  {name:<20} {value}", soft_wrap=True)
-    console.print("Use it from another shell:", soft_wrap=True)
+        terminal.line(f"  {name:<20} {value}")
+    terminal.line("Use it from another shell:")
     pairs = (f"{name}={shlex.quote(value)}" for name, value in started.variables.items())
-    console.print(f"  export {' '.join(pairs)}", soft_wrap=True)
+    terminal.line(f"  export {' '.join(pairs)}")

@@ -10,9 +10,6 @@ import typer
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.contracts import SyncRequest
 from forecast_sync.names import DEFAULT_PROJECT
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from forecast_sync_ops import deployment, executions, progress, snapshots
 from forecast_sync_ops.commands.common import (
@@ -32,6 +29,7 @@ from forecast_sync_ops.commands.common import (
 )
 from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.terminal import Part, Styled, Table, Terminal
 
 OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 
@@ -94,29 +92,28 @@ def read_report(found: Deployment, snapshot: snapshots.Snapshot) -> dict[str, An
     return report
 
 
-def tell(console: Console, report: dict[str, Any], limit: int) -> None:
+def tell(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
     """The report on a screen or two."""
-    console.print(
-        f"{escape(report['run_id'])}: what a run would do to {escape(report['neon_branch'])};"
-        " no row was written",
-        soft_wrap=True,
+    terminal.line(
+        f"{report['run_id']}: what a run would do to {report['neon_branch']}; no row was written"
     )
-    console.print(progress.counts_table(report["counts"]))
+    terminal.table(progress.counts_table(report["counts"]))
     for position, name in enumerate(report["group_by"]):
-        _tell_groups(console, name, _by(report["groups"], position), limit)
-    _tell_reasons(console, report["reasons"])
-    _tell_largest(console, report, limit)
+        _tell_groups(terminal, name, _by(report["groups"], position), limit)
+    _tell_reasons(terminal, report["reasons"])
+    _tell_largest(terminal, report, limit)
     scanned = sum(query["scanned_bytes"] for query in report["queries"])
     usd = sum(query["usd"] for query in report["queries"])
-    console.print(f"\nAthena read {scanned / 1e6:,.1f} MB in two queries: {usd:.4f} USD")
+    terminal.line()
+    terminal.line(f"Athena read {scanned / 1e6:,.1f} MB in two queries: {usd:.4f} USD")
     for item in report["schema_differences"]:
-        console.print(
-            f"[yellow]schema[/] {item['where']}: {item['column']} is {item['found'] or 'missing'},"
+        terminal.line(
+            Styled("schema", "yellow"),
+            f" {item['where']}: {item['column']} is {item['found'] or 'missing'},"
             f" expected {item['expected']}",
-            soft_wrap=True,
         )
     if not report["schema_differences"]:
-        console.print("Lake, table file and Postgres agree on the columns.")
+        terminal.line("Lake, table file and Postgres agree on the columns.")
 
 
 def _by(groups: Sequence[dict[str, Any]], position: int) -> dict[str, dict[str, int]]:
@@ -130,49 +127,54 @@ def _by(groups: Sequence[dict[str, Any]], position: int) -> dict[str, dict[str, 
     return summed
 
 
-def _tell_groups(console: Console, name: str, rows: dict[str, dict[str, int]], limit: int) -> None:
+def _tell_groups(
+    terminal: Terminal, name: str, rows: dict[str, dict[str, int]], limit: int
+) -> None:
     changing = {value: row for value, row in rows.items() if _changes(row)}
     if not changing:
         return
     table = plain_table(name.replace("_", " "), *OUTCOMES)
     _fill(table, list(changing.items()), limit, _group_cells)
-    console.print()
-    console.print(table)
+    terminal.line()
+    terminal.table(table)
     quiet = len(rows) - len(changing)
     if quiet:
-        console.print(f"[dim]and {quiet:,} more, where nothing changes[/]")
+        terminal.line(Styled(f"and {quiet:,} more, where nothing changes", "dim"))
 
 
 def _changes(row: dict[str, int]) -> int:
     return row["inserted"] + row["updated"] + row["rejected"]
 
 
-def _group_cells(item: tuple[str, dict[str, int]]) -> list[str]:
+def _group_cells(item: tuple[str, dict[str, int]]) -> list[Part]:
     value, row = item
-    return [escape(value), *(f"{row[outcome]:,}" if row[outcome] else "" for outcome in OUTCOMES)]
+    return [value, *(f"{row[outcome]:,}" if row[outcome] else "" for outcome in OUTCOMES)]
 
 
-def _tell_reasons(console: Console, reasons: dict[str, int]) -> None:
+def _tell_reasons(terminal: Terminal, reasons: dict[str, int]) -> None:
     for reason, count in reasons.items():
-        console.print(f"[yellow]rejected[/] {count:,}: {escape(reason)}", soft_wrap=True)
+        terminal.line(Styled("rejected", "yellow"), f" {count:,}: {reason}")
 
 
-def _tell_largest(console: Console, report: dict[str, Any], limit: int) -> None:
+def _tell_largest(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
     if not report["largest"]:
         return
     table = plain_table(*(name.replace("_", " ") for name in report["key"]), "before", "after")
 
-    def cells(change: dict[str, Any]) -> list[str]:
+    def cells(change: dict[str, Any]) -> list[Part]:
         values = ("NULL" if text is None else text for text in (change["before"], change["after"]))
-        return [escape(text) for text in (*change["key"], *values)]
+        return [*change["key"], *values]
 
     _fill(table, report["largest"], limit, cells)
-    console.print(f"\nlargest changes of {report['watched']}")
-    console.print(table)
+    terminal.line()
+    terminal.line(f"largest changes of {report['watched']}")
+    terminal.table(table)
 
 
-def _fill(table: Table, rows: Sequence[Any], limit: int, cells: Callable[[Any], list[str]]) -> None:
+def _fill(
+    table: Table, rows: Sequence[Any], limit: int, cells: Callable[[Any], list[Part]]
+) -> None:
     for row in rows[:limit]:
         table.add_row(*cells(row))
     if len(rows) > limit:
-        table.add_row(f"[dim]... {len(rows) - limit:,} more[/]")
+        table.add_row(Styled(f"... {len(rows) - limit:,} more", "dim"))

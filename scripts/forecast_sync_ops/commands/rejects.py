@@ -8,8 +8,6 @@ from typing import Annotated, Any
 import typer
 from forecast_sync.names import DEFAULT_PROJECT
 from forecast_sync.tables import load_table
-from rich.markup import escape
-from rich.table import Table
 
 from forecast_sync_ops import deployment, executions, progress, rejects, snapshots
 from forecast_sync_ops.commands.common import (
@@ -25,6 +23,7 @@ from forecast_sync_ops.commands.common import (
 from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.lake_queries import read_settings
 from forecast_sync_ops.problems import UserError
+from forecast_sync_ops.terminal import Styled, Table
 
 app = typer.Typer(help="Rows that the table can't hold: list, group, export and replay them.")
 
@@ -70,17 +69,14 @@ def list_(
     if as_json:
         print_json(listed)
         return
-    console = out()
+    terminal = out()
     for reject in listed:
         state = f"  resolved by {reject['resolved_run_id']}" if reject["resolved_run_id"] else ""
-        console.print(
-            f"[bold]{escape(reject['reason'])}[/]  {escape(reject['source_file'])}{escape(state)}",
-            soft_wrap=True,
-        )
+        terminal.line(Styled(reject["reason"], "bold"), f"  {reject['source_file']}{state}")
         values = "  ".join(f"{name}={value}" for name, value in reject["row_json"].items())
-        console.print(f"  {escape(values)}", soft_wrap=True)
+        terminal.line(f"  {values}")
     if not listed:
-        console.print("no rejects")
+        terminal.line("no rejects")
 
 
 @app.command()
@@ -98,15 +94,14 @@ def reasons(
     if as_json:
         print_json(groups)
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("rows", justify="right")
-    table.add_column("files", justify="right")
-    for heading in ("reason", "for example"):
-        table.add_column(heading, overflow="fold")
+    if not groups:
+        out().line("no rejects")
+        return
+    table = Table("rows", "files", "reason", "for example", right={"rows", "files"})
     for group in groups:
-        words = (escape(group["reason"]), escape(group["example_file"]))
+        words = (group["reason"], group["example_file"])
         table.add_row(f"{group['rows']:,}", f"{group['files']:,}", *words)
-    out().print(table if groups else "no rejects")
+    out().table(table)
 
 
 @app.command()
@@ -120,7 +115,12 @@ def export(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Write rejects to a file, each with its whole row."""
+    """Write rejects to a file, each with its whole row.
+
+    JSON Lines keep a row exactly. In CSV an apostrophe stands before what a spreadsheet would take
+    for a formula (`=`, `+`, `-`, `@`, a tab or a line break at the beginning of what isn't a
+    number), and before an apostrophe: take one away to have the value.
+    """
     found = deployment.find(environment, project)
     asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     table = load_table(read_settings(found).table_file)
@@ -128,7 +128,7 @@ def export(
     if as_json:
         print_json({"path": str(path), "rows": count})
     else:
-        out().print(f"{count:,} rows written to {escape(str(path))}", soft_wrap=True)
+        out().line(f"{count:,} rows written to {path}")
 
 
 @app.command()
@@ -180,4 +180,4 @@ def _tell_replay(
         print_json({**last.to_dict(), "rejects_before": before, "rejects_after": after})
         return
     progress.tell(out(), last)
-    out().print(f"rejects: {before:,} before, {after:,} now")
+    out().line(f"rejects: {before:,} before, {after:,} now")

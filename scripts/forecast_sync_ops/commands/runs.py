@@ -8,8 +8,6 @@ from typing import Annotated, Any
 import typer
 from forecast_sync.contracts import SyncRequest
 from forecast_sync.names import DEFAULT_PROJECT
-from rich.console import Console
-from rich.markup import escape
 
 from forecast_sync_ops import deployment, executions, freshness, progress, run_logs, snapshots
 from forecast_sync_ops.commands.common import (
@@ -29,6 +27,7 @@ from forecast_sync_ops.commands.common import (
     print_json,
 )
 from forecast_sync_ops.deployment import Deployment
+from forecast_sync_ops.terminal import Styled, Terminal, write_json
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
 STATES = {"fresh": "green", "stale": "red", "never": "red", "unreachable": "red"}
@@ -146,12 +145,15 @@ def history(
         colour = progress.COLOURS.get(item["status"], "red")
         times = (item["started_at"][:19], (item["stopped_at"] or "")[:19])
         table.add_row(
-            escape(item["run_id"]),
-            f"[{colour}]{item['status']}[/]",
+            item["run_id"],
+            Styled(item["status"], colour),
             *times,
             str(item["redrive_count"]),
         )
-    out().print(table if listed else "no run yet")
+    if listed:
+        out().table(table)
+    else:
+        out().line("no run yet")
 
 
 def logs(
@@ -174,23 +176,23 @@ def logs(
     if as_json and not follow:
         print_json(list(lines))
         return
-    console = out()
+    terminal = out()
     for line in lines:
         if as_json:
-            typer.echo(json.dumps(line))
+            write_json(line, indent=None)
         else:
-            _tell_line(console, line, found.function_name(""))
+            _tell_line(terminal, line, found.function_name(""))
 
 
-def _tell_line(console: Console, line: dict[str, Any], prefix: str) -> None:
+def _tell_line(terminal: Terminal, line: dict[str, Any], prefix: str) -> None:
     details = line["details"]
     function = str(details.get("function") or "").removeprefix(prefix)
-    answer = f"  [dim]{escape(json.dumps(details['answer']))}[/]" if "answer" in details else ""
+    answer = f"  {json.dumps(details['answer'])}" if "answer" in details else ""
     colour = LEVELS.get(line["level"], "default")
-    console.print(
-        f"{line['timestamp'][11:23]}  {function:<18}  [{colour}]{escape(line['message'])}[/]"
-        f"{answer}",
-        soft_wrap=True,
+    terminal.line(
+        f"{line['timestamp'][11:23]}  {function:<18}  ",
+        Styled(line["message"], colour),
+        Styled(answer, "dim"),
     )
 
 
@@ -200,12 +202,12 @@ def _finish(
     if not wait:
         _report(snapshots.describe(found, arn), as_json=as_json)
         return
-    console = err()
+    terminal = err()
     try:
-        last = progress.show(console, snapshots.follow(found, arn, redrive_count=redrive_count))
+        last = progress.show(terminal, snapshots.follow(found, arn, redrive_count=redrive_count))
     except KeyboardInterrupt:
         name = arn.rsplit(":", 1)[-1]
-        console.print(f"The run goes on: `forecast-sync status {name}`, or `stop {name}`")
+        terminal.line(f"The run goes on: `forecast-sync status {name}`, or `stop {name}`")
         raise
     _report(last, as_json=as_json)
     if last.status != "SUCCEEDED":
@@ -220,23 +222,20 @@ def _report(snapshot: snapshots.Snapshot, *, as_json: bool) -> None:
 
 
 def _tell_freshness(document: dict[str, Any]) -> None:
-    console = out()
+    terminal = out()
     colour = STATES[document["state"]]
     where = document["git_ref"] or document["environment"]
-    console.print(
-        f"{escape(where)}: [{colour}]{document['state']}[/]: {escape(document['why'])}",
-        soft_wrap=True,
-    )
+    terminal.line(f"{where}: ", Styled(document["state"], colour), f": {document['why']}")
     if document["state"] == "unreachable":
         return
     watermark = document["watermark"]
     if watermark:
         moment = watermark[:19].replace("T", " ")
-        console.print(f"everything uploaded until {moment} UTC has arrived")
-    console.print(f"running now: {escape(document['running'] or 'nothing')}")
+        terminal.line(f"everything uploaded until {moment} UTC has arrived")
+    terminal.line(f"running now: {document['running'] or 'nothing'}")
     table = plain_table("run", "status", "type", *progress.OUTCOMES)
     for run in document["runs"][:10]:
         counts = ("" if run[name] is None else f"{run[name]:,}" for name in progress.OUTCOMES)
-        table.add_row(escape(run["run_id"]), run["status"], run["sync_type"], *counts)
+        table.add_row(run["run_id"], run["status"], run["sync_type"], *counts)
     if document["runs"]:
-        console.print(table)
+        terminal.table(table)

@@ -24,7 +24,7 @@ def sync(
 
     Exit code 1 when the run fails; nothing is left running.
     """
-    last = sync_folder(folder, database_url, batch_size=batch_size, console=err())
+    last = sync_folder(folder, database_url, batch_size=batch_size, terminal=err())
     if as_json:
         print_json(last.to_dict())
     else:

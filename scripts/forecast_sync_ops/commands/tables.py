@@ -43,7 +43,7 @@ def check(table: TableArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(document)
     else:
-        out().print(
+        out().line(
             f"sound: {document['target']}, {document['columns']} columns, "
             f"{document['reject_rules']} reject rules, {document['expectations']} expectations"
         )
@@ -52,7 +52,7 @@ def check(table: TableArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def ddl(table: TableArgument) -> None:
     """Print the statements that the first run makes the target with."""
-    typer.echo(write_ddl(read_checked(table)), nl=False)
+    out().document(write_ddl(read_checked(table)), f"the DDL of {table}")
 
 
 @app.command()
@@ -82,4 +82,4 @@ def declare(
     if as_json:
         print_json({"database": settings.athena_db_name, "table": name, "action": action})
     else:
-        out().print(f"{action} {settings.athena_db_name}.{name}")
+        out().line(f"{action} {settings.athena_db_name}.{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,10 +16,14 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from forecast_sync_ops.api_client import Answer
+from forecast_sync_ops.dashboard.security import run_name
 from forecast_sync_ops.dashboard.views import Views
 from forecast_sync_ops.problems import UserError
 
 CHANGED = {"HX-Trigger": "changed"}
+FIELDS = frozenset({"git_ref", "sync_type", "date_from", "date_to", "batch_size", "dry_run"})
+KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What makes a second press find the same run; it goes into a header."""
 
 
 class Question(NamedTuple):
@@ -61,7 +66,7 @@ class Actions:
             return self._form(request, {}, {}, None)
         if action not in QUESTIONS:
             raise HTTPException(404)
-        run_id = request.query_params.get("run", "")
+        run_id = run_name(request.query_params.get("run", ""))
         return self._confirmation(request, action, run_id, None)
 
     async def start(self, request: Request) -> Response:
@@ -69,6 +74,8 @@ class Actions:
         body = (await request.body()).decode(errors="replace")
         filled = {name: value.strip() for name, value in parse_qsl(body)}
         key = filled.pop("key", "") or None
+        if filled.keys() - FIELDS or (key and not KEY.fullmatch(key)):
+            raise HTTPException(400, "That isn't what the form sends: reload the page.")
         answer = await run_in_threadpool(self._act, "/syncs", _request_of(filled), key)
         if answer.ok:
             return Response(status_code=204, headers=CHANGED)
@@ -84,7 +91,7 @@ class Actions:
 
     def change(self, request: Request) -> Response:
         """Redrive or stop a run."""
-        action, run_id = request.path_params["action"], request.path_params["run_id"]
+        action, run_id = request.path_params["action"], run_name(request.path_params["run_id"])
         if action not in QUESTIONS:
             raise HTTPException(404)
         answer = self._act(f"/syncs/{run_id}/{action}")

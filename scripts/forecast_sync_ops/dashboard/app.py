@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from forecast_sync.visible import visible
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -20,7 +21,7 @@ from starlette.templating import Jinja2Templates
 
 from forecast_sync_ops.dashboard import runbook, words
 from forecast_sync_ops.dashboard.actions import Actions
-from forecast_sync_ops.dashboard.security import HOSTS, TOKEN_HEADER, Guard
+from forecast_sync_ops.dashboard.security import HOSTS, Guard, Keys, run_name
 from forecast_sync_ops.dashboard.views import OUTCOMES, Views, chart_of
 from forecast_sync_ops.problems import UserError
 
@@ -31,14 +32,14 @@ logger = logging.getLogger(__name__)
 Endpoint = Callable[[Request], Response]
 
 
-def make_app(views: Views, token: str | None = None) -> Starlette:
-    """The application; ``token`` is what changes must carry, made anew for each process."""
-    token = token or secrets.token_urlsafe(24)
+def make_app(views: Views, keys: Keys) -> Starlette:
+    """The application, which answers to who has its keys."""
     templates = Jinja2Templates(HERE / "templates")
+    templates.env.finalize = _shown
     templates.env.globals.update(
         number=words.number, duration=words.duration, moment=words.moment, outcomes=OUTCOMES
     )
-    pages = Pages(views, templates, token)
+    pages = Pages(views, templates)
     actions = Actions(views, templates)
     routes = [
         Route("/", pages.whole),
@@ -54,27 +55,30 @@ def make_app(views: Views, token: str | None = None) -> Starlette:
     ]
     middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
-        Middleware(Guard, token=token),
+        Middleware(Guard, keys=keys, templates=templates),
     ]
     return Starlette(routes=routes, middleware=middleware)
+
+
+def _shown(value: Any) -> Any:
+    """A value of a template; what isn't markup of our own is made visible."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 class Pages:
     """The page and its fragments."""
 
-    def __init__(self, views: Views, templates: Jinja2Templates, token: str) -> None:
+    def __init__(self, views: Views, templates: Jinja2Templates) -> None:
         self._views = views
         self._templates = templates
-        self._head = {"token": token, "header": TOKEN_HEADER}
 
     def whole(self, request: Request) -> Response:
         """The page, whose parts load themselves."""
         values = {
-            **self._head,
             "environment": self._views.deployment.label,
             "place": self._views.place,
             "neon_branch": self._views.neon_branch,
-            "run": request.query_params.get("run", ""),
+            "run": _asked_for(request) or "",
         }
         return self._templates.TemplateResponse(request, "page.html", values)
 
@@ -92,7 +96,7 @@ class Pages:
 
     def now(self, request: Request) -> dict[str, Any]:
         """What runs, or ran last."""
-        asked_for = request.query_params.get("run") or None
+        asked_for = _asked_for(request)
         return {"now": self._views.now(asked_for), "pinned": asked_for}
 
     def status(self, _: Request) -> dict[str, Any]:
@@ -110,5 +114,11 @@ class Pages:
 
     def runbook(self, request: Request) -> Response:
         """The runbook, so that its links work without the repository at hand."""
-        values = {**self._head, "body": runbook.read_whole()}
+        values = {"body": runbook.read_whole()}
         return self._templates.TemplateResponse(request, "runbook.html", values)
+
+
+def _asked_for(request: Request) -> str | None:
+    """The run that the address names; None without one."""
+    run = request.query_params.get("run", "")
+    return run_name(run) if run else None

@@ -6,11 +6,13 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from starlette.applications import Starlette
 
+from forecast_sync_ops.dashboard.security import TOKEN_PARAMETER, Keys
 from forecast_sync_ops.problems import UserError
 
 LOOPBACK = "127.0.0.1"
@@ -31,11 +33,15 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def run(app: Starlette, listener: socket.socket, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``ready`` gets the page's address."""
-    host, port = listener.getsockname()[:2]
-    ready(f"http://{host}:{port}/")
+def run(app: Starlette, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; ``ready`` is called when the page can be asked for."""
+    ready()
     asyncio.run(_serve(app, listener))
+
+
+def address_of(keys: Keys) -> str:
+    """The page's address, with the token that lets its reader in."""
+    return f"http://{LOOPBACK}:{keys.port}/?{urlencode({TOKEN_PARAMETER: keys.address})}"
 
 
 async def _serve(app: Starlette, listener: socket.socket) -> None:

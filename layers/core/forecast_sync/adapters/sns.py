@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from forecast_sync.visible import visible
+
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
@@ -21,8 +23,9 @@ class Topic:
     def publish(self, subject: str, text: str, chat: str) -> None:
         """Publish ``text``, and ``chat`` to those who subscribe over HTTP(S), as chat clients do.
 
-        The subject is cut to the 100 characters that SNS allows.
+        The subject is made what SNS allows: at most 100 characters of ASCII, on one line.
         """
+        subject = visible(subject).encode("ascii", "backslashreplace").decode("ascii")
         self._client.publish(
             TopicArn=self._arn,
             Subject=subject[:SUBJECT_LIMIT],

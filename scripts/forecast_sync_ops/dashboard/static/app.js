@@ -5,6 +5,11 @@
   const clock = () => `${new Date().toISOString().slice(11, 19)} UTC`;
   let lastAnswer = null;
 
+  // What proves that this page asks, and no other: see security.py.
+  document.addEventListener("htmx:configRequest", (event) => {
+    event.detail.headers["X-CSRF-Token"] = localStorage.getItem("page-key") || "";
+  });
+
   // A hidden page asks nothing; when it is shown again it asks at once.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && event.target.hasAttribute("data-poll")) event.preventDefault();
