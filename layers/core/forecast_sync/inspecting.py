@@ -6,21 +6,22 @@ The operator's machine may not reach the database; the deployment's functions do
 from __future__ import annotations
 
 import sys
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from psycopg import sql
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from forecast_sync.adapters.postgres import Connection, copy_in, statement, transaction
 from forecast_sync.comparing import Dates, list_target, sum_target
 from forecast_sync.composing import row_hash
 from forecast_sync.contracts import Page
 from forecast_sync.pages import PageReader, Stream
-from forecast_sync.payloads import Model
+from forecast_sync.payloads import Day, Line, Model
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
 
+MOST_PROBE_KEYS = 100
+LAST_OFFSET = 2**31
 TYPE_NAMES = {"varchar": "character varying", "timestamp": "timestamp without time zone"}
 
 
@@ -34,25 +35,25 @@ class ProbeQuestion(Model):
     """What Postgres reads from the result files of doctor's probe."""
 
     about: Literal["probe"]
-    bucket: str
-    keys: tuple[str, ...]
+    bucket: Line
+    keys: Annotated[tuple[Line, ...], Field(max_length=MOST_PROBE_KEYS)]
 
 
 class SumsQuestion(Model):
     """Rows and checksum by business date."""
 
     about: Literal["sums"]
-    date_from: date | None = None
-    date_to: date | None = None
+    date_from: Day | None = None
+    date_to: Day | None = None
 
 
 class KeysQuestion(Model):
     """Keys and hashes of the rows of one business date, page by page."""
 
     about: Literal["keys"]
-    day: date
-    limit: Annotated[int, Field(ge=1, le=50_000)]
-    offset: Annotated[int, Field(ge=0)] = 0
+    day: Day
+    limit: Annotated[StrictInt, Field(ge=1, le=50_000)]
+    offset: Annotated[StrictInt, Field(ge=0, le=LAST_OFFSET)] = 0
 
 
 Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | KeysQuestion
@@ -61,7 +62,7 @@ Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | KeysQuestion
 class InspectRequest(Model):
     """What an operator asks of the database of a git ref's branch; None is the environment's."""
 
-    git_ref: str | None = None
+    git_ref: Line | None = None
     question: Annotated[Question, Field(discriminator="about")]
 
 

@@ -45,7 +45,19 @@ CONVERTED |= dict.fromkeys((7, 8), "TIME") | dict.fromkeys(range(11, 19), "INTEG
 SCHEMA, TYPE, NAME, CHILDREN, CONVERTED_TYPE, LOGICAL_TYPE = 2, 1, 4, 5, 6, 10
 
 # Types of the compact encoding
-TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, STRUCT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12
+TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, STRUCT = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    12,
+)
 NUMBERS = frozenset({I16, I32, I64})
 KINDS = frozenset({TRUE, FALSE, BYTE, *NUMBERS, DOUBLE, BINARY, LIST, SET, STRUCT})
 
@@ -237,7 +249,9 @@ class _Footer:
     def _spend(self, values: int) -> None:
         self._values_left -= values
         if self._values_left < 0:
-            raise ValueError(f"its footer has more than {MOST_VALUES:,} values, and no more are read")
+            raise ValueError(
+                f"its footer has more than {MOST_VALUES:,} values, and no more are read"
+            )
 
     def _text(self) -> str:
         size = self._varint()

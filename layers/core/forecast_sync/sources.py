@@ -149,7 +149,7 @@ def _is_hidden(key: str, prefix: str) -> bool:
 
 
 def _find_fault(lake: Lake, bucket: str, key: str, table: Table, large: Lock) -> str:
-    """What is wrong with an object, or nothing; footers that aren't small are read one at a time."""
+    """What is wrong with an object, or nothing; large footers are read one at a time."""
     try:
         tail = lake.read_tail(bucket, key, TAIL_BYTES)
         size = footer_size(tail)

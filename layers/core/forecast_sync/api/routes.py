@@ -8,11 +8,15 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forecast_sync import describing, freshness, operating, reporting, wiring
-from forecast_sync.api import models, problems
+from forecast_sync.api import models, problems, requests
 from forecast_sync.api.description import INFORMATION, answers
 from forecast_sync.api.parameters import (
     AfterReject,
@@ -31,9 +35,9 @@ from forecast_sync.contracts import SyncRequest, SyncType
 from forecast_sync.logs import about, find_run_id, log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
-BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
+CONFLICT = HTTPStatus.CONFLICT
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
-app = APIGatewayHttpResolver(enable_validation=True)
+app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=requests.read_body)
 STRICT = [problems.refuse_unknown_parameters]
 problems.install(app)
 
@@ -95,7 +99,11 @@ def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
     status_code=ACCEPTED,
     middlewares=STRICT,
     responses=answers(
-        ACCEPTED, "Started", BAD_REQUEST, CONFLICT, HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        ACCEPTED,
+        "Started",
+        CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ),
 )
 def start_sync(
@@ -197,11 +205,10 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             event.get("rawPath", "/"),
             headers={"WWW-Authenticate": "AWS4-HMAC-SHA256"},
         )
-        headers = {**refused.headers, "Content-Type": problems.PROBLEM_JSON}
-        return {"statusCode": refused.status_code, "headers": headers, "body": refused.body}
+        return problems.answered(refused)
     with about(find_run_id(event)):
         try:
-            answered = app.resolve(event, context)
+            answered = _answer_within_limits(event, context)
         except Exception as error:
             log_failure(error)
             raise
@@ -213,6 +220,22 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         }
         logger.info("answered", extra=told)
     return answered
+
+
+def _answer_within_limits(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    try:
+        answered = app.resolve(requests.readable(event), context)
+    except (RequestValidationError, RequestUnsupportedContentType) as error:
+        return problems.refusal(error, event["rawPath"])
+    if requests.fits(answered):
+        return answered
+    return problems.answered(
+        problems.problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "The answer is larger than the 6 MB that Lambda can give; ask for less with limit.",
+            event["rawPath"],
+        )
+    )
 
 
 def _by_api(request: SyncRequest) -> SyncRequest:
