@@ -159,8 +159,19 @@ class Reject(Answered):
     resolved_run_id: str | None
     source_file: str
     reason: str
-    row_json: Any = Field(description="The row as it is in the lake.")
+    row_json: Any = Field(description="The row as it is in the lake; shortened when it is large.")
+    row_bytes: int = Field(description="The size of the whole row, as JSON.")
+    shortened: bool = Field(description="Whether `/rejects/{content_hash}` has more of the row.")
     rejected_at: AwareDatetime
+
+
+class RejectRow(Answered):
+    """A part of a reject's row."""
+
+    content_hash: str
+    row_bytes: int = Field(description="The size of the whole row, as JSON.")
+    part: str = Field(description="JSON text; all parts together are the row, exactly.")
+    next: int | None = Field(description="Give it as `offset` for the next part; null at the end.")
 
 
 class RejectReason(Answered):

@@ -48,6 +48,12 @@ AfterReject = Annotated[
     str | None,
     Query(pattern=r"^[0-9a-f]{32}$", description="`next` of the page before."),
 ]
+ContentHash = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{32}$", description="`content_hash` of a reject.")
+]
+Offset = Annotated[
+    int, Query(ge=0, le=2**31 - 1, description="`next` of the part before, in characters.")
+]
 Reason = Annotated[
     str | None, Query(pattern=PRINTABLE, max_length=255, description="Exactly this reason.")
 ]

@@ -28,6 +28,7 @@ from forecast_sync.links import runbook_url
 from forecast_sync.logs import logger
 from forecast_sync.operating import RunConflict, RunNotFound
 from forecast_sync.payloads import Model, message_of
+from forecast_sync.reporting import RejectNotFound
 from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
 
 PROBLEM_JSON = "application/problem+json"
@@ -42,6 +43,7 @@ STATUS: dict[type[ForecastSyncError], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     BranchNotFound: HTTPStatus.NOT_FOUND,
     RunNotFound: HTTPStatus.NOT_FOUND,
+    RejectNotFound: HTTPStatus.NOT_FOUND,
     RunConflict: HTTPStatus.CONFLICT,
     RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }

@@ -21,10 +21,12 @@ from forecast_sync.api.description import INFORMATION, answers
 from forecast_sync.api.parameters import (
     AfterReject,
     AfterRun,
+    ContentHash,
     GitRef,
     GoalHours,
     IdempotencyKey,
     Limit,
+    Offset,
     Reason,
     RejectsOf,
     Resolved,
@@ -158,6 +160,24 @@ def list_rejects(
 
 
 @app.get(
+    "/rejects/<content_hash>",
+    summary="One rejected row, whole",
+    middlewares=STRICT,
+    responses=answers(OK, "A part of the row"),
+)
+def read_reject(
+    content_hash: ContentHash, git_ref: GitRef = None, offset: Offset = 0
+) -> models.RejectRow:
+    """The row as it is kept, part by part: a row may be larger than an answer."""
+    found = reporting.read_reject(wiring.connection_of(git_ref), content_hash, offset)
+    if found is None:
+        raise reporting.RejectNotFound(
+            f"There is no reject {content_hash}; GET /rejects lists them."
+        )
+    return models.RejectRow.model_validate(found)
+
+
+@app.get(
     "/openapi.json", summary="This document", middlewares=STRICT, responses=answers(OK, "OpenAPI")
 )
 def openapi() -> dict[str, Any]:
@@ -175,7 +195,7 @@ def _refuse_other_methods() -> None:
 
 
 def _method_not_allowed(allowed: list[str]) -> Callable[..., Response[str]]:
-    def refuse(run_id: str = "") -> Response[str]:  # noqa: ARG001
+    def refuse(run_id: str = "", content_hash: str = "") -> Response[str]:  # noqa: ARG001
         detail = f"Allowed here: {', '.join(allowed)}."
         headers = {"Allow": ", ".join(allowed)}
         return problems.problem(
