@@ -11,7 +11,6 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from forecast_sync import api, wiring
 from forecast_sync.adapters.postgres import Connection, connect, transaction
-from forecast_sync.api.requests import answer_bytes
 from forecast_sync.changes import describe_batch
 from forecast_sync.inspecting import KeysQuestion, _list_keys
 from forecast_sync.reporting import RejectQuery, list_rejects
@@ -67,7 +66,7 @@ def ask(path: str, **query: str) -> dict[str, Any]:
         },
     }
     answer = api.answer(event, LambdaContext())
-    assert answer_bytes(answer) < LIMIT
+    assert len(json.dumps(answer)) < LIMIT
     assert answer["statusCode"] == 200, answer["body"][:500]
     document: dict[str, Any] = json.loads(answer["body"])
     return document
@@ -146,7 +145,8 @@ def test_pages_of_runs_with_long_errors_fit_an_answer(database: Connection) -> N
             "run_id, error_message) SELECT 's3://l/', 'failed', 'full', now(), 'run-' || n, "
             "'SourceInvalid: ' || repeat(chr(128512), 20000) FROM generate_series(1, 1000) AS n"
         )
-    seen, after = 0, {}
+    seen = 0
+    after: dict[str, str] = {}
     while True:
         page = ask("/syncs", limit="1000", **after)
         seen += len(page["syncs"])
@@ -185,7 +185,7 @@ def test_keys_of_a_date_come_in_pages_that_fit(
             {"about": "keys", "day": "2026-01-01", "limit": 1_500, "offset": offset}
         )
         answer = _list_keys(database, TABLE, question)
-        assert answer_bytes(answer) < LIMIT
+        assert len(json.dumps(answer)) < LIMIT
         seen += answer["rows"]
         offset = answer["next"]
     assert seen == large
@@ -216,3 +216,16 @@ def test_a_page_ends_before_it_has_read_too_much(database: Connection) -> None:
     assert 0 < len(page["rejects"]) < 12
     assert page["reasons"][0]["undated"] == 12
     assert len(list(rejects.read(ByApi(), None))) == 12  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("filler", ["x", "é", "😀", '\\"', "\\u0000"])
+def test_a_row_comes_in_parts_that_fit_and_are_all_of_it(database: Connection, filler: str) -> None:
+    row = f'{{"a": "{filler * (3_000_000 // len(filler))}"}}'
+    path = f"/rejects/{keep(database, row)}"
+    parts: list[str] = []
+    offset: int | None = 0
+    while offset is not None:
+        answer = ask(path, offset=str(offset))
+        parts.append(answer["part"])
+        offset = answer["next"]
+    assert "".join(parts) == row

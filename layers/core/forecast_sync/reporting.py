@@ -14,7 +14,7 @@ from forecast_sync.composing import NUL, reject_value
 from forecast_sync.contracts import SyncType
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.payloads import Model
-from forecast_sync.shortening import ROW_BYTES, VALUE_CHARACTERS, fitting, shorten
+from forecast_sync.shortening import ROW_BYTES, VALUE_CHARACTERS, answer_bytes, fitting, shorten
 from forecast_sync.tables import Table
 
 HISTORY_LIMIT = 50
@@ -24,7 +24,10 @@ MOST_READ_BYTES = 128 * 1024 * 1024
 """Of rejected rows for one page of them, which takes some seconds."""
 
 MOST_DATED_BYTES = 64 * 1024
-PART_CHARACTERS = 256 * 1024
+PART_CHARACTERS = 2 * 1024 * 1024
+PART_BYTES = 5_000_000
+"""Of a row's part in an answer, where a character takes up to 14 of them."""
+
 OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 
 Status = Literal["running", "succeeded", "failed", "superseded", "dry_run"]
@@ -127,11 +130,14 @@ def read_reject(connection: Connection, content_hash: str, offset: int) -> dict[
     """
     asked = {"content_hash": content_hash, "offset": offset, "characters": PART_CHARACTERS}
     for row in _rows(connection, "read_reject.sql", asked):
-        after = offset + PART_CHARACTERS
+        part = row["part"]
+        while answer_bytes(part) > PART_BYTES:
+            part = part[: len(part) // 2]
+        after = offset + len(part)
         return {
             "content_hash": content_hash,
             "row_bytes": row["row_bytes"],
-            "part": row["part"],
+            "part": part,
             "next": after if after < row["characters"] else None,
         }
     return None

@@ -26,11 +26,16 @@ def fitting(items: Sequence[T], most: int = PAGE_BYTES) -> list[T]:
     fits: list[T] = []
     left = most
     for item in items:
-        left -= len(json.dumps(json.dumps(item, default=str)))
+        left -= answer_bytes(item)
         if left < 0 and fits:
             break
         fits.append(item)
     return fits
+
+
+def answer_bytes(item: object) -> int:
+    """How much of an answer an item takes: its body is JSON, and text within JSON once more."""
+    return len(json.dumps(json.dumps(item, default=str)))
 
 
 def shorten(text: str, characters: int) -> str:

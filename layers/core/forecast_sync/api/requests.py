@@ -76,12 +76,7 @@ def read_body(text: str) -> Any:
 
 def fits(answer: dict[str, Any]) -> bool:
     """Whether Lambda can hand the answer to the gateway."""
-    return answer_bytes(answer) <= MOST_ANSWER_BYTES
-
-
-def answer_bytes(document: object) -> int:
-    """How much of an answer a document takes when all that isn't ASCII is escaped."""
-    return len(json.dumps(document))
+    return len(json.dumps(answer)) <= MOST_ANSWER_BYTES
 
 
 def _addressed(event: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
