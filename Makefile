@@ -62,7 +62,7 @@ chaos: setup
 	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)
 
 # Bytes that no writer makes, guided by coverage: FUZZ_SECONDS=60 for a short look. What it finds is
-# left in build/fuzz; the corpus in the repository is the minimised one of an hour.
+# left in build/fuzz; the corpus in the repository is what an hour has kept.
 fuzz: .tools/fuzz/.installed
 	@echo "fuzz: the reader of Parquet footers, for $(FUZZ_SECONDS) s"
 	@mkdir -p build/fuzz/corpus
