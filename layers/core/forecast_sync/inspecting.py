@@ -71,7 +71,7 @@ class InspectRequest(Model):
 class BranchRequest(Model):
     """Whose branch is to answer; None is the environment's. It asks nothing of the tables."""
 
-    git_ref: str | None = None
+    git_ref: Line | None = None
 
 
 def inspect(
