@@ -17,6 +17,9 @@ M = TypeVar("M", bound="Model")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Unicode's control characters, its other ends of lines, and halves of surrogate pairs."""
 
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+"""A text without them, for a JSON Schema."""
+
 NAMED_IN_MESSAGE = 10
 NAME_CHARACTERS = 80
 

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from forecast_sync.branches import REF_PATTERN
 from forecast_sync.contracts import SyncRequest, SyncType
 from forecast_sync.counts import Counts
-from forecast_sync.payloads import Model
+from forecast_sync.payloads import LINE_PATTERN, Model
 from forecast_sync.reporting import Status
 
 
@@ -17,6 +17,7 @@ class StartRequest(SyncRequest):
     """The execution input; every key is optional."""
 
     git_ref: Annotated[str, Field(max_length=255, pattern=REF_PATTERN)] | None = None
+    trigger: Annotated[str, Field(min_length=1, max_length=64, pattern=LINE_PATTERN)] = "manual"
 
 
 class Answered(Model):
