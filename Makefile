@@ -62,7 +62,7 @@ chaos: setup
 	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)
 
 # Bytes that no writer makes, guided by coverage: FUZZ_SECONDS=60 for a short look. What it finds is
-# left in build/fuzz; the corpus in the repository is what an hour has kept.
+# left in build/fuzz; the corpus in the repository covers what an hour has reached.
 fuzz: .tools/fuzz/.installed
 	@echo "fuzz: the reader of Parquet footers, for $(FUZZ_SECONDS) s"
 	@mkdir -p build/fuzz/corpus
