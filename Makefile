@@ -22,10 +22,11 @@ ROWS ?= 100000
 BENCH_ROUNDS ?= 3
 SIZES ?= 100000 1000000
 GROWTH_ROUNDS ?= 1
+FUZZ_SECONDS ?= 3600
 WAYS ?=
 DOCS ?=
 
-.PHONY: setup demo test pooled chaos check docs recording bench growth layer format lock build clean
+.PHONY: setup demo test pooled chaos fuzz check docs recording bench growth layer format lock build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -59,6 +60,14 @@ chaos: setup
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/chaos tests/workflow/test_retries.py \
 	  tests/workflow/test_redrive.py tests/e2e/test_sync.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
 	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)
+
+# Bytes that no writer makes, guided by coverage: FUZZ_SECONDS=60 for a short look. What it finds is
+# left in build/fuzz; the corpus in the repository covers what an hour has reached.
+fuzz: .tools/fuzz/.installed
+	@echo "fuzz: the reader of Parquet footers, for $(FUZZ_SECONDS) s"
+	@mkdir -p build/fuzz/corpus
+	@PYTHONPATH=layers/core .tools/fuzz/bin/python tests/fuzz/footers.py build/fuzz/corpus tests/fuzz/corpus \
+	  -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 -max_len=4096 -artifact_prefix=build/fuzz/
 
 check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 	@echo "check: format, lint, types"
@@ -132,7 +141,7 @@ lock: setup
 	  --no-emit-index-url --extra local --extra bench -o tools/bench.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-emit-index-url -o layers/core/requirements.txt layers/core/requirements.in
-	@for tool in installer $(TOOLS); do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	@for tool in installer $(TOOLS) fuzz; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url -o tools/$$tool.txt tools/$$tool.in; done
 	@cd tools/node && npm install --package-lock-only --silent --omit-lockfile-registry-resolved
 

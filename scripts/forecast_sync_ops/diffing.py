@@ -84,9 +84,11 @@ class Sides:
         found: dict[tuple[str, ...], str] = {}
         while True:
             question = {"about": "keys", "day": str(day), "limit": TARGET_PAGE}
-            rows = self._ask({**question, "offset": len(found)})["rows"]
+            answer = self._ask({**question, "offset": len(found)})
+            rows = answer["rows"]
             found |= {tuple(key): hashed for *key, hashed in rows}
-            if len(rows) < TARGET_PAGE:
+            # A function of an older version doesn't tell, and gives every page whole.
+            if answer.get("next", len(rows) >= TARGET_PAGE or None) is None:
                 return found
 
     @cached_property

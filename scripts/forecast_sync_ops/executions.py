@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forecast_sync.adapters.stepfunctions import ALIVE
+from forecast_sync.contracts import SyncRequest
 
 from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.problems import UserError
@@ -22,7 +23,11 @@ def new_name(trigger: str) -> str:
 
 
 def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
-    """Start an execution and return its ARN; the same name and input again finds the same one."""
+    """Start an execution and return its ARN; the same name and input again finds the same one.
+
+    Raises ``InvalidInput`` before anything is started.
+    """
+    SyncRequest.parse(payload)
     client = deployment.stepfunctions
     try:
         answer = client.start_execution(

@@ -46,6 +46,31 @@ def read(deployment: Deployment, limit: int | None, **asked: Any) -> Iterator[di
             return
 
 
+def whole(
+    deployment: Deployment, rejects: Iterator[dict[str, Any]], git_ref: str | None
+) -> Iterator[dict[str, Any]]:
+    """The same rejects, each with its row as it is kept: what a list shortens is fetched."""
+    for reject in rejects:
+        if reject.get("shortened"):
+            row = _fetch_row(deployment, reject["content_hash"], git_ref)
+            yield {**reject, "row_json": row, "shortened": False}
+        else:
+            yield reject
+
+
+def _fetch_row(deployment: Deployment, content_hash: str, git_ref: str | None) -> Any:
+    parts: list[str] = []
+    offset: int | None = 0
+    while offset is not None:
+        query = {"offset": str(offset)} | ({"git_ref": git_ref} if git_ref else {})
+        answer = deployment.ask_status(f"/rejects/{content_hash}", query)
+        if answer is None:
+            raise UserError(f"the reject {content_hash} is gone meanwhile: export again")
+        parts.append(answer["part"])
+        offset = answer["next"]
+    return json.loads("".join(parts))
+
+
 def export(rejects: Iterator[dict[str, Any]], table: Table, path: Path) -> int:
     """Write a table's rejects to ``path`` as its suffix says, whole or not at all; how many.
 

@@ -178,7 +178,11 @@ class Reject(Model):
     resolved_run_id: str | None
     source_file: str
     reason: str
-    row_json: dict[str, str | None] = Field(description="Its values, as text.")
+    row_json: dict[str, str | None] = Field(
+        description="Its values, as text; shortened when the row is large."
+    )
+    row_bytes: int = Field(description="The size of the whole row, as JSON.")
+    shortened: bool = Field(description="Whether `rejects export` has more of the row.")
     rejected_at: Time
 
 

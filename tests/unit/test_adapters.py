@@ -9,13 +9,14 @@ import pytest
 from botocore.stub import Stubber
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.adapters.s3 import Storage
-from forecast_sync.adapters.stepfunctions import Workflow
+from forecast_sync.adapters.stepfunctions import Execution, Workflow
 from forecast_sync.errors import (
     ConfigurationInvalid,
     LeaseHeld,
     ResultInvalid,
     StorageUnavailable,
 )
+from forecast_sync.shortening import MESSAGE_CHARACTERS
 
 MACHINE = "arn:aws:states:us-east-2:000000000000:stateMachine:forecast-sync-dev"
 RUN = "arn:aws:states:us-east-2:000000000000:execution:forecast-sync-dev:r"
@@ -81,3 +82,19 @@ def test_only_an_object_that_is_not_there_is_none(code: str, status: int, expect
         else:
             with pytest.raises(expected, match="s3://b/k"):
                 Storage(s3).find("b", "k")
+
+
+def test_the_cause_of_a_failure_has_an_end_and_can_be_stored(client: Any) -> None:
+    """Whoever may stop a run writes its cause, and Postgres takes no NUL."""
+    failed = Execution("ABORTED", 0, "2026-01-01", "{}", "By\0hand", "a\0b\ud800" + "x" * 30_000)
+    message = Workflow(client, MACHINE).failure_of(RUN, failed)
+    assert len(message) == MESSAGE_CHARACTERS
+    assert message.startswith("By\\0hand: a\\0b\\ud800x")
+
+
+def test_an_object_without_bytes_has_no_last_ones() -> None:
+    """S3 answers 416 for the end of an empty object, which is a bad file and no failure of S3."""
+    s3 = boto3.client("s3", "us-east-2", aws_access_key_id="test", aws_secret_access_key="test")
+    with Stubber(s3) as stubber:
+        stubber.add_client_error("get_object", "InvalidRange", http_status_code=416)
+        assert Storage(s3).read_tail("lake", "forecast/empty.parquet", 8) == b""

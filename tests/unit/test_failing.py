@@ -86,3 +86,18 @@ def test_each_end_of_a_redriven_run_has_a_rerun_of_its_own() -> None:
     assert rerun_name("r", 2) == "r-rerun-2"
     assert rerun_name("r" * 80, 2) != rerun_name("r" * 80)
     assert len(rerun_name("r" * 80, 999)) <= 80
+
+
+@pytest.mark.parametrize(
+    "asked", ["[" * 100_000, "1" * 5_000, "", '{"git_ref": "a\\u0000"}', '{"trigger": "\\ud800"}']
+)
+def test_a_run_whose_input_cannot_be_read_is_told_and_done_with(asked: str) -> None:
+    """Lambda's own runtime stumbles over some before any of this project's code is reached."""
+
+    class Strange(Broken):
+        def describe(self, arn: str) -> Execution:
+            return super().describe(arn)._replace(input=asked)
+
+    broken = Strange(BranchNotFound("none"), None)
+    assert record(broken, set()) == {"recorded": False}
+    assert len(broken.told) == 1

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -229,3 +232,70 @@ def test_a_redirect_isn_t_followed() -> None:
     server.shutdown()
     server.server_close()
     assert len(asked) == 1
+
+
+ODD_ANSWERS = {
+    "100,000 brackets": b"[" * 100_000,
+    "brackets in a branch": b'{"branches": ' + b"[" * 100_000,
+    "5,000 digits": b'{"branches": [], "x": ' + b"1" * 5_000 + b"}",
+    "no JSON": b"<html>",
+    "nothing": b"",
+    "a list": b"[]",
+    "no branches": b"{}",
+    "branches that are a number": b'{"branches": 5}',
+    "a branch without an id": b'{"branches": [{"name": "dev"}]}',
+    "a branch that is a text": b'{"branches": ["dev"]}',
+    "a name that is a number": b'{"branches": [{"name": 5, "id": "br-1"}]}',
+    "no UTF-8": b'{"branches": [{"name": "\xff", "id": "br-1"}]}',
+    "half of a pair": b'{"branches": [{"name": "\\ud800", "id": "br-1"}]}',
+    "a list as cursor": b'{"branches": [{"name": "a", "id": "b"}], "pagination": {"next": []}}',
+    "more than is read": b'{"branches": [], "x": "' + b"x" * 5_000_000 + b'"}',
+}
+
+
+@contextmanager
+def answering(content: bytes, **headers: str) -> Iterator[NeonClient]:
+    """A client of a server that answers everything with these bytes."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+            with suppress(OSError):  # The client stops reading what is too much.
+                self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    try:
+        yield NeonClient(lambda: KEY, PROJECT, base_url=f"http://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+def test_an_odd_answer_is_transient_and_in_one_short_line(name: str) -> None:
+    with answering(ODD_ANSWERS[name]) as client:
+        with pytest.raises(NeonUnavailable, match="Neon's answer") as raised:
+            client.find_branch("dev")
+        assert len(str(raised.value)) < 200
+        for ask in (lambda: client.connection_uri("br-1"), lambda: client.names_under("preview/")):
+            with pytest.raises(NeonUnavailable, match="Neon's answer"):
+                ask()
+
+
+def test_an_answer_that_inflates_is_not_read_to_its_end() -> None:
+    bomb = gzip.compress(b" " * 400_000_000, compresslevel=1)
+    with answering(bomb, Content_Encoding="gzip") as client:
+        tracemalloc.start()
+        with pytest.raises(NeonUnavailable, match="more than 4,194,304 bytes"):
+            client.find_branch("dev")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 40_000_000

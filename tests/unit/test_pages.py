@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from collections.abc import Iterator
 from unittest import mock
 
@@ -88,3 +89,14 @@ def test_a_damaged_file_is_named(content: bytes, reason: str) -> None:
 def test_memory_does_not_grow_with_a_file_that_inflates_a_thousandfold() -> None:
     reader = reader_of([gzip.compress((b"x" * 99 + b"\n") * 200_000)], chunk=1 << 20)
     assert max(len(block) for block in reader.take(200_000)) < 3 * 1024 * 1024
+
+
+def test_a_line_without_end_is_refused_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "LONGEST_LINE_BYTES", 8 * 1024 * 1024)
+    reader = reader_of([gzip.compress(b"x" * 100_000_000, compresslevel=1)], chunk=1 << 16)
+    tracemalloc.start()
+    with pytest.raises(ResultInvalid, match="has a line of more than 8,388,608 bytes"):
+        list(reader.take(1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40_000_000

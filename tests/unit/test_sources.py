@@ -64,9 +64,7 @@ def check(content: bytes, **window: Any) -> int:
 
 
 def look(lake: Lake, window: Window) -> int:
-    keys = survey(lake, SETTINGS, window).keys
-    check_sources(lake, SETTINGS, load_table(), keys)
-    return len(keys)
+    return check_sources(lake, SETTINGS, load_table(), window).objects
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,9 @@ def ended(operator: Deployment, run_id: str) -> dict[str, Any]:
 def test_what_is_not_signed_is_refused(deployed: Deployed) -> None:
     for path in [*document()["paths"], "/nowhere"]:
         for method in ("GET", "POST"):
-            answer = urllib3.request(method, deployed.cloud.api_url + path.format(run_id="a"))
+            answer = urllib3.request(
+                method, deployed.cloud.api_url + path.format(run_id="a", content_hash="b")
+            )
             assert answer.status == 403, (method, path)
 
 
@@ -159,13 +161,17 @@ def test_it_does_what_its_document_says(
 
 
 def _can_be_told_by_a_schema(case: schemathesis.Case[Any]) -> bool:
-    """Not which environment a ref belongs to, nor that one date isn't after another."""
+    """Not which environment a ref belongs to, nor that one date isn't after another.
+
+    Nor that a whole number has no decimal point: to JSON Schema 1.0 is an integer.
+    """
     body = case.body if isinstance(case.body, dict) else {}
     refs = (str((case.query or {}).get("git_ref")), str(body.get("git_ref")))
     first, last = body.get("date_from"), body.get("date_to")
     both = isinstance(first, str) and isinstance(last, str)
     in_order = not both or str(first) <= str(last)
-    return in_order and not {"main", "refs/heads/main"} & set(refs)
+    is_whole = not isinstance(body.get("batch_size"), float)
+    return in_order and is_whole and not {"main", "refs/heads/main"} & set(refs)
 
 
 class Signed:

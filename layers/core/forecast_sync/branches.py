@@ -9,7 +9,7 @@ from forecast_sync.errors import BranchNotMapped
 DEFAULT_REFS = {"production": "main", "dev": "dev"}
 PREVIEWS = "preview/pr-"
 PREVIEW_ENVIRONMENT = "dev"
-REF_PATTERN = r"^(refs/heads/)?(main|dev|(feature/|preview/pr-)[^\x00-\x20\x7f]+)$"
+REF_PATTERN = r"^(refs/heads/)?(main|dev|(feature/|preview/pr-)[^\x00-\x20\x7f-\x9f\u2028\u2029]+)$"
 """What a git ref of any environment looks like; ``map_git_ref`` says which one it belongs to."""
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from forecast_sync.adapters.postgres import statement
 from forecast_sync.adapters.s3 import split_location
-from forecast_sync.composing import compose_parts, reject_value
+from forecast_sync.composing import compose_parts, reject_value, shown
 from forecast_sync.contracts import Page, PageKind, Run
 from forecast_sync.leases import Rows
 from forecast_sync.loading import Keeper
@@ -106,7 +106,7 @@ def describe_batch(cursor: Rows, table: Table, kind: PageKind) -> BatchChanges:
 
 
 def _describe_rejects(cursor: Rows, table: Table) -> BatchChanges:
-    values = sql.SQL(", ").join(map(reject_value, table.report.by))
+    values = sql.SQL(", ").join(shown(reject_value(name)) for name in table.report.by)
     cursor.execute(statement("group_stage_rejects.sql", by=values))
     rows = cursor.fetchall()
     reasons: Counter[str] = Counter()
@@ -130,5 +130,5 @@ def _largest_changes(cursor: Rows, table: Table) -> tuple[Change, ...]:
 
 def _texts(relation: str, names: tuple[str, ...]) -> sql.Composable:
     return sql.SQL(", ").join(
-        sql.SQL("{}::text").format(sql.Identifier(relation, name)) for name in names
+        shown(sql.SQL("{}::text").format(sql.Identifier(relation, name))) for name in names
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from psycopg import sql
 
 from forecast_sync.adapters.postgres import statement
+from forecast_sync.shortening import VALUE_CHARACTERS
 from forecast_sync.tables import Column, Table
 
 Parts = dict[str, sql.Composable]
@@ -104,6 +105,14 @@ def copy_field(column: Column) -> sql.Composable:
             pair = sql.SQL(f"E'{plain}', E'{escaped}'")
             text = sql.SQL("replace({}, {})").format(text, pair)
     return text if column.required else sql.SQL(r"coalesce({}, E'\\N')").format(text)
+
+
+def shown(text: sql.Composable) -> sql.Composable:
+    """A text as people are shown it: its beginning and its length when it is long."""
+    return sql.SQL(
+        "CASE WHEN length({text}) > {characters} THEN left({text}, {characters}) || '… (' || "
+        "to_char(length({text}), 'FM999,999,999,999') || ' characters)' ELSE {text} END"
+    ).format(text=text, characters=sql.Literal(VALUE_CHARACTERS))
 
 
 def reject_value(name: str) -> sql.Composable:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt, model_validator
 
 from forecast_sync.counts import Counts, Profile
-from forecast_sync.payloads import Model, parse_payload
+from forecast_sync.payloads import Day, Line, Model, parse_payload
 
 SyncType = Literal["incremental", "full"]
 QueryName = Literal["extract", "profile"]
@@ -20,13 +20,13 @@ MAX_BATCH_SIZE = 10_000_000
 class SyncRequest(Model):
     """The execution input; every key is optional, unknown keys are refused."""
 
-    git_ref: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    git_ref: Annotated[Line, Field(min_length=1, max_length=255)] | None = None
     sync_type: SyncType = "incremental"
-    date_from: date | None = None
-    date_to: date | None = None
-    dry_run: bool = False
-    batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
-    trigger: Annotated[str, Field(min_length=1, max_length=64)] = "manual"
+    date_from: Day | None = None
+    date_to: Day | None = None
+    dry_run: StrictBool = False
+    batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
+    trigger: Annotated[Line, Field(min_length=1, max_length=64)] = "manual"
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

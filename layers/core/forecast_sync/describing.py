@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +9,7 @@ from forecast_sync import links, operating, reporting, watching
 from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.errors import ForecastSyncError
+from forecast_sync.json_text import read_object
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
@@ -98,12 +98,7 @@ def _failure(workflow: Workflow, execution_arn: str, execution: Execution) -> di
 
 def _input(execution: Execution) -> dict[str, Any]:
     """The execution's input, of which only what fits is told: it may be anything."""
-    try:
-        asked = json.loads(execution.input)
-    except json.JSONDecodeError:
-        return {}
-    if not isinstance(asked, dict):
-        return {}
+    asked = read_object(execution.input)
     fits = {
         "git_ref": isinstance(asked.get("git_ref"), str),
         "sync_type": asked.get("sync_type") in ("incremental", "full"),

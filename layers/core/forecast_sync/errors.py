@@ -41,6 +41,8 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
+from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
+
 MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 """What Step Functions calls the failure of a Map; why is told by its failed children."""
 
@@ -49,13 +51,19 @@ def message_of(cause: str) -> str:
     """The message in a Lambda's cause, which is JSON, or the cause as it is."""
     try:
         parsed = json.loads(cause)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return cause
     return str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
 
 
 class ForecastSyncError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Its message may hold values: it is cut where Step Functions would cut the cause, amid JSON.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shorten(message, MESSAGE_CHARACTERS))
 
     redrive_helps: ClassVar[bool] = True
     """Whether a redrive can succeed once the cause is removed: it takes the same input again."""

@@ -53,13 +53,13 @@ def start_query(
 
     Raises ``SourceInvalid`` before the extract when an object of the window can't be read.
     """
-    found = survey(lake, settings, request.window)
     if request.query == "extract":
-        check_sources(lake, settings, table, found.keys)
+        found = check_sources(lake, settings, table, request.window)
         prefix = result_prefix(settings, request)
         parts = count_parts(found.size)
         text = build_extract(table, settings, request.run, request.window, prefix, parts)
     else:
+        found = survey(lake, settings, request.window)
         text = build_profile(table, settings, request.run, request.window)
     identity = (
         f"{request.run.execution_arn} {request.query} {request.renewal} {request.attempt} "

@@ -11,7 +11,7 @@ from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.announcing import Publisher, announce_failure, announce_unresolved
 from forecast_sync.contracts import ExecutionIdentity
-from forecast_sync.errors import ForecastSyncError, TransientError
+from forecast_sync.errors import ForecastSyncError, InvalidInput, TransientError
 from forecast_sync.payloads import parse_payload
 from forecast_sync.recording import record_failure
 from forecast_sync.resolving import BranchFinder, ResolveRequest, resolve_run
@@ -59,7 +59,7 @@ def record_failed_execution(
         {"run_id": name, "execution_arn": execution_arn, "started_at": execution.started_at}
     )
     try:
-        asked = {"input": json.loads(execution.input), "execution": identity}
+        asked = {"input": _read_input(execution), "execution": identity}
         run = resolve_run(find_neon(), settings, parse_payload(ResolveRequest, asked))
     except ForecastSyncError as error:
         if not is_known():
@@ -76,3 +76,10 @@ def record_failed_execution(
         if announce_failure(connection, topic, settings, run, message, is_known):
             told.add(failure)
     return {"recorded": True}
+
+
+def _read_input(execution: Execution) -> Any:
+    try:
+        return json.loads(execution.input)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"The execution's input can't be read: {error}.") from None

@@ -16,7 +16,9 @@ from forecast_sync.adapters.postgres import Connection, has_table, statement, tr
 from forecast_sync.branches import map_git_ref
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.settings import Settings
+from forecast_sync.shortening import shorten
 
+ERROR_CHARACTERS = 500
 State = Literal["fresh", "stale", "never", "unreachable"]
 
 
@@ -58,7 +60,9 @@ def judge_branch(
         found = _read(connect(git_ref), settings.data_location)
     except ForecastSyncError as error:
         message = f"{type(error).__name__}: {error}"
-        return Freshness(git_ref, neon_branch, "unreachable", error=message)
+        return Freshness(
+            git_ref, neon_branch, "unreachable", error=shorten(message, ERROR_CHARACTERS)
+        )
     if found is None:
         return Freshness(git_ref, neon_branch, "never")
     known = Freshness(
@@ -70,7 +74,7 @@ def judge_branch(
         running=found.running,
         last_run=found.last_run,
         last_status=found.last_status,
-        error=found.error,
+        error=found.error and shorten(found.error, ERROR_CHARACTERS),
     )
     if found.watermark is None:
         return known

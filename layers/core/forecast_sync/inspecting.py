@@ -5,22 +5,25 @@ The operator's machine may not reach the database; the deployment's functions do
 
 from __future__ import annotations
 
-import sys
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from psycopg import sql
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from forecast_sync.adapters.postgres import Connection, copy_in, statement, transaction
 from forecast_sync.comparing import Dates, list_target, sum_target
-from forecast_sync.composing import row_hash
+from forecast_sync.composing import row_hash, shown
 from forecast_sync.contracts import Page
+from forecast_sync.errors import InvalidInput
 from forecast_sync.pages import PageReader, Stream
-from forecast_sync.payloads import Model
+from forecast_sync.payloads import Day, Line, Model
+from forecast_sync.shortening import fitting
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
 
+MOST_PROBE_KEYS = 100
+MOST_PROBE_ROWS = 100
+LAST_OFFSET = 2**31
 TYPE_NAMES = {"varchar": "character varying", "timestamp": "timestamp without time zone"}
 
 
@@ -34,25 +37,25 @@ class ProbeQuestion(Model):
     """What Postgres reads from the result files of doctor's probe."""
 
     about: Literal["probe"]
-    bucket: str
-    keys: tuple[str, ...]
+    bucket: Line
+    keys: Annotated[tuple[Line, ...], Field(max_length=MOST_PROBE_KEYS)]
 
 
 class SumsQuestion(Model):
     """Rows and checksum by business date."""
 
     about: Literal["sums"]
-    date_from: date | None = None
-    date_to: date | None = None
+    date_from: Day | None = None
+    date_to: Day | None = None
 
 
 class KeysQuestion(Model):
     """Keys and hashes of the rows of one business date, page by page."""
 
     about: Literal["keys"]
-    day: date
-    limit: Annotated[int, Field(ge=1, le=50_000)]
-    offset: Annotated[int, Field(ge=0)] = 0
+    day: Day
+    limit: Annotated[StrictInt, Field(ge=1, le=50_000)]
+    offset: Annotated[StrictInt, Field(ge=0, le=LAST_OFFSET)] = 0
 
 
 Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | KeysQuestion
@@ -61,14 +64,14 @@ Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | KeysQuestion
 class InspectRequest(Model):
     """What an operator asks of the database of a git ref's branch; None is the environment's."""
 
-    git_ref: str | None = None
+    git_ref: Line | None = None
     question: Annotated[Question, Field(discriminator="about")]
 
 
 class BranchRequest(Model):
     """Whose branch is to answer; None is the environment's. It asks nothing of the tables."""
 
-    git_ref: str | None = None
+    git_ref: Line | None = None
 
 
 def inspect(
@@ -79,7 +82,8 @@ def inspect(
     About ``database``: ``{"server", "user", "target", "exists", "differences": [{"column",
     "expected", "found"}]}``; about ``probe``: ``{"rows": [{column: text or None}], "hashes":
     [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``; about
-    ``keys``: ``{"rows": [[key..., hash as text]]}``.
+    ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to go on at, or None}``, with
+    fewer rows than asked for when they are large. A probe's values are shortened.
     """
     question = request.question
     if isinstance(question, ProbeQuestion):
@@ -87,16 +91,29 @@ def inspect(
     if isinstance(question, SumsQuestion):
         dates = Dates(question.date_from, question.date_to)
         sums = sum_target(connection, table, dates)
-        return {"sums": [[day, found.rows, str(found.checksum)] for day, found in sums.items()]}
+        rows = [[day, found.rows, str(found.checksum)] for day, found in sums.items()]
+        if len(fitting(rows)) < len(rows):
+            raise InvalidInput(
+                f"The sums of {len(rows):,} business dates are too many for one answer: ask for "
+                "fewer, with date_from and date_to."
+            )
+        return {"sums": rows}
     if isinstance(question, KeysQuestion):
-        page = (question.day, question.limit, question.offset)
-        return {"rows": list_target(connection, table, *page)}
+        return _list_keys(connection, table, question)
     return _describe_database(connection, table)
 
 
 def describe_server(connection: Connection) -> str:
     """The server that answers, ``Postgres`` and its major version."""
     return f"Postgres {connection.info.server_version // 10_000}"
+
+
+def _list_keys(connection: Connection, table: Table, question: KeysQuestion) -> dict[str, Any]:
+    page = (question.day, question.limit, question.offset)
+    found = list_target(connection, table, *page)
+    rows = fitting(found)
+    is_last = len(rows) == len(found) < question.limit
+    return {"rows": rows, "next": None if is_last else question.offset + len(rows)}
 
 
 def find_differences(connection: Connection, table: Table) -> list[dict[str, str | None]]:
@@ -155,11 +172,11 @@ def _read_probe(
         for column in table.column
     )
     values = sql.SQL(", ").join(
-        sql.SQL("{}::text").format(sql.Identifier(name)) for name in table.names
+        shown(sql.SQL("{}::text").format(sql.Identifier(name))) for name in table.names
     )
     with transaction(connection) as cursor:
         cursor.execute(statement("create_probe.sql", columns=definitions))
-        copy_in(cursor, b"COPY forecast_sync_probe FROM STDIN", reader.take(sys.maxsize))
+        copy_in(cursor, b"COPY forecast_sync_probe FROM STDIN", reader.take(MOST_PROBE_ROWS))
         cursor.execute(statement("read_probe.sql", hash=row_hash(table), values=values))
         rows = cursor.fetchall()
     return {

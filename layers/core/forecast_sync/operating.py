@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.branches import map_git_ref
 from forecast_sync.contracts import SyncRequest
 from forecast_sync.errors import ForecastSyncError
+from forecast_sync.json_text import read_object
 
 
 class RunNotFound(ForecastSyncError):
@@ -60,7 +60,7 @@ def start_run(
     name = _name(idempotency_key)
     if not workflow.start(name, payload):
         earlier = workflow.describe(workflow.arn_of(name))
-        if earlier is None or json.loads(earlier.input) != payload:
+        if earlier is None or read_object(earlier.input) != payload:
             raise RunConflict(
                 f"The idempotency key has started the run {name} with another request; "
                 "use a new key for a new request."

@@ -16,6 +16,7 @@ from forecast_sync import errors, links
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.branches import map_git_ref
 from forecast_sync.contracts import RunResult, SyncRequest
+from forecast_sync.json_text import read_object
 from forecast_sync.settings import Settings
 
 RECENT = 20
@@ -90,15 +91,14 @@ def _branch_of(asked: str, settings: Settings) -> str:
     try:
         git_ref = SyncRequest.parse(json.loads(asked)).git_ref
         return map_git_ref(git_ref, settings.environment).neon_branch
-    except errors.ForecastSyncError:
+    except (errors.ForecastSyncError, ValueError, RecursionError):
         return asked
 
 
 def _is_verdict(execution: Execution) -> bool:
     """A dry run, a coalesced run and one that was overtaken say nothing about the branch."""
     if execution.status != "SUCCEEDED":
-        asked = json.loads(execution.input)
-        is_dry = isinstance(asked, dict) and asked.get("dry_run") is True
+        is_dry = read_object(execution.input).get("dry_run") is True
         return not is_dry and execution.error != errors.Superseded.__name__
     try:
         return RunResult.model_validate_json(execution.output).status == "succeeded"

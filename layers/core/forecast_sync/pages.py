@@ -10,6 +10,8 @@ from forecast_sync.contracts import Page
 from forecast_sync.errors import ResultInvalid
 
 INFLATED_BYTES = 1024 * 1024
+LONGEST_LINE_BYTES = 64 * 1024 * 1024
+"""A loader has 256 MB: a line of 24 MB takes 50 of them, and one of 64 MB takes 130."""
 
 Stream = Callable[[str, str], Iterator[bytes]]
 
@@ -64,6 +66,12 @@ def _whole_lines(stream: Stream, page: Page) -> Iterator[bytes]:
     for key in page.keys:
         rest = b""
         for inflated in _inflate(stream(page.bucket, key), f"s3://{page.bucket}/{key}"):
+            if len(rest) > LONGEST_LINE_BYTES:
+                raise ResultInvalid(
+                    f"s3://{page.bucket}/{key} has a line of more than {LONGEST_LINE_BYTES:,} "
+                    "bytes: a row of the lake is too large to be carried. Filter it out in the "
+                    "table file or remove it from its file, then start a new run."
+                )
             block = rest + inflated
             end = block.rfind(b"\n") + 1
             rest = block[end:]

@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+import json
+import re
+from datetime import date
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from forecast_sync.errors import InvalidInput
+from forecast_sync.shortening import shorten
 
 M = TypeVar("M", bound="Model")
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Unicode's control characters, its other ends of lines, and halves of surrogate pairs."""
+
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+"""A text without them, for a JSON Schema."""
+
+NAMED_IN_MESSAGE = 10
+NAME_CHARACTERS = 80
+
+
+def has_control_character(text: str) -> bool:
+    """Whether a character of ``text`` isn't shown but does something, or can't be encoded."""
+    return CONTROL.search(text) is not None
+
+
+def _one_line(text: str) -> str:
+    if has_control_character(text):
+        raise ValueError("expected text without control characters")
+    return text
+
+
+def _iso_date(value: object) -> object:
+    """Pydantic would take a number, or a text of digits, for seconds since 1970."""
+    is_date = isinstance(value, date) and type(value) is date
+    if is_date or (isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)):
+        return value
+    raise ValueError("expected a date like 2026-01-31")
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+"""Text from outside, to be printed, stored and sent: without NUL and other control characters."""
+
+Day = Annotated[date, BeforeValidator(_iso_date)]
+"""A date from outside, YYYY-MM-DD and nothing that could be read as one."""
 
 
 class Model(BaseModel):
@@ -29,7 +68,23 @@ def parse_payload(model: type[M], payload: object) -> M:
 
 
 def _in_one_line(error: ValidationError, model: type[Model]) -> str:
-    found = "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'input'}: {item['msg']}" for item in error.errors()
-    )
-    return f"{model.__name__} doesn't fit: {found}. Known keys: {', '.join(model.model_fields)}."
+    mistakes = error.errors()
+    found = [
+        f"{'.'.join(map(_visible, item['loc'])) or 'input'}: {message_of(item['msg'])}"
+        for item in mistakes[:NAMED_IN_MESSAGE]
+    ]
+    if len(mistakes) > NAMED_IN_MESSAGE:
+        found.append(f"and {len(mistakes) - NAMED_IN_MESSAGE} more")
+    known = ", ".join(model.model_fields)
+    return f"{model.__name__} doesn't fit: {'; '.join(found)}. Known keys: {known}."
+
+
+def message_of(message: str) -> str:
+    """A mistake's message without pydantic's word for one of our own."""
+    return message.removeprefix("Value error, ")
+
+
+def _visible(name: str | int) -> str:
+    """A key, which may be anything: escaped as JSON does when it isn't a plain line."""
+    text = shorten(str(name), NAME_CHARACTERS)
+    return json.dumps(text) if has_control_character(text) else text

@@ -8,8 +8,10 @@ query. The footers of the window's objects tell it before.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 from forecast_sync.adapters.s3 import Listed, split_location
@@ -53,20 +55,53 @@ class Lake(Listing, Protocol):
 
 
 class Survey(NamedTuple):
-    """The lake at one moment: the keys of the window's objects, their bytes, and a fingerprint.
+    """The lake at one moment: how many objects the window has, their bytes, and a fingerprint.
 
     The fingerprint is of every object up to the window's end, because a query may read them all.
     """
 
-    keys: list[str]
+    objects: int
     fingerprint: str
     size: int
 
 
 def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
-    """List the lake; equal fingerprints mean that two queries could read the same objects."""
+    """List the lake; equal fingerprints mean that two queries could read the same objects.
+
+    Objects are looked at one by one and forgotten: a lake of millions takes no memory.
+    """
+    return _survey(lake, settings, window, lambda _key: None)
+
+
+def check_sources(lake: Lake, settings: Settings, table: Table, window: Window) -> Survey:
+    """List the lake and check the window's objects on the way, ``READERS`` at a time.
+
+    Raises ``SourceInvalid`` that names the first faulty ones, in the order of keys, and why.
+    """
+    bucket, _ = split_location(settings.data_location)
+    faults = _Faults(bucket)
+    large = Lock()
+    with ThreadPoolExecutor(READERS) as pool:
+        pending: deque[tuple[str, Future[str]]] = deque()
+
+        def check(key: str) -> None:
+            if len(pending) >= 2 * READERS:
+                faults.note(*pending.popleft())
+            pending.append((key, pool.submit(_find_fault, lake, bucket, key, table, large)))
+
+        found = _survey(lake, settings, window, check)
+        while pending:
+            faults.note(*pending.popleft())
+    faults.refuse_any()
+    return found
+
+
+def _survey(
+    lake: Listing, settings: Settings, window: Window, visit: Callable[[str], None]
+) -> Survey:
+    """``visit`` gets the key of each of the window's objects."""
     bucket, prefix = split_location(settings.data_location)
-    keys, digest, size = [], hashlib.sha256(), 0
+    objects, digest, size = 0, hashlib.sha256(), 0
     for item in lake.list(bucket, prefix):
         if item.modified > window.high or _is_hidden(item.key, prefix):
             continue
@@ -74,24 +109,35 @@ def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
             f"{item.key}\n{item.size}\n{item.modified.timestamp()}\n{item.etag}\n".encode()
         )
         if window.low is None or item.modified >= window.low:
-            keys.append(item.key)
+            visit(item.key)
+            objects += 1
             size += item.size
-    return Survey(keys, digest.hexdigest()[:FINGERPRINT_DIGITS], size)
+    return Survey(objects, digest.hexdigest()[:FINGERPRINT_DIGITS], size)
 
 
-def check_sources(lake: Lake, settings: Settings, table: Table, keys: Sequence[str]) -> None:
-    """Check the objects; raises ``SourceInvalid`` that names the first faulty ones and why."""
-    bucket, _ = split_location(settings.data_location)
-    with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda key: _find_fault(lake, bucket, key, table), keys)
-        faults = [
-            f"s3://{bucket}/{key} {fault}" for key, fault in zip(keys, found, strict=True) if fault
-        ]
-    if faults:
-        more = len(faults) - NAMED_IN_MESSAGE
-        rest = f"; and {more} more" if more > 0 else ""
+class _Faults:
+    """How many objects are faulty, and what is wrong with the first ones."""
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+        self._named: list[str] = []
+        self._count = 0
+
+    def note(self, key: str, fault: Future[str]) -> None:
+        """Wait for a check's end and keep what it found."""
+        if found := fault.result():
+            self._count += 1
+            if len(self._named) < NAMED_IN_MESSAGE:
+                self._named.append(f"s3://{self._bucket}/{key} {found}")
+
+    def refuse_any(self) -> None:
+        """Raise ``SourceInvalid`` when there is a fault."""
+        if not self._count:
+            return
+        more = self._count - len(self._named)
+        rest = f"; and {more} more" if more else ""
         raise SourceInvalid(
-            f"{'; '.join(faults[:NAMED_IN_MESSAGE])}{rest}. "
+            f"{'; '.join(self._named)}{rest}. "
             "Repair or remove the file, then redrive or start a new run."
         )
 
@@ -102,13 +148,16 @@ def _is_hidden(key: str, prefix: str) -> bool:
     return key.endswith("/") or any(part.startswith(("_", ".")) for part in parts)
 
 
-def _find_fault(lake: Lake, bucket: str, key: str, table: Table) -> str:
+def _find_fault(lake: Lake, bucket: str, key: str, table: Table, large: Lock) -> str:
+    """What is wrong with an object, or nothing; large footers are read one at a time."""
     try:
         tail = lake.read_tail(bucket, key, TAIL_BYTES)
         size = footer_size(tail)
-        if size > len(tail):
-            tail = lake.read_tail(bucket, key, size)
-        columns = read_columns(tail)
+        if size <= len(tail):
+            columns = read_columns(tail)
+        else:
+            with large:
+                columns = read_columns(lake.read_tail(bucket, key, size))
     except ValueError as error:
         return f"isn't a Parquet file: {error}"
     return "; ".join(_misfits(columns, table))

@@ -62,7 +62,7 @@ def list_(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show rejects, the newest first: file, reason and the whole row."""
+    """Show rejects, the newest first: file, reason and row; a large row is shortened."""
     found = deployment.find(environment, project)
     asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     listed = list(rejects.read(found, limit, **asked))
@@ -75,6 +75,9 @@ def list_(
         terminal.line(Styled(reject["reason"], "bold"), f"  {reject['source_file']}{state}")
         values = "  ".join(f"{name}={value}" for name, value in reject["row_json"].items())
         terminal.line(f"  {values}")
+        if reject.get("shortened"):
+            size = f"{reject['row_bytes']:,} bytes"
+            terminal.line(f"  shortened, it has {size}: `rejects export` writes it whole")
     if not listed:
         terminal.line("no rejects")
 
@@ -124,7 +127,8 @@ def export(
     found = deployment.find(environment, project)
     asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     table = load_table(read_settings(found).table_file)
-    count = rejects.export(rejects.read(found, None, **asked), table, path)
+    listed = rejects.whole(found, rejects.read(found, None, **asked), git_ref)
+    count = rejects.export(listed, table, path)
     if as_json:
         print_json({"path": str(path), "rows": count})
     else:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 import certifi
 import urllib3
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast_sync.adapters.endpoints import PLAIN, read_endpoint
 from forecast_sync.errors import (
@@ -31,6 +32,52 @@ RETRIES = urllib3.Retry(
     raise_on_status=False,
 )
 TRANSIENT_STATUS = frozenset({408, 423, 425, 429})
+
+MOST_ANSWER_BYTES = 4 * 1024 * 1024
+"""Of Neon's API; a page of 100 branches has some 100 kB."""
+
+
+class _Shape(BaseModel):
+    """What is read of an answer, checked; the rest may be anything."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class _Item(_Shape):
+    name: str
+
+
+class _Branch(_Item):
+    id: str
+
+
+class _Pagination(_Shape):
+    next: str | None = None
+
+
+class _Branches(_Shape):
+    branches: tuple[_Branch, ...]
+    pagination: _Pagination = Field(default_factory=_Pagination)
+
+
+class _Databases(_Shape):
+    items: tuple[_Item, ...] = Field(alias="databases")
+
+
+class _Roles(_Shape):
+    items: tuple[_Item, ...] = Field(alias="roles")
+
+
+class _Uri(_Shape):
+    uri: str
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+S = TypeVar("S", bound=_Shape)
 
 
 class NeonClient:
@@ -63,9 +110,9 @@ class NeonClient:
         """The id of the branch of exactly this name; ``BranchNotFound`` when there is none."""
         similar = []
         for branch in self._branches(name):
-            if branch["name"] == name:
-                return str(branch["id"])
-            similar.append(str(branch["name"]))
+            if branch.name == name:
+                return branch.id
+            similar.append(branch.name)
         others = f"; similar names, not used: {', '.join(sorted(similar)[:5])}" if similar else ""
         raise BranchNotFound(
             f"Neon project {self._project_id} has no branch named exactly {name!r}{others}. "
@@ -74,7 +121,7 @@ class NeonClient:
 
     def names_under(self, prefix: str) -> list[str]:
         """The names of all branches that begin with ``prefix``, sorted."""
-        names = {str(branch["name"]) for branch in self._branches(prefix)}
+        names = {branch.name for branch in self._branches(prefix)}
         return sorted(name for name in names if name.startswith(prefix))
 
     def connection_uri(
@@ -97,15 +144,15 @@ class NeonClient:
             "role_name": role or self._only(path, "roles", "NEON_ROLE_NAME"),
             "pooled": "true" if pooled else "false",
         }
-        return str(self._get("/connection_uri", asked)["uri"])
+        return self._get("/connection_uri", asked, _Uri).uri
 
-    def _branches(self, name: str) -> Iterator[dict[str, Any]]:
+    def _branches(self, name: str) -> Iterator[_Branch]:
         fields = {"search": name, "limit": str(PAGE_SIZE)}
         for _ in range(MAX_PAGES):
-            answer = self._get("/branches", fields)
-            yield from answer["branches"]
-            cursor = answer.get("pagination", {}).get("next")
-            if not cursor or not answer["branches"]:
+            answer = self._get("/branches", fields, _Branches)
+            yield from answer.branches
+            cursor = answer.pagination.next
+            if not cursor or not answer.branches:
                 return
             fields["cursor"] = cursor
         raise NeonRefused(
@@ -114,7 +161,8 @@ class NeonClient:
         )
 
     def _only(self, branch_path: str, what: str, setting: str) -> str:
-        names = [str(item["name"]) for item in self._get(f"{branch_path}/{what}", {})[what]]
+        shape: type[_Databases | _Roles] = _Databases if what == "databases" else _Roles
+        names = [item.name for item in self._get(f"{branch_path}/{what}", {}, shape).items]
         if len(names) != 1:
             raise DatabaseAmbiguous(
                 f"The Neon branch has {len(names)} {what} ({', '.join(sorted(names))}), "
@@ -122,7 +170,7 @@ class NeonClient:
             )
         return names[0]
 
-    def _get(self, path: str, fields: dict[str, str]) -> dict[str, Any]:
+    def _get(self, path: str, fields: dict[str, str], shape: type[S]) -> S:
         url = f"{self._base_url}/projects/{quote(self._project_id, safe='')}{path}"
         answer = self._request(url, fields)
         if answer.status == 401 and (renewed := _checked(self._read_key())) != self._api_key:
@@ -131,20 +179,28 @@ class NeonClient:
         if answer.status != 200:
             raise _refusal(answer.status, path)
         try:
-            decoded = answer.json()
-        except ValueError:
-            decoded = None
-        if not isinstance(decoded, dict):
-            raise NeonUnavailable("Neon's answer isn't a JSON object.")
-        return decoded
+            return shape.model_validate_json(answer.body)
+        except ValidationError:
+            raise NeonUnavailable(
+                f"Neon's answer to {path} isn't what its API reference says; if it stays so, "
+                "report it to Neon."
+            ) from None
 
-    def _request(self, url: str, fields: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    def _request(self, url: str, fields: dict[str, str]) -> _Answer:
         headers = {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}
         try:
             # Neon redirects nobody; whoever does isn't followed, with the key or without.
-            return self._pool.request("GET", url, fields=fields, headers=headers, redirect=False)
+            answer = self._pool.request(
+                "GET", url, fields=fields, headers=headers, redirect=False, preload_content=False
+            )
+            body = answer.read(MOST_ANSWER_BYTES + 1, decode_content=True)
+            if len(body) > MOST_ANSWER_BYTES:
+                answer.close()
+                raise NeonUnavailable(f"Neon's answer has more than {MOST_ANSWER_BYTES:,} bytes.")
+            answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise NeonUnavailable(f"Neon didn't answer: {type(error).__name__}.") from None
+        return _Answer(answer.status, body)
 
 
 def _checked(key: str) -> str:

@@ -48,8 +48,13 @@ class Storage:
     def read_tail(self, bucket: str, key: str, size: int) -> bytes:
         """The last ``size`` bytes of an object, or all of a shorter one."""
         with _translated(bucket, key):
-            answer = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=-{size}")
-            return answer["Body"].read()
+            try:
+                answer = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=-{size}")
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "InvalidRange":
+                    return b""  # An object without bytes has no last ones.
+                raise
+            return answer["Body"].read(size)
 
     def stream(self, bucket: str, key: str) -> Iterator[bytes]:
         """An object's bytes in blocks of at most 64 KiB."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from forecast_sync.errors import MAP_FAILED, LeaseHeld, message_of
+from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -138,8 +139,12 @@ class Workflow:
         if execution.error == MAP_FAILED:
             failed = self._failed_child(execution_arn) or execution
         if not failed.error:
-            return f"The execution is {failed.status}. {failed.cause}".strip()
-        return f"{failed.error}: {message_of(failed.cause)}"
+            message = f"The execution is {failed.status}. {failed.cause}".strip()
+        else:
+            message = f"{failed.error}: {message_of(failed.cause)}"
+        # Whoever stops a run writes the cause; Postgres takes neither NUL nor half of a pair.
+        storable = message.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+        return shorten(storable, MESSAGE_CHARACTERS)
 
     def _failed_child(self, execution_arn: str) -> Execution | None:
         map_runs = self._client.list_map_runs(executionArn=execution_arn)["mapRuns"]

@@ -30,6 +30,7 @@ INFORMATION: dict[str, Any] = {
     "security": [{"sigv4": []}],
 }
 EVERYWHERE = (
+    HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
     HTTPStatus.NOT_FOUND,

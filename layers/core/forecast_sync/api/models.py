@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from forecast_sync.branches import REF_PATTERN
 from forecast_sync.contracts import SyncRequest, SyncType
 from forecast_sync.counts import Counts
-from forecast_sync.payloads import Model
+from forecast_sync.payloads import LINE_PATTERN, Model
 from forecast_sync.reporting import Status
 
 
@@ -17,6 +17,7 @@ class StartRequest(SyncRequest):
     """The execution input; every key is optional."""
 
     git_ref: Annotated[str, Field(max_length=255, pattern=REF_PATTERN)] | None = None
+    trigger: Annotated[str, Field(min_length=1, max_length=64, pattern=LINE_PATTERN)] = "manual"
 
 
 class Answered(Model):
@@ -159,8 +160,19 @@ class Reject(Answered):
     resolved_run_id: str | None
     source_file: str
     reason: str
-    row_json: Any = Field(description="The row as it is in the lake.")
+    row_json: Any = Field(description="The row as it is in the lake; shortened when it is large.")
+    row_bytes: int = Field(description="The size of the whole row, as JSON.")
+    shortened: bool = Field(description="Whether `/rejects/{content_hash}` has more of the row.")
     rejected_at: AwareDatetime
+
+
+class RejectRow(Answered):
+    """A part of a reject's row."""
+
+    content_hash: str
+    row_bytes: int = Field(description="The size of the whole row, as JSON.")
+    part: str = Field(description="JSON text; all parts together are the row, exactly.")
+    next: int | None = Field(description="Give it as `offset` for the next part; null at the end.")
 
 
 class RejectReason(Answered):

@@ -7,9 +7,9 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 
 from forecast_sync.branches import REF_PATTERN
+from forecast_sync.payloads import LINE_PATTERN
 
 NAME = r"^[A-Za-z0-9_-]+$"
-PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
 GitRef = Annotated[
     str | None,
@@ -27,7 +27,7 @@ AfterRun = Annotated[
     Query(pattern=NAME, max_length=80, description="`next` of the page before."),
 ]
 Trigger = Annotated[
-    str | None, Query(pattern=PRINTABLE, max_length=64, description="What started the run.")
+    str | None, Query(pattern=LINE_PATTERN, max_length=64, description="What started the run.")
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
 GoalHours = Annotated[
@@ -48,8 +48,14 @@ AfterReject = Annotated[
     str | None,
     Query(pattern=r"^[0-9a-f]{32}$", description="`next` of the page before."),
 ]
+ContentHash = Annotated[
+    str, Path(pattern=r"^[0-9a-f]{32}$", description="`content_hash` of a reject.")
+]
+Offset = Annotated[
+    int, Query(ge=0, le=2**31 - 1, description="`next` of the part before, in characters.")
+]
 Reason = Annotated[
-    str | None, Query(pattern=PRINTABLE, max_length=255, description="Exactly this reason.")
+    str | None, Query(pattern=LINE_PATTERN, max_length=255, description="Exactly this reason.")
 ]
 RejectsOf = Annotated[
     str | None, Query(pattern=NAME, max_length=80, description="Met by this run, first or last.")

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from pydantic import Field
 
 from forecast_sync import errors, wiring
+from forecast_sync.api.requests import UNREADABLE, RequestTooLarge
 from forecast_sync.errors import (
     BranchNotFound,
     BranchNotMapped,
@@ -26,17 +27,25 @@ from forecast_sync.errors import (
 from forecast_sync.links import runbook_url
 from forecast_sync.logs import logger
 from forecast_sync.operating import RunConflict, RunNotFound
-from forecast_sync.payloads import Model
+from forecast_sync.payloads import Model, message_of
+from forecast_sync.reporting import RejectNotFound
+from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
+MOST_MISTAKES = 20
+WHERE_CHARACTERS = 200
+DETAIL_CHARACTERS = 1000
+INSTANCE_CHARACTERS = 1000
 
 STATUS: dict[type[ForecastSyncError], HTTPStatus] = {
     BranchNotMapped: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     BranchNotFound: HTTPStatus.NOT_FOUND,
     RunNotFound: HTTPStatus.NOT_FOUND,
+    RejectNotFound: HTTPStatus.NOT_FOUND,
     RunConflict: HTTPStatus.CONFLICT,
+    RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException"})
 
@@ -71,12 +80,13 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> Response[str]:
     """A response of problem details; ``error`` is the name of the error that the runbook knows."""
+    shown, detail = shorten(instance, INSTANCE_CHARACTERS), shorten(detail, MESSAGE_CHARACTERS)
     body = Problem(
         type=runbook_url(wiring.settings().runbook_url, error) if error else "about:blank",
         title=error or status.phrase,
         status=status,
         detail=detail,
-        instance=instance,
+        instance=shown,
         errors=mistakes,
     )
     return Response(
@@ -99,6 +109,19 @@ def install(app: APIGatewayHttpResolver) -> None:
     }
     for kind, handler in handlers.items():
         app.exception_handler(kind)(_at_its_path(app, handler))
+
+
+def refusal(error: Exception, path: str) -> dict[str, Any]:
+    """The whole answer to a request that no route has seen."""
+    if isinstance(error, RequestValidationError):
+        return answered(_invalid(error, path))
+    return answered(_unsupported(error, path))
+
+
+def answered(response: Response[str]) -> dict[str, Any]:
+    """A response as the gateway takes it."""
+    headers = {**response.headers, "Content-Type": PROBLEM_JSON}
+    return {"statusCode": response.status_code, "headers": headers, "body": response.body}
 
 
 def refuse_unknown_parameters(
@@ -125,16 +148,16 @@ def _at_its_path(
 
 
 def _invalid(error: RequestValidationError, path: str) -> Response[str]:
-    is_json = all(item["type"] != "json_invalid" for item in error.errors())
+    is_read = all(item["type"] not in UNREADABLE for item in error.errors())
     return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY if is_json else HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNPROCESSABLE_ENTITY if is_read else HTTPStatus.BAD_REQUEST,
         "The request doesn't fit; `errors` tells where. GET /openapi.json is the reference.",
         path,
-        mistakes=[_mistake(item) for item in error.errors()],
+        mistakes=[_mistake(item) for item in error.errors()[:MOST_MISTAKES]],
     )
 
 
-def _unsupported(_: RequestUnsupportedContentType, path: str) -> Response[str]:
+def _unsupported(_: Exception, path: str) -> Response[str]:
     return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.", path)
 
 
@@ -177,6 +200,10 @@ def _unavailable(message: str, instance: str, error: str | None) -> Response[str
 def _mistake(item: dict[str, Any]) -> Mistake:
     is_ref = item["loc"][-1] == "git_ref" and item["type"] == "string_pattern_mismatch"
     return Mistake(
-        where=".".join(map(str, item["loc"])),
-        detail="Expected main, dev, feature/NAME or preview/pr-NUMBER" if is_ref else item["msg"],
+        where=shorten(".".join(map(str, item["loc"])), WHERE_CHARACTERS),
+        detail=(
+            "Expected main, dev, feature/NAME or preview/pr-NUMBER"
+            if is_ref
+            else shorten(message_of(item["msg"]), DETAIL_CHARACTERS)
+        ),
     )

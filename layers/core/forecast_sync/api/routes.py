@@ -8,19 +8,25 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forecast_sync import describing, freshness, operating, reporting, wiring
-from forecast_sync.api import models, problems
+from forecast_sync.api import models, problems, requests
 from forecast_sync.api.description import INFORMATION, answers
 from forecast_sync.api.parameters import (
     AfterReject,
     AfterRun,
+    ContentHash,
     GitRef,
     GoalHours,
     IdempotencyKey,
     Limit,
+    Offset,
     Reason,
     RejectsOf,
     Resolved,
@@ -31,9 +37,9 @@ from forecast_sync.contracts import SyncRequest, SyncType
 from forecast_sync.logs import about, find_run_id, log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
-BAD_REQUEST, CONFLICT = HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT
+CONFLICT = HTTPStatus.CONFLICT
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
-app = APIGatewayHttpResolver(enable_validation=True)
+app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=requests.read_body)
 STRICT = [problems.refuse_unknown_parameters]
 problems.install(app)
 
@@ -95,7 +101,11 @@ def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
     status_code=ACCEPTED,
     middlewares=STRICT,
     responses=answers(
-        ACCEPTED, "Started", BAD_REQUEST, CONFLICT, HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        ACCEPTED,
+        "Started",
+        CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     ),
 )
 def start_sync(
@@ -150,6 +160,24 @@ def list_rejects(
 
 
 @app.get(
+    "/rejects/<content_hash>",
+    summary="One rejected row, whole",
+    middlewares=STRICT,
+    responses=answers(OK, "A part of the row"),
+)
+def read_reject(
+    content_hash: ContentHash, git_ref: GitRef = None, offset: Offset = 0
+) -> models.RejectRow:
+    """The row as it is kept, part by part: a row may be larger than an answer."""
+    found = reporting.read_reject(wiring.connection_of(git_ref), content_hash, offset)
+    if found is None:
+        raise reporting.RejectNotFound(
+            f"There is no reject {content_hash}; GET /rejects lists them."
+        )
+    return models.RejectRow.model_validate(found)
+
+
+@app.get(
     "/openapi.json", summary="This document", middlewares=STRICT, responses=answers(OK, "OpenAPI")
 )
 def openapi() -> dict[str, Any]:
@@ -167,7 +195,7 @@ def _refuse_other_methods() -> None:
 
 
 def _method_not_allowed(allowed: list[str]) -> Callable[..., Response[str]]:
-    def refuse(run_id: str = "") -> Response[str]:  # noqa: ARG001
+    def refuse(run_id: str = "", content_hash: str = "") -> Response[str]:  # noqa: ARG001
         detail = f"Allowed here: {', '.join(allowed)}."
         headers = {"Allow": ", ".join(allowed)}
         return problems.problem(
@@ -197,11 +225,10 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             event.get("rawPath", "/"),
             headers={"WWW-Authenticate": "AWS4-HMAC-SHA256"},
         )
-        headers = {**refused.headers, "Content-Type": problems.PROBLEM_JSON}
-        return {"statusCode": refused.status_code, "headers": headers, "body": refused.body}
+        return problems.answered(refused)
     with about(find_run_id(event)):
         try:
-            answered = app.resolve(event, context)
+            answered = _answer_within_limits(event, context)
         except Exception as error:
             log_failure(error)
             raise
@@ -213,6 +240,22 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         }
         logger.info("answered", extra=told)
     return answered
+
+
+def _answer_within_limits(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    try:
+        answered = app.resolve(requests.readable(event), context)
+    except (RequestValidationError, RequestUnsupportedContentType) as error:
+        return problems.refusal(error, event["rawPath"])
+    if requests.fits(answered):
+        return answered
+    return problems.answered(
+        problems.problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "The answer is larger than the 6 MB that Lambda can give; ask for less with limit.",
+            event["rawPath"],
+        )
+    )
 
 
 def _by_api(request: SyncRequest) -> SyncRequest:

@@ -1,10 +1,18 @@
--- Rejects by reason, the most frequent first, with an example of a file. Only reads.
-SELECT reason, count(*) AS rows, count(DISTINCT source_file) AS files,
-       min(source_file) AS example_file, max(rejected_at) AS last_rejected_at,
-       min({day}) AS first_date, max({day}) AS last_date,
+-- Rejects by reason, the most frequent first, with an example of a file; the rarest together when
+-- there are very many. Only reads.
+SELECT CASE WHEN place > %(groups)s THEN 'other reasons' ELSE left(reason, 300) END AS reason,
+       count(*) AS rows, count(DISTINCT source_file) AS files,
+       left(min(source_file), 1024) AS example_file, max(rejected_at) AS last_rejected_at,
+       left(min({day}), 40) AS first_date, left(max({day}), 40) AS last_date,
        count(*) FILTER (WHERE {day} IS NULL) AS undated
-FROM forecast_sync_rejects
+FROM forecast_sync_rejects JOIN (
+    SELECT reason, row_number() OVER (ORDER BY count(*) DESC, reason) AS place
+    FROM forecast_sync_rejects
+    WHERE (%(all)s OR resolved_run_id IS NULL)
+      AND (%(run_id)s::text IS NULL OR %(run_id)s IN (run_id, last_run_id))
+    GROUP BY reason
+) AS ranked USING (reason)
 WHERE (%(all)s OR resolved_run_id IS NULL)
   AND (%(run_id)s::text IS NULL OR %(run_id)s IN (run_id, last_run_id))
-GROUP BY reason
-ORDER BY rows DESC, reason
+GROUP BY 1, place > %(groups)s
+ORDER BY place > %(groups)s, rows DESC, reason

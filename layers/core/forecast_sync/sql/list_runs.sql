@@ -2,7 +2,8 @@
 -- Only reads.
 SELECT run_id, status, sync_type, trigger, git_ref, neon_branch, dry_run, execution_arn,
        last_sync_timestamp, window_low, window_high, window_rows, rejected, candidates, superseded,
-       good, inserted, updated, unchanged, warnings, error_message, created_at, finished_at
+       good, inserted, updated, unchanged, warnings,
+       left(error_message, %(characters)s) AS error_message, created_at, finished_at
 FROM forecast_sync_status
 WHERE run_id IS NOT NULL
   AND (%(status)s::text IS NULL OR status = %(status)s)

@@ -1,0 +1,233 @@
+"""Attacks on the footer reader: what a footer claims costs no more than it has, and is refused."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from forecast_sync.adapters.s3 import Listed
+from forecast_sync.contracts import Window
+from forecast_sync.errors import SourceInvalid
+from forecast_sync.parquet_schema import (
+    DEEPEST,
+    MAGIC,
+    MOST_ELEMENTS,
+    MOST_FOOTER_BYTES,
+    MOST_VALUES,
+    ParquetColumn,
+    footer_size,
+    read_columns,
+)
+from forecast_sync.sources import check_sources, survey
+from forecast_sync.tables import load_table
+
+from tests.unit.test_sources import NOW, SETTINGS, TYPES, Lake, parquet
+
+CORPUS = sorted((Path(__file__).parent.parent / "fuzz" / "corpus").iterdir())
+MEBIBYTE = 1024 * 1024
+ROOT_AND_A = b"\x48\x01r\x15\x02\x00" + b"\x15\x02\x38\x01a\x00"
+"""The elements of a schema: a root with one child, and its child, an INT32 called a."""
+
+
+def varint(value: int) -> bytes:
+    encoded = b""
+    while value >= 0x80:
+        encoded += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return encoded + bytes([value])
+
+
+def long_list(kind: int, size: int) -> bytes:
+    """The header of a list that claims ``size`` values."""
+    return bytes([0xF0 | kind]) + varint(size)
+
+
+def schema(elements: bytes, size: int = 2) -> bytes:
+    return b"\x29" + long_list(12, size) + elements
+
+
+def end_of_file(footer: bytes) -> bytes:
+    return footer + len(footer).to_bytes(4, "little") + MAGIC
+
+
+@contextmanager
+def at_most(mebibytes: float) -> Iterator[None]:
+    """Python's allocations stay below."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < mebibytes * MEBIBYTE, f"{peak / MEBIBYTE:.1f} MiB"
+
+
+def test_a_footer_by_hand_is_read() -> None:
+    """What the attacks below are variations of."""
+    footer = schema(ROOT_AND_A) + b"\x16\x00" + b"\x00"
+    assert read_columns(end_of_file(footer)) == {"a": ParquetColumn("INT32", "")}
+    signed = footer + b"\x07" * 28
+    assert read_columns(end_of_file(signed)) == {"a": ParquetColumn("INT32", "")}
+
+
+ATTACKS = {
+    "nothing": b"",
+    "no schema": b"\x00",
+    "a schema that is a number": b"\x25\x02\x00",
+    "a schema of numbers": b"\x29\x25\x02\x02\x00",
+    "two schemas": schema(ROOT_AND_A) + b"\x09\x04" + long_list(12, 2) + ROOT_AND_A + b"\x00",
+    "elements that aren't there": schema(ROOT_AND_A, 3) + b"\x00",
+    "elements without end": schema(ROOT_AND_A, 2**62) + b"\x00",
+    "too many elements": schema(b"\x00" * (MOST_ELEMENTS + 1), MOST_ELEMENTS + 1),
+    "more children than elements": schema(b"\x48\x01r\x15\x08\x00" + ROOT_AND_A[6:]) + b"\x00",
+    "fewer children than elements": schema(b"\x48\x01r\x15\x00\x00" + ROOT_AND_A[6:]) + b"\x00",
+    "fewer than no children": schema(b"\x48\x01r\x15\x01\x00" + ROOT_AND_A[6:]) + b"\x00",
+    "2^63 children": schema(b"\x48\x01r\x16" + b"\xfe" + b"\xff" * 8 + b"\x01\x00" + b"\x00"),
+    "a physical type of -1": schema(ROOT_AND_A[:6] + b"\x15\x01\x38\x01a\x00") + b"\x00",
+    "a physical type of 8": schema(ROOT_AND_A[:6] + b"\x15\x10\x38\x01a\x00") + b"\x00",
+    "a name that isn't UTF-8": schema(ROOT_AND_A[:6] + b"\x48\x01\xff\x00") + b"\x00",
+    "a name that is a number": schema(ROOT_AND_A[:6] + b"\x45\x02\x00") + b"\x00",
+    "a name of 2^62 bytes": schema(b"\x48" + varint(2**62) + b"r"),
+    "a value of 2^62 bytes": b"\x18" + varint(2**62) + b"r",
+    "a number without end": b"\x16" + b"\xff" * 10_000,
+    "a field's number without end": b"\x06" + b"\xff" * 10_000,
+    "an unknown type": b"\x1d",
+    "structs in structs": b"\x3c" * 100_000,
+    "lists in lists": b"\x39" + b"\x19" * 100_000,
+    "structs in a column": schema(b"\x48\x01r\x5c" + b"\x1c" * 100_000),
+    "structs in a logical type": schema(b"\x48\x01r\x6c" + b"\x1c" * 100_000),
+    "a list of 2^62 numbers": b"\x39" + long_list(5, 2**62) + b"\x00",
+    "a map": b"\x3b\x00\x00",
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_makes_its_object_a_bad_file(name: str) -> None:
+    tail = end_of_file(ATTACKS[name])
+    with at_most(4), pytest.raises(ValueError, match=r"^it"):
+        read_columns(tail)
+    lake = Lake()
+    lake.objects["forecast/a.parquet"] = tail
+    with pytest.raises(SourceInvalid, match=r"s3://lake/forecast/a\.parquet "):
+        check_sources(lake, SETTINGS, load_table(), Window(high=NOW))
+
+
+def test_depth_has_a_limit_that_the_format_stays_below() -> None:
+    for depth, fits in ((DEEPEST - 2, True), (DEEPEST - 1, False)):
+        nested = b"\x1c" * depth + b"\x00" * depth
+        footer = schema(ROOT_AND_A) + b"\x1c" + nested + b"\x00" + b"\x00"
+        if fits:
+            assert read_columns(end_of_file(footer))
+        else:
+            with pytest.raises(ValueError, match="nests deeper"):
+                read_columns(end_of_file(footer))
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [
+        b"\x39" + long_list(5, MOST_VALUES - 2) + bytes(MOST_VALUES) + b"\x00",
+        b"\x39" + long_list(12, MOST_VALUES - 2) + bytes(MOST_VALUES) + b"\x00",
+        b"\x39" + long_list(5, MOST_FOOTER_BYTES // 10 - 2) + (b"\xff" * 9 + b"\x01") * 838_857,
+    ],
+    ids=["numbers", "empty structs", "long numbers"],
+)
+def test_the_dearest_footers_take_some_seconds(footer: bytes) -> None:
+    tail = end_of_file(footer[:MOST_FOOTER_BYTES])
+    began = time.process_time()
+    with pytest.raises(ValueError, match="footer"):
+        read_columns(tail)
+    assert time.process_time() - began < 20
+
+
+def test_more_values_than_are_read_are_refused_before_they_are() -> None:
+    footer = b"\x39" + long_list(5, MOST_VALUES + 1) + bytes(MOST_VALUES + 2)
+    with at_most(20), pytest.raises(ValueError, match="more than 3,000,000 values"):
+        read_columns(end_of_file(footer))
+
+
+def test_the_widest_schema_takes_some_megabytes() -> None:
+    leaf = b"\x15\x02\x38\x64%s\x00"
+    leaves = b"".join(leaf % str(number).zfill(100).encode() for number in range(MOST_ELEMENTS - 1))
+    root = b"\x48\x01r\x15" + varint(2 * (MOST_ELEMENTS - 1)) + b"\x00"
+    tail = end_of_file(schema(root + leaves, MOST_ELEMENTS) + b"\x00")
+    with at_most(24):
+        assert len(read_columns(tail)) == MOST_ELEMENTS - 1
+
+
+def test_a_footer_that_claims_gigabytes_is_never_fetched() -> None:
+    asked = []
+
+    class Watched(Lake):
+        def read_tail(self, bucket: str, key: str, size: int) -> bytes:
+            asked.append(size)
+            return super().read_tail(bucket, key, size)
+
+    lake = Watched()
+    lake.objects["forecast/a.parquet"] = b"\x00" * 100_000 + b"\xff\xff\xff\xff" + MAGIC
+    with pytest.raises(SourceInvalid, match="claims a footer of 4,294,967,295 bytes"):
+        check_sources(lake, SETTINGS, load_table(), Window(high=NOW))
+    assert asked == [64 * 1024]
+
+
+def test_a_footer_that_claims_more_than_its_object_has_is_refused() -> None:
+    lake = Lake()
+    lake.objects["forecast/a.parquet"] = schema(ROOT_AND_A) + (99_999).to_bytes(4, "little") + MAGIC
+    with pytest.raises(SourceInvalid, match="claims a footer of 99,999 bytes and is shorter"):
+        check_sources(lake, SETTINGS, load_table(), Window(high=NOW))
+
+
+def test_the_fuzzers_corpus_costs_little() -> None:
+    """`make fuzz` finds more; whatever it leaves behind belongs here."""
+    assert CORPUS
+    size = sum(path.stat().st_size for path in CORPUS)
+    assert size < 64 * 1024, "minimise the corpus"
+    began = time.process_time()
+    with at_most(4):
+        for path in CORPUS:
+            footer = path.read_bytes()
+            for tail in (end_of_file(footer), footer):
+                try:
+                    read_columns(tail)
+                except ValueError:
+                    continue
+    assert time.process_time() - began < 20
+
+
+def test_every_byte_of_a_real_footer_may_be_wrong() -> None:
+    content = parquet(TYPES)
+    whole = content[-footer_size(content) :]
+    for position in range(len(whole) - 8):
+        for value in (0x00, 0x7F, 0xFF, whole[position] ^ 0x01):
+            damaged = whole[:position] + bytes([value]) + whole[position + 1 :]
+            try:
+                read_columns(damaged)
+            except ValueError:
+                continue
+
+
+def test_a_lake_of_any_size_is_listed_in_constant_memory() -> None:
+    """Also where every object is in the window, and each has a fault."""
+
+    class Endless:
+        def __init__(self, objects: int) -> None:
+            self.left = objects
+
+        def list(self, _bucket: str, _prefix: str) -> Iterator[Listed]:
+            while self.left:
+                self.left -= 1
+                yield Listed(f"forecast/{self.left:060}.parquet", 1, NOW, "etag")
+
+        def read_tail(self, _bucket: str, _key: str, _size: int) -> bytes:
+            return b"no"
+
+    window = Window(high=NOW)
+    with at_most(1):
+        assert survey(Endless(50_000), SETTINGS, window).objects == 50_000
+    table = load_table()
+    with at_most(4), pytest.raises(SourceInvalid, match="and 4997 more"):
+        check_sources(Endless(5_000), SETTINGS, table, window)
