@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
-from forecast_sync_ops.local.unprivileged import hand_over, spawn
+from forecast_sync_ops.local.unprivileged import Folders, hand_over, spawn
 
 from tests.waiting import eventually
 
@@ -37,18 +38,21 @@ def pooled(url: str, port: int, folder: Path, *tls: Path) -> Iterator[str]:
     users.write_text(f'"{unquote(server.username or "")}" "{unquote(server.password or "")}"\n')
     users.chmod(0o600)
     settings = folder / "pgbouncer.ini"
+    folders = Folders.of(folder, *(path.parent for path in tls))
     settings.write_text(
         "[databases]\n"
         f"* = host=127.0.0.1 port={server.port}\n"
         "[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = scram-sha-256\nauth_file = {users}\n"
+        f"auth_type = scram-sha-256\nauth_file = {folders.reach(users)}\n"
         "pool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 500\n"
-        "server_login_retry = 0.2\n" + _tls_settings(*tls)
+        "server_login_retry = 0.2\n" + _tls_settings(*map(folders.reach, tls))
     )
     for path in (folder, users, settings, *tls):
         hand_over(path)
-    process = spawn([find_pgbouncer(), settings], "TERM", folder / "pgbouncer.log")
+    log = folder / "pgbouncer.log"
+    command = [find_pgbouncer(), folders.reach(settings)]
+    process = spawn(command, signal.SIGTERM, log, folders=folders)
     through = server._replace(netloc=f"{server.netloc.rpartition(':')[0]}:{port}").geturl()
     try:
         eventually(lambda: _answers(through, process), 20, "PgBouncer's answer")
@@ -58,7 +62,7 @@ def pooled(url: str, port: int, folder: Path, *tls: Path) -> Iterator[str]:
         process.wait()
 
 
-def _tls_settings(key: Path | None = None, certificate: Path | None = None) -> str:
+def _tls_settings(key: str | None = None, certificate: str | None = None) -> str:
     if key is None:
         return ""
     return (

@@ -17,6 +17,7 @@ from forecast_sync_ops.commands.common import out
 from forecast_sync_ops.deployment import Deployment
 from forecast_sync_ops.folder_sync import find_files, upload
 from forecast_sync_ops.local import cloud
+from forecast_sync_ops.local.unprivileged import what_is_missing
 from forecast_sync_ops.problems import UserError
 from forecast_sync_ops.terminal import Styled, Table, Terminal
 
@@ -36,6 +37,8 @@ def tell() -> None:
     began = time.monotonic()
     terminal = out()
     _say(terminal, "Starting the local cloud: AWS, Neon and Postgres; deploying template.yaml")
+    if missing := what_is_missing():
+        terminal.line(f"note: {missing}")
     with (
         tempfile.TemporaryDirectory(prefix="forecast-demo-") as folder,
         cloud.running(wait_scale=WAIT_SCALE, parameters=PARAMETERS) as local,

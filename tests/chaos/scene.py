@@ -126,10 +126,10 @@ def stopped(processes: Sequence[psutil.Process]) -> Iterator[None]:
 
 @contextmanager
 def locked_row(
-    deployed: Deployed, restaurant: int
+    deployed: Deployed, restaurant: int, url: str | None = None
 ) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     """An application that holds a row for the length of a block; a crash may end it."""
-    application = psycopg.connect(deployed.cloud.database_urls["dev"])
+    application = psycopg.connect(url or deployed.cloud.database_urls["dev"])
     application.execute(
         "SELECT FROM forecast_data WHERE restaurant_id = %s FOR UPDATE", [restaurant]
     )

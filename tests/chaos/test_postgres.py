@@ -10,10 +10,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from forecast_sync_ops.local.databases import ROLE
 
 from tests.chaos import scene
 from tests.lake import MORNING, make_row, make_rows
 from tests.waiting import eventually
+from tests.workflow.databases import superuser_url
 from tests.workflow.deployed import Deployed
 
 ROWS = range(30_000)
@@ -75,7 +77,7 @@ def test_a_deadlock_with_an_application(deployed: Deployed) -> None:
     deployed.upload("first", make_rows(range(100)))
     deployed.succeed()
     deployed.upload("second", make_rows(range(100), y_50=8.0, updated_at=LATER))
-    with scene.locked_row(deployed, 60) as application:
+    with scene.locked_row(deployed, 60, superuser_url(deployed.cloud)) as application:
         application.execute("SET deadlock_timeout = '30s'")
         arn = deployed.start()
         scene.await_session(deployed, f"{scene.MERGING} AND wait_event_type = 'Lock'")
@@ -110,12 +112,19 @@ def test_a_database_whose_default_is_serializable(deployed: Deployed) -> None:
     forget_sessions(deployed)
 
 
-def test_a_full_disk(deployed: Deployed, tmp_path: Path) -> None:
+def test_a_full_disk(deployed: Deployed) -> None:
     """Batches don't fit until somebody makes room; nothing of them stays behind."""
     deployed.upload("bulky", scene.bulky_rows(ROWS))
-    with scene.full_disk(tmp_path / "small") as small:
-        with psycopg.connect(deployed.cloud.database_urls["dev"], autocommit=True) as connection:
-            connection.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
+    data = Path(deployed.cloud.state_dir) / "postgres"
+    url = superuser_url(deployed.cloud)
+    with scene.full_disk(data / "small") as small:
+        with psycopg.connect(url, autocommit=True) as connection:
+            # It reaches its own directory only, and by another path than we do.
+            connection.execute("SELECT set_config('client_min_messages', 'error', false)")
+            (own,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+            location = Path(own) / small.relative_to(data)
+            connection.execute(f"CREATE TABLESPACE small LOCATION '{location}'".encode())
+            connection.execute(f"GRANT CREATE ON TABLESPACE small TO {ROLE}".encode())
         with database_setting(deployed, "temp_tablespaces", "small"):
             forget_sessions(deployed)
             arn = deployed.start(batch_size=1_000_000)
@@ -123,7 +132,7 @@ def test_a_full_disk(deployed: Deployed, tmp_path: Path) -> None:
             subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
             scene.finished(deployed, deployed.wait(arn))
         forget_sessions(deployed)
-        with psycopg.connect(deployed.cloud.database_urls["dev"], autocommit=True) as connection:
+        with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP TABLESPACE small")
             # Recovering from a later test's crash would make it again, where no disk is any more.
             connection.execute("CHECKPOINT")

@@ -11,6 +11,7 @@ import psycopg
 from tests.chaos import scene
 from tests.lake import MORNING, make_rows
 from tests.waiting import eventually
+from tests.workflow.databases import superuser_url
 from tests.workflow.deployed import Deployed
 
 ROWS = range(30_000)
@@ -91,7 +92,7 @@ def test_killed_between_two_runs(deployed: Deployed) -> None:
 def nobody_confirms(deployed: Deployed) -> Iterator[None]:
     """Commits stand, but wait for a standby that doesn't exist before they are answered."""
     setting = "ALTER SYSTEM {} synchronous_standby_names {}"
-    url = deployed.cloud.database_urls["dev"]
+    url = superuser_url(deployed.cloud)
 
     def change(statement: str) -> None:
         with psycopg.connect(url, autocommit=True) as connection:

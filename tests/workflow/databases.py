@@ -7,7 +7,9 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 from forecast_sync_ops.local.cloud import Cloud
@@ -17,6 +19,13 @@ from tests.waiting import eventually
 
 BRANCHES = {"main", "dev", "preview/pr-7"}
 """What the Neon stand-in begins with."""
+
+
+def superuser_url(cloud: Cloud, branch: str = "dev") -> str:
+    """For what happens to the server: whoever has a branch's own URL may change nothing of it."""
+    url = urlsplit(cloud.database_urls[branch])
+    password = (Path(cloud.state_dir) / "postgres.password").read_text()
+    return url._replace(netloc=f"postgres:{password}@{url.hostname}:{url.port}").geturl()
 
 
 @dataclass

@@ -47,7 +47,6 @@ class Standing:
 def running_postgres() -> Iterator[Postgres]:
     """A server for the length of a block; nothing but the loads touches its tables."""
     with TemporaryDirectory(prefix="forecast-sync-bench-") as home:
-        Path(home).chmod(0o755)
         log = Path(home) / "postgres.log"
         initialise(Path(home) / "data", log).wait()
         server = Postgres.start(Path(home) / "data", free_port(), log)

@@ -12,6 +12,7 @@ import typer
 from forecast_sync_ops.commands.common import JsonOption, err, out, print_json
 from forecast_sync_ops.local import cloud
 from forecast_sync_ops.local.description import Cloud
+from forecast_sync_ops.local.unprivileged import what_is_missing
 from forecast_sync_ops.terminal import write_json
 
 app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on this machine.")
@@ -47,6 +48,8 @@ def up(
     """
     if not as_json:
         err().line("starting the local cloud and deploying template.yaml into it ...")
+    if database_url is None and (missing := what_is_missing()):
+        err().line(f"note: {missing}")
     started = cloud.up(
         state_dir, database_url, port=port, parameters=PARAMETERS, wait_scale=WAIT_SCALE
     )

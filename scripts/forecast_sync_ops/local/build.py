@@ -6,8 +6,6 @@ import copy
 import hashlib
 import io
 import json
-import shlex
-import sys
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from forecast_sync_ops.local.function_processes import bootstrap
 from forecast_sync_ops.problems import UserError
 
 ARTIFACTS_BUCKET = "forecast-sync-local-artifacts"
@@ -80,6 +79,11 @@ def package(template_path: Path, artifacts_url: str) -> Package:
     return result
 
 
+def find_layers(template_path: Path) -> list[Path]:
+    """The folders of the template's layers."""
+    return _take_layers(Package(read_template(template_path)), template_path.parent)
+
+
 def _embed_nested(result: Package, root: Path, artifacts_url: str) -> None:
     for properties in result.properties_of(NESTED):
         nested = read_template(root / properties["TemplateURL"])
@@ -106,23 +110,8 @@ def _embed_functions(result: Package, root: Path, layer_paths: list[Path]) -> No
             properties.pop(name, None)
     for properties in functions:
         properties["Runtime"] = RUNTIME
-        code = _zipped(root / properties["CodeUri"], _bootstrap(layer_paths))
+        code = _zipped(root / properties["CodeUri"], bootstrap(layer_paths))
         properties["CodeUri"] = result.locate(code, ".zip")
-
-
-def _bootstrap(layer_paths: list[Path]) -> str:
-    """What Lambda starts in a custom runtime; in AWS, Lambda sets the log format."""
-    python_path = shlex.quote(":".join(str(path) for path in layer_paths))
-    worker = Path(__file__).with_name("worker.py")
-    return "\n".join(
-        [
-            "#!/bin/sh",
-            f"export PYTHONPATH={python_path} PYTHONDONTWRITEBYTECODE=1",
-            "export AWS_LAMBDA_LOG_FORMAT=JSON",
-            f'exec {shlex.quote(sys.executable)} -P {shlex.quote(str(worker))} "$_HANDLER"',
-            "",
-        ]
-    )
 
 
 def _zipped(folder: Path, bootstrap: str) -> bytes:

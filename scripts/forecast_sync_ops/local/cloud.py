@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from forecast_sync_ops.local import state_dir as directory
+from forecast_sync_ops.local.build import find_layers
 from forecast_sync_ops.local.deploy import deploy
 from forecast_sync_ops.local.description import Cloud, forget
 from forecast_sync_ops.local.keys import Keys
@@ -47,9 +48,11 @@ def up(
         if directory.server_runs(path):
             return _found(path, port, database_url)
         directory.stop_server(path, None)
+        directory.forget_temporary(path)
         if state_dir is None:
             directory.empty(path)
-        config = _configured(path, port, database_url, state_dir is not None, wait_scale)
+        persistent = state_dir is not None
+        config = _configured(path, port, database_url, persistent, wait_scale, template)
         server, cloud = _start(config, template, parameters or {})
         server.keep()
         return cloud
@@ -61,7 +64,7 @@ def down(state_dir: Path | None = None) -> bool:
     When it returns, none of its processes is left.
     """
     path = (state_dir or DEFAULT_STATE_DIR).absolute()
-    if not directory.is_state_dir(path):
+    if not directory.check(path):
         return False
     with directory.locked(path):
         was_running = directory.server_runs(path)
@@ -97,8 +100,11 @@ def running(
             if directory.server_runs(path):
                 raise UserError(f"a local cloud runs in {path} already: {_DOWN_FIRST}")
             directory.stop_server(path, None)
+            directory.forget_temporary(path)
             persistent = state_dir is not None
-            config = _configured(path, port, database_url, persistent, wait_scale, pooler_port)
+            config = _configured(
+                path, port, database_url, persistent, wait_scale, template, pooler_port
+            )
             server, cloud = _start(config, template, parameters or {})
             stack.callback(forget, path)
             stack.callback(server.stop)
@@ -114,6 +120,7 @@ def _configured(
     database_url: str | None,
     persistent: bool,
     wait_scale: float,
+    template: Path,
     pooler_port: int | None = None,
 ) -> Config:
     """With the directory's keys; whoever calls holds its lock."""
@@ -124,6 +131,7 @@ def _configured(
         persistent,
         wait_scale,
         pooler_port=pooler_port,
+        layers=tuple(str(layer.resolve()) for layer in find_layers(template)),
         **asdict(Keys.of(path)),
     )
 

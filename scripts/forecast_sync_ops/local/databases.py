@@ -1,7 +1,13 @@
-"""One database for each Neon branch, all on the local cloud's Postgres."""
+"""One database for each Neon branch, all on the local cloud's Postgres, owned by one plain role.
+
+Whoever has a branch's connection string can do in its database what an owner can, as on Neon, and
+nothing to the server or its files: the role is no superuser and a member of nothing.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 import time
 from collections.abc import Iterable
@@ -14,23 +20,31 @@ from psycopg import sql
 
 BRANCHES = ("main", "dev", "preview/pr-7")
 COPY_TIMEOUT_SECONDS = 30.0
+ROLE = "forecast_owner"
 _PREFIX = "forecast_"
+_PLAIN = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 
 
 class Databases:
-    """The databases of a server, by the Neon branch that each one is; the branch is its comment."""
+    """The databases of a server, by the Neon branch that each one is; the branch is its comment.
+
+    ``admin_url`` is the superuser's; ``urls`` are ``ROLE``'s, which owns the databases.
+    """
 
     def __init__(self, admin_url: str) -> None:
         self._admin_url = admin_url
+        self._password = _derive_password(admin_url)
         with connect(admin_url) as connection:
+            _ensure_role(connection, self._password)
             rows = connection.execute(
-                "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database"
-            )
-            self.urls = {
-                branch: self._url(name)
-                for name, branch in rows
-                if branch and name.startswith(_PREFIX)
-            }
+                "SELECT datname, shobj_description(oid, 'pg_database'), pg_get_userbyid(datdba)"
+                " FROM pg_database"
+            ).fetchall()
+            found = {n: (b, owner) for n, b, owner in rows if b and n.startswith(_PREFIX)}
+            for name, (_, owner) in found.items():
+                if owner != ROLE:
+                    self._hand_over(connection, name)
+            self.urls = {branch: self._url(name) for name, (branch, _) in found.items()}
 
     def ensure(self, branches: Iterable[str]) -> dict[str, str]:
         """Empty databases for those of ``branches`` that have none; all URLs, by branch."""
@@ -47,8 +61,8 @@ class Databases:
         """
         name = self._free_name(branch)
         template = _name(self.urls[parent]) if parent else "template1"
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(template)
+        create = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(ROLE), sql.Identifier(template)
         )
         with connect(self._admin_url) as connection:
             # One without its comment was left by a server that died between the two statements.
@@ -74,7 +88,66 @@ class Databases:
         return f"{name}_{crc32(branch.encode()):x}" if name in taken else name
 
     def _url(self, database: str) -> str:
-        return urlsplit(self._admin_url)._replace(path=f"/{database}").geturl()
+        url = urlsplit(self._admin_url)
+        address = f"{ROLE}:{self._password}@{url.hostname}:{url.port}"
+        return url._replace(netloc=address, path=f"/{database}").geturl()
+
+    def _hand_over(self, connection: Connection, name: str) -> None:
+        """Of a database that an older version made for the superuser, with all that is in it."""
+        inside = urlsplit(self._admin_url)._replace(path=f"/{name}").geturl()
+        with connect(inside) as database, database.transaction():
+            for (statement,) in database.execute(_HAND_OVER, {"role": ROLE}).fetchall():
+                database.execute(statement.encode())
+        owner = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+        connection.execute(owner.format(sql.Identifier(name), sql.Identifier(ROLE)))
+
+
+_HAND_OVER = """
+SELECT format('ALTER %%s %%s OWNER TO %%I', kind, name, %(role)s::text) FROM (
+    SELECT 1 AS place, 'SCHEMA' AS kind, quote_ident(nspname) AS name FROM pg_namespace
+    WHERE nspname !~ '^pg_' AND nspowner = current_user::regrole
+    AND nspname <> 'information_schema'
+    UNION ALL
+    SELECT 2, CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+        WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+        c.oid::regclass::text
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+    AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+    -- A column's own sequence goes with its table.
+    AND NOT EXISTS (
+        SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid
+        AND deptype IN ('a', 'i', 'e')
+    )
+    UNION ALL
+    SELECT 3, 'ROUTINE', p.oid::regprocedure::text
+    FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = pronamespace
+    WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    AND NOT EXISTS (
+        SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = p.oid
+        AND deptype = 'e'
+    )
+) AS objects ORDER BY place
+"""
+
+
+def _derive_password(admin_url: str) -> str:
+    """The same after every start, without another secret on disk, and no way back."""
+    secret = urlsplit(admin_url).password or ""
+    return hmac.new(secret.encode(), ROLE.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _ensure_role(connection: Connection, password: str) -> None:
+    exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone()
+    statement = sql.SQL("{} ROLE {} {} PASSWORD {}").format(
+        sql.SQL("CREATE" if exists is None else "ALTER"),
+        sql.Identifier(ROLE),
+        sql.SQL(_PLAIN),
+        sql.Literal(password),
+    )
+    connection.execute(statement)
+    # The database for administration is none of its business.
+    connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
 
 
 def _name(url: str) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
+from forecast_sync_ops.local import private_files
 from forecast_sync_ops.local.keys import Keys
 from forecast_sync_ops.local.protocol import CALLS, REGION, Config, Endpoints
 
@@ -58,20 +59,16 @@ class Cloud:
     @classmethod
     def read(cls, state_dir: Path) -> Cloud | None:
         """The one that was started last in ``state_dir``; it needn't run any more."""
-        file = _file(state_dir)
-        if not file.exists():
+        text = private_files.read(_file(state_dir))
+        if text is None:
             return None
         # A cloud that an older version has started, and `down` must end, took any keys.
         older = {"access_key_id": "test", "secret_access_key": "test"}
-        return cls(**{**older, **json.loads(file.read_text())})
+        return cls(**{**older, **json.loads(text)})
 
     def write(self) -> None:
         """Whole or not at all, and for the owner only: the URLs hold passwords."""
-        file = _file(Path(self.state_dir))
-        unfinished = file.with_suffix(".new")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(self.to_json())
-        unfinished.rename(file)
+        private_files.write(_file(Path(self.state_dir)), self.to_json())
 
     def to_json(self) -> str:
         """One object on one line."""

@@ -13,6 +13,7 @@ from stat import S_IMODE
 
 import boto3
 
+from forecast_sync_ops.local import private_files
 from forecast_sync_ops.local.protocol import REGION
 
 FILE = "keys.json"
@@ -40,7 +41,7 @@ class Keys:
         if found is not None:
             return cls(**found)
         keys = cls.random()
-        _write_private(file, json.dumps(asdict(keys)))
+        private_files.write(file, json.dumps(asdict(keys)))
         return keys
 
     @classmethod
@@ -65,12 +66,3 @@ def _read_private(file: Path) -> dict[str, str] | None:
             content: dict[str, str] = json.load(opened)
             return content
     return None
-
-
-def _write_private(file: Path, content: str) -> None:
-    """Whole or not at all, and for the owner only."""
-    unfinished = file.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-        opened.write(content)
-    unfinished.rename(file)

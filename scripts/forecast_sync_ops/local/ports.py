@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from forecast_sync_ops.local import private_files
 from forecast_sync_ops.problems import UserError
 
 LOOPBACK = "127.0.0.1"
@@ -23,7 +24,7 @@ def listen(state_dir: Path, port: int | None) -> socket.socket:
     Raises ``UserError`` when the port that was asked for can't be had.
     """
     memory = state_dir / "port"
-    last = int(memory.read_text()) if memory.exists() else 0
+    last = int(private_files.read(memory) or 0)
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -39,7 +40,8 @@ def listen(state_dir: Path, port: int | None) -> socket.socket:
     current = int(listener.getsockname()[1])
     if last and current != last:
         for saved in (state_dir / "aws").glob("*.json"):
-            text = saved.read_text()
-            saved.write_text(text.replace(f"{LOOPBACK}:{last}", f"{LOOPBACK}:{current}"))
-    memory.write_text(str(current))
+            text = private_files.read(saved) or ""
+            moved = text.replace(f"{LOOPBACK}:{last}", f"{LOOPBACK}:{current}")
+            private_files.write(saved, moved)
+    private_files.write(memory, str(current))
     return listener

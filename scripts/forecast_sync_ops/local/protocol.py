@@ -18,7 +18,7 @@ class Config:
     """What to run; ``wait_scale`` multiplies Wait and Retry times of Step Functions.
 
     ``pooler_port`` is where a pooler in front of Postgres listens; Neon's pooled connection strings
-    lead there.
+    lead there. ``layers`` are the folders that the functions' layers are in.
     """
 
     state_dir: str
@@ -30,6 +30,7 @@ class Config:
     secret_access_key: str
     neon_api_key: str
     pooler_port: int | None = None
+    layers: tuple[str, ...] = ()
     neon_project_id: str = "local-forecast-project"
 
     def to_json(self) -> str:

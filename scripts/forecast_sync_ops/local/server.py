@@ -16,12 +16,13 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import IO, Any
 
-from forecast_sync_ops.local import ports, postgres
+from forecast_sync_ops.local import function_processes, ports, postgres, private_files
 from forecast_sync_ops.local.databases import BRANCHES, Databases
 from forecast_sync_ops.local.guard import guarded
 from forecast_sync_ops.local.neon import NeonStandIn
@@ -65,6 +66,9 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         listener = ports.listen(state_dir, config.port)
         endpoint_url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
         os.environ.update(_environment(config, endpoint_url))
+        _close_files()
+        layers = [Path(layer) for layer in config.layers]
+        check_functions = function_processes.begin_check(state_dir, layers)
         if config.database_url is None:
             log = state_dir / "logs" / "postgres.log"
             initialisation = postgres.initialise(state_dir / "postgres", log)
@@ -75,6 +79,8 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         else:
             ministack = _import_ministack(config)
             urls, create_database = {"dev": config.database_url}, None
+        check_functions()
+        function_processes.install(state_dir, layers)
         neon = NeonStandIn(
             config.neon_api_key,
             config.neon_project_id,
@@ -93,6 +99,26 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         port = int(listener.getsockname()[1])
         application = guarded(disturbed(ministack.app, state_dir / "faults"), verifier, port)
         asyncio.new_event_loop().run_until_complete(_serve(application, listener))
+
+
+def _close_files() -> None:
+    """From now on files are for their owner only, but for bytecode, which is as open as its source.
+
+    What the functions' users can't read, they would compile again at each cold start.
+    """
+    write = SourceFileLoader.set_data
+
+    def write_open(loader: SourceFileLoader, path: str, data: bytes, *, _mode: int = 0o644) -> None:
+        folder = Path(path).parent
+        is_new = not folder.exists()
+        write(loader, path, data, _mode=_mode)
+        with suppress(OSError):
+            Path(path).chmod(_mode)
+            if is_new:
+                folder.chmod(folder.parent.stat().st_mode & 0o777)
+
+    SourceFileLoader.set_data = write_open  # type: ignore[assignment, method-assign]
+    os.umask(0o077)
 
 
 def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
@@ -195,9 +221,9 @@ def _watch_stdin(keep: threading.Event) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _held_lock(state_dir: Path) -> IO[str]:
+def _held_lock(state_dir: Path) -> IO[bytes]:
     """Held as long as this process lives: that is how others know that it does."""
-    lock = (state_dir / "server.lock").open("w")
+    lock = private_files.open_lock(state_dir / "server.lock")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from forecast_sync_ops.local import private_files
 from forecast_sync_ops.local import state_dir as directory
 from forecast_sync_ops.local.protocol import KEEP, Config, Endpoints
 from forecast_sync_ops.problems import UserError
@@ -31,7 +32,7 @@ class Server:
     def start(cls, config: Config, checkout: Path) -> Server:
         """Start the process with ``checkout``'s own code; it says nothing yet."""
         state_dir = Path(config.state_dir)
-        with (state_dir / "logs" / "server.log").open("a") as log:
+        with private_files.open_log(state_dir / "logs" / "server.log") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "forecast_sync_ops.local.server"],
                 text=True,
@@ -41,6 +42,8 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
+                # For the bytecode of what it imports first; then it takes a narrower one itself.
+                umask=0o022,
             )
         if process.stdin is None or process.stdout is None:
             raise AssertionError("Popen makes the pipes that it is asked for")

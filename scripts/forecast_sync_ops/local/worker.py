@@ -1,7 +1,8 @@
 """One Lambda execution environment: AWS's own runtime client, which ends with its server.
 
 When the folder ``FORECAST_SYNC_CALLS_DIR`` exists, it writes there which AWS calls are made: that
-is what the permissions of each function are checked against.
+is what the permissions of each function are checked against. A worker that can't reach that folder
+finds its file open, as ``FORECAST_SYNC_CALLS_DESCRIPTOR``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ import threading
 import time
 from copy import copy
 from pathlib import Path
-from typing import Any
-
-from awslambdaric.__main__ import main
+from typing import IO, Any
 
 PARENT_POLL_SECONDS = 1.0
 LONG = 400
@@ -28,17 +27,25 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _record_calls(folder: Path) -> None:
+def _open_calls() -> IO[str] | None:
+    """The file for the calls of this process; None when nobody wants to know them."""
+    if descriptor := os.environ.get("FORECAST_SYNC_CALLS_DESCRIPTOR"):
+        return os.fdopen(int(descriptor), "a", buffering=1)
+    folder = Path(os.environ.get("FORECAST_SYNC_CALLS_DIR", "-"))
+    if not folder.is_dir():
+        return None
+    name = f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}-{os.getpid()}.jsonl"
+    return (folder / name).open("a", buffering=1)
+
+
+def _record_calls(file: IO[str]) -> None:
     """Append a line for each call of the AWS clients that this process will make."""
     from botocore.handlers import BUILTIN_HANDLERS
-
-    file = folder / f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}-{os.getpid()}.jsonl"
 
     def record(params: dict[str, Any], model: Any, **_: object) -> None:
         short = {name: text for name, text in params.items() if len(str(text)) < LONG}
         call = {"service": model.service_model.service_name, "operation": model.name}
-        with file.open("a") as lines:
-            lines.write(json.dumps({**call, "parameters": short}, default=str) + "\n")
+        file.write(json.dumps({**call, "parameters": short}, default=str) + "\n")
 
     BUILTIN_HANDLERS.append(("before-parameter-build", record))
 
@@ -58,11 +65,20 @@ def _take_path_of_address() -> None:
     BaseLambdaRuntimeClient.call_rapid = call
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until the server ends; with ``--version``, only show that this can be started."""
+    sys.path += filter(None, os.environ.get("FORECAST_SYNC_PACKAGES", "").split(":"))
+    from awslambdaric.__main__ import main as serve
+
+    if sys.argv[1] == "--version":
+        return
     _take_path_of_address()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
-    calls_dir = Path(os.environ.get("FORECAST_SYNC_CALLS_DIR", "-"))
-    if calls_dir.is_dir():
-        _record_calls(calls_dir)
-    main(sys.argv)
+    if file := _open_calls():
+        _record_calls(file)
+    serve(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -16,6 +17,20 @@ _invocations = itertools.count(1)
 
 class ProbeFailed(Exception):
     """An error whose name has to arrive in the state machine."""
+
+
+def _attempt(path: str, text: str | None) -> str:
+    """What comes of reading a file, listing a folder or writing a text."""
+    file = Path(path)
+    try:
+        if text is not None:
+            file.write_text(text)
+            return "written"
+        if file.is_dir():
+            return "listed " + " ".join(entry.name for entry in file.iterdir())
+        return "read " + file.read_text(errors="replace")
+    except OSError as error:
+        return type(error).__name__
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -31,6 +46,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if event.get("fail"):
         raise ProbeFailed("asked to")
     time.sleep(event.get("sleep", 0))
+    if "attack" in event:
+        return {path: _attempt(path, event.get("write")) for path in event["attack"]}
     return {
         "greeting": GREETING,
         "pid": os.getpid(),
