@@ -11,6 +11,8 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "scripts" / "forecast_sync_ops"
 DOOR = "terminal.py"
 APART = {
+    "local/confine.py": "tells the process that started it, in its log, what can't be started",
+    "local/postgres.py": "hands initdb a password in a file that is memory",
     "local/server.py": "answers the process that started it, as JSON on a pipe",
     "bench/worker.py": "answers the process that started it, as JSON on a pipe",
     "bench/__main__.py": "shows what it has made and measured itself, to who works on this",
