@@ -16,7 +16,7 @@ import psutil
 import pytest
 from forecast_sync.adapters.connection_string import read_connection_string
 from forecast_sync.adapters.postgres import connect
-from forecast_sync.errors import ConfigurationInvalid, DatabaseUnavailable, ForecastSyncError
+from forecast_sync.errors import ConfigurationInvalid, DatabaseRefused, ForecastSyncError
 from forecast_sync_ops.folder_sync import check_database
 from forecast_sync_ops.local.databases import Databases
 from forecast_sync_ops.local.postgres import Postgres
@@ -167,7 +167,7 @@ def test_no_variable_makes_a_remote_server_local(
     monkeypatch.setenv("PGPORT", str(spy.port))
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(address=address))
-    with pytest.raises(DatabaseUnavailable) as refused:
+    with pytest.raises(DatabaseRefused, match="No TLS") as refused:
         connect(url.format(address=address))
     assert spy.connections, f"nothing reached the attacker: {refused.value}"
     assert spy.in_plain == b""
@@ -207,7 +207,7 @@ def test_localhost_is_where_it_resolves_to_and_stays_there(
     spy: Spy, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, "localhost", "127.0.0.1", address)
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseRefused, match="No TLS"):
         connect(f"postgresql://app:canary@localhost:{spy.port}/shop")
     assert spy.connections
     assert spy.in_plain == b""
@@ -223,7 +223,7 @@ def test_a_name_that_only_resolves_to_loopback_is_no_loopback(
     spy: Spy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, "db.example.com", "127.0.0.1")
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseRefused, match="No TLS"):
         connect(f"postgresql://app:canary@db.example.com:{spy.port}/shop")
     assert spy.connections
     assert spy.in_plain == b""

@@ -12,6 +12,7 @@ from forecast_sync.contracts import PlanRequest, Queries, Window
 from forecast_sync.errors import InputsOutdated, ResultInvalid, SourceChanged, TooManyRejects
 from forecast_sync.planning import group_into_pages, page_limit, plan_pages
 from forecast_sync.settings import Settings
+from forecast_sync.sources import survey
 from forecast_sync.tables import load_table
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,14 @@ from tests.builders import STARTED_AT, make_run, make_started
 
 MIB = 1024 * 1024
 MANIFEST = "s3://results/athena/q-1-manifest.csv"
+WINDOW = Window(high=STARTED_AT)
+SETTINGS = Settings(
+    environment="dev",
+    page_bytes=100,
+    reject_rows=10,
+    athena_output_location="s3://results/athena/",
+    data_location="s3://lake/forecast/",
+)
 
 
 class World:
@@ -56,8 +65,11 @@ class World:
                 yield Listed(key, size, STARTED_AT)
 
 
+EMPTY_LAKE = survey(World({}), SETTINGS, WINDOW).fingerprint
+
+
 def make_request(
-    redrive_count: int = 0, made_at: int = 0, renewal: int = 0, profiled: str = "fingerprint"
+    redrive_count: int = 0, made_at: int = 0, renewal: int = 0, profiled: str = EMPTY_LAKE
 ) -> PlanRequest:
     queries = {
         name: make_started(
@@ -65,26 +77,20 @@ def make_request(
             query_execution_id=f"q-{name}",
             redrive_count=made_at,
             renewal=renewal,
-            sources=profiled if name == "profile" else "fingerprint",
+            sources=profiled if name == "profile" else EMPTY_LAKE,
         )
         for name in ("extract", "profile")
     }
     return PlanRequest(
         run=make_run(),
-        window=Window(high=STARTED_AT),
+        window=WINDOW,
         queries=Queries(**queries),
         redrive_count=redrive_count,
     )
 
 
 def plan(world: World, **changes: Any) -> Any:
-    settings = Settings(
-        environment="dev",
-        page_bytes=100,
-        reject_rows=10,
-        athena_output_location="s3://results/athena/",
-    )
-    return plan_pages(world, world, load_table(), settings, make_request(**changes))
+    return plan_pages(world, world, load_table(), SETTINGS, make_request(**changes))
 
 
 def test_pages_are_written_where_the_plan_says() -> None:
@@ -150,6 +156,16 @@ def test_a_file_that_came_between_the_queries_has_them_run_again() -> None:
         plan(world, profiled="another", renewal=1)
     with pytest.raises(ResultInvalid):
         plan(world, profiled="another", renewal=2)
+
+
+def test_a_file_that_was_overwritten_after_both_had_begun_has_them_run_again_too() -> None:
+    """Both could read the same objects when they were submitted; one has read another version."""
+    world = without_manifest("unnamed", good=5)
+    world.listing = {"forecast/overwritten.parquet": 7}
+    with pytest.raises(SourceChanged, match="found no row, the profile 5"):
+        plan(world, renewal=1)
+    with pytest.raises(ResultInvalid):
+        plan(world, renewal=2)
 
 
 def test_a_file_of_the_manifest_that_is_gone_is_named() -> None:

@@ -47,12 +47,7 @@ def test_a_reject_of_24_mb_goes_all_the_way(
     assert ended.counts["rejected"] == 1
     assert deployed.table() == reference(deployed.files)
     kept = deployed.query("SELECT octet_length(row_json::text) FROM forecast_sync_rejects")
-    for name, value in {
-        "AWS_ENDPOINT_URL": deployed.cloud.endpoint_url,
-        "AWS_REGION": deployed.cloud.region,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }.items():
+    for name, value in deployed.cloud.variables.items():
         monkeypatch.setenv(name, value)
     found = deployment.find("dev")
     [shown] = rejects.read(found, None)

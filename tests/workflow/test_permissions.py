@@ -285,6 +285,7 @@ def _walk_every_path(deployed: Deployed) -> None:
     for breakage in BREAKAGES:
         if breakage.state in ("Load pages", "Verify load"):
             _fail_and_redrive(deployed, breakage)
+    _lose_a_manifest(deployed)
     _take_over_and_rerun(deployed)
     _operate(deployed)
     _look(deployed)
@@ -301,6 +302,14 @@ def _fail_and_redrive(deployed: Deployed, breakage: Breakage) -> None:
     assert _ask(deployed, "GET", f"/syncs/{ended.name}")["error"]
     breakage.repairs(deployed)
     assert deployed.redrive(ended).status == "SUCCEEDED"
+
+
+def _lose_a_manifest(deployed: Deployed) -> None:
+    """Without a manifest of a query that had rows, the lake is listed: has it changed?"""
+    deployed.athena_faults({"match": "UNLOAD", "manifest": "unwritten"})
+    ended = deployed.run(sync_type="full")
+    assert (ended.status, ended.error) == ("FAILED", "ResultInvalid")
+    deployed.athena_faults()
 
 
 def _fail_without_a_branch(deployed: Deployed) -> None:

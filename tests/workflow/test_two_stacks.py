@@ -128,8 +128,8 @@ def test_the_default_keeps_the_names_that_it_has_always_had(
 
 @pytest.fixture
 def operator(second: Deployed, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", second.cloud.endpoint_url)
-    monkeypatch.setenv("AWS_REGION", second.cloud.region)
+    for name, value in second.cloud.variables.items():
+        monkeypatch.setenv(name, value)
     for name in ("ENVIRONMENT", "PROJECT_NAME"):
         monkeypatch.delenv(name, raising=False)
     return CliRunner()

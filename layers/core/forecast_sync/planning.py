@@ -14,6 +14,7 @@ from forecast_sync.measuring import measure_rejects
 from forecast_sync.query_text import warning_names
 from forecast_sync.redrives import RENEWALS_PER_REDRIVE, renewing_inputs
 from forecast_sync.settings import Settings
+from forecast_sync.sources import lake_changed
 from forecast_sync.tables import Table
 
 SMALLEST_SHARE = 1024 * 1024
@@ -64,7 +65,7 @@ def plan_pages(
     """Write the pages file of a run and say what to expect of the load.
 
     A query without a row may have left no manifest; whether there should be rows, the profile says.
-    Raises ``SourceChanged`` when the lake changed between the two queries and only one found rows,
+    Raises ``SourceChanged`` when only the profile found rows and the lake has changed meanwhile,
     ``TooManyRejects`` when the threshold is exceeded and ``ResultInvalid`` for results that
     can't be read, or ``InputsOutdated`` when these results were made before the present redrive.
     """
@@ -78,7 +79,7 @@ def plan_pages(
         manifest = athena.manifest_location(query_execution_id)
         listed = storage.find(*split_location(manifest)) if manifest else None
         if listed is None:
-            _refuse_missing_rows(profile, request)
+            _refuse_missing_rows(storage, settings, profile, request)
         files = _list_files(storage, listed or b"")
         total = sum(file.size for _, file in files)
         workers = count_workers(settings.load_concurrency, request.window.connections)
@@ -167,7 +168,9 @@ def _judge_rejects(profile: Profile, settings: Settings) -> None:
     )
 
 
-def _refuse_missing_rows(profile: Profile, request: PlanRequest) -> None:
+def _refuse_missing_rows(
+    storage: ResultStore, settings: Settings, profile: Profile, request: PlanRequest
+) -> None:
     """An extract without a manifest has written nothing: right if the profile has counted nothing.
 
     Good rows and rejects alike are lines of the extract.
@@ -177,10 +180,10 @@ def _refuse_missing_rows(profile: Profile, request: PlanRequest) -> None:
         return
     extract = request.queries.extract
     renewals_left = extract.renewal < RENEWALS_PER_REDRIVE * (request.redrive_count + 1)
-    if renewals_left and extract.sources != request.queries.profile.sources:
+    if renewals_left and lake_changed(storage, settings, request.window, request.queries):
         raise SourceChanged(
             f"Athena query {extract.query_execution_id} found no row, the profile {expected}: "
-            "an object came or was overwritten in between."
+            "an object came, went or was overwritten meanwhile."
         )
     raise ResultInvalid(
         f"Athena query {extract.query_execution_id} has no result manifest, expected one of "

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import NamedTuple, Protocol
 
 from forecast_sync.adapters.s3 import Listed, split_location
-from forecast_sync.contracts import Window
+from forecast_sync.contracts import Queries, Window
 from forecast_sync.errors import SourceInvalid
 from forecast_sync.parquet_schema import ParquetColumn, footer_size, read_columns
 from forecast_sync.settings import Settings
@@ -71,6 +71,12 @@ def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
     Objects are looked at one by one and forgotten: a lake of millions takes no memory.
     """
     return _survey(lake, settings, window, lambda _key: None)
+
+
+def lake_changed(lake: Listing, settings: Settings, window: Window, queries: Queries) -> bool:
+    """Whether objects that a query may read came, went or were overwritten since the first one."""
+    now = survey(lake, settings, window).fingerprint
+    return len({queries.extract.sources, queries.profile.sources, now}) > 1
 
 
 def check_sources(lake: Lake, settings: Settings, table: Table, window: Window) -> Survey:

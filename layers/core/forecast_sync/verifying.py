@@ -12,7 +12,7 @@ from forecast_sync.errors import InputsOutdated, SourceChanged, VerificationFail
 from forecast_sync.parting import Results, find_parting
 from forecast_sync.redrives import RENEWALS_PER_REDRIVE
 from forecast_sync.settings import Settings
-from forecast_sync.sources import Listing, survey
+from forecast_sync.sources import Listing, lake_changed
 
 
 class Storage(Listing, Results, Protocol):
@@ -39,7 +39,7 @@ def verify_load(
     if request.redrive_count > request.queries.extract.redrive_count:
         raise InputsOutdated(message)
     renewals_left = request.renewal < RENEWALS_PER_REDRIVE * (request.redrive_count + 1)
-    if renewals_left and _lake_changed(storage, settings, request):
+    if renewals_left and lake_changed(storage, settings, request.window, request.queries):
         raise SourceChanged(message)
     parting = find_parting(connection, storage, request.plan, summed=request.run.sums_content)
     raise VerificationFailed(f"{message} {parting} Redrive to query and load the window again.")
@@ -80,10 +80,3 @@ def _differences(profile: Profile, counts: Counts, checksum: int, run: Run) -> l
         for name, sent, arrived in compared
         if sent != arrived
     ]
-
-
-def _lake_changed(storage: Storage, settings: Settings, request: VerifyRequest) -> bool:
-    """Whether objects that a query may read came, went or were overwritten since the first one."""
-    queries = request.queries
-    now = survey(storage, settings, request.window).fingerprint
-    return len({queries.extract.sources, queries.profile.sources, now}) > 1

@@ -56,8 +56,10 @@ def find_tls_refusal(parameters: Parameters) -> str | None:
 
     Also None when the server can't be reached or cuts the handshake: that may pass.
     """
-    host, port = str(parameters.get("host", "")), int(parameters.get("port") or 5432)
-    address = str(parameters.get("hostaddr") or host)
+    # Of several hosts libpq's last word is about the last one.
+    host = _last(parameters.get("host"))
+    port = int(_last(parameters.get("port")) or 5432)
+    address = _last(parameters.get("hostaddr")) or host
     roots = parameters.get("sslrootcert")
     try:
         context = ssl.create_default_context(cafile=None if roots == "system" else roots)
@@ -77,6 +79,11 @@ def find_tls_refusal(parameters: Parameters) -> str | None:
     except OSError:
         return None
     return None
+
+
+def _last(values: object) -> str:
+    """The last of the values that a connection string lists with commas."""
+    return str(values or "").rpartition(",")[2]
 
 
 def _trace(parameters: Parameters) -> str:
