@@ -305,7 +305,7 @@ def _fail_and_redrive(deployed: Deployed, breakage: Breakage) -> None:
 
 
 def _lose_a_manifest(deployed: Deployed) -> None:
-    """Without a manifest of a query that had rows, the lake is listed: has it changed?"""
+    """Without a manifest of a query that had rows, the lake is listed: it may have changed."""
     deployed.athena_faults({"match": "UNLOAD", "manifest": "unwritten"})
     ended = deployed.run(sync_type="full")
     assert (ended.status, ended.error) == ("FAILED", "ResultInvalid")
