@@ -155,13 +155,22 @@ def _import_ministack(config: Config) -> Any:
 
     from ministack import app
 
-    from forecast_sync_ops.local import athena, http_api, multipart, queues, redrive, runtime_api
+    from forecast_sync_ops.local import (
+        athena,
+        http_api,
+        multipart,
+        python_runtime,
+        queues,
+        redrive,
+        runtime_api,
+    )
 
     athena.install(faults_dir=Path(config.state_dir) / "faults")
     redrive.install()
     queues.install()
     http_api.install()
     multipart.install()
+    python_runtime.install()
     runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
