@@ -1,9 +1,9 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
 """Python functions as ``sam deploy`` deploys them: for Lambda's own runtime, machine and layer.
 
-ministack's worker for them hides the names of errors, and the layer is built for another processor.
-So they run like those of ``build``: by a bootstrap, with the layer's source. What AWS's tools see of
-them stays as it was deployed.
+ministack's worker for them hides the names of errors, and the layer is built for another
+processor. So they run like those of ``build``: by a bootstrap, with the layer's source. What AWS's
+tools see of them stays as it was deployed.
 """
 
 from __future__ import annotations

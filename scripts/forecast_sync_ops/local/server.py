@@ -73,11 +73,11 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
             log = state_dir / "logs" / "postgres.log"
             initialisation = postgres.initialise(state_dir / "postgres", log)
             stack.callback(initialisation.abort)
-            ministack = _import_ministack(config)
+            ministack = _import_ministack(config, endpoint_url)
             databases = _start_postgres(initialisation, stack)
             urls, create_database = databases.urls, databases.create
         else:
-            ministack = _import_ministack(config)
+            ministack = _import_ministack(config, endpoint_url)
             urls, create_database = {"dev": config.database_url}, None
         check_functions()
         function_processes.install(state_dir, layers)
@@ -149,7 +149,7 @@ def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
     }
 
 
-def _import_ministack(config: Config) -> Any:
+def _import_ministack(config: Config, endpoint_url: str) -> Any:
     """Import ministack's application with everything that it lacks."""
     import socketserver
 
@@ -159,6 +159,7 @@ def _import_ministack(config: Config) -> Any:
         athena,
         http_api,
         multipart,
+        provisioning,
         python_runtime,
         queues,
         redrive,
@@ -170,6 +171,7 @@ def _import_ministack(config: Config) -> Any:
     queues.install()
     http_api.install()
     multipart.install()
+    provisioning.install(endpoint_url)
     python_runtime.install()
     runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
