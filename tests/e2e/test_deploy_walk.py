@@ -22,6 +22,9 @@ from forecast_sync_ops.local.protocol import REGION, Config, Endpoints
 from tests.contract.stack import ROOT
 from tests.e2e.cli import clean_environment
 
+# The page takes two minutes, which the first of its tests is charged with.
+pytestmark = pytest.mark.timeout(600)
+
 CANT_RUN = {
     "make setup": "it would replace the environment that runs this test",
     "read -rs NEON_API_KEY": "a person types it; the walk knows the stand-in's key",

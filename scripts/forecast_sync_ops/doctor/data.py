@@ -145,6 +145,10 @@ def _database_advice(failed: FunctionFailed) -> str:
         "put-secret-value), and check the parameter NeonProjectId.",
         "DatabaseAmbiguous": "Set NeonDatabaseName and NeonRoleName in the stack's parameters.",
         "DatabaseRefused": "Check the role's password and permissions.",
+        "ConfigurationInvalid": "If it is the secret: put its text back (aws secretsmanager "
+        "put-secret-value); one of your own needs AWS's key or the stack's KmsKeyArn.",
+        "SecretUnavailable": "Secrets Manager passes it on later: run doctor again. In a VPC its "
+        "endpoint must be there, as docs/deploy.md lists.",
         "ServerTooOld": "Upgrade the server to Postgres 17 or newer.",
     }.get(failed.error, "Remove the cause that is named here, then run doctor again.")
 

@@ -8,6 +8,7 @@ tools see of them stays as it was deployed.
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ LAYER = Path(forecast_sync.__file__).parents[1]
 def install() -> None:
     """Make ministack run Python functions in execution environments of custom runtimes."""
     class_for = lambda_runtime._worker_class_for
+    writing = threading.Lock()
     extract = lambda_svc._provided_runtime_code_dir
 
     def worker_class_for(config: dict[str, Any]) -> Any:
@@ -33,11 +35,13 @@ def install() -> None:
     def extract_with_bootstrap(code_zip: bytes) -> str:
         folder: str = extract(code_zip)
         file = Path(folder) / "bootstrap"
-        if not file.exists():
-            unfinished = file.with_suffix(".new")
-            unfinished.write_text(bootstrap([LAYER]))
-            unfinished.chmod(0o755)
-            unfinished.rename(file)
+        # Environments start side by side, and none may start half a program.
+        with writing:
+            if not file.exists():
+                unfinished = file.with_suffix(".new")
+                unfinished.write_text(bootstrap([LAYER]))
+                unfinished.chmod(0o755)
+                unfinished.rename(file)
         return folder
 
     lambda_runtime._worker_class_for = worker_class_for
