@@ -37,6 +37,7 @@ CHOSEN = {
     "calm-river-87654321": "the second Neon project",
 }
 """What a reader replaces by his own; here the stand-in's only project is both."""
+NESTED = "-(Roles|Perimeter|Observability)-"
 ANSWERS = {"sam delete": "y\ny\n"}
 """What a person answers to questions."""
 
@@ -107,7 +108,7 @@ class Walk:
             item["StackName"]
             for item in listed
             if item["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
-            and "RootId" not in item
+            and not re.search(NESTED, item["StackName"])
         }
 
     def said(self, beginning: str) -> str:

@@ -118,9 +118,13 @@ def _last_reason(client: Any, name: str) -> str | None:
 
 
 def _reason(client: Any, stack: str) -> str | None:
-    """The first resource that failed in the newest attempt, its type and what was said of it."""
+    """The first resource that failed in the newest attempt, its type and what was said of it.
+
+    Events come newest first; a rollback alone fills pages of them.
+    """
     failed = []
-    for event in client.describe_stack_events(StackName=stack)["StackEvents"]:
+    pages = client.get_paginator("describe_stack_events").paginate(StackName=stack)
+    for event in (event for page in pages for event in page["StackEvents"]):
         said = event.get("ResourceStatusReason", "")
         if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in said:
             failed.append(f"{event['LogicalResourceId']} ({event['ResourceType']}): {said}")
