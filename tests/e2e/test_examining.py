@@ -49,6 +49,11 @@ def test_doctor_says_what_is_wrong_and_what_to_do(
     assert "2 findings" in words
 
 
+def alarm_parameters(cloudwatch: Any) -> list[str]:
+    """What an alarm is made of; its description has more."""
+    return list(cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members)
+
+
 def test_doctor_names_what_was_done_to_a_deployment(
     cloud: dict[str, Any], at: dict[str, Any]
 ) -> None:
@@ -70,9 +75,8 @@ def test_doctor_names_what_was_done_to_a_deployment(
     try:
         checks = {item["check"]: item for item in as_json("doctor", code=1, **at)["checks"]}
     finally:
-        keys = ("AlarmName", "EvaluationPeriods", "ComparisonOperator", "Threshold", "Period")
-        keys += ("MetricName", "Namespace", "Statistic", "Dimensions", "TreatMissingData")
-        cloudwatch.put_metric_alarm(**{key: described[key] for key in keys if key in described})
+        keys = set(alarm_parameters(cloudwatch)) & set(described)
+        cloudwatch.put_metric_alarm(**{key: described[key] for key in keys})
         functions.delete_function_concurrency(FunctionName=name)
         secrets.restore_secret(SecretId=secret["ARN"])
         s3.put_bucket_encryption(Bucket=cloud["bucket"], ServerSideEncryptionConfiguration=sound)

@@ -259,7 +259,7 @@ def test_the_key_of_an_existing_bucket(key: str | None, known: dict[str, str], s
 def alarms(*without: str, **changed: Any) -> Clients:
     names = [name for name in deploying.ALARMS if name not in without]
     listed = [{"AlarmName": f"{NAME}-{name}", "ActionsEnabled": True, **changed} for name in names]
-    return Clients(describe_alarms=[{"MetricAlarms": listed}])
+    return Clients(describe_alarms=lambda **_: {"MetricAlarms": listed})
 
 
 def test_an_alarm_that_is_gone_or_silent_is_named() -> None:

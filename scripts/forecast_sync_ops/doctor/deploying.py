@@ -250,12 +250,10 @@ def lake_key(patient: Patient) -> str:
 def alarms(patient: Patient) -> str:
     """Every alarm is there and acts."""
     name = patient.deployment.name
-    pages = patient.client("cloudwatch").get_paginator("describe_alarms")
-    found = {
-        item["AlarmName"].removeprefix(f"{name}-"): item
-        for page in pages.paginate(AlarmNamePrefix=f"{name}-")
-        for item in page["MetricAlarms"]
-    }
+    answer = patient.client("cloudwatch").describe_alarms(
+        AlarmNames=[f"{name}-{alarm}" for alarm in ALARMS], AlarmTypes=["MetricAlarm"]
+    )
+    found = {item["AlarmName"].removeprefix(f"{name}-"): item for item in answer["MetricAlarms"]}
     missing = [alarm for alarm in ALARMS if alarm not in found]
     if missing:
         raise Finding(f"There is no alarm {name}-{{{','.join(missing)}}}.", redeploy(patient))
