@@ -12,6 +12,8 @@ from forecast_sync_ops.doctor import account, deploying
 from forecast_sync_ops.doctor.examination import Check, Patient, Result, examine
 from forecast_sync_ops.problems import UserError
 
+from tests.contract.stack import load_template
+
 NAME = "forecast-sync-dev"
 SECRET = f"arn:aws:secretsmanager:us-east-2:123456789012:secret:{NAME}-key-Ab12Cd"
 KEY = "arn:aws:kms:us-east-2:123456789012:key/1b2c3d4e"
@@ -260,6 +262,16 @@ def alarms(*without: str, **changed: Any) -> Clients:
     names = [name for name in deploying.ALARMS if name not in without]
     listed = [{"AlarmName": f"{NAME}-{name}", "ActionsEnabled": True, **changed} for name in names]
     return Clients(describe_alarms=lambda **_: {"MetricAlarms": listed})
+
+
+def test_the_alarms_are_the_templates() -> None:
+    resources = load_template("templates/observability.yaml")["Resources"].values()
+    names = {
+        str(item["Properties"]["AlarmName"]).rpartition("Environment}-")[2].rstrip("'}")
+        for item in resources
+        if item["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    assert names == set(deploying.ALARMS)
 
 
 def test_an_alarm_that_is_gone_or_silent_is_named() -> None:
