@@ -128,7 +128,7 @@ def without_stack(state_dir: Path, wait_scale: float = 1.0) -> Iterator[tuple[Co
     """
     path = state_dir.absolute()
     directory.prepare(path)
-    config = _configured(path, None, None, False, wait_scale)
+    config = _configured(path, None, None, False, wait_scale, TEMPLATE)
     server = Server.start(config, CHECKOUT)
     try:
         yield config, server.await_endpoints()

@@ -9,20 +9,18 @@ tools see of them stays as it was deployed.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import forecast_sync
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from forecast_sync_ops.local.function_processes import bootstrap
 
-LAYER = Path(forecast_sync.__file__).parents[1]
 
-
-def install() -> None:
-    """Make ministack run Python functions in execution environments of custom runtimes."""
+def install(layers: Sequence[Path]) -> None:
+    """Make ministack run Python functions as custom runtimes, with the layers' source."""
     class_for = lambda_runtime._worker_class_for
     writing = threading.Lock()
     extract = lambda_svc._provided_runtime_code_dir
@@ -38,8 +36,8 @@ def install() -> None:
         # Environments start side by side, and none may start half a program.
         with writing:
             if not file.exists():
-                unfinished = file.with_suffix(".new")
-                unfinished.write_text(bootstrap([LAYER]))
+                unfinished = file.parent.with_suffix(".bootstrap")
+                unfinished.write_text(bootstrap(layers))
                 unfinished.chmod(0o755)
                 unfinished.rename(file)
         return folder

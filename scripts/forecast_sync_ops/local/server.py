@@ -172,7 +172,7 @@ def _import_ministack(config: Config, endpoint_url: str) -> Any:
     http_api.install()
     multipart.install()
     provisioning.install(endpoint_url)
-    python_runtime.install()
+    python_runtime.install([Path(layer) for layer in config.layers])
     runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
