@@ -7,6 +7,7 @@ import secrets
 
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.s3 import Storage, split_location
+from forecast_sync.errors import SecretUnavailable
 from forecast_sync.probing import (
     build_probe_select,
     build_probe_unload,
@@ -147,7 +148,7 @@ def _database_advice(failed: FunctionFailed) -> str:
         "DatabaseRefused": "Check the role's password and permissions.",
         "ConfigurationInvalid": "If it is the secret: put its text back (aws secretsmanager "
         "put-secret-value); one of your own needs AWS's key or the stack's KmsKeyArn.",
-        "SecretUnavailable": "Secrets Manager passes it on later: run doctor again. In a VPC its "
+        SecretUnavailable.__name__: "Secrets Manager passes it on later: run doctor again. In a VPC its "
         "endpoint must be there, as docs/deploy.md lists.",
         "ServerTooOld": "Upgrade the server to Postgres 17 or newer.",
     }.get(failed.error, "Remove the cause that is named here, then run doctor again.")
