@@ -148,8 +148,8 @@ def _database_advice(failed: FunctionFailed) -> str:
         "DatabaseRefused": "Check the role's password and permissions.",
         "ConfigurationInvalid": "If it is the secret: put its text back (aws secretsmanager "
         "put-secret-value); one of your own needs AWS's key or the stack's KmsKeyArn.",
-        SecretUnavailable.__name__: "Secrets Manager passes it on later: run doctor again. In a VPC its "
-        "endpoint must be there, as docs/deploy.md lists.",
+        SecretUnavailable.__name__: "Run doctor again in a minute. In a VPC, Secrets "
+        "Manager's endpoint must be there, as docs/deploy.md lists.",
         "ServerTooOld": "Upgrade the server to Postgres 17 or newer.",
     }.get(failed.error, "Remove the cause that is named here, then run doctor again.")
 
