@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import traceback
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,6 +27,7 @@ from forecast_sync_ops.commands import (
     sync,
     tables,
 )
+from forecast_sync_ops.commands.common import out
 from forecast_sync_ops.commands.examples import epilog
 from forecast_sync_ops.problems import UserError
 from forecast_sync_ops.terminal import Terminal, guard_logging
@@ -55,6 +58,20 @@ for _command in (
     dashboard.dashboard,
 ):
     app.command()(_command)
+
+
+@app.command()
+def example(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="The Parquet file to make.")],
+) -> None:
+    """Write a small Parquet file for a first upload: forecasts of two days, written just now.
+
+    It has the columns of the table file `forecast`. A file that exists is never replaced.
+    """
+    from forecast_sync_ops.demo_data import write_example
+
+    rows = write_example(file)
+    out().line(f"{rows:,} rows of two days in {file}")
 
 
 @app.command()

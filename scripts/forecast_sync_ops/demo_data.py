@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +12,8 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from forecast_sync_ops.problems import UserError
 
 SEED = 20_261_123
 RESTAURANTS = 30
@@ -81,6 +83,23 @@ def write_first_files(folder: Path, updated_at: datetime) -> list[tuple[str, int
         write(rows, path)
         written.append((label, len(rows), path))
     return written
+
+
+def write_example(path: Path) -> int:
+    """Two days of forecasts, written now; returns how many rows.
+
+    Raises ``UserError`` when the file is there already or can't be written.
+    """
+    updated_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    rows = forecasts(range(2), updated_at)
+    try:
+        with path.open("xb") as file:
+            pq.write_table(_table(rows), file, compression="snappy")
+    except FileExistsError:
+        raise UserError(f"{path} is there already: name a new file") from None
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}") from None
+    return len(rows)
 
 
 def with_pyarrow(rows: list[Row], path: Path) -> None:

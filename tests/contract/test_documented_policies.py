@@ -114,6 +114,20 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("states:DescribeStateMachine", MACHINE),
         ("lambda:GetFunctionConfiguration", f"arn:aws:lambda:{AWS}:function:{STACK}-notify"),
         ("lambda:InvokeFunction", f"arn:aws:lambda:{AWS}:function:{STACK}-inspect-database"),
+        ("cloudformation:DescribeStacks", OWN_STACK),
+        ("cloudformation:DescribeStackEvents", OWN_STACK),
+        ("cloudformation:ListStacks", "*"),
+        ("lambda:GetAccountSettings", "*"),
+        (
+            "lambda:GetFunctionConcurrency",
+            f"arn:aws:lambda:{AWS}:function:{STACK}-upsert-batches",
+        ),
+        (
+            "secretsmanager:DescribeSecret",
+            f"arn:aws:secretsmanager:{AWS}:secret:forecast-sync-dev-neon-api-key-Ab12Cd",
+        ),
+        ("s3:GetEncryptionConfiguration", LAKE),
+        ("cloudwatch:DescribeAlarms", "*"),
         ("lambda:ListEventSourceMappings", "*"),
         ("events:DescribeRule", f"arn:aws:events:{AWS}:rule/{STACK}-uploads"),
         ("scheduler:GetSchedule", f"arn:aws:scheduler:{AWS}:schedule/default/{STACK}"),
@@ -136,6 +150,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
 }
 # Commands that need nothing of this policy.
 FREE = {
+    "forecast-sync example": "it writes a file",
     "aws sts get-caller-identity": "everybody may ask who he is",
     "aws s3api get-bucket-notification": "of a bucket of one's own, whose owner allows it",
     "aws s3api put-bucket-notification": "of a bucket of one's own, whose owner allows it",

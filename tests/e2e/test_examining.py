@@ -49,6 +49,43 @@ def test_doctor_says_what_is_wrong_and_what_to_do(
     assert "2 findings" in words
 
 
+def alarm_parameters(cloudwatch: Any) -> list[str]:
+    """What an alarm is made of; its description has more."""
+    return list(cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members)
+
+
+def test_doctor_names_what_was_done_to_a_deployment(
+    cloud: dict[str, Any], at: dict[str, Any]
+) -> None:
+    """An alarm, the loaders' concurrency, the secret and the lake's key, each changed by hand."""
+    name, alarm = "forecast-sync-dev-upsert-batches", "forecast-sync-dev-run-throttled"
+    cloudwatch, functions = client("cloudwatch", cloud), client("lambda", cloud)
+    secrets, s3 = client("secretsmanager", cloud), client("s3", cloud)
+    [described] = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    [secret] = secrets.list_secrets()["SecretList"]
+    own = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901"}
+    sound = s3.get_bucket_encryption(Bucket=cloud["bucket"])["ServerSideEncryptionConfiguration"]
+    cloudwatch.delete_alarms(AlarmNames=[alarm])
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    secrets.delete_secret(SecretId=secret["ARN"])
+    rules = [{"ApplyServerSideEncryptionByDefault": own}]
+    s3.put_bucket_encryption(
+        Bucket=cloud["bucket"], ServerSideEncryptionConfiguration={"Rules": rules}
+    )
+    try:
+        checks = {item["check"]: item for item in as_json("doctor", code=1, **at)["checks"]}
+    finally:
+        keys = set(alarm_parameters(cloudwatch)) & set(described)
+        cloudwatch.put_metric_alarm(**{key: described[key] for key in keys})
+        functions.delete_function_concurrency(FunctionName=name)
+        secrets.restore_secret(SecretId=secret["ARN"])
+        s3.put_bucket_encryption(Bucket=cloud["bucket"], ServerSideEncryptionConfiguration=sound)
+    assert "{run-throttled}" in checks["alarms"]["found"]
+    assert "reserved concurrency of 0" in checks["concurrency"]["found"]
+    assert "restore-secret" in checks["secret"]["advice"]
+    assert "ExistingDataBucketKeyArn" in checks["lake key"]["advice"]
+
+
 def test_doctor_of_a_branch_that_isn_t_there_and_of_a_stack_that_isn_t(at: dict[str, Any]) -> None:
     told = as_json("doctor", "--git-ref", "preview/pr-99", code=1, **at)
     database = next(item for item in told["checks"] if item["check"] == "database")

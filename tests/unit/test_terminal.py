@@ -144,6 +144,7 @@ COMMANDS = {
 WITHOUT = {
     "dashboard": "its page has tests of its own",
     "demo": "it shows its own data, by the functions that these commands show theirs with",
+    "example": "it says the name that it was given: see test_example",
     "local down": "it says nothing but its own words",
     "tables ddl": "another program reads it: see below",
 }

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from forecast_sync_ops.cli import app
 from forecast_sync_ops.local import deploy as local_deploy
 from forecast_sync_ops.local.build import ARTIFACTS_BUCKET, package
 from forecast_sync_ops.local.cloud import TEMPLATE
+from typer.testing import CliRunner
 
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
@@ -115,6 +117,19 @@ def test_the_rollback_leaves_no_name_behind_and_the_second_try_succeeds(
     cloud = rolled_back.cloud
     outputs = local_deploy.deploy(cloud.session(), cloud.endpoint_url, TEMPLATE, PARAMETERS, STACK)
     assert outputs["DataBucketName"] == LAKE
+
+
+def test_doctor_says_why_it_was_rolled_back_and_what_is_in_the_way(
+    rolled_back: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in rolled_back.cloud.variables.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["doctor", "--project", PROJECT, "--json"])
+    checks = {item["check"]: item for item in json.loads(done.stdout)["checks"]}
+    assert checks["stack"]["status"] == "finding"
+    assert "ROLLBACK_COMPLETE: Broken (AWS::CloudWatch::Alarm)" in checks["stack"]["found"]
+    assert f"delete-stack --stack-name {STACK}" in checks["stack"]["advice"]
+    assert checks["state machine"]["status"] == "skipped"
 
 
 def test_the_lake_stays_when_the_stack_is_deleted(rolled_back: Deployed) -> None:

@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "preview": ("forecast-sync preview 12", "forecast-sync preview 12 --wait-for-branch 120"),
     "sync": ("forecast-sync sync lake/ --database-url postgresql://app@localhost/shop",),
     "dashboard": ("forecast-sync dashboard --open", "forecast-sync dashboard --port 0"),
+    "example": ("forecast-sync example forecast.parquet",),
     "demo": ("forecast-sync demo",),
     "local up": ("forecast-sync local up", "forecast-sync local up --state-dir .cloud --json"),
     "local down": ("forecast-sync local down",),

@@ -52,7 +52,7 @@ def state_machine(patient: Patient) -> str:
 def functions(patient: Patient) -> str:
     """Every function is there and active."""
     client = patient.client("lambda")
-    wrong = []
+    wrong, waking = [], []
     for verb_noun in FUNCTIONS:
         name = patient.deployment.function_name(verb_noun)
         try:
@@ -60,10 +60,21 @@ def functions(patient: Patient) -> str:
         except client.exceptions.ResourceNotFoundException:
             wrong.append(f"There is no function {name}.")
             continue
-        if found.get("State", "Active") != "Active":
+        if found.get("State") in ("Pending", "Inactive"):
+            waking.append(f"{name} is {found['State']}.")
+        elif found.get("State", "Active") != "Active":
             wrong.append(f"{name} is {found['State']}: {found.get('StateReason')}.")
+        elif found.get("LastUpdateStatus") == "Failed":
+            reason = found.get("LastUpdateStatusReason")
+            wrong.append(f"{name} couldn't be updated: {reason}.")
     if wrong:
         raise Finding(" ".join(wrong), redeploy(patient))
+    if waking:
+        raise Advice(
+            " ".join(waking),
+            "Lambda gives them their network, or takes it from functions in a VPC that sleep for "
+            "weeks: wait a minute and run doctor again. The next call wakes them, and runs wait.",
+        )
     return f"{len(FUNCTIONS)} functions, active"
 
 
@@ -79,7 +90,13 @@ def lake(patient: Patient) -> str:
     """The lake's bucket can be listed and tells EventBridge what arrives."""
     bucket, prefix = split_location(patient.settings.data_location)
     s3 = patient.client("s3")
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000)
+    try:
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000)
+    except s3.exceptions.NoSuchBucket:
+        raise Finding(
+            f"There is no bucket {bucket}.",
+            "Make it again in the stack's region, or deploy with the right ExistingDataBucket.",
+        ) from None
     configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
     if "EventBridgeConfiguration" not in configuration:
         raise Finding(

@@ -7,6 +7,7 @@ import secrets
 
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.s3 import Storage, split_location
+from forecast_sync.errors import SecretUnavailable
 from forecast_sync.probing import (
     build_probe_select,
     build_probe_unload,
@@ -145,6 +146,10 @@ def _database_advice(failed: FunctionFailed) -> str:
         "put-secret-value), and check the parameter NeonProjectId.",
         "DatabaseAmbiguous": "Set NeonDatabaseName and NeonRoleName in the stack's parameters.",
         "DatabaseRefused": "Check the role's password and permissions.",
+        "ConfigurationInvalid": "If it is the secret: put its text back (aws secretsmanager "
+        "put-secret-value); one of your own needs AWS's key or the stack's KmsKeyArn.",
+        SecretUnavailable.__name__: "Run doctor again in a minute. In a VPC, Secrets "
+        "Manager's endpoint must be there, as docs/deploy.md lists.",
         "ServerTooOld": "Upgrade the server to Postgres 17 or newer.",
     }.get(failed.error, "Remove the cause that is named here, then run doctor again.")
 

@@ -71,6 +71,11 @@ class Patient:
         """The table file that the deployment has chosen."""
         return load_table(self.settings.table_file)
 
+    def early_client(self, service: str) -> Any:
+        """A boto3 client before it is known whether the deployment is there."""
+        session, endpoint_url = deployment.open_session()
+        return session.client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
+
     def client(self, service: str) -> Any:
         """A boto3 client with the operator's credentials."""
         return self.deployment.client(service)

