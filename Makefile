@@ -118,19 +118,19 @@ build: .tools/sam/.installed
 
 # The parts of docs/ that are made from the code.
 docs: setup
-	@$(BIN)/python -m forecast_sync_ops.docs
+	@PYTHONPATH=scripts $(BIN)/python -m devtools.docs
 
 # The README's picture of a terminal, taken of a real session in a local cloud.
 recording: setup
-	@$(BIN)/python -m forecast_sync_ops.terminal_session
+	@PYTHONPATH=scripts $(BIN)/python -m devtools.terminal_session
 
 # WAYS="copy loader" measures only these; DOCS=--docs renews docs/benchmark.md and its picture.
 bench: .tools/bench/.installed
-	@.tools/bench/bin/python -m forecast_sync_ops.bench --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(DOCS) $(WAYS)
+	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(DOCS) $(WAYS)
 
 # What a row costs as tables grow, and for the same window into each of them.
 growth: .tools/bench/.installed
-	@.tools/bench/bin/python -m forecast_sync_ops.bench.growth --rounds $(GROWTH_ROUNDS) $(SIZES)
+	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.growth --rounds $(GROWTH_ROUNDS) $(SIZES)
 
 .tools/bench/.installed: tools/bench.txt $(STAMP)
 	@echo "setup: installing what the loader is compared with into .tools"
@@ -140,7 +140,7 @@ growth: .tools/bench/.installed
 	@touch $@
 
 layer: setup
-	@$(BIN)/python -m forecast_sync_ops.layer_size
+	@PYTHONPATH=scripts $(BIN)/python -m devtools.layer_size
 
 format: setup
 	@$(BIN)/ruff format .

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from forecast_sync.contracts import Page, PageKind, Run, StartedQuery, UpsertRequest
+from forecast_sync.contracts.page import Page, PageKind, UpsertRequest
+from forecast_sync.contracts.query import StartedQuery
+from forecast_sync.contracts.run import Run
 
 STARTED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from forecast_sync.adapters.postgres import Connection, connect
-from forecast_sync.schema import ensure_schema
 from forecast_sync.tables import load_table
-from forecast_sync_ops.local import cloud
-from forecast_sync_ops.local.ports import free_port
-from forecast_sync_ops.local.postgres import Postgres, initialise
+from forecast_sync.target.schema import ensure_schema
+from localcloud import cloud
+from localcloud.ports import free_port
+from localcloud.postgres import Postgres, initialise
 
 from tests.pooler import pooled
 from tests.workflow.deployed import Deployed

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from forecast_sync_ops.local.step_functions import limits
-from forecast_sync_ops.local.step_functions.context import execution_context
-from forecast_sync_ops.local.step_functions.scope import claim, reopen
-from forecast_sync_ops.local.step_functions.walk import run_to_end
+from localcloud.step_functions import limits
+from localcloud.step_functions.context import execution_context
+from localcloud.step_functions.scope import claim, reopen
+from localcloud.step_functions.walk import run_to_end
 from ministack.services import stepfunctions as sfn
 
 from tests.contract.stack import machine

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
-from forecast_sync_ops.local.unprivileged import Folders, hand_over, spawn
+from localcloud.unprivileged import Folders, hand_over, spawn
 
 from tests.waiting import eventually
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from forecast_sync import wiring
-from forecast_sync.inspecting import BranchRequest, describe_server
-from forecast_sync.logs import logged
-from forecast_sync.payloads import parse_payload
+from forecast_sync import clients
+from forecast_sync.contracts.base import parse_payload
+from forecast_sync.diagnostics.inspect import BranchRequest, describe_server
+from forecast_sync.telemetry.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a BranchRequest and answer with the server's name and version."""
     request = parse_payload(BranchRequest, event)
-    return {"server": describe_server(wiring.connection_of(request.git_ref))}
+    return {"server": describe_server(clients.connection_of(request.git_ref))}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from forecast_sync import wiring
-from forecast_sync.inspecting import InspectRequest, inspect
-from forecast_sync.logs import logged_without_answer
-from forecast_sync.payloads import parse_payload
+from forecast_sync import clients
+from forecast_sync.contracts.base import parse_payload
+from forecast_sync.diagnostics.inspect import InspectRequest, inspect
+from forecast_sync.telemetry.logging import logged_without_answer
 
 
 @logged_without_answer
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take an InspectRequest and answer with what was asked for."""
     request = parse_payload(InspectRequest, event)
-    connection = wiring.connection_of(request.git_ref)
-    return inspect(connection, wiring.storage().stream, wiring.table(), request)
+    connection = clients.connection_of(request.git_ref)
+    return inspect(connection, clients.storage().stream, clients.table(), request)

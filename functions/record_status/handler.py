@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from forecast_sync import wiring
-from forecast_sync.contracts import RecordRequest
-from forecast_sync.failing import record_failed_execution
-from forecast_sync.logs import logged
-from forecast_sync.payloads import parse_payload
-from forecast_sync.recording import record_success
+from forecast_sync import clients
+from forecast_sync.contracts.base import parse_payload
+from forecast_sync.contracts.result import RecordRequest
+from forecast_sync.record.failure import record_failed_execution
+from forecast_sync.record.outcome import record_success
+from forecast_sync.telemetry.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a RecordRequest and answer with a RunResult, or take a status-change event."""
-    workflow, settings = wiring.workflow(), wiring.settings()
+    workflow, settings = clients.workflow(), clients.settings()
     if event.get("source") == "aws.states":
-        told = (wiring.topic(), wiring.told_failures())
-        places = wiring.of_run(event["detail"]["name"])
+        told = (clients.topic(), clients.told_failures())
+        places = clients.of_run(event["detail"]["name"])
         return record_failed_execution(event["detail"], workflow, settings, *places, *told)
     request = parse_payload(RecordRequest, event)
-    places = (wiring.connection(request.run.neon_branch_id, request.run.run_id), workflow)
-    return record_success(*places, wiring.table(), settings, request).model_dump(mode="json")
+    places = (clients.connection(request.run.neon_branch_id, request.run.run_id), workflow)
+    return record_success(*places, clients.table(), settings, request).model_dump(mode="json")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from forecast_sync import wiring
-from forecast_sync.change_report import ReportRequest, report_changes
-from forecast_sync.changes import report_location
-from forecast_sync.logs import logged
-from forecast_sync.payloads import parse_payload
+from forecast_sync import clients
+from forecast_sync.contracts.base import parse_payload
+from forecast_sync.dry_run.changes import report_location
+from forecast_sync.dry_run.report import ReportRequest, report_changes
+from forecast_sync.telemetry.logging import logged
 
 
 @logged
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Take a ReportRequest and answer with where the report is."""
     request = parse_payload(ReportRequest, event)
-    run, settings = request.run, wiring.settings()
-    connection = wiring.connection(run.neon_branch_id, run.run_id)
-    places = (wiring.athena(), wiring.storage(), wiring.catalog())
-    report_changes(connection, *places, wiring.table(), settings, request)
+    run, settings = request.run, clients.settings()
+    connection = clients.connection(run.neon_branch_id, run.run_id)
+    places = (clients.athena(), clients.storage(), clients.catalog())
+    report_changes(connection, *places, clients.table(), settings, request)
     return {"report": report_location(settings, run)}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forecast_sync import wiring
-from forecast_sync.contracts import UpsertRequest
-from forecast_sync.loading import load_page
-from forecast_sync.logs import logged
-from forecast_sync.payloads import parse_payload
+from forecast_sync import clients
+from forecast_sync.contracts.base import parse_payload
+from forecast_sync.contracts.page import UpsertRequest
+from forecast_sync.load.loader import load_page
+from forecast_sync.telemetry.logging import logged
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take an UpsertRequest and answer with an UpsertProgress."""
     request = parse_payload(UpsertRequest, event)
-    connection = wiring.connection(request.run.neon_branch_id, request.run.run_id)
-    places = (connection, wiring.storage().stream, wiring.table())
-    keep = wiring.changes_keeper(request.run)
+    connection = clients.connection(request.run.neon_branch_id, request.run.run_id)
+    places = (connection, clients.storage().stream, clients.table())
+    keep = clients.changes_keeper(request.run)
     progress = load_page(*places, request, context.get_remaining_time_in_millis, keep)
     return progress.model_dump(mode="json")

@@ -12,8 +12,8 @@ import re
 import sys
 
 from aws import annotate, answer, fail, say
-from forecast_sync.branches import map_git_ref
 from forecast_sync.errors import BranchNotMapped
+from forecast_sync.resolve.git_refs import map_git_ref
 
 ENVIRONMENTS = ("production", "dev")
 DEPLOYMENTS = ("deployment_status", "repository_dispatch")

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from forecast_sync_ops.local import cloud
+from localcloud import cloud
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from tests.e2e.cli import COMMAND, clean_environment

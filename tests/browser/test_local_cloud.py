@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from forecast_sync_ops.local import cloud as local
-from forecast_sync_ops.local.cloud import Cloud
+from localcloud import cloud as local
+from localcloud.cloud import Cloud
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import CHROMIUM

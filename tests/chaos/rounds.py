@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from forecast_sync_ops.local import cloud
-from forecast_sync_ops.local.ports import free_port
+from localcloud import cloud
+from localcloud.ports import free_port
 from rich.console import Console
 from rich.table import Table
 

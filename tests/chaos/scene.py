@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
-from forecast_sync_ops.local.unprivileged import hand_over
+from localcloud.unprivileged import hand_over
 
 from tests.lake import make_row, reference
 from tests.waiting import eventually

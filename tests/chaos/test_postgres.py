@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from forecast_sync_ops.local.databases import ROLE
+from localcloud.databases import ROLE
 
 from tests.chaos import scene
 from tests.lake import MORNING, make_row, make_rows

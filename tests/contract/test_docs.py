@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from forecast_sync_ops.cli_reference import find_commands
-from forecast_sync_ops.commands.examples import EXAMPLES
-from forecast_sync_ops.docs import PARTS, ROOT, renew
-from forecast_sync_ops.shapes import SHAPES
+from devtools.cli_reference import find_commands
+from devtools.docs import PARTS, ROOT, renew
+from forecast_sync_cli.commands.examples import EXAMPLES
+from forecast_sync_cli.schemas import SHAPES
 
 from tests.contract.stack import load_template
 

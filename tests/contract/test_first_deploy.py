@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from forecast_sync_ops.local.build import package
+from localcloud.build import package
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import urllib3
-from forecast_sync_ops.local.neon import Fault, NeonStandIn
+from localcloud.neon import Fault, NeonStandIn
 
 OPENAPI = json.loads((Path(__file__).parent / "neon-openapi.json").read_text())
 KEY, PROJECT = "a-key", "calm-river-1"

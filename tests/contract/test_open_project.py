@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from devtools.cli_reference import find_commands
 from forecast_sync import errors
-from forecast_sync_ops.cli_reference import find_commands
 
 from tests.contract.stack import ROOT
 from tests.contract.test_supply_chain import commands_of_make
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
-PLACEHOLDER = re.compile(r"NAME|VERB_NOUN")
+PLACEHOLDER = re.compile(r"SUBJECT|NAME|VERB_NOUN")
 CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -113,10 +113,10 @@ def test_every_kind_of_test_is_described() -> None:
 def test_the_code_that_the_lists_name_is_there() -> None:
     """Each list tells where to put something: the file and what in it."""
     for name, holds in (
-        ("scripts/forecast_sync_ops/doctor/account.py", r"^FUNCTIONS = "),
+        ("scripts/forecast_sync_cli/doctor/account.py", r"^FUNCTIONS = "),
         ("tests/contract/test_state_machine.py", r"^PAYLOADS\b"),
         ("tests/integration/test_waiting.py", r"^def make_functions\b"),
-        ("layers/core/forecast_sync/schema.py", r"^NEEDED = "),
+        ("layers/core/forecast_sync/target/schema.py", r"^NEEDED = "),
         ("layers/core/forecast_sync/adapters/postgres.py", r"^def statement\b"),
         ("layers/core/forecast_sync/errors.py", r"^    redrive_helps\b"),
         ("template.yaml", r"^      DefinitionSubstitutions:"),

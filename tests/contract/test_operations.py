@@ -11,10 +11,11 @@ from typing import Any
 import check_queries
 import pytest
 import yaml
-from forecast_sync import errors, measuring
+from forecast_sync import errors
+from forecast_sync.contracts.base import parse_payload
+from forecast_sync.diagnostics.inspect import BranchRequest
 from forecast_sync.errors import InvalidInput
-from forecast_sync.inspecting import BranchRequest
-from forecast_sync.payloads import parse_payload
+from forecast_sync.telemetry import metrics
 
 from tests.contract.iam import Request, is_allowed, permissions
 from tests.contract.rendering import ACCOUNT, REGION, render
@@ -85,11 +86,11 @@ def test_every_alarm_tells_the_topic_and_stands_on_the_dashboard() -> None:
 
 def test_alarms_and_dashboard_use_metrics_that_are_measured() -> None:
     text = (ROOT / "templates/observability.yaml").read_text()
-    measured = set(re.findall(r'"([A-Z]\w+)":', inspect.getsource(measuring)))
+    measured = set(re.findall(r'"([A-Z]\w+)":', inspect.getsource(metrics)))
     alarmed = {
         item["Properties"]["MetricName"]
         for item in observability().values()
-        if item.get("Properties", {}).get("Namespace") == measuring.NAMESPACE
+        if item.get("Properties", {}).get("Namespace") == metrics.NAMESPACE
     }
     assert alarmed <= measured
     assert all(f'"{name}"' in text for name in measured - alarmed)

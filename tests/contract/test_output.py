@@ -1,4 +1,4 @@
-"""Nothing writes to a terminal but ``forecast_sync_ops.terminal``, which makes text visible."""
+"""Nothing writes to a terminal but ``forecast_sync_cli.terminal``, which makes text visible."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "scripts" / "forecast_sync_ops"
-DOOR = "terminal.py"
+SOURCE = Path(__file__).parents[2] / "scripts"
+PACKAGES = ("forecast_sync_cli", "localcloud", "benchmarks", "devtools")
+DOOR = "forecast_sync_cli/terminal.py"
 APART = {
-    "local/confine.py": "tells the process that started it, in its log, what can't be started",
-    "local/postgres.py": "hands initdb a password in a file that is memory",
-    "local/server.py": "answers the process that started it, as JSON on a pipe",
-    "bench/worker.py": "answers the process that started it, as JSON on a pipe",
-    "bench/__main__.py": "shows what it has made and measured itself, to who works on this",
-    "bench/growth.py": "shows what it has made and measured itself, to who works on this",
-    "bench/measuring.py": "shows what it has made and measured itself, to who works on this",
-    "bench/report.py": "shows what it has made and measured itself, to who works on this",
-    "costs.py": "shows its own prices and numbers",
-    "layer_size.py": "shows one number",
-    "terminal_session.py": "draws a picture of a terminal, and writes to none",
+    "localcloud/confine.py": "tells the process that started it, in its log, what can't be started",
+    "localcloud/postgres.py": "hands initdb a password in a file that is memory",
+    "localcloud/server.py": "answers the process that started it, as JSON on a pipe",
+    "benchmarks/worker.py": "answers the process that started it, as JSON on a pipe",
+    "benchmarks/__main__.py": "shows what it has made and measured itself, to who works on this",
+    "benchmarks/growth.py": "shows what it has made and measured itself, to who works on this",
+    "benchmarks/measuring.py": "shows what it has made and measured itself, to who works on this",
+    "benchmarks/report.py": "shows what it has made and measured itself, to who works on this",
+    "benchmarks/costs.py": "shows its own prices and numbers",
+    "devtools/layer_size.py": "shows one number",
+    "devtools/terminal_session.py": "draws a picture of a terminal, and writes to none",
 }
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
 WRITERS = {"print", "breakpoint", "pprint"}
@@ -30,7 +31,8 @@ OF_TYPER = {"echo", "secho", "style", "prompt", "confirm", "progressbar", "BadPa
 OF_OS = {"write", "system"}
 MODULES = {
     path.relative_to(SOURCE).as_posix(): path
-    for path in SOURCE.rglob("*.py")
+    for package in PACKAGES
+    for path in (SOURCE / package).rglob("*.py")
     if path.relative_to(SOURCE).as_posix() != DOOR
 }
 

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 import sqlglot
-from forecast_sync.contracts import Run, Window
-from forecast_sync.query_text import build_extract, build_profile, quote_literal, quote_name
-from forecast_sync.settings import Settings
+from forecast_sync.config import Settings
+from forecast_sync.contracts.run import Run, Window
+from forecast_sync.extract.athena_sql import build_extract, build_profile, quote_literal, quote_name
 from forecast_sync.tables import load_table
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,25 +7,26 @@ import re
 from typing import Any
 
 import pytest
-from forecast_sync import contracts, errors
-from forecast_sync.change_report import ReportRequest
-from forecast_sync.logs import find_run_id
-from forecast_sync.payloads import Model
-from forecast_sync.resolving import ResolveRequest
+from forecast_sync import errors
+from forecast_sync.contracts import page, query, result, run
+from forecast_sync.contracts.base import Model
+from forecast_sync.dry_run.report import ReportRequest
+from forecast_sync.resolve.run import ResolveRequest
+from forecast_sync.telemetry.logging import find_run_id
 
 from tests.contract.stack import FUNCTIONS, ROOT, function_of, machine, states, tasks, template
 
 PAYLOADS: dict[str, type[Model]] = {
     "resolve_branch": ResolveRequest,
-    "read_watermark": contracts.WatermarkRequest,
-    "start_athena_query": contracts.QueryRequest,
-    "poll_athena_query": contracts.PollRequest,
-    "plan_pages": contracts.PlanRequest,
-    "upsert_batches": contracts.UpsertRequest,
-    "verify_load": contracts.VerifyRequest,
+    "read_watermark": run.WatermarkRequest,
+    "start_athena_query": query.QueryRequest,
+    "poll_athena_query": query.PollRequest,
+    "plan_pages": page.PlanRequest,
+    "upsert_batches": page.UpsertRequest,
+    "verify_load": result.VerifyRequest,
     "report_changes": ReportRequest,
-    "record_status": contracts.RecordRequest,
-    "notify": contracts.NotifyRequest,
+    "record_status": result.RecordRequest,
+    "notify": result.NotifyRequest,
 }
 
 OURS = {

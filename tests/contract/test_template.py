@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from forecast_sync.settings import Settings
+from forecast_sync.config import Settings
 from forecast_sync.tables import load_table
 
 from tests.contract.stack import FUNCTIONS, ROOT, load_template, template

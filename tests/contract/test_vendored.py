@@ -7,7 +7,7 @@ import re
 
 from tests.contract.stack import ROOT
 
-VENDOR = ROOT / "scripts/forecast_sync_ops/dashboard/static/vendor"
+VENDOR = ROOT / "scripts/forecast_sync_cli/dashboard/static/vendor"
 
 
 def test_each_file_is_the_one_that_is_listed_and_has_its_licence() -> None:

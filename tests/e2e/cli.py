@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from forecast_sync_ops.shapes import SHAPES
+from forecast_sync_cli.schemas import SHAPES
 from pydantic import TypeAdapter
 
 COMMAND = Path(sys.executable).parent / "forecast-sync"

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from forecast_sync_ops.local import cloud as local_cloud
+from localcloud import cloud as local_cloud
 
 from tests.e2e.cloud import client, execute, variables
 

@@ -48,7 +48,7 @@ def test_the_layer_is_for_lambdas_python_and_processor(layer: Path) -> None:
     compiled = [path.name for path in layer.rglob("*.so") if "cpython" in path.name]
     assert compiled
     assert all("cpython-313-aarch64-linux-gnu" in name for name in compiled)
-    assert (layer / "python/forecast_sync/sql/merge_stage.sql").is_file()
+    assert (layer / "python/forecast_sync/sql/load/merge_stage.sql").is_file()
     size = sum(path.stat().st_size for path in layer.rglob("*") if path.is_file())
     assert size < 250 * 1024 * 1024
 

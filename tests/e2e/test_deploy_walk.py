@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forecast_sync_ops.local import cloud as local_cloud
-from forecast_sync_ops.local.keys import Keys
-from forecast_sync_ops.local.protocol import REGION, Config, Endpoints
+from localcloud import cloud as local_cloud
+from localcloud.keys import Keys
+from localcloud.protocol import REGION, Config, Endpoints
 
 from tests.contract.stack import ROOT
 from tests.e2e.cli import clean_environment

@@ -12,8 +12,8 @@ import sys
 
 import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]  # in an environment of its own
 
-with atheris.instrument_imports(include=["forecast_sync.parquet_schema"]):
-    from forecast_sync.parquet_schema import MAGIC, read_columns
+with atheris.instrument_imports(include=["forecast_sync.survey.parquet_footer"]):
+    from forecast_sync.survey.parquet_footer import MAGIC, read_columns
 
 
 def look_at(data: bytes) -> None:

@@ -9,13 +9,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from forecast_sync import wiring
+from forecast_sync import clients
 from forecast_sync.adapters.postgres import connect
-from forecast_sync.loading import load_page
-from forecast_sync.schema import ensure_schema
-from forecast_sync.settings import Settings
+from forecast_sync.config import Settings
+from forecast_sync.lease.window import open_window
+from forecast_sync.load.loader import load_page
 from forecast_sync.tables import load_table
-from forecast_sync.windows import open_window
+from forecast_sync.target.schema import ensure_schema
 
 from tests.builders import make_run, make_upsert
 
@@ -31,7 +31,7 @@ def stream(_bucket: str, key: str) -> Iterator[bytes]:
 def main() -> None:
     url, path = sys.argv[1:]
     importlib.import_module("handler")
-    wiring.storage()
+    clients.storage()
     connection = connect(url)
     ensure_schema(connection, load_table())
     run = make_run(f"run-{uuid.uuid4().hex}", batch_size=10_000)

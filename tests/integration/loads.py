@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.contracts import Run, UpsertProgress, Window
-from forecast_sync.loading import load_page
-from forecast_sync.settings import Settings
+from forecast_sync.config import Settings
+from forecast_sync.contracts.page import UpsertProgress
+from forecast_sync.contracts.run import Run, Window
+from forecast_sync.lease.window import open_window
+from forecast_sync.load.loader import load_page
 from forecast_sync.tables import load_table
-from forecast_sync.windows import open_window
 
 from tests.builders import Files, Row, make_upsert, to_line
 

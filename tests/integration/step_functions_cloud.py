@@ -15,10 +15,7 @@ import boto3
 import pytest
 
 Json = dict[str, Any]
-SERVER = (
-    "from forecast_sync_ops.local import redrive; redrive.install();"
-    "from ministack.app import main; main()"
-)
+SERVER = "from localcloud import redrive; redrive.install();from ministack.app import main; main()"
 ENDED = {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.changes import BatchChanges, Change, Group, describe_batch
-from forecast_sync.contracts import Page, Run
-from forecast_sync.leases import Rows
-from forecast_sync.loading import load_page
-from forecast_sync.settings import Settings
+from forecast_sync.config import Settings
+from forecast_sync.contracts.page import Page
+from forecast_sync.contracts.run import Run
+from forecast_sync.dry_run.changes import BatchChanges, Change, Group, describe_batch
+from forecast_sync.lease.lease import Rows
+from forecast_sync.lease.window import open_window
+from forecast_sync.load.loader import load_page
 from forecast_sync.tables import load_table
-from forecast_sync.windows import open_window
 
 from tests.builders import Files, Row, make_row, make_run, make_upsert, to_line
 

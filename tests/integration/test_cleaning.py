@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.cleaning import clean_history
+from forecast_sync.record.retention import clean_history
 
 DAYS = 30
 

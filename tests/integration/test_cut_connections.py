@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.errors import DatabaseUnavailable
-from forecast_sync.loading import load_page
+from forecast_sync.load.loader import load_page
 from forecast_sync.tables import load_table
 
 from tests.builders import Files, make_row, make_run, make_upsert, to_line

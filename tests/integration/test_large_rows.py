@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import api, wiring
+from forecast_sync import api, clients
 from forecast_sync.adapters.postgres import Connection, connect, transaction
-from forecast_sync.changes import describe_batch
-from forecast_sync.inspecting import KeysQuestion, _list_keys
-from forecast_sync.reporting import RejectQuery, list_rejects
-from forecast_sync.schema import ensure_schema
+from forecast_sync.diagnostics.inspect import KeysQuestion, _list_keys
+from forecast_sync.dry_run.changes import describe_batch
+from forecast_sync.runs.queries import RejectQuery, list_rejects
 from forecast_sync.shortening import ROW_BYTES
 from forecast_sync.tables import load_table
-from forecast_sync_ops import rejects
+from forecast_sync.target.schema import ensure_schema
+from forecast_sync_cli.client import rejects
 
 LIMIT = 6 * 1000 * 1000
 TABLE = load_table()
@@ -30,11 +30,11 @@ def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Con
     opened = connect(database_url)
     ensure_schema(opened, TABLE)
     monkeypatch.setenv("ENVIRONMENT", "dev")
-    wiring.settings.cache_clear()
-    monkeypatch.setattr(wiring, "connection_of", lambda _git_ref: opened)
-    monkeypatch.setattr(wiring, "served_refs", lambda: ["dev"])
+    clients.settings.cache_clear()
+    monkeypatch.setattr(clients, "connection_of", lambda _git_ref: opened)
+    monkeypatch.setattr(clients, "served_refs", lambda: ["dev"])
     yield opened
-    wiring.settings.cache_clear()
+    clients.settings.cache_clear()
     opened.close()
 
 
@@ -175,7 +175,7 @@ def test_keys_of_a_date_come_in_pages_that_fit(
 ) -> None:
     large = [["😀" * 500, str(number)] for number in range(2_000)]
     monkeypatch.setattr(
-        "forecast_sync.inspecting.list_target",
+        "forecast_sync.diagnostics.inspect.list_target",
         lambda _connection, _table, _day, limit, offset: large[offset : offset + limit],
     )
     seen: list[list[str]] = []

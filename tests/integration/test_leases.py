@@ -6,11 +6,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from forecast_sync import leases
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.errors import LeaseHeld, Superseded
-from forecast_sync.loading import load_page
-from forecast_sync.recording import record_failure
+from forecast_sync.lease import lease
+from forecast_sync.load.loader import load_page
+from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import load_table
 
 from tests.builders import Files, make_row, make_run, make_upsert, to_line
@@ -117,7 +117,7 @@ def test_a_lease_copied_by_branching_is_taken_over(connection: Connection) -> No
     assert begin(connection, make_run("mine", neon_branch_id="br-child")).outcome == "proceed"
     assert reruns_asked_of(connection) == [], "the rerun is the other branch's"
     with pytest.raises(Superseded):
-        leases.resume(connection, make_run("original", neon_branch_id="br-parent"))
+        lease.resume(connection, make_run("original", neon_branch_id="br-parent"))
 
 
 def test_a_takeover_waits_for_the_batch_in_flight(

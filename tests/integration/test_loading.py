@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.errors import BatchConflict, BatchRefused, ResultInvalid
-from forecast_sync.loading import load_page
+from forecast_sync.load.loader import load_page
 from forecast_sync.tables import load_table
 
 from tests.builders import Files, make_row, make_run, make_upsert, to_line

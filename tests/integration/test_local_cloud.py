@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from forecast_sync_ops.local import cloud as local
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.errors import UserError
+from localcloud import cloud as local
 
 from tests.integration.toy_cloud import TOY, client, execute, invoke, processes
 from tests.waiting import eventually
@@ -104,7 +104,7 @@ def test_after_a_killed_server_down_finds_the_rest_and_up_goes_on(state_dir: Pat
 
 def test_running_ends_with_its_process_even_when_that_is_killed(state_dir: Path) -> None:
     script = (
-        "import sys, pathlib; from forecast_sync_ops.local import cloud\n"
+        "import sys, pathlib; from localcloud import cloud\n"
         f"state_dir, toy = pathlib.Path({str(state_dir)!r}), pathlib.Path({str(TOY)!r})\n"
         "with cloud.running(state_dir, template=toy):\n"
         "    print('up', flush=True); sys.stdin.read()"
@@ -121,7 +121,7 @@ def test_running_ends_with_its_process_even_when_that_is_killed(state_dir: Path)
 @pytest.mark.parametrize("sign", ["lock", "server.lock", "postgres.new", "postgres", "s3/*/*"])
 def test_ctrl_c_while_it_comes_up_leaves_nothing(state_dir: Path, sign: str) -> None:
     script = (
-        "import pathlib; from forecast_sync_ops.local import cloud\n"
+        "import pathlib; from localcloud import cloud\n"
         f"cloud.up(pathlib.Path({str(state_dir)!r}), template=pathlib.Path({str(TOY)!r}))\n"
     )
     with _python(script) as process:

@@ -27,9 +27,9 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.httpchecksum import AwsChunkedWrapper, Crc32Checksum
-from forecast_sync_ops.local import cloud as local
-from forecast_sync_ops.local.cloud import Cloud
-from forecast_sync_ops.local.keys import FILE, Keys
+from localcloud import cloud as local
+from localcloud.cloud import Cloud
+from localcloud.keys import FILE, Keys
 
 from tests.contract.stack import ROOT
 from tests.integration.toy_cloud import TOY, client, invoke

@@ -14,10 +14,10 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from forecast_sync_ops.local import cloud as local
-from forecast_sync_ops.local.build import NESTED, package, read_template
-from forecast_sync_ops.local.cloud import Cloud
-from forecast_sync_ops.local.databases import Databases
+from localcloud import cloud as local
+from localcloud.build import NESTED, package, read_template
+from localcloud.cloud import Cloud
+from localcloud.databases import Databases
 
 from tests.integration.toy_cloud import TOY, client, execute, invoke
 from tests.waiting import eventually

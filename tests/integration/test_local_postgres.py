@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from forecast_sync_ops.local.confine import landlock_version
-from forecast_sync_ops.local.databases import ROLE, Databases
-from forecast_sync_ops.local.ports import free_port
-from forecast_sync_ops.local.postgres import Postgres, initialise
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.errors import UserError
+from localcloud.confine import landlock_version
+from localcloud.databases import ROLE, Databases
+from localcloud.ports import free_port
+from localcloud.postgres import Postgres, initialise
 
 confined = pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
@@ -265,9 +265,7 @@ def test_programs_out_of_reach_are_copied_and_the_copy_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a checkout below /root."""
-    monkeypatch.setattr(
-        "forecast_sync_ops.local.unprivileged.is_reachable", lambda path: len(path.parts) < 3
-    )
+    monkeypatch.setattr("localcloud.unprivileged.is_reachable", lambda path: len(path.parts) < 3)
     log = tmp_path / "log"
     initialise(tmp_path / "data", log).wait()
     server = Postgres.start(tmp_path / "data", free_port(), log)
@@ -290,7 +288,7 @@ def test_programs_out_of_reach_are_copied_and_the_copy_is_gone(
 def test_without_a_place_for_the_copy_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forecast_sync_ops.local.unprivileged.is_reachable", lambda _: False)
+    monkeypatch.setattr("localcloud.unprivileged.is_reachable", lambda _: False)
     with pytest.raises(
         UserError, match=r"out of reach .* run this command as another user"
     ) as caught:
@@ -300,7 +298,7 @@ def test_without_a_place_for_the_copy_it_says_so(
 
 def test_a_planted_pid_file_ends_nobody(tmp_path: Path) -> None:
     """What Postgres' directory says about processes is not believed."""
-    from forecast_sync_ops.local.postgres import stop_leftover
+    from localcloud.postgres import stop_leftover
 
     sleeper = psutil.Popen(["sleep", "60"])
     (tmp_path / "data").mkdir()
@@ -315,7 +313,7 @@ def test_a_planted_pid_file_ends_nobody(tmp_path: Path) -> None:
 
 
 def test_what_a_system_without_landlock_can_t_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from forecast_sync_ops.local import unprivileged
+    from localcloud import unprivileged
 
     monkeypatch.setattr(unprivileged, "landlock_version", lambda: 0)
     told = unprivileged.what_is_missing()

@@ -13,10 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
-from forecast_sync_ops.local import cloud as local
-from forecast_sync_ops.local.build import package
-from forecast_sync_ops.local.cloud import Cloud
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.errors import UserError
+from localcloud import cloud as local
+from localcloud.build import package
+from localcloud.cloud import Cloud
 
 from tests.integration.toy_cloud import TOY, client, invoke, processes
 

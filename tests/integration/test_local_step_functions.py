@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from forecast_sync_ops.local import redrive
-from forecast_sync_ops.local.step_functions.limits import error_matches, find_matching_retrier
+from localcloud import redrive
+from localcloud.step_functions.limits import error_matches, find_matching_retrier
 
 from tests.integration.step_functions_cloud import (
     Cloud,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.merging import NEAR_FACTOR, SMALL_BATCH
+from forecast_sync.load.merge import NEAR_FACTOR, SMALL_BATCH
 
 from tests.builders import make_row, make_run, to_line
 from tests.integration.loads import as_text, begin, last_id, ledger, load, stored
@@ -70,7 +70,7 @@ def test_a_batch_too_large_to_be_guided_is_merged_too(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert SMALL_BATCH > 10_000
-    monkeypatch.setattr("forecast_sync.merging.SMALL_BATCH", 10)
+    monkeypatch.setattr("forecast_sync.load.merge.SMALL_BATCH", 10)
     test_missing_changed_and_equal_rows_in_one_batch_are_told_apart(connection, 1000, True)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import sqlglot
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.inspecting import InspectRequest, find_differences, inspect
-from forecast_sync.probing import build_probe_select, build_probe_unload, expected_line
+from forecast_sync.diagnostics.inspect import InspectRequest, find_differences, inspect
+from forecast_sync.diagnostics.probe import build_probe_select, build_probe_unload, expected_line
 from forecast_sync.tables import load_table
 from pydantic import ValidationError
 

@@ -18,8 +18,8 @@ import pytest
 import trustme
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.errors import DatabaseRefused, DatabaseUnavailable
-from forecast_sync_ops.local.ports import free_port
-from forecast_sync_ops.local.postgres import Postgres
+from localcloud.ports import free_port
+from localcloud.postgres import Postgres
 
 from tests.pooler import pooled
 

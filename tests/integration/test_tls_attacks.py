@@ -17,10 +17,10 @@ import pytest
 from forecast_sync.adapters.connection_string import read_connection_string
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.errors import ConfigurationInvalid, DatabaseRefused, ForecastSyncError
-from forecast_sync_ops.folder_sync import check_database
-from forecast_sync_ops.local.databases import Databases
-from forecast_sync_ops.local.postgres import Postgres
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.local_sync import check_database
+from localcloud.databases import Databases
+from localcloud.postgres import Postgres
 
 SSL_REQUEST, GSS_REQUEST = struct.pack("!II", 8, 80877103), struct.pack("!II", 8, 80877104)
 REMOTE = "203.0.113.9"

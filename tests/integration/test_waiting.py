@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from forecast_sync.adapters.athena import Cost
-from forecast_sync.contracts import PollRequest
+from forecast_sync.contracts.query import PollRequest
 from forecast_sync.errors import QueryFailed, QueryRetryable
-from forecast_sync.extraction import poll_query
+from forecast_sync.extract.queries import poll_query
 from ministack.services import stepfunctions as sfn
 
 from tests.builders import make_started

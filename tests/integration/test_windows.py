@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from forecast_sync.adapters.postgres import Connection
 from forecast_sync.errors import LeaseHeld, Superseded
-from forecast_sync.recording import record_failure
+from forecast_sync.record.outcome import record_failure
 
 from tests.builders import STARTED_AT, make_row, make_run
 from tests.integration.loads import SETTINGS, Starts, begin, load

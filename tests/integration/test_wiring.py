@@ -11,20 +11,18 @@ from urllib.parse import urlsplit
 import boto3
 import psycopg
 import pytest
-from forecast_sync import wiring
+from forecast_sync import clients
 from forecast_sync.adapters.postgres import Connection, connect
-from forecast_sync.contracts import Plan, Queries, RecordRequest, Run, Window
-from forecast_sync.counts import Profile
-from forecast_sync.errors import (
-    ConfigurationInvalid,
-    DatabaseRefused,
-    NeonUnavailable,
-    Superseded,
-)
-from forecast_sync.recording import record_success
-from forecast_sync.schema import ensure_schema
+from forecast_sync.contracts.counts import Profile
+from forecast_sync.contracts.page import Plan
+from forecast_sync.contracts.query import Queries
+from forecast_sync.contracts.result import RecordRequest
+from forecast_sync.contracts.run import Run, Window
+from forecast_sync.errors import ConfigurationInvalid, DatabaseRefused, NeonUnavailable, Superseded
+from forecast_sync.record.outcome import record_success
 from forecast_sync.tables import load_table
-from forecast_sync_ops.local.postgres import Postgres
+from forecast_sync.target.schema import ensure_schema
+from localcloud.postgres import Postgres
 from moto import mock_aws
 
 from tests.builders import make_row, make_run, make_started
@@ -75,44 +73,44 @@ def application(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     with mock_aws():
         made = Application(database_url)
         monkeypatch.setenv("DATABASE_URL_SECRET_ARN", made.arn)
-        wiring.settings.cache_clear()
-        wiring.session.cache_clear()
+        clients.settings.cache_clear()
+        clients.session.cache_clear()
         kept: dict[str | None, Connection] = {}
-        monkeypatch.setattr(wiring, "_connections", kept)
-        monkeypatch.setattr(wiring, "_database_urls", {})
-        monkeypatch.setattr(wiring, "_looked_up", {})
+        monkeypatch.setattr(clients, "_connections", kept)
+        monkeypatch.setattr(clients, "_database_urls", {})
+        monkeypatch.setattr(clients, "_looked_up", {})
         yield made
         for connection in kept.values():
             connection.close()
-        wiring.settings.cache_clear()
-        wiring.session.cache_clear()
+        clients.settings.cache_clear()
+        clients.session.cache_clear()
 
 
 def test_a_connection_is_kept_while_it_is_healthy(application: Application) -> None:
-    first = wiring.connection(None)
-    assert wiring.connection(None) is first
+    first = clients.connection(None)
+    assert clients.connection(None) is first
     application.cut()
-    second = wiring.connection(None)
+    second = clients.connection(None)
     assert second is not first
     assert second.execute("SELECT current_user").fetchone() == (application.role,)
 
 
 def test_a_rotated_password_is_read_anew(application: Application) -> None:
-    wiring.connection(None)
+    clients.connection(None)
     application.rotate_password()
     application.secrets.put_secret_value(
         SecretId=application.arn, SecretString=application.url(PASSWORDS[1])
     )
     application.cut()
-    assert wiring.connection(None).execute("SELECT 1").fetchone() == (1,)
+    assert clients.connection(None).execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_wrong_password_is_told_without_it(application: Application) -> None:
-    wiring.connection(None)
+    clients.connection(None)
     application.rotate_password()
     application.cut()
     with pytest.raises(DatabaseRefused, match="password authentication failed") as raised:
-        wiring.connection(None)
+        clients.connection(None)
     assert "canary" not in str(raised.value)
 
 
@@ -134,22 +132,22 @@ def database_of(connection: Connection) -> str:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The secrets that were read."""
     read: list[str] = []
-    original = wiring._secret
+    original = clients._secret
 
     def note(arn: str) -> str:
         read.append(arn)
         return original(arn)
 
-    monkeypatch.setattr(wiring, "_secret", note)
+    monkeypatch.setattr(clients, "_secret", note)
     return read
 
 
 def test_the_next_run_takes_a_replaced_string_while_the_old_database_still_answers(
     application: Application, other_url: str
 ) -> None:
-    before = wiring.connection(None, "run-1")
+    before = clients.connection(None, "run-1")
     application.lead_to(other_url)
-    after = wiring.connection(None, "run-2")
+    after = clients.connection(None, "run-2")
     assert database_of(after) == urlsplit(other_url).path
     assert before.closed, "the old database is let go"
 
@@ -157,10 +155,10 @@ def test_the_next_run_takes_a_replaced_string_while_the_old_database_still_answe
 def test_a_rotated_password_is_taken_while_the_old_session_still_answers(
     application: Application,
 ) -> None:
-    before = wiring.connection(None, "run-1")
+    before = clients.connection(None, "run-1")
     application.rotate_password()
     application.lead_to(application.url(PASSWORDS[1]))
-    after = wiring.connection(None, "run-2")
+    after = clients.connection(None, "run-2")
     assert after is not before
     assert after.execute("SELECT 1").fetchone() == (1,)
 
@@ -169,27 +167,27 @@ def test_a_rotated_password_is_taken_while_the_old_session_still_answers(
 def test_whoever_asks_again_reads_the_secret_once_a_minute(
     application: Application, reads: list[str], run_id: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = wiring.connection(None, run_id)
-    assert wiring.connection(None, run_id) is first
+    first = clients.connection(None, run_id)
+    assert clients.connection(None, run_id) is first
     assert reads == [application.arn]
     later = time.time() + 61
     monkeypatch.setattr(time, "time", lambda: later)
-    assert wiring.connection(None, run_id) is first
+    assert clients.connection(None, run_id) is first
     assert reads == [application.arn] * 2
 
 
 def test_each_run_reads_the_secret_once(application: Application, reads: list[str]) -> None:
-    first = wiring.connection(None, "run-1")
-    assert wiring.connection(None, "run-2") is first
-    assert wiring.connection(None, "run-2") is first
+    first = clients.connection(None, "run-1")
+    assert clients.connection(None, "run-2") is first
+    assert clients.connection(None, "run-2") is first
     assert reads == [application.arn] * 2
 
 
 def test_a_secret_that_is_gone_stops_a_warm_function(application: Application) -> None:
-    wiring.connection(None, "run-1")
+    clients.connection(None, "run-1")
     application.secrets.delete_secret(SecretId=application.arn, ForceDeleteWithoutRecovery=True)
     with pytest.raises(ConfigurationInvalid, match="ResourceNotFoundException"):
-        wiring.connection(None, "run-2")
+        clients.connection(None, "run-2")
 
 
 def test_a_run_is_refused_by_a_database_that_takes_the_others_place(
@@ -198,15 +196,15 @@ def test_a_run_is_refused_by_a_database_that_takes_the_others_place(
     """Read watermark has the lease in one database, a loader's container comes upon the other."""
     run = make_run(neon_branch_id=None)
     application.lead_to(database_url)
-    begun = wiring.connection(None, run.run_id)
+    begun = clients.connection(None, run.run_id)
     ensure_schema(begun, load_table())
     begin(begun, run)
     with connect(other_url) as other:
         ensure_schema(other, load_table())
     application.lead_to(other_url)
-    wiring._connections.clear()
-    wiring._looked_up.clear()
-    loader = wiring.connection(None, run.run_id)
+    clients._connections.clear()
+    clients._looked_up.clear()
+    loader = clients.connection(None, run.run_id)
     assert database_of(loader) == urlsplit(other_url).path
     with pytest.raises(Superseded, match="replaced since"):
         load(loader, run, [make_row(1)])
@@ -266,15 +264,15 @@ def test_while_neon_is_out_of_reach_a_branchs_connection_is_kept(
 ) -> None:
     """The branch's id says which database it is; a password that is outdated is refused."""
     monkeypatch.delenv("DATABASE_URL_SECRET_ARN")
-    wiring.settings.cache_clear()
+    clients.settings.cache_clear()
     neon = Neon(application.url(PASSWORDS[0]))
-    monkeypatch.setattr(wiring, "_current_neon", lambda _run_id: neon)
-    first = wiring.connection("br-1", "run-1")
+    monkeypatch.setattr(clients, "_current_neon", lambda _run_id: neon)
+    first = clients.connection("br-1", "run-1")
     neon.answers = False
-    assert wiring.connection("br-1", "run-2") is first
+    assert clients.connection("br-1", "run-2") is first
     neon.answers, neon.url = True, other_url
-    assert database_of(wiring.connection("br-1", "run-2")) == urlsplit(other_url).path
+    assert database_of(clients.connection("br-1", "run-2")) == urlsplit(other_url).path
     neon.answers = False
-    wiring._connections["br-1"].close()
+    clients._connections["br-1"].close()
     with pytest.raises(NeonUnavailable):
-        wiring.connection("br-1", "run-3")
+        clients.connection("br-1", "run-3")

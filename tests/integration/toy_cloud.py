@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 from botocore.config import Config as BotoConfig
-from forecast_sync_ops.local.cloud import Cloud
+from localcloud.cloud import Cloud
 
 from tests.waiting import eventually
 

@@ -10,12 +10,7 @@ from botocore.stub import Stubber
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.adapters.s3 import Storage
 from forecast_sync.adapters.stepfunctions import Execution, Workflow
-from forecast_sync.errors import (
-    ConfigurationInvalid,
-    LeaseHeld,
-    ResultInvalid,
-    StorageUnavailable,
-)
+from forecast_sync.errors import ConfigurationInvalid, LeaseHeld, ResultInvalid, StorageUnavailable
 from forecast_sync.shortening import MESSAGE_CHARACTERS
 
 MACHINE = "arn:aws:states:us-east-2:000000000000:stateMachine:forecast-sync-dev"

@@ -7,12 +7,13 @@ import re
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from forecast_sync import announcements, links
+from forecast_sync import links
 from forecast_sync.adapters.sns import Topic
-from forecast_sync.contracts import RunResult
-from forecast_sync.counts import Counts
-from forecast_sync.freshness import Freshness
-from forecast_sync.settings import Settings
+from forecast_sync.config import Settings
+from forecast_sync.contracts.counts import Counts
+from forecast_sync.contracts.result import RunResult
+from forecast_sync.notify import messages
+from forecast_sync.runs.freshness import Freshness
 
 from tests.builders import STARTED_AT, make_run
 
@@ -34,19 +35,19 @@ RESULT = RunResult(
 )
 STALE = Freshness("dev", "dev", "stale", age_seconds=36_000, watermark=STARTED_AT, last_run="run-1")
 ALL = [
-    announcements.failed(make_run(), "BatchRefused: Postgres answered 23514: no", SETTINGS),
-    announcements.failed(make_run(), "The execution is ABORTED.", SETTINGS),
-    announcements.unresolved("run-1", f"{MACHINE}:run-1", "InvalidInput: x", SETTINGS),
-    announcements.recovered(RESULT, SETTINGS),
-    announcements.rejected(RESULT, SETTINGS),
-    announcements.succeeded(RESULT, SETTINGS),
-    announcements.stale(STALE, SETTINGS),
+    messages.failed(make_run(), "BatchRefused: Postgres answered 23514: no", SETTINGS),
+    messages.failed(make_run(), "The execution is ABORTED.", SETTINGS),
+    messages.unresolved("run-1", f"{MACHINE}:run-1", "InvalidInput: x", SETTINGS),
+    messages.recovered(RESULT, SETTINGS),
+    messages.rejected(RESULT, SETTINGS),
+    messages.succeeded(RESULT, SETTINGS),
+    messages.stale(STALE, SETTINGS),
 ]
 
 
 @pytest.mark.parametrize("told", ALL, ids=lambda told: told.kind)
 def test_each_says_what_where_how_many_and_where_to_read_on(
-    told: announcements.Announcement,
+    told: messages.Announcement,
 ) -> None:
     text = told.to_text()
     assert told.neon_branch in told.title
@@ -57,7 +58,7 @@ def test_each_says_what_where_how_many_and_where_to_read_on(
 
 
 @pytest.mark.parametrize("told", ALL, ids=lambda told: told.kind)
-def test_the_chat_message_keeps_to_the_schema(told: announcements.Announcement) -> None:
+def test_the_chat_message_keeps_to_the_schema(told: messages.Announcement) -> None:
     message = json.loads(told.to_chat())
     assert set(message) == {"version", "source", "content", "metadata"}
     assert (message["version"], message["source"]) == ("1.0", "custom")
@@ -105,7 +106,7 @@ HOSTILE = (
 HOSTILE_REF = "preview/pr-<!here>|@all\u202e\x9b"
 
 
-def hostile() -> list[announcements.Announcement]:
+def hostile() -> list[messages.Announcement]:
     run = make_run(git_ref=HOSTILE_REF, neon_branch=HOSTILE_REF)
     result = RESULT.model_copy(update={"git_ref": HOSTILE_REF, "neon_branch": HOSTILE_REF})
     branch = Freshness(
@@ -120,12 +121,12 @@ def hostile() -> list[announcements.Announcement]:
         running="<!channel>",
     )
     return [
-        announcements.failed(run, HOSTILE, SETTINGS),
-        announcements.unresolved("<!channel>", f"{MACHINE}:<!channel|>", HOSTILE, SETTINGS),
-        announcements.recovered(result, SETTINGS),
-        announcements.rejected(result, SETTINGS),
-        announcements.succeeded(result, SETTINGS),
-        announcements.stale(branch, SETTINGS),
+        messages.failed(run, HOSTILE, SETTINGS),
+        messages.unresolved("<!channel>", f"{MACHINE}:<!channel|>", HOSTILE, SETTINGS),
+        messages.recovered(result, SETTINGS),
+        messages.rejected(result, SETTINGS),
+        messages.succeeded(result, SETTINGS),
+        messages.stale(branch, SETTINGS),
     ]
 
 
@@ -138,7 +139,7 @@ def texts_of(document: object) -> list[str]:
 
 
 @pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_no_name_and_no_error_is_markup_in_a_chat(told: announcements.Announcement) -> None:
+def test_no_name_and_no_error_is_markup_in_a_chat(told: messages.Announcement) -> None:
     """Neither mentions nor links nor lines: only what this project writes is any."""
     own = re.compile(r"<https://[^\s<>|]+\|(Execution|Runbook)>|https://docs\.example/[\w#-]+")
     for text in texts_of(json.loads(told.to_chat())):
@@ -148,7 +149,7 @@ def test_no_name_and_no_error_is_markup_in_a_chat(told: announcements.Announceme
 
 
 @pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_no_name_and_no_error_forges_a_line_of_an_email(told: announcements.Announcement) -> None:
+def test_no_name_and_no_error_forges_a_line_of_an_email(told: messages.Announcement) -> None:
     assert told.title.isprintable()
     lines = told.to_text().split("\n")
     assert all(line.isprintable() for line in lines)
@@ -157,7 +158,7 @@ def test_no_name_and_no_error_forges_a_line_of_an_email(told: announcements.Anno
 
 
 def test_a_long_error_leaves_the_links_in_their_place() -> None:
-    told = announcements.failed(make_run(), "BatchRefused: " + "<" * 50_000, SETTINGS)
+    told = messages.failed(make_run(), "BatchRefused: " + "<" * 50_000, SETTINGS)
     content = json.loads(told.to_chat())["content"]
     assert len(content["description"]) <= 8000
     assert content["description"].endswith("|Runbook>")
@@ -174,7 +175,7 @@ class Inbox:
 
 
 @pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_a_subject_is_what_sns_takes(told: announcements.Announcement) -> None:
+def test_a_subject_is_what_sns_takes(told: messages.Announcement) -> None:
     inbox = Inbox()
     title = f"{told.title}\nBcc: all \u202e Gr\xfc\xdfe {'x' * 200}"
     Topic(cast("SNSClient", inbox), "arn").publish(title, told.to_text(), told.to_chat())

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import api, wiring
+from forecast_sync import api, clients
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.errors import (
     BranchNotFound,
@@ -69,10 +69,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         done=execution("SUCCEEDED"),
     )
     monkeypatch.setenv("ENVIRONMENT", "dev")
-    wiring.settings.cache_clear()
-    monkeypatch.setattr(wiring, "workflow", lambda: made)
+    clients.settings.cache_clear()
+    monkeypatch.setattr(clients, "workflow", lambda: made)
     yield made
-    wiring.settings.cache_clear()
+    clients.settings.cache_clear()
 
 
 def ask(
@@ -195,7 +195,7 @@ def _break_connections(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Non
     def refuse(_: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(wiring, "connection_of", refuse)
+    monkeypatch.setattr(clients, "connection_of", refuse)
 
 
 def test_a_key_starts_one_run_however_often_it_comes(machine: Machine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from forecast_sync_ops.backfilling import Backfill
+from forecast_sync_cli.backfill import Backfill
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from forecast_sync.contracts import SyncRequest, UpsertRequest
-from forecast_sync.counts import Profile
+from forecast_sync.contracts.base import parse_payload
+from forecast_sync.contracts.counts import Profile
+from forecast_sync.contracts.page import UpsertRequest
+from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.errors import InvalidInput
-from forecast_sync.payloads import parse_payload
 
 from tests.builders import make_run, make_upsert
 

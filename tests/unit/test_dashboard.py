@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from forecast_sync_ops.api_client import Answer
-from forecast_sync_ops.dashboard import machine, runbook, words
-from forecast_sync_ops.dashboard.app import make_app
-from forecast_sync_ops.dashboard.rates import Rates
-from forecast_sync_ops.dashboard.security import Keys
-from forecast_sync_ops.dashboard.views import Views
+from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.dashboard import formatting, runbook, state_graph
+from forecast_sync_cli.dashboard.app import make_app
+from forecast_sync_cli.dashboard.security import Keys
+from forecast_sync_cli.dashboard.throughput import Rates
+from forecast_sync_cli.dashboard.view_models import Views
 
 from tests.contract.stack import machine as definition
 
@@ -24,14 +24,14 @@ def visit(name: str, left_at: str | None = AT) -> dict[str, Any]:
     return {"name": name, "visits": 1, "entered_at": AT, "left_at": left_at}
 
 
-def place(status: str, *visits: dict[str, Any]) -> dict[str, machine.Placed]:
-    steps = machine.read_steps(definition())
-    placed = machine.place(steps, {"execution_status": status, "states": list(visits)})
+def place(status: str, *visits: dict[str, Any]) -> dict[str, state_graph.Placed]:
+    steps = state_graph.read_steps(definition())
+    placed = state_graph.place(steps, {"execution_status": status, "states": list(visits)})
     return {item.step.name: item for item in placed}
 
 
 def test_the_picture_follows_the_definition() -> None:
-    steps = machine.read_steps(definition())
+    steps = state_graph.read_steps(definition())
     names = [step.name for step in steps]
     assert names[0] == definition()["StartAt"]
     assert {"Run queries", "Plan pages", "Load pages", "Verify load"} <= set(names)
@@ -85,12 +85,12 @@ def test_rates_need_two_looks_and_forget_what_is_old() -> None:
     [(None, "–"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2 d")],
 )
 def test_durations_are_said_in_the_largest_unit_of_two(seconds: float | None, said: str) -> None:
-    assert words.duration(seconds) == said
+    assert formatting.duration(seconds) == said
 
 
 def test_times_without_an_offset_are_utc() -> None:
-    assert words.between("2026-11-24T10:00:00", "2026-11-24T10:01:00+00:00") == 60
-    assert words.moment("2026-11-24T10:00:00Z") == "24 Nov 10:00:00"
+    assert formatting.between("2026-11-24T10:00:00", "2026-11-24T10:01:00+00:00") == 60
+    assert formatting.moment("2026-11-24T10:00:00Z") == "24 Nov 10:00:00"
 
 
 def test_the_section_of_an_error_is_found_in_the_runbook(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
-from forecast_sync_ops.api_client import Answer
-from forecast_sync_ops.dashboard import server
-from forecast_sync_ops.dashboard.app import make_app
-from forecast_sync_ops.dashboard.security import PAGES, Keys
-from forecast_sync_ops.dashboard.views import Views
+from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.dashboard import server
+from forecast_sync_cli.dashboard.app import make_app
+from forecast_sync_cli.dashboard.security import PAGES, Keys
+from forecast_sync_cli.dashboard.view_models import Views
 from starlette.routing import Mount, Route
 
 HOST = "127.0.0.1:8377"

@@ -10,9 +10,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from forecast_sync_ops import deployment
-from forecast_sync_ops.deployment import Deployment
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.client import deployment
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.errors import UserError
 
 from tests.contract.test_state_machine import FULL, NOT_READY
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from forecast_sync_ops.doctor import account, deploying
-from forecast_sync_ops.doctor.examination import Check, Patient, Result, examine
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.doctor import account, deploying
+from forecast_sync_cli.doctor.runner import Check, Patient, Result, examine
+from forecast_sync_cli.errors import UserError
 
 from tests.contract.stack import load_template
 

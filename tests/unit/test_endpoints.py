@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from forecast_sync.adapters.endpoints import read_endpoint
+from forecast_sync.config import Settings
 from forecast_sync.errors import ConfigurationInvalid
-from forecast_sync.settings import Settings
-from forecast_sync_ops import deployment
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.client import deployment
+from forecast_sync_cli.errors import UserError
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.connectionpool import connection_from_url

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from forecast_sync.tables import load_table
-from forecast_sync_ops.cli import app
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.main import app
 from typer.testing import CliRunner
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from forecast_sync.adapters.athena import Cost
-from forecast_sync.contracts import PollRequest, QueryRequest, StartedQuery, Window
+from forecast_sync.config import Settings
+from forecast_sync.contracts.query import PollRequest, QueryRequest, StartedQuery
+from forecast_sync.contracts.run import Window
 from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
-from forecast_sync.extraction import poll_query, start_query, wait_after
-from forecast_sync.settings import Settings
+from forecast_sync.extract.queries import poll_query, start_query, wait_after
 from forecast_sync.tables import load_table
 
 from tests.builders import STARTED_AT, make_run, make_started

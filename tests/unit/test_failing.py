@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.errors import BranchNotFound, ForecastSyncError, NeonUnavailable
-from forecast_sync.failing import record_failed_execution
-from forecast_sync.recording import rerun_name
+from forecast_sync.record.failure import record_failed_execution
+from forecast_sync.record.outcome import rerun_name
 
 from tests.unit.test_announcements import SETTINGS
 

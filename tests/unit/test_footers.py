@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from forecast_sync.adapters.s3 import Listed
-from forecast_sync.contracts import Window
+from forecast_sync.contracts.run import Window
 from forecast_sync.errors import SourceInvalid
-from forecast_sync.parquet_schema import (
+from forecast_sync.survey.objects import check_sources, survey
+from forecast_sync.survey.parquet_footer import (
     DEEPEST,
     MAGIC,
     MOST_ELEMENTS,
@@ -22,7 +23,6 @@ from forecast_sync.parquet_schema import (
     footer_size,
     read_columns,
 )
-from forecast_sync.sources import check_sources, survey
 from forecast_sync.tables import load_table
 
 from tests.unit.test_sources import NOW, SETTINGS, TYPES, Lake, parquet

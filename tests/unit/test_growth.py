@@ -7,20 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 from forecast_sync.adapters.s3 import Listed
-from forecast_sync.contracts import (
-    Page,
-    Plan,
-    PlanRequest,
-    Queries,
-    StartedQuery,
-    UpsertRequest,
-    VerifyRequest,
-    Window,
-)
-from forecast_sync.extraction import MOST_PARTS
-from forecast_sync.planning import MOST_KEYS, count_workers, group_into_pages, plan_pages
-from forecast_sync.query_text import warning_names
-from forecast_sync.settings import Settings
+from forecast_sync.config import Settings
+from forecast_sync.contracts.page import Page, Plan, PlanRequest, UpsertRequest
+from forecast_sync.contracts.query import Queries, StartedQuery
+from forecast_sync.contracts.result import VerifyRequest
+from forecast_sync.contracts.run import Window
+from forecast_sync.extract.athena_sql import warning_names
+from forecast_sync.extract.queries import MOST_PARTS
+from forecast_sync.plan.pages import MOST_KEYS, count_workers, group_into_pages, plan_pages
 from forecast_sync.tables import load_table
 
 from tests.builders import STARTED_AT, make_run

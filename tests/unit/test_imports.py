@@ -33,7 +33,7 @@ def test_a_function_starts_without_what_it_may_never_touch(function: str) -> Non
     """Clients are made when they are asked for; psycopg is for those that write statements."""
     modules = imported(function)
     handler = (ROOT / "functions" / function / "handler.py").read_text()
-    assert ("psycopg" in modules) == ("wiring.connection" in handler or function == API)
+    assert ("psycopg" in modules) == ("clients.connection" in handler or function == API)
     assert not modules & {
         "boto3",
         "botocore.client",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from forecast_sync.errors import QueryFailed
-from forecast_sync.logs import about, logged, logger
+from forecast_sync.telemetry.logging import about, logged, logger
 
 
 @pytest.fixture(autouse=True)

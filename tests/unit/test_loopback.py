@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from forecast_sync_ops.local.loopback import find_foreign
+from localcloud.loopback import find_foreign
 
 OWN = ("Host", "127.0.0.1:4566")
 

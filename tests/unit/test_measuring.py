@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from forecast_sync.contracts import RunResult
-from forecast_sync.counts import Counts, Profile
-from forecast_sync.measuring import measure_query, measure_rejects, measure_run
+from forecast_sync.contracts.counts import Counts, Profile
+from forecast_sync.contracts.result import RunResult
+from forecast_sync.telemetry.metrics import measure_query, measure_rejects, measure_run
 
 from tests.builders import make_run
 

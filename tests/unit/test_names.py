@@ -10,10 +10,10 @@ from typing import Any
 import boto3
 import pytest
 import typer
-from forecast_sync import announcements
-from forecast_sync.settings import Settings
-from forecast_sync_ops import deployment
-from forecast_sync_ops.cli import app
+from forecast_sync.config import Settings
+from forecast_sync.notify import messages
+from forecast_sync_cli.client import deployment
+from forecast_sync_cli.main import app
 
 from tests.builders import make_run
 from tests.contract.stack import template
@@ -92,10 +92,10 @@ def test_the_project_is_read_from_the_machine_s_name(name: str, project: str) ->
 def test_an_announcement_of_a_second_stack_says_which_and_how_to_address_it() -> None:
     second = settings("other-production")
     told = [
-        announcements.failed(make_run(environment="production"), "InvalidInput: x", second),
-        announcements.failed(make_run(environment="production"), "The run is ABORTED.", second),
-        announcements.rejected(RESULT, second),
-        announcements.stale(STALE, second),
+        messages.failed(make_run(environment="production"), "InvalidInput: x", second),
+        messages.failed(make_run(environment="production"), "The run is ABORTED.", second),
+        messages.rejected(RESULT, second),
+        messages.stale(STALE, second),
     ]
     for announcement in told:
         assert announcement.title.endswith("(other-production)")

@@ -21,8 +21,8 @@ from forecast_sync.errors import (
     NeonRefused,
     NeonUnavailable,
 )
-from forecast_sync_ops.local.neon import Fault, NeonStandIn
-from forecast_sync_ops.local.neon_project import Project
+from localcloud.neon import Fault, NeonStandIn
+from localcloud.neon_project import Project
 
 KEY, PROJECT = "canary-key", "calm-river-1"
 URLS = {

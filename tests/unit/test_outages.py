@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from forecast_sync import outages
 from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.notify import outages
 
 from tests.unit.test_announcements import RESULT, SETTINGS
 

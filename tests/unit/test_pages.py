@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from unittest import mock
 
 import pytest
-from forecast_sync import pages
-from forecast_sync.contracts import Page
+from forecast_sync.contracts.page import Page
 from forecast_sync.errors import ResultInvalid
-from forecast_sync.pages import PageReader
+from forecast_sync.load import page_reader
+from forecast_sync.load.page_reader import PageReader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,7 +61,7 @@ def test_skipping_goes_on_after_what_was_loaded(lines: list[bytes], skipped: int
 def test_lines_are_the_same_however_little_is_inflated_at_a_time(
     lines: list[bytes], level: int, inflated: int, chunk: int
 ) -> None:
-    with mock.patch.object(pages, "INFLATED_BYTES", inflated):
+    with mock.patch.object(page_reader, "INFLATED_BYTES", inflated):
         reader = reader_of([gzip.compress(b"".join(lines), level)], chunk)
         assert b"".join(reader.take(1000)) == b"".join(lines)
 
@@ -92,7 +92,7 @@ def test_memory_does_not_grow_with_a_file_that_inflates_a_thousandfold() -> None
 
 
 def test_a_line_without_end_is_refused_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "LONGEST_LINE_BYTES", 8 * 1024 * 1024)
+    monkeypatch.setattr(page_reader, "LONGEST_LINE_BYTES", 8 * 1024 * 1024)
     reader = reader_of([gzip.compress(b"x" * 100_000_000, compresslevel=1)], chunk=1 << 16)
     tracemalloc.start()
     with pytest.raises(ResultInvalid, match="has a line of more than 8,388,608 bytes"):

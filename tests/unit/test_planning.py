@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from forecast_sync.adapters.s3 import Listed
-from forecast_sync.contracts import PlanRequest, Queries, Window
+from forecast_sync.config import Settings
+from forecast_sync.contracts.page import PlanRequest
+from forecast_sync.contracts.query import Queries
+from forecast_sync.contracts.run import Window
 from forecast_sync.errors import InputsOutdated, ResultInvalid, SourceChanged, TooManyRejects
-from forecast_sync.planning import group_into_pages, page_limit, plan_pages
-from forecast_sync.settings import Settings
-from forecast_sync.sources import survey
+from forecast_sync.plan.pages import group_into_pages, page_limit, plan_pages
+from forecast_sync.survey.objects import survey
 from forecast_sync.tables import load_table
 from hypothesis import given
 from hypothesis import strategies as st

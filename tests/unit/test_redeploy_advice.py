@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from forecast_sync_ops.doctor.examination import Patient, redeploy
+from forecast_sync_cli.doctor.runner import Patient, redeploy
 
 
 @pytest.mark.parametrize(

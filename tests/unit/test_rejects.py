@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from forecast_sync.tables import load_table
-from forecast_sync_ops import rejects
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.client import rejects
+from forecast_sync_cli.errors import UserError
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from forecast_sync_ops import run_logs
-from forecast_sync_ops.deployment import Deployment
-from forecast_sync_ops.snapshots import Snapshot
+from forecast_sync_cli.client import logs as run_logs
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.run_status import Snapshot
 
 SNAPSHOT = Snapshot(
     run_id="r1",

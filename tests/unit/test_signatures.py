@@ -12,7 +12,9 @@ import pytest
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from forecast_sync_ops.local.signatures import (
+from hypothesis import given
+from hypothesis import strategies as st
+from localcloud.signatures import (
     ALGORITHM,
     EMPTY_SHA256,
     MAX_SKEW,
@@ -23,8 +25,6 @@ from forecast_sync_ops.local.signatures import (
     Verifier,
     read_claim,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 ID, SECRET, REGION = "LOCALAAAAAAAAAAAAAAA", "a-secret", "us-east-2"
 CREDENTIALS = Credentials(ID, SECRET)

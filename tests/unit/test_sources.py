@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from forecast_sync.adapters.s3 import Listed
-from forecast_sync.contracts import Window
+from forecast_sync.config import Settings
+from forecast_sync.contracts.run import Window
 from forecast_sync.errors import SourceInvalid
-from forecast_sync.settings import Settings
-from forecast_sync.sources import check_sources, survey
+from forecast_sync.survey.objects import check_sources, survey
 from forecast_sync.tables import load_table
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from forecast_sync_ops.local import cloud, private_files, state_dir
-from forecast_sync_ops.local.description import Cloud
-from forecast_sync_ops.local.ports import listen
-from forecast_sync_ops.problems import UserError
+from forecast_sync_cli.errors import UserError
+from localcloud import cloud, private_files, state_dir
+from localcloud.description import Cloud
+from localcloud.ports import listen
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 SOMEBODY = 12345

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import api, outages
+from forecast_sync import api
 from forecast_sync.adapters.stepfunctions import Execution
-from forecast_sync.contracts import SyncRequest
+from forecast_sync.contracts.base import parse_payload
+from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.diagnostics.inspect import InspectRequest
 from forecast_sync.errors import InvalidInput, PermanentError, VerificationFailed, message_of
-from forecast_sync.inspecting import InspectRequest
 from forecast_sync.json_text import JsonInvalid, read_json, read_object
-from forecast_sync.payloads import parse_payload
-from forecast_sync.resolving import ResolveRequest
+from forecast_sync.lease.starter import start_for_uploads
+from forecast_sync.notify import outages
+from forecast_sync.resolve.run import ResolveRequest
 from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
-from forecast_sync.starting import start_for_uploads
 
 from tests.unit.test_announcements import SETTINGS
 from tests.unit.test_api import Machine, ask, machine

@@ -12,14 +12,14 @@ from typing import Literal
 import pytest
 import sqlglot
 from forecast_sync import tables
-from forecast_sync.contracts import Window
+from forecast_sync.config import Settings
+from forecast_sync.contracts.run import Window
 from forecast_sync.errors import ConfigurationInvalid
-from forecast_sync.query_text import build_extract, build_profile
-from forecast_sync.settings import Settings
+from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.tables import known_tables, load_table, parse_table
 from forecast_sync.tables.expressions import Expression, find_fault
-from forecast_sync_ops.problems import UserError
-from forecast_sync_ops.table_checks import find_sql_faults, read_checked
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.table_lint import find_sql_faults, read_checked
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,25 +13,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from forecast_sync_ops import (
-    backfilling,
-    cli,
-    deployment,
-    diffing,
-    executions,
-    freshness,
-    rejects,
-    run_logs,
-    snapshots,
-)
-from forecast_sync_ops.cli_reference import find_commands
-from forecast_sync_ops.commands import doctor, fill, plan, sync, tables
-from forecast_sync_ops.commands import rejects as reject_commands
-from forecast_sync_ops.doctor.examination import Result, Status
-from forecast_sync_ops.local import cloud
-from forecast_sync_ops.local.description import Cloud
-from forecast_sync_ops.problems import UserError
-from forecast_sync_ops.terminal import Table, Terminal
+from devtools.cli_reference import find_commands
+from forecast_sync_cli import backfill, diff, main
+from forecast_sync_cli.client import deployment, executions, freshness, logs, rejects, run_status
+from forecast_sync_cli.commands import doctor, fill, plan, sync, tables
+from forecast_sync_cli.commands import rejects as reject_commands
+from forecast_sync_cli.doctor.runner import Result, Status
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.terminal import Table, Terminal
+from localcloud import cloud
+from localcloud.description import Cloud
 
 EVIL = (
     "\x1b]52;c;cm0gLXJm\x07\x1b[6n\x1b[3J\x9b31m[red]x[/red][link=https://evil]y[/link]:bomb:"
@@ -74,7 +65,7 @@ REPORT = {
     "queries": [{"scanned_bytes": 1, "usd": 1.0}],
     "schema_differences": [{"where": EVIL, "column": EVIL, "found": EVIL, "expected": EVIL}],
 }
-SNAPSHOT = snapshots.Snapshot(
+SNAPSHOT = run_status.Snapshot(
     run_id=EVIL,
     execution_arn=EVIL,
     status="FAILED",
@@ -172,10 +163,10 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         table_file="price", forecast_table_name=EVIL, athena_db_name=EVIL, data_location="s3://x/"
     )
     table = SimpleNamespace(target=SimpleNamespace(table=EVIL), column=[], reject=[], expect=[])
-    differing = diffing.Diff(
-        AT, 1, 1, 1, [diffing.Day(EVIL, 1, 1)], [diffing.Key({EVIL: EVIL}, "different")], False
+    differing = diff.Diff(
+        AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )
-    window = backfilling.Filled(EVIL, EVIL, EVIL, "started", "FAILED", EVIL, COUNTS)
+    window = backfill.Filled(EVIL, EVIL, EVIL, "started", "FAILED", EVIL, COUNTS)
     item = {"run_id": EVIL, "status": EVIL, "started_at": AT, "stopped_at": AT, "redrive_count": 1}
     for owner, name, answer in (
         (deployment, "find", found),
@@ -183,14 +174,14 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (executions, "redrive", 1),
         (executions, "stop", None),
         (executions, "history", [item]),
-        (snapshots, "describe", SNAPSHOT),
-        (snapshots, "follow", [SNAPSHOT, SNAPSHOT]),
+        (run_status, "describe", SNAPSHOT),
+        (run_status, "follow", [SNAPSHOT, SNAPSHOT]),
         (freshness, "ask", FRESH),
-        (run_logs, "read", [LINE]),
+        (logs, "read", [LINE]),
         (plan, "_dry_run", planned),
         (plan, "read_report", REPORT),
-        (diffing, "watermark", None),
-        (diffing, "compare", differing),
+        (diff, "watermark", None),
+        (diff, "compare", differing),
         (doctor, "examine", [Result(EVIL, state, EVIL, EVIL) for state in STATES]),
         (fill, "fill", [window]),
         (sync, "sync_folder", SNAPSHOT),
@@ -210,7 +201,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """The exit code of a command, which runs as its entry point runs it."""
     monkeypatch.setattr(sys, "argv", ["forecast-sync", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.run()
+        main.run()
     code = ended.value.code
     assert isinstance(code, int)
     return code
@@ -260,7 +251,7 @@ def test_json_is_exact_and_escaped(
 def test_followed_logs_are_a_document_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(run_logs, "follow", give([LINE, LINE]))
+    monkeypatch.setattr(logs, "follow", give([LINE, LINE]))
     assert run(monkeypatch, "logs", EVIL, "--follow", "--json") == 0
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [LINE, LINE]
 

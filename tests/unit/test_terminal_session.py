@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from forecast_sync_ops.terminal_session import Row, draw
+from devtools.terminal_session import Row, draw
 from rich.text import Text
 
 SVG = "{http://www.w3.org/2000/svg}"

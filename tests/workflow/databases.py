@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
-from forecast_sync_ops.local.cloud import Cloud
+from localcloud.cloud import Cloud
 
 from tests.lake import KEY, VALUES, Table
 from tests.waiting import eventually

@@ -12,8 +12,8 @@ import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from forecast_sync.api.routes import document
-from forecast_sync_ops.api_client import Answer
-from forecast_sync_ops.deployment import Deployment
+from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.client.deployment import Deployment
 from hypothesis import HealthCheck, Phase, assume, settings
 
 from tests.lake import MORNING, make_row, make_rows

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from forecast_sync_ops.cli import app
-from forecast_sync_ops.local import deploy as local_deploy
-from forecast_sync_ops.local.build import ARTIFACTS_BUCKET, package
-from forecast_sync_ops.local.cloud import TEMPLATE
+from forecast_sync_cli.main import app
+from localcloud import deploy as local_deploy
+from localcloud.build import ARTIFACTS_BUCKET, package
+from localcloud.cloud import TEMPLATE
 from typer.testing import CliRunner
 
 from tests.waiting import eventually

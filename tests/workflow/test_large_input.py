@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from forecast_sync_ops import deployment, rejects
+from forecast_sync_cli.client import deployment, rejects
 
 from tests.lake import make_row, make_rows, reference
 from tests.workflow.deployed import Deployed

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from forecast_sync_ops.local import cloud
+from localcloud import cloud
 
 from tests.lake import make_row, make_rows
 from tests.waiting import eventually

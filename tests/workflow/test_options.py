@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from forecast_sync.settings import Settings
-from forecast_sync_ops.local import cloud
+from forecast_sync.config import Settings
+from localcloud import cloud
 
 from tests.workflow.deployed import Deployed
 

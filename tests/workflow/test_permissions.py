@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from forecast_sync_ops.deployment import Deployment
+from forecast_sync_cli.client.deployment import Deployment
 
 from tests.contract.iam import is_allowed
 from tests.contract.stack import FUNCTIONS

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from forecast_sync.adapters.postgres import connect
-from forecast_sync.reporting import RejectQuery, list_rejects
+from forecast_sync.runs.queries import RejectQuery, list_rejects
 from forecast_sync.tables import load_table
 
 from tests.lake import MORNING, make_row, make_rows, reference

@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from forecast_sync_ops.local import cloud
-from forecast_sync_ops.local.postgres import Postgres
+from localcloud import cloud
+from localcloud.postgres import Postgres
 
 from tests.conftest import PARAMETERS
 from tests.lake import make_rows

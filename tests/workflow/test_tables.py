@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from forecast_sync_ops.commands.tables import declare
-from forecast_sync_ops.local import cloud
+from forecast_sync_cli.commands.tables import declare
+from localcloud import cloud
 
 from tests.lake import make_row
 from tests.workflow.deployed import Deployed

@@ -13,10 +13,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from forecast_sync_ops.cli import app
-from forecast_sync_ops.local.cloud import TEMPLATE
-from forecast_sync_ops.local.deploy import deploy
-from forecast_sync_ops.local.postgres import Postgres
+from forecast_sync_cli.main import app
+from localcloud.cloud import TEMPLATE
+from localcloud.deploy import deploy
+from localcloud.postgres import Postgres
 from typer.testing import CliRunner
 
 from tests.conftest import PARAMETERS

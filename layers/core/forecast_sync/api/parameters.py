@@ -6,8 +6,8 @@ from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 
-from forecast_sync.branches import REF_PATTERN
-from forecast_sync.payloads import LINE_PATTERN
+from forecast_sync.contracts.base import LINE_PATTERN
+from forecast_sync.resolve.git_refs import REF_PATTERN
 
 NAME = r"^[A-Za-z0-9_-]+$"
 

@@ -15,8 +15,9 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from botocore.exceptions import ClientError
 from pydantic import Field
 
-from forecast_sync import errors, wiring
+from forecast_sync import clients, errors
 from forecast_sync.api.requests import UNREADABLE, RequestTooLarge
+from forecast_sync.contracts.base import Model, message_of
 from forecast_sync.errors import (
     BranchNotFound,
     BranchNotMapped,
@@ -25,11 +26,10 @@ from forecast_sync.errors import (
     TransientError,
 )
 from forecast_sync.links import runbook_url
-from forecast_sync.logs import logger
-from forecast_sync.operating import RunConflict, RunNotFound
-from forecast_sync.payloads import Model, message_of
-from forecast_sync.reporting import RejectNotFound
+from forecast_sync.runs.control import RunConflict, RunNotFound
+from forecast_sync.runs.queries import RejectNotFound
 from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
+from forecast_sync.telemetry.logging import logger
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
@@ -82,7 +82,7 @@ def problem(
     """A response of problem details; ``error`` is the name of the error that the runbook knows."""
     shown, detail = shorten(instance, INSTANCE_CHARACTERS), shorten(detail, MESSAGE_CHARACTERS)
     body = Problem(
-        type=runbook_url(wiring.settings().runbook_url, error) if error else "about:blank",
+        type=runbook_url(clients.settings().runbook_url, error) if error else "about:blank",
         title=error or status.phrase,
         status=status,
         detail=detail,

@@ -12,9 +12,9 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestValidationError,
 )
 
+from forecast_sync.contracts.base import has_control_character
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.json_text import JsonInvalid, read_json
-from forecast_sync.payloads import has_control_character
 from forecast_sync.shortening import shorten
 
 MOST_BODY_BYTES = 256 * 1024

@@ -15,9 +15,9 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from forecast_sync import describing, freshness, operating, reporting, wiring
-from forecast_sync.api import models, problems, requests
-from forecast_sync.api.description import INFORMATION, answers
+from forecast_sync import clients
+from forecast_sync.api import problems, requests, schemas
+from forecast_sync.api.openapi import INFORMATION, answers
 from forecast_sync.api.parameters import (
     AfterReject,
     AfterRun,
@@ -33,8 +33,10 @@ from forecast_sync.api.parameters import (
     RunId,
     Trigger,
 )
-from forecast_sync.contracts import SyncRequest, SyncType
-from forecast_sync.logs import about, find_run_id, log_failure, logger
+from forecast_sync.contracts.run import SyncRequest, SyncType
+from forecast_sync.runs import control, freshness, queries
+from forecast_sync.runs import detail as describing
+from forecast_sync.telemetry.logging import about, find_run_id, log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 CONFLICT = HTTPStatus.CONFLICT
@@ -50,14 +52,14 @@ problems.install(app)
     middlewares=STRICT,
     responses=answers(OK, "By branch"),
 )
-def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> models.StatusReport:
+def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> schemas.StatusReport:
     """Freshness, last success, watermark and the running run of each branch, or of one."""
-    settings = wiring.settings()
+    settings = clients.settings()
     if goal_hours is not None:
         settings = settings.model_copy(update={"freshness_goal_hours": goal_hours})
-    git_refs = [git_ref] if git_ref else wiring.served_refs()
-    found = freshness.judge_branches(git_refs, settings, wiring.connection_of)
-    return models.StatusReport.model_validate(
+    git_refs = [git_ref] if git_ref else clients.served_refs()
+    found = freshness.judge_branches(git_refs, settings, clients.connection_of)
+    return schemas.StatusReport.model_validate(
         {
             "environment": settings.environment,
             "goal_seconds": round(settings.freshness_goal_hours * 3600),
@@ -71,28 +73,28 @@ def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> models.
 )
 def list_syncs(
     git_ref: GitRef = None,
-    status: Annotated[reporting.Status | None, Query()] = None,
+    status: Annotated[queries.Status | None, Query()] = None,
     sync_type: Annotated[SyncType | None, Query()] = None,
     trigger: Trigger = None,
     after: AfterRun = None,
-    limit: Limit = reporting.HISTORY_LIMIT,
-) -> models.Syncs:
+    limit: Limit = queries.HISTORY_LIMIT,
+) -> schemas.Syncs:
     """A page of runs, the newest first."""
-    query = reporting.RunQuery(
+    query = queries.RunQuery(
         status=status, sync_type=sync_type, trigger=trigger, after=after, limit=limit
     )
-    found = reporting.list_runs(wiring.connection_of(git_ref), query)
-    return models.Syncs.model_validate(found)
+    found = queries.list_runs(clients.connection_of(git_ref), query)
+    return schemas.Syncs.model_validate(found)
 
 
 @app.get("/syncs/<run_id>", summary="One run", middlewares=STRICT, responses=answers(OK, "The run"))
-def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
+def describe_sync(run_id: RunId, git_ref: GitRef = None) -> schemas.SyncDetail:
     """States, pages, rows, counts, error and links of a run; it knows its git ref itself."""
-    runbook = wiring.settings().runbook_url
+    runbook = clients.settings().runbook_url
     found = describing.describe_sync(
-        wiring.workflow(), wiring.connection_of, run_id, git_ref=git_ref, runbook=runbook
+        clients.workflow(), clients.connection_of, run_id, git_ref=git_ref, runbook=runbook
     )
-    return models.SyncDetail.model_validate(found)
+    return schemas.SyncDetail.model_validate(found)
 
 
 @app.post(
@@ -109,13 +111,13 @@ def describe_sync(run_id: RunId, git_ref: GitRef = None) -> models.SyncDetail:
     ),
 )
 def start_sync(
-    request: Annotated[models.StartRequest, Body(description="As the execution input.")],
+    request: Annotated[schemas.StartRequest, Body(description="As the execution input.")],
     idempotency_key: IdempotencyKey = None,
-) -> Response[models.Accepted]:
+) -> Response[schemas.Accepted]:
     """Start a run; `GET /syncs/{run_id}` tells how it does."""
     asked = request if "trigger" in request.model_fields_set else _by_api(request)
-    environment = wiring.settings().environment
-    return _accepted(operating.start_run(wiring.workflow(), environment, asked, idempotency_key))
+    environment = clients.settings().environment
+    return _accepted(control.start_run(clients.workflow(), environment, asked, idempotency_key))
 
 
 @app.post(
@@ -125,9 +127,9 @@ def start_sync(
     middlewares=STRICT,
     responses=answers(ACCEPTED, "Redriven", CONFLICT),
 )
-def redrive_sync(run_id: RunId) -> Response[models.Accepted]:
+def redrive_sync(run_id: RunId) -> Response[schemas.Accepted]:
     """Go on with a failed, stopped or timed-out run where it ended; 409 when that can't be."""
-    operating.redrive_run(wiring.workflow(), run_id)
+    control.redrive_run(clients.workflow(), run_id)
     return _accepted(run_id)
 
 
@@ -138,9 +140,9 @@ def redrive_sync(run_id: RunId) -> Response[models.Accepted]:
     middlewares=STRICT,
     responses=answers(ACCEPTED, "Stopped", CONFLICT),
 )
-def stop_sync(run_id: RunId) -> Response[models.Accepted]:
+def stop_sync(run_id: RunId) -> Response[schemas.Accepted]:
     """Stop a running run; what is committed stays, and a redrive goes on from there."""
-    operating.stop_run(wiring.workflow(), run_id, "Stopped through the API.")
+    control.stop_run(clients.workflow(), run_id, "Stopped through the API.")
     return _accepted(run_id)
 
 
@@ -152,11 +154,11 @@ def list_rejects(
     all: Resolved = False,  # noqa: A002  # the parameter's name in the query
     after: AfterReject = None,
     limit: Limit = 100,
-) -> models.Rejects:
+) -> schemas.Rejects:
     """A page of the rows that the table can't hold, and all of them by reason."""
-    query = reporting.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
-    found = reporting.list_rejects(wiring.connection_of(git_ref), wiring.table(), query)
-    return models.Rejects.model_validate(found)
+    query = queries.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
+    found = queries.list_rejects(clients.connection_of(git_ref), clients.table(), query)
+    return schemas.Rejects.model_validate(found)
 
 
 @app.get(
@@ -167,14 +169,12 @@ def list_rejects(
 )
 def read_reject(
     content_hash: ContentHash, git_ref: GitRef = None, offset: Offset = 0
-) -> models.RejectRow:
+) -> schemas.RejectRow:
     """The row as it is kept, part by part: a row may be larger than an answer."""
-    found = reporting.read_reject(wiring.connection_of(git_ref), content_hash, offset)
+    found = queries.read_reject(clients.connection_of(git_ref), content_hash, offset)
     if found is None:
-        raise reporting.RejectNotFound(
-            f"There is no reject {content_hash}; GET /rejects lists them."
-        )
-    return models.RejectRow.model_validate(found)
+        raise queries.RejectNotFound(f"There is no reject {content_hash}; GET /rejects lists them.")
+    return schemas.RejectRow.model_validate(found)
 
 
 @app.get(
@@ -262,14 +262,14 @@ def _by_api(request: SyncRequest) -> SyncRequest:
     return SyncRequest(**request.model_dump(exclude_unset=True), trigger="api")
 
 
-def _accepted(run_id: str) -> Response[models.Accepted]:
-    execution_arn = wiring.workflow().arn_of(run_id)
-    links = describing.links_of(execution_arn, "", wiring.settings().runbook_url)
+def _accepted(run_id: str) -> Response[schemas.Accepted]:
+    execution_arn = clients.workflow().arn_of(run_id)
+    links = describing.links_of(execution_arn, "", clients.settings().runbook_url)
     return Response(
         status_code=ACCEPTED,
         content_type="application/json",
         headers={"Location": f"/syncs/{run_id}"},
-        body=models.Accepted.model_validate(
+        body=schemas.Accepted.model_validate(
             {"run_id": run_id, "execution_arn": execution_arn, "links": links}
         ),
     )

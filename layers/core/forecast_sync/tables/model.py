@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from forecast_sync.payloads import Model
+from forecast_sync.contracts.base import Model
 from forecast_sync.tables.expressions import Expression as PlacedExpression
 from forecast_sync.tables.expressions import find_fault
 from forecast_sync.tables.lines import Location

@@ -1,0 +1,47 @@
+"""Rows by outcome: as Athena counts them in the lake, and as a run has brought them to Postgres."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, PlainSerializer
+
+from forecast_sync.contracts.base import Model
+
+BigInteger = Annotated[int, PlainSerializer(str, when_used="json")]
+"""Travels as text: a state's JSON numbers are exact to 53 bits only."""
+
+
+class Profile(Model):
+    """What Athena counted in the lake; ``checksum`` is the sum of 60 bits of md5 per good line."""
+
+    window_rows: int
+    rejected: int
+    candidates: int
+    good: int
+    checksum: BigInteger
+    newest_modified: AwareDatetime | None = None
+    warnings: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def superseded(self) -> int:
+        """Candidates that a newer one of the same key outdates."""
+        return self.candidates - self.good
+
+
+class Counts(Model):
+    """A run's rows by outcome.
+
+    window_rows = valid + rejected; candidates = good + superseded;
+    good = inserted + updated + unchanged. ``warnings`` are good rows that break an expectation.
+    """
+
+    window_rows: int = 0
+    rejected: int = 0
+    candidates: int = 0
+    superseded: int = 0
+    good: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    warnings: dict[str, int] = Field(default_factory=dict)

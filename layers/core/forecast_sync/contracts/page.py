@@ -1,0 +1,55 @@
+"""Plan pages and Load pages: what they get and answer, and the page that they share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.counts import Profile
+from forecast_sync.contracts.query import Queries
+from forecast_sync.contracts.run import Run, Window
+
+PageKind = Literal["row", "reject"]
+
+
+class Page(Model):
+    """One item of the Map: result files that one worker loads, in this order."""
+
+    query_execution_id: str
+    number: int
+    kind: PageKind
+    bucket: str
+    keys: tuple[str, ...]
+
+
+class PlanRequest(Model):
+    """What Plan pages gets."""
+
+    run: Run
+    window: Window
+    queries: Queries
+    redrive_count: int
+
+
+class Plan(Model):
+    """Where the pages are, how many may run at once, and what to expect of them."""
+
+    pages: int
+    concurrency: int
+    pages_bucket: str
+    pages_key: str
+    profile: Profile
+
+
+class UpsertRequest(Model):
+    """What Upsert batches gets: one page of a run, and how often its child was redriven."""
+
+    run: Run
+    page: Page
+    redrive_count: int = 0
+
+
+class UpsertProgress(Model):
+    """Upsert's answer: not done means that its time ran out and it wants to go on."""
+
+    done: bool

@@ -1,0 +1,57 @@
+"""The end of a run: what Verify load, Record status and Notify get, and the run's result."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime
+
+from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.counts import Counts
+from forecast_sync.contracts.page import Plan
+from forecast_sync.contracts.query import Queries
+from forecast_sync.contracts.run import Run, SyncType, Window
+
+
+class VerifyRequest(Model):
+    """What Verify load gets."""
+
+    run: Run
+    window: Window
+    queries: Queries
+    plan: Plan
+    renewal: int
+    redrive_count: int
+
+
+class RecordRequest(Model):
+    """What Record status gets at the end of a run."""
+
+    run: Run
+    window: Window
+    queries: Queries
+    plan: Plan
+    redrive_count: int = 0
+
+
+class NotifyRequest(Model):
+    """What Notify gets."""
+
+    result: RunResult
+
+
+class RunResult(Model):
+    """A run's last word: the execution's output, and what Notify tells.
+
+    ``report`` is the ``s3://`` location of a dry run's changes.
+    """
+
+    run_id: str
+    status: Literal["succeeded", "dry_run", "failed"]
+    git_ref: str
+    neon_branch: str
+    sync_type: SyncType
+    watermark: AwareDatetime | None
+    counts: Counts
+    error_message: str | None = None
+    report: str | None = None

@@ -1,0 +1,97 @@
+"""What travels between the states of a run: one frozen model for each edge of the workflow."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt, model_validator
+
+from forecast_sync.contracts.base import Day, Line, Model, parse_payload
+
+SyncType = Literal["incremental", "full"]
+
+MAX_BATCH_SIZE = 10_000_000
+
+
+class SyncRequest(Model):
+    """The execution input; every key is optional, unknown keys are refused."""
+
+    git_ref: Annotated[Line, Field(min_length=1, max_length=255)] | None = None
+    sync_type: SyncType = "incremental"
+    date_from: Day | None = None
+    date_to: Day | None = None
+    dry_run: StrictBool = False
+    batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
+    trigger: Annotated[Line, Field(min_length=1, max_length=64)] = "manual"
+
+    @model_validator(mode="after")
+    def _dates_in_order(self) -> Self:
+        if self.date_from and self.date_to and self.date_from > self.date_to:
+            raise ValueError(f"date_from {self.date_from} is after date_to {self.date_to}")
+        return self
+
+    @classmethod
+    def parse(cls, payload: object) -> Self:
+        """Read an execution input, or the raw EventBridge event of an S3 upload.
+
+        Raises ``InvalidInput`` with one line that names every key that doesn't fit.
+        """
+        match payload:
+            case {"source": "aws.s3", "detail": _}:
+                return cls(trigger="s3")
+        return parse_payload(cls, payload)
+
+
+class ExecutionIdentity(Model):
+    """Who asks: the Step Functions execution, as its context object names it."""
+
+    run_id: str
+    execution_arn: str
+    started_at: AwareDatetime
+
+
+class Run(ExecutionIdentity):
+    """A run with everything that is decided once, at its start."""
+
+    trigger: str
+    sync_type: SyncType
+    date_from: date | None = None
+    date_to: date | None = None
+    dry_run: bool = False
+    batch_size: int
+    verify_checksum: bool = True
+    git_ref: str
+    environment: str
+    neon_branch: str
+    neon_branch_id: str | None = None
+
+    @property
+    def moves_watermark(self) -> bool:
+        """Only a run that looked at every business date may move the watermark."""
+        return not (self.dry_run or self.date_from or self.date_to)
+
+    @property
+    def sums_content(self) -> bool:
+        """Whether the content of what was written is summed up; a dry run writes nothing."""
+        return self.verify_checksum and not self.dry_run
+
+
+class WatermarkRequest(Model):
+    """What Read watermark gets."""
+
+    run: Run
+
+
+class Window(Model):
+    """The objects that a run looks at: modified in [low, high]; ``low`` None means all.
+
+    ``high`` is the run's start, or later where another run has looked further. ``connections`` is
+    how many the database allows; 0 when it wasn't asked.
+    """
+
+    outcome: Literal["proceed", "coalesced"] = "proceed"
+    low: AwareDatetime | None = None
+    high: AwareDatetime
+    holder: str | None = None
+    connections: int = 0

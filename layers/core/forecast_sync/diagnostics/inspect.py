@@ -1,0 +1,187 @@
+"""Inspecting: what an operator asks of a branch's database, answered without changing a row.
+
+The operator's machine may not reach the database; the deployment's functions do.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from psycopg import sql
+from pydantic import Field, StrictInt
+
+from forecast_sync.adapters.postgres import Connection, copy_in, statement, transaction
+from forecast_sync.contracts.base import Day, Line, Model
+from forecast_sync.contracts.page import Page
+from forecast_sync.diagnostics.checksums import Dates, list_target, sum_target
+from forecast_sync.errors import InvalidInput
+from forecast_sync.load.page_reader import PageReader, Stream
+from forecast_sync.shortening import fitting
+from forecast_sync.sql import read_statement
+from forecast_sync.tables import Column, Table
+from forecast_sync.target.expressions import row_hash, shown
+
+MOST_PROBE_KEYS = 100
+MOST_PROBE_ROWS = 100
+LAST_OFFSET = 2**31
+TYPE_NAMES = {"varchar": "character varying", "timestamp": "timestamp without time zone"}
+
+
+class DatabaseQuestion(Model):
+    """Which server answers, and how its table differs from the table file."""
+
+    about: Literal["database"]
+
+
+class ProbeQuestion(Model):
+    """What Postgres reads from the result files of doctor's probe."""
+
+    about: Literal["probe"]
+    bucket: Line
+    keys: Annotated[tuple[Line, ...], Field(max_length=MOST_PROBE_KEYS)]
+
+
+class SumsQuestion(Model):
+    """Rows and checksum by business date."""
+
+    about: Literal["sums"]
+    date_from: Day | None = None
+    date_to: Day | None = None
+
+
+class KeysQuestion(Model):
+    """Keys and hashes of the rows of one business date, page by page."""
+
+    about: Literal["keys"]
+    day: Day
+    limit: Annotated[StrictInt, Field(ge=1, le=50_000)]
+    offset: Annotated[StrictInt, Field(ge=0, le=LAST_OFFSET)] = 0
+
+
+Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | KeysQuestion
+
+
+class InspectRequest(Model):
+    """What an operator asks of the database of a git ref's branch; None is the environment's."""
+
+    git_ref: Line | None = None
+    question: Annotated[Question, Field(discriminator="about")]
+
+
+class BranchRequest(Model):
+    """Whose branch is to answer; None is the environment's. It asks nothing of the tables."""
+
+    git_ref: Line | None = None
+
+
+def inspect(
+    connection: Connection, stream: Stream, table: Table, request: InspectRequest
+) -> dict[str, Any]:
+    """Answer a question.
+
+    About ``database``: ``{"server", "user", "target", "exists", "differences": [{"column",
+    "expected", "found"}]}``; about ``probe``: ``{"rows": [{column: text or None}], "hashes":
+    [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``; about
+    ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to go on at, or None}``, with
+    fewer rows than asked for when they are large. A probe's values are shortened.
+    """
+    question = request.question
+    if isinstance(question, ProbeQuestion):
+        return _read_probe(connection, stream, table, question)
+    if isinstance(question, SumsQuestion):
+        dates = Dates(question.date_from, question.date_to)
+        sums = sum_target(connection, table, dates)
+        rows = [[day, found.rows, str(found.checksum)] for day, found in sums.items()]
+        if len(fitting(rows)) < len(rows):
+            raise InvalidInput(
+                f"The sums of {len(rows):,} business dates are too many for one answer: ask for "
+                "fewer, with date_from and date_to."
+            )
+        return {"sums": rows}
+    if isinstance(question, KeysQuestion):
+        return _list_keys(connection, table, question)
+    return _describe_database(connection, table)
+
+
+def describe_server(connection: Connection) -> str:
+    """The server that answers, ``Postgres`` and its major version."""
+    return f"Postgres {connection.info.server_version // 10_000}"
+
+
+def _list_keys(connection: Connection, table: Table, question: KeysQuestion) -> dict[str, Any]:
+    page = (question.day, question.limit, question.offset)
+    found = list_target(connection, table, *page)
+    rows = fitting(found)
+    is_last = len(rows) == len(found) < question.limit
+    return {"rows": rows, "next": None if is_last else question.offset + len(rows)}
+
+
+def find_differences(connection: Connection, table: Table) -> list[dict[str, str | None]]:
+    """Where the target isn't what the table file says; ``found`` is None for a missing column."""
+    found = _read_columns(connection, table)
+    expected = {column.name: type_name(column) for column in table.column}
+    differences: list[dict[str, str | None]] = [
+        {"column": name, "expected": kind, "found": found[name][0] if name in found else None}
+        for name, kind in expected.items()
+        if name not in found or found[name][0] != kind
+    ]
+    known = {*expected, table.target.written_at}
+    differences += [
+        {"column": name, "expected": "a default, or no NOT NULL", "found": f"{kind} NOT NULL"}
+        for name, (kind, must_be_named) in found.items()
+        if must_be_named and name not in known
+    ]
+    return differences
+
+
+def type_name(column: Column) -> str:
+    """A column's type as Postgres writes it."""
+    return column.type.replace(column.kind, TYPE_NAMES.get(column.kind, column.kind), 1)
+
+
+def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:
+    exists = bool(_read_columns(connection, table))
+    return {
+        "server": describe_server(connection),
+        "user": connection.info.user,
+        "target": table.target.table,
+        "exists": exists,
+        "differences": find_differences(connection, table) if exists else [],
+    }
+
+
+def _read_columns(connection: Connection, table: Table) -> dict[str, tuple[str, bool]]:
+    with transaction(connection) as cursor:
+        cursor.execute(
+            read_statement("diagnostics/describe_columns.sql").encode(), [table.target.table]
+        )
+        return {name: (kind, must_be_named) for name, kind, must_be_named in cursor}
+
+
+def _read_probe(
+    connection: Connection, stream: Stream, table: Table, question: ProbeQuestion
+) -> dict[str, Any]:
+    page = Page(
+        query_execution_id="probe",
+        number=0,
+        kind="row",
+        bucket=question.bucket,
+        keys=question.keys,
+    )
+    reader = PageReader(stream, page)
+    definitions = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type))
+        for column in table.column
+    )
+    values = sql.SQL(", ").join(
+        shown(sql.SQL("{}::text").format(sql.Identifier(name))) for name in table.names
+    )
+    with transaction(connection) as cursor:
+        cursor.execute(statement("diagnostics/create_probe.sql", columns=definitions))
+        copy_in(cursor, b"COPY forecast_sync_probe FROM STDIN", reader.take(MOST_PROBE_ROWS))
+        cursor.execute(statement("diagnostics/read_probe.sql", hash=row_hash(table), values=values))
+        rows = cursor.fetchall()
+    return {
+        "rows": [dict(zip(table.names, row[1:], strict=True)) for row in rows],
+        "hashes": [str(row[0]) for row in rows],
+    }

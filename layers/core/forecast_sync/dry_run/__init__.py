@@ -1,0 +1,1 @@
+"""Report changes: what a run would change, without writing it."""

@@ -1,0 +1,136 @@
+"""Changes: what a batch of a dry run would do to the target, and where it is kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Protocol
+
+from psycopg import sql
+from pydantic import Field
+
+from forecast_sync.adapters.postgres import statement
+from forecast_sync.adapters.s3 import split_location
+from forecast_sync.config import Settings
+from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.page import Page, PageKind
+from forecast_sync.contracts.run import Run
+from forecast_sync.lease.lease import Rows
+from forecast_sync.load.loader import Keeper
+from forecast_sync.tables import Table
+from forecast_sync.target.expressions import compose_parts, reject_value, shown
+
+LARGEST = 20
+
+
+class Group(Model):
+    """Rows with the same values in the columns that a report groups by."""
+
+    by: tuple[str | None, ...]
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+    def plus(self, other: Group) -> Group:
+        """Both together."""
+        return Group(
+            by=self.by,
+            inserted=self.inserted + other.inserted,
+            updated=self.updated + other.updated,
+            unchanged=self.unchanged + other.unchanged,
+            rejected=self.rejected + other.rejected,
+        )
+
+
+class Change(Model):
+    """A row whose value of the watched column would change."""
+
+    key: tuple[str, ...]
+    before: str | None
+    after: str | None
+
+    @property
+    def size(self) -> float:
+        """How far both are apart; nothing counts as zero."""
+        return abs(float(self.after or 0) - float(self.before or 0))
+
+
+class BatchChanges(Model):
+    """What one batch would change."""
+
+    groups: tuple[Group, ...] = ()
+    largest: tuple[Change, ...] = ()
+    reasons: dict[str, int] = Field(default_factory=dict)
+
+
+class Writer(Protocol):
+    """What keeping changes needs of S3."""
+
+    def write(self, bucket: str, key: str, content: bytes) -> None:
+        """Put an object."""
+        ...
+
+
+def report_location(settings: Settings, run: Run) -> str:
+    """Where a dry run's report is, as ``s3://bucket/key``."""
+    return f"{settings.athena_output_location}{run.run_id}/changes.json"
+
+
+def batch_location(settings: Settings, run: Run, batch: tuple[str, int, int]) -> str:
+    """Where a batch, by its query, page and first row, keeps its changes."""
+    name = "-".join(map(str, batch))
+    return f"{settings.athena_output_location}{run.run_id}/changes/{name}.json"
+
+
+def keeper(store: Writer, settings: Settings, table: Table, run: Run) -> Keeper:
+    """Keeps a batch's changes in S3, for the report; written again, it is the same object."""
+
+    def keep(cursor: Rows, page: Page, first_row: int) -> None:
+        changes = describe_batch(cursor, table, page.kind)
+        location = batch_location(settings, run, (page.query_execution_id, page.number, first_row))
+        store.write(*split_location(location), changes.model_dump_json().encode())
+
+    return keep
+
+
+def describe_batch(cursor: Rows, table: Table, kind: PageKind) -> BatchChanges:
+    """What the staged batch would change, or whom it rejects; only reads."""
+    if kind == "reject":
+        return _describe_rejects(cursor, table)
+    parts = compose_parts(table)
+    by = _texts("source", table.report.by)
+    cursor.execute(statement("dry_run/group_changes.sql", **parts, by=by))
+    groups = tuple(
+        Group(by=row[:-3], inserted=row[-3], updated=row[-2], unchanged=row[-1]) for row in cursor
+    )
+    return BatchChanges(groups=groups, largest=_largest_changes(cursor, table))
+
+
+def _describe_rejects(cursor: Rows, table: Table) -> BatchChanges:
+    values = sql.SQL(", ").join(shown(reject_value(name)) for name in table.report.by)
+    cursor.execute(statement("dry_run/group_stage_rejects.sql", by=values))
+    rows = cursor.fetchall()
+    reasons: Counter[str] = Counter()
+    for reason, *_, count in rows:
+        reasons[reason] += count
+    groups = tuple(Group(by=row[1:-1], rejected=row[-1]) for row in rows)
+    return BatchChanges(groups=groups, reasons=dict(reasons))
+
+
+def _largest_changes(cursor: Rows, table: Table) -> tuple[Change, ...]:
+    if table.report.watch is None:
+        return ()
+    parts = compose_parts(table)
+    watched = sql.Identifier(table.report.watch)
+    keys = _texts("source", table.target.key)
+    cursor.execute(
+        statement("dry_run/largest_changes.sql", **parts, keys=keys, watched=watched),
+        {"limit": LARGEST},
+    )
+    return tuple(Change(key=row[:-2], before=row[-2], after=row[-1]) for row in cursor)
+
+
+def _texts(relation: str, names: tuple[str, ...]) -> sql.Composable:
+    return sql.SQL(", ").join(
+        shown(sql.SQL("{}::text").format(sql.Identifier(relation, name))) for name in names
+    )

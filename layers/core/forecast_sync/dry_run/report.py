@@ -1,0 +1,208 @@
+"""The report of a dry run: what its batches have kept, added up into one document in S3."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from pydantic import AwareDatetime
+
+from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.s3 import split_location
+from forecast_sync.config import Settings
+from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.counts import Counts
+from forecast_sync.contracts.page import Plan
+from forecast_sync.contracts.query import Queries
+from forecast_sync.contracts.run import Run, Window
+from forecast_sync.diagnostics.inspect import find_differences
+from forecast_sync.dry_run.changes import (
+    LARGEST,
+    BatchChanges,
+    Change,
+    Group,
+    Writer,
+    batch_location,
+    report_location,
+)
+from forecast_sync.tables import Table
+from forecast_sync.verify.reconcile import read_counts
+
+READERS = 16
+TERABYTE = 10**12
+SMALLEST_QUERY_BYTES = 10 * 10**6
+"""Athena bills no query for less."""
+
+
+class ReportRequest(Model):
+    """What Report changes gets."""
+
+    run: Run
+    window: Window
+    queries: Queries
+    plan: Plan
+
+
+class SchemaDifference(Model):
+    """A column that isn't what the table file says; ``found`` is None for a missing one."""
+
+    where: str
+    column: str
+    expected: str
+    found: str | None
+
+
+class ScannedQuery(Model):
+    """What Athena read for a query, and what it costs."""
+
+    query: str
+    query_execution_id: str
+    scanned_bytes: int
+    usd: float
+
+
+class ChangeReport(Model):
+    """Everything that a dry run has found out."""
+
+    run_id: str
+    git_ref: str
+    neon_branch: str
+    window_low: AwareDatetime | None
+    window_high: AwareDatetime
+    counts: Counts
+    group_by: tuple[str, ...]
+    groups: tuple[Group, ...]
+    watched: str | None
+    key: tuple[str, ...]
+    largest: tuple[Change, ...]
+    reasons: dict[str, int]
+    queries: tuple[ScannedQuery, ...]
+    schema_differences: tuple[SchemaDifference, ...]
+
+
+class Store(Writer, Protocol):
+    """What reporting changes needs of S3."""
+
+    def read(self, bucket: str, key: str) -> bytes:
+        """A whole object."""
+        ...
+
+
+class Meter(Protocol):
+    """What reporting changes needs of Athena."""
+
+    def scanned_bytes(self, query_execution_id: str) -> int:
+        """How much a query has read."""
+        ...
+
+
+class Catalog(Protocol):
+    """What reporting changes needs of Glue."""
+
+    def columns(self, database: str, table: str) -> Mapping[str, str]:
+        """The declared columns and their types."""
+        ...
+
+
+def report_changes(
+    connection: Connection,
+    athena: Meter,
+    store: Store,
+    catalog: Catalog,
+    table: Table,
+    settings: Settings,
+    request: ReportRequest,
+) -> ChangeReport:
+    """Add up what the batches have kept, write the report to S3 and return it."""
+    run, extract = request.run, request.queries.extract
+    counts, _ = read_counts(connection, extract.query_execution_id, request.plan.profile)
+    changes = _sum(_read_batches(connection, store, settings, request))
+    report = ChangeReport(
+        run_id=run.run_id,
+        git_ref=run.git_ref,
+        neon_branch=run.neon_branch,
+        window_low=request.window.low,
+        window_high=request.window.high,
+        counts=counts,
+        group_by=table.report.by,
+        watched=table.report.watch,
+        key=table.target.key,
+        **dict(changes),
+        queries=_weigh(athena, settings, request.queries),
+        schema_differences=_find_schema_differences(connection, catalog, table, settings),
+    )
+    location = report_location(settings, run)
+    store.write(*split_location(location), report.model_dump_json().encode())
+    return report
+
+
+def _read_batches(
+    connection: Connection, store: Store, settings: Settings, request: ReportRequest
+) -> list[BatchChanges]:
+    """What the batches in the ledger have kept; an attempt without a commit isn't read."""
+    query_id = request.queries.extract.query_execution_id
+    with transaction(connection) as cursor:
+        cursor.execute(statement("dry_run/list_batches.sql"), {"query_execution_id": query_id})
+        batches = cursor.fetchall()
+
+    def read(batch: tuple[int, int]) -> BatchChanges:
+        location = batch_location(settings, request.run, (query_id, *batch))
+        return BatchChanges.model_validate_json(store.read(*split_location(location)))
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, batches))
+
+
+def _sum(batches: Iterable[BatchChanges]) -> BatchChanges:
+    groups: dict[tuple[str | None, ...], Group] = {}
+    reasons: Counter[str] = Counter()
+    largest: list[Change] = []
+    for batch in batches:
+        for group in batch.groups:
+            known = groups.get(group.by)
+            groups[group.by] = known.plus(group) if known else group
+        reasons.update(batch.reasons)
+        largest += batch.largest
+    return BatchChanges(
+        groups=tuple(groups[by] for by in sorted(groups, key=_sortable)),
+        largest=tuple(sorted(largest, key=lambda change: (-change.size, change.key))[:LARGEST]),
+        reasons=dict(reasons.most_common()),
+    )
+
+
+def _sortable(by: tuple[str | None, ...]) -> list[tuple[bool, str]]:
+    return [(value is None, value or "") for value in by]
+
+
+def _weigh(athena: Meter, settings: Settings, queries: Queries) -> tuple[ScannedQuery, ...]:
+    found = []
+    for started in (queries.extract, queries.profile):
+        scanned = athena.scanned_bytes(started.query_execution_id)
+        billed = max(scanned, SMALLEST_QUERY_BYTES)
+        found.append(
+            ScannedQuery(
+                query=started.query,
+                query_execution_id=started.query_execution_id,
+                scanned_bytes=scanned,
+                usd=round(billed / TERABYTE * settings.athena_usd_per_terabyte, 6),
+            )
+        )
+    return tuple(found)
+
+
+def _find_schema_differences(
+    connection: Connection, catalog: Catalog, table: Table, settings: Settings
+) -> tuple[SchemaDifference, ...]:
+    declared = catalog.columns(settings.athena_db_name, settings.forecast_table_name)
+    lake = [
+        SchemaDifference(where="lake", column=name, expected=expected, found=declared.get(name))
+        for name, expected in table.source.columns.items()
+        if declared.get(name) != expected
+    ]
+    target = [
+        SchemaDifference.model_validate({"where": "postgres", **difference})
+        for difference in find_differences(connection, table)
+    ]
+    return (*lake, *target)

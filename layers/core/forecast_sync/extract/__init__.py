@@ -1,0 +1,1 @@
+"""Run queries: the statements that Athena runs, and how they are submitted and followed."""

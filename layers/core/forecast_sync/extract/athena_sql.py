@@ -1,0 +1,223 @@
+"""The text of the two Athena queries, built from the table file."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Protocol
+
+from forecast_sync.config import Settings
+from forecast_sync.contracts.run import Run, Window
+from forecast_sync.sql import read_statement
+from forecast_sync.tables import Column, Table
+
+FIRST_DATE, LAST_DATE = "0001-01-01", "9999-12-31"
+
+NEWEST = "source_newest"
+
+TEXTS = ("varchar", "text")
+
+LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS decimal(38, 0))"
+"""60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
+
+
+class Dated(Protocol):
+    """Bounds of business dates, both included; None is no bound."""
+
+    @property
+    def date_from(self) -> date | None:
+        """The first date."""
+        ...
+
+    @property
+    def date_to(self) -> date | None:
+        """The last date."""
+        ...
+
+
+def build_extract(
+    table: Table, settings: Settings, run: Run, window: Window, prefix: str, parts: int
+) -> str:
+    """The UNLOAD statement: rows and rejects as text lines under ``prefix`` (``s3://...``).
+
+    All rows of a first key are in the same of ``parts`` parts.
+    """
+    return read_statement("extract/extract.athena.sql").format(
+        sources=build_sources(table, settings, run, window),
+        part=_part(table, parts),
+        reject_line=_reject_line(table),
+        prefix=quote_literal(prefix),
+    )
+
+
+def build_profile(table: Table, settings: Settings, run: Run, window: Window) -> str:
+    """The SELECT that counts what the extract must add up to; one row."""
+    return read_statement("extract/profile.athena.sql").format(
+        sources=build_sources(table, settings, run, window),
+        line_hash=LINE_HASH,
+        warnings="".join(f", {name}" for name in warning_names(table)),
+        counted_warnings="".join(
+            f", count(CASE WHEN newest_first = 1 THEN {name} END) AS {name}"
+            for name in warning_names(table)
+        ),
+    )
+
+
+def warning_names(table: Table) -> list[str]:
+    """The profile's columns that count where the table's expectations don't hold."""
+    return [f"warning_{number}" for number in range(len(table.expect))]
+
+
+def _part(table: Table, parts: int) -> str:
+    digits = (
+        f"substr(to_hex(md5(to_utf8(CAST({quote_name(table.target.key[0])} AS varchar)))), 1, 8)"
+    )
+    return f"from_base({digits}, 16) % {parts}"
+
+
+def quote_literal(text: str) -> str:
+    """``text`` as a Trino string literal, whose only escape is the doubled quote."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quote_name(name: str) -> str:
+    """``name`` as a quoted Trino identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def exact_columns(table: Table) -> str:
+    """Further columns of a SELECT: the numeric ones as exact decimals, NULL when they don't fit."""
+    return "".join(
+        f", TRY_CAST({quote_name(item.name)} AS decimal{item.arguments}) AS {_exact(item)}"
+        for item in table.column
+        if item.kind == "numeric"
+    )
+
+
+def copy_line(table: Table) -> str:
+    """The expression of a row's line, as Postgres' ``COPY`` reads it."""
+    return _joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column])
+
+
+def build_sources(table: Table, settings: Settings, dates: Dated, window: Window) -> str:
+    """The WITH clause of every query: ``ranked`` has ``line``, and ``newest_first`` 1 when good."""
+    key = ", ".join(map(quote_name, table.target.key))
+    day = quote_name(table.source.date)
+    candidates = read_statement(
+        "extract/candidates_all.athena.sql"
+        if window.low is None
+        else "extract/candidates_touched.athena.sql"
+    ).format(
+        key=key,
+        date=day,
+        same_key=" AND ".join(
+            f"checked.{quote_name(name)} = touched.{quote_name(name)}" for name in table.target.key
+        ),
+    )
+    sources = {
+        column.name: f"({column.source})" if column.source else quote_name(column.name)
+        for column in table.column
+    }
+    columns = [f"{expression} AS {quote_name(name)}" for name, expression in sources.items()]
+    columns.append(f"({table.source.newest}) AS {NEWEST}")
+    return read_statement("extract/sources.athena.sql").format(
+        path=f"({table.source.path})",
+        modified=f"({table.source.modified})",
+        columns=", ".join(columns),
+        table=f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}",
+        high=_instant(window.high),
+        filter=_filter(table, sources[table.source.date], dates),
+        exact_columns=exact_columns(table),
+        reject_reason=_reject_reason(table),
+        line=copy_line(table),
+        window_filter=f" WHERE source_modified >= {_instant(window.low)}" if window.low else "",
+        candidates=candidates,
+        first_key=quote_name(table.target.key[0]),
+        key=key,
+        newest=NEWEST,
+        warnings="".join(
+            f", CASE WHEN NOT ({rule.that}) THEN 1 END AS {name}"
+            for name, rule in zip(warning_names(table), table.expect, strict=True)
+        ),
+    )
+
+
+def _filter(table: Table, column: str, dates: Dated) -> str:
+    bounds = ((">=", dates.date_from), ("<=", dates.date_to))
+    conditions = [f"{column} {sign} DATE '{day.isoformat()}'" for sign, day in bounds if day]
+    if table.source.filter:
+        conditions.append(f"({table.source.filter})")
+    return "".join(f" AND {condition}" for condition in conditions)
+
+
+def _instant(moment: datetime) -> str:
+    return f"from_iso8601_timestamp('{moment.astimezone(UTC).isoformat(timespec='milliseconds')}')"
+
+
+def _exact(column: Column) -> str:
+    return quote_name(f"{column.name}__exact")
+
+
+def _as_text(column: Column) -> str:
+    name = quote_name(column.name)
+    if column.kind == "numeric":
+        return f"CAST({_exact(column)} AS varchar)"
+    if column.kind == "timestamp":
+        return f"date_format({name}, '%Y-%m-%d %H:%i:%s.%f')"
+    return _escaped(name) if column.kind in TEXTS else f"CAST({name} AS varchar)"
+
+
+def _escaped(text: str) -> str:
+    escaped = f"replace({text}, '\\', '\\\\')"
+    for code, letter in ((9, "t"), (10, "n"), (13, "r")):
+        escaped = f"replace({escaped}, chr({code}), '\\{letter}')"
+    return escaped
+
+
+def _joined(fields: list[str]) -> str:
+    return " || chr(9) || ".join(fields)
+
+
+def _reject_reason(table: Table) -> str:
+    rules = [rule for column in table.column for rule in _reject_rules(column, table)]
+    rules += [(f"({rule.when})", rule.reason) for rule in table.reject]
+    cases = " ".join(
+        f"WHEN {condition} THEN {quote_literal(reason)}" for condition, reason in rules
+    )
+    return f"CASE {cases} END" if rules else "CAST(NULL AS varchar)"
+
+
+def _reject_rules(column: Column, table: Table) -> list[tuple[str, str]]:
+    """What the target can't hold, as conditions in Athena and reasons in words."""
+    name = quote_name(column.name)
+    rules = [(f"{name} IS NULL", f"{column.name} is NULL")] if column.required else []
+    if column.kind in TEXTS:
+        rules.append((f"strpos({name}, chr(0)) > 0", f"{column.name} has a NUL byte"))
+        for length in column.arguments:
+            reason = f"{column.name} is longer than {length} characters"
+            rules.append((f"length({name}) > {length}", reason))
+    elif column.kind == "integer" and table.source.columns.get(column.name) != "int":
+        outside = f"{name} < {-(2**31)} OR {name} > {2**31 - 1}"
+        rules.append((outside, f"{column.name} doesn't fit integer"))
+    elif column.kind == "numeric":
+        rules += [
+            (f"is_nan({name})", f"{column.name} is NaN"),
+            (f"is_infinite({name})", f"{column.name} is infinite"),
+            (
+                f"{name} IS NOT NULL AND {_exact(column)} IS NULL",
+                f"{column.name} doesn't fit {column.type}",
+            ),
+        ]
+    elif column.kind in ("date", "timestamp"):
+        day = f"CAST({name} AS date)" if column.kind == "timestamp" else name
+        outside = f"{day} < DATE '{FIRST_DATE}' OR {day} > DATE '{LAST_DATE}'"
+        rules.append((outside, f"{column.name} is outside {FIRST_DATE} to {LAST_DATE}"))
+    return rules
+
+
+def _reject_line(table: Table) -> str:
+    fields = {name: quote_name(name) for name in table.names}
+    fields[table.source.newest_name] = NEWEST
+    names = ", ".join(map(quote_literal, fields))
+    values = ", ".join(f"CAST({expression} AS varchar)" for expression in fields.values())
+    row = f"json_format(CAST(MAP(ARRAY[{names}], ARRAY[{values}]) AS json))"
+    return _joined([_escaped(field) for field in ("source_path", "reject_reason", row)])

@@ -1,0 +1,135 @@
+"""Extraction: the two Athena queries of a run, submitted once and watched."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from forecast_sync.adapters.athena import Cost
+from forecast_sync.config import Settings
+from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest, StartedQuery
+from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
+from forecast_sync.extract.athena_sql import build_extract, build_profile
+from forecast_sync.survey.objects import Lake, check_sources, survey
+from forecast_sync.tables import Table
+from forecast_sync.telemetry.metrics import measure_query
+
+SUBMISSIONS_PER_REDRIVE = 3
+
+LONGEST_WAIT = 60
+WAIT_GROWTH = 4 / 3
+RESERVE_MILLISECONDS = 30_000
+
+PART_BYTES = 256 * 1024
+MOST_PARTS = 61
+
+
+class QueryEngine(Protocol):
+    """What extraction needs of Athena."""
+
+    def start(self, sql: str, token: str) -> str:
+        """Submit ``sql`` and return its query execution id; the same token returns the same id."""
+        ...
+
+    def poll(self, query_execution_id: str) -> Cost | None:
+        """What the query took, once it has succeeded; None while it is queued or runs.
+
+        Raises ``QueryRetryable`` or ``QueryFailed`` when it ended otherwise.
+        """
+        ...
+
+
+def start_query(
+    athena: QueryEngine, lake: Lake, table: Table, settings: Settings, request: QueryRequest
+) -> StartedQuery:
+    """Submit one of the run's two queries, at most once for the same request.
+
+    Raises ``SourceInvalid`` before the extract when an object of the window can't be read.
+    """
+    if request.query == "extract":
+        found = check_sources(lake, settings, table, request.window)
+        prefix = result_prefix(settings, request)
+        parts = count_parts(found.size)
+        text = build_extract(table, settings, request.run, request.window, prefix, parts)
+    else:
+        found = survey(lake, settings, request.window)
+        text = build_profile(table, settings, request.run, request.window)
+    identity = (
+        f"{request.run.execution_arn} {request.query} {request.renewal} {request.attempt} "
+        f"{request.redrive_count}"
+    )
+    token = hashlib.sha256(identity.encode()).hexdigest()
+    return StartedQuery(
+        query=request.query,
+        query_execution_id=athena.start(text, token),
+        sources=found.fingerprint,
+        renewal=request.renewal,
+        attempt=request.attempt,
+        redrive_count=request.redrive_count,
+    )
+
+
+def poll_query(
+    athena: QueryEngine,
+    request: PollRequest,
+    remaining_milliseconds: Callable[[], int],
+    sleep: Callable[[float], None] = time.sleep,
+) -> PolledQuery:
+    """Say whether the query is done, and how many seconds later to ask again.
+
+    Each poll that goes through the state machine takes nine of the 25,000 events that an execution
+    may have. So once the waits have grown to a minute, one call polls for as long as the function
+    may run. Raises ``QueryRetryable`` while submissions are left, ``InputsOutdated`` when the query
+    failed before the redrive that asks, and ``QueryFailed`` otherwise.
+    """
+    polls = request.polls or 0
+    while True:
+        cost = _poll_once(athena, request)
+        polls += 1
+        wait = wait_after(polls)
+        longest = LONGEST_WAIT * 1000 + RESERVE_MILLISECONDS
+        is_last = request.polls is None or wait < LONGEST_WAIT or remaining_milliseconds() < longest
+        if cost is not None:
+            measure_query(cost.bytes_scanned, cost.milliseconds, request.run_id)
+        if cost is not None or is_last:
+            return PolledQuery(done=cost is not None, polls=polls, wait_seconds=wait)
+        sleep(wait)
+
+
+def wait_after(polls: int) -> int:
+    """How many seconds to wait after so many polls of a query: 1, 1, 1, 2, 3, 4, 5, 7 ... 60."""
+    return min(LONGEST_WAIT, int(WAIT_GROWTH ** min(polls, LONGEST_WAIT)))
+
+
+def _poll_once(athena: QueryEngine, request: PollRequest) -> Cost | None:
+    started = request.started
+    try:
+        return athena.poll(started.query_execution_id)
+    except (QueryRetryable, QueryFailed) as error:
+        if request.redrive_count > started.redrive_count:
+            raise InputsOutdated(
+                f"Query {started.query_execution_id} failed before the redrive."
+            ) from error
+        allowed = SUBMISSIONS_PER_REDRIVE * (request.redrive_count + 1)
+        if isinstance(error, QueryRetryable) and started.attempt + 1 >= allowed:
+            raise QueryFailed(f"{error} It was submitted {started.attempt + 1} times.") from error
+        raise
+
+
+def count_parts(window_bytes: int) -> int:
+    """Into how many parts by key the extract is cut.
+
+    A part is about a batch: its rows are then neighbours in the target's indexes, which saves a
+    fifth of a load. Few, when there is little to load, because each part is a file to fetch; never
+    more than Athena's limit of 100 partitions allows, and a prime number at the most, so that keys
+    with a common factor spread too.
+    """
+    return max(1, min(window_bytes // PART_BYTES, MOST_PARTS))
+
+
+def result_prefix(settings: Settings, request: QueryRequest) -> str:
+    """Where this attempt writes: never the same place twice, a failed one leaves orphans."""
+    attempt = f"{request.query}-{request.renewal}-{request.attempt}-{request.redrive_count}"
+    return f"{settings.athena_output_location}{request.run.run_id}/{attempt}/"

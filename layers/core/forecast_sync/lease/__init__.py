@@ -1,0 +1,1 @@
+"""Read watermark: one run per database at a time, and what it looks at."""

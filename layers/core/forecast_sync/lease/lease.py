@@ -1,0 +1,147 @@
+"""The lease: one working run per database, taken over from the dead, refused to the overtaken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import Cursor
+
+from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.contracts.run import Run
+from forecast_sync.errors import LeaseHeld, Superseded
+
+LEASE_LOCK = 0x6673_0002
+
+Rows = Cursor[tuple[Any, ...]]
+
+
+class Holder(NamedTuple):
+    """The run that holds the lease."""
+
+    run_id: str
+    execution_arn: str
+    neon_branch_id: str | None
+    rerun_requested: bool
+
+
+class OwnRow(NamedTuple):
+    """A run's own row; without having had the lease it only says that the run failed."""
+
+    status: str
+    watermark: datetime
+    had_lease: bool
+
+
+def lock_exclusively(cursor: Rows) -> None:
+    """Wait until no batch is being committed, and keep others from beginning one."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEASE_LOCK])
+
+
+def find_own_row(cursor: Rows, run_id: str) -> OwnRow | None:
+    """The run's row, or None before it has taken the lease."""
+    found = cursor.execute(statement("lease/find_run.sql"), {"run_id": run_id}).fetchone()
+    return OwnRow(*found) if found else None
+
+
+def find_holder(cursor: Rows) -> Holder | None:
+    """Who holds the lease now."""
+    found = cursor.execute(statement("lease/find_holder.sql")).fetchone()
+    return Holder(*found) if found else None
+
+
+def resume(connection: Connection, run: Run) -> None:
+    """Take the lease again for a redriven run.
+
+    Raises ``Superseded`` when a later run has written since or the run's row is gone, ``LeaseHeld``
+    while another one works.
+    """
+    with transaction(connection) as cursor:
+        lock_exclusively(cursor)
+        resume_locked(cursor, run)
+        refuse_ended(require_row(find_own_row(cursor, run.run_id), run), run)
+
+
+def resume_locked(cursor: Rows, run: Run) -> None:
+    """``resume`` inside a transaction that holds the exclusive lock."""
+    own = find_own_row(cursor, run.run_id)
+    refuse_overtaken(own.status if own else None, run)
+    if own is None or not own.had_lease or own.status != "failed":
+        return
+    later = cursor.execute(statement("lease/find_overtaker.sql"), {"run_id": run.run_id}).fetchone()
+    if later:
+        raise Superseded(
+            f"Run {later[0]} has written since {run.run_id} failed, so this one must not go on; "
+            f"start a new {run.sync_type} run instead."
+        )
+    holder = find_holder(cursor)
+    if holder:
+        raise LeaseHeld(f"Run {holder.run_id} works on this database; redrive when it has ended.")
+    cursor.execute(statement("lease/resume_lease.sql"), {"run_id": run.run_id})
+
+
+def require_row(own: OwnRow | None, run: Run) -> OwnRow:
+    """The row of a run that has had the lease.
+
+    Raises ``Superseded`` when it isn't there any more, or what the run's failure has left instead.
+    """
+    if own is None or not own.had_lease:
+        raise Superseded(
+            f"The database doesn't know that run {run.run_id} has begun: it was reset, restored "
+            f"or replaced since; start a new {run.sync_type} run instead."
+        )
+    return own
+
+
+def refuse_ended(own: OwnRow, run: Run) -> None:
+    """Raise ``Superseded`` when a run of this name has ended before."""
+    if own.status != "running":
+        raise Superseded(
+            f"A run {run.run_id} has ended here before ({own.status}); start a new "
+            f"{run.sync_type} run under another name."
+        )
+
+
+def evict(cursor: Rows, holder: Holder, status: str, message: str) -> None:
+    """End the lease of a holder that is gone; the caller holds the exclusive lock.
+
+    Its rerun is the evicting run's to start, see ``hands_on_rerun``.
+    """
+    cursor.execute(
+        statement("lease/end_lease.sql"),
+        {"run_id": holder.run_id, "status": status, "error_message": message},
+    )
+    cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": holder.run_id})
+
+
+def hands_on_rerun(holder: Holder, run: Run) -> bool:
+    """Whether the run that evicts ``holder`` owes the rerun that was asked of it."""
+    return holder.rerun_requested and not _is_copied(holder, run)
+
+
+def end_dead_holder(
+    cursor: Rows, holder: Holder, run: Run, is_alive: Callable[[str], bool]
+) -> bool:
+    """Evict ``holder`` when its rows were copied by branching, or when its execution has ended."""
+    if _is_copied(holder, run):
+        evict(cursor, holder, "superseded", "This row was copied from another Neon branch.")
+        return True
+    if is_alive(holder.execution_arn):
+        return False
+    evict(cursor, holder, "failed", "The execution ended without a record.")
+    return True
+
+
+def _is_copied(holder: Holder, run: Run) -> bool:
+    """Whether the holder's row came with a Neon branch that was made of another one."""
+    branches = {holder.neon_branch_id, run.neon_branch_id}
+    return None not in branches and len(branches) == 2
+
+
+def refuse_overtaken(status: str | None, run: Run) -> None:
+    """Raise ``Superseded`` when the run's own row, by its status, is another run's past."""
+    if status == "superseded":
+        raise Superseded(
+            f"Run {run.run_id} was overtaken; start a new {run.sync_type} run instead."
+        )

@@ -1,0 +1,155 @@
+"""Loading: a page's lines into the target, batch by batch, each batch one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from psycopg import sql
+
+from forecast_sync.adapters.postgres import Connection, fetch_last, statement, transaction
+from forecast_sync.contracts.page import Page, UpsertProgress, UpsertRequest
+from forecast_sync.contracts.redrive import renewing_inputs
+from forecast_sync.contracts.run import Run
+from forecast_sync.errors import LeaseHeld, ResultInvalid
+from forecast_sync.lease import lease
+from forecast_sync.load.merge import Merger
+from forecast_sync.load.page_reader import PageReader, Stream
+from forecast_sync.load.stage import stage_rejects, stage_rows
+from forecast_sync.tables import Table
+
+RESERVE_MILLISECONDS = 30_000
+RESERVE_BATCHES = 3
+
+Keeper = Callable[[lease.Rows, Page, int], None]
+"""Keeps what the staged batch, known by its page and first row, would change."""
+
+
+class BatchCounts(NamedTuple):
+    """A batch's rows by outcome, and the checksum of what then stands in the target."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    checksum: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All rows that were staged."""
+        return self.inserted + self.updated + self.unchanged + self.rejected
+
+
+def load_page(
+    connection: Connection,
+    stream: Stream,
+    table: Table,
+    request: UpsertRequest,
+    remaining_milliseconds: Callable[[], int],
+    keep_changes: Keeper | None,
+) -> UpsertProgress:
+    """Load what the ledger doesn't have of the page, until it or the time ends.
+
+    ``stream(bucket, key)`` yields an object's bytes; ``remaining_milliseconds()`` is what is left
+    of the Lambda's time; ``keep_changes`` keeps what each batch of a dry run would do. Raises
+    ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven page's
+    files can't be read, and what the adapters raise; whatever was committed before stays, and a
+    second call goes on after it. Only a call that begins takes a failed run's lease again: one that
+    goes on may be what is left of an execution that was stopped.
+    """
+    with renewing_inputs(0, request.redrive_count, ResultInvalid):
+        reader = PageReader(stream, request.page)
+        merger = Merger(table, checksum=request.run.sums_content)
+        opening = _compose_opening(connection, request)
+        reader.skip_to(_read_position(connection, request.page))
+        slowest = 0
+        while reader.has_more():
+            before = remaining_milliseconds()
+            # A call that loads nothing would be repeated for ever: the first batch is always tried.
+            if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
+                return UpsertProgress(done=False)
+            committed = _load_batch(connection, opening, reader, merger, request, keep_changes)
+            if committed is None:
+                if slowest:
+                    raise LeaseHeld(
+                        f"Run {request.run.run_id} was recorded as ended while this page loaded."
+                    )
+                lease.resume(connection, request.run)
+            slowest = max(slowest, before - remaining_milliseconds(), 1)
+        return UpsertProgress(done=True)
+
+
+def _load_batch(
+    connection: Connection,
+    opening: bytes,
+    reader: PageReader,
+    merger: Merger,
+    request: UpsertRequest,
+    keep_changes: Keeper | None,
+) -> int | None:
+    """How many lines were committed before; None when the run's row doesn't say that it works."""
+    with transaction(connection, opening) as cursor:
+        committed = _find_committed(cursor, request.run)
+        if committed == reader.position:
+            _write_batch(cursor, reader, merger, request)
+            if keep_changes:
+                keep_changes(cursor, request.page, committed + 1)
+    if committed is not None and committed > reader.position:
+        reader.skip_to(committed)
+    return committed
+
+
+def _compose_opening(connection: Connection, request: UpsertRequest) -> bytes:
+    """What opens each batch of a page, in one round trip: values stand in it as literals."""
+    page = request.page
+    return statement(
+        "load/open_batch.sql",
+        lease=sql.Literal(lease.LEASE_LOCK),
+        query_execution_id=sql.Literal(page.query_execution_id),
+        page=sql.Literal(page.number),
+        run_id=sql.Literal(request.run.run_id),
+    ).as_bytes(connection)
+
+
+def _find_committed(cursor: lease.Rows, run: Run) -> int | None:
+    """How many lines of the page are committed; None when the run must resume first.
+
+    The opened transaction holds the lease's shared lock until it ends, so the answer stays true.
+    Raises ``Superseded`` when the run was overtaken.
+    """
+    status, committed = fetch_last(cursor)
+    lease.refuse_overtaken(status, run)
+    return int(committed) if status == "running" else None
+
+
+def _write_batch(
+    cursor: lease.Rows, reader: PageReader, merger: Merger, request: UpsertRequest
+) -> None:
+    run, page = request.run, request.page
+    first = reader.position + 1
+    lines = reader.take(run.batch_size)
+    if page.kind == "reject":
+        counts = BatchCounts(rejected=stage_rejects(cursor, lines, run))
+    else:
+        counts = BatchCounts(**stage_rows(cursor, lines, merger, dry_run=run.dry_run))
+    taken = reader.position - first + 1
+    if counts.rows != taken:
+        raise ResultInvalid(f"COPY took {counts.rows} rows of {taken} lines.")
+    cursor.execute(
+        statement("load/record_batch.sql"),
+        {
+            **counts._asdict(),
+            "query_execution_id": page.query_execution_id,
+            "page": page.number,
+            "first_row": first,
+            "last_row": reader.position,
+            "run_id": run.run_id,
+        },
+    )
+
+
+def _read_position(connection: Connection, page: Page) -> int:
+    parameters = {"query_execution_id": page.query_execution_id, "page": page.number}
+    with transaction(connection) as cursor:
+        row = cursor.execute(statement("load/read_position.sql"), parameters).fetchone()
+    return int(row[0]) if row else 0

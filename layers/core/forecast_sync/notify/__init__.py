@@ -1,0 +1,1 @@
+"""Notify: who is sent what, and when it is news."""

@@ -1,0 +1,261 @@
+"""Announcements: one model of what people are told, as an email's text and as a chat message."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+from forecast_sync import links
+from forecast_sync.config import Settings
+from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.counts import Counts
+from forecast_sync.contracts.result import RunResult
+from forecast_sync.contracts.run import Run
+from forecast_sync.names import DEFAULT_PROJECT, stack_name
+from forecast_sync.runs.freshness import Freshness
+from forecast_sync.visible import inert_in_chat, visible
+
+Kind = Literal["failed", "recovered", "rejected", "stale", "succeeded"]
+TITLES: dict[Kind, str] = {
+    "failed": "Forecast sync failed",
+    "recovered": "Forecast sync recovered",
+    "rejected": "Forecast sync rejected rows",
+    "stale": "Forecasts are stale",
+    "succeeded": "Forecast sync succeeded",
+}
+STALE_SECTION = "forecast-sync-ENV-freshness"
+"""The runbook speaks of every project by the default's name."""
+DEFAULT_ENVIRONMENT = "dev"
+"""The command line's."""
+TITLE_LIMIT = 250
+DESCRIPTION_LIMIT = 8000
+WHAT_LIMIT = 4000
+"""Of what has happened, so that the links below it aren't cut off."""
+CLEAN_URL = re.compile(r"https://[^\s<>|]+")
+
+
+class Link(Model):
+    """Where to read on."""
+
+    label: str
+    url: str
+
+
+class Announcement(Model):
+    """What happened, to which branch, about how many rows, what to do, and where to read on."""
+
+    kind: Kind
+    deployment: str
+    environment: str
+    neon_branch: str
+    run_id: str | None
+    what: str
+    rows: str
+    todo: tuple[str, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The subject of an email, the heading in a chat; on one line."""
+        is_default = self.deployment == stack_name(DEFAULT_PROJECT, self.environment)
+        where = self.environment if is_default else self.deployment
+        return visible(f"{TITLES[self.kind]}: {self.neon_branch} ({where})")
+
+    def to_text(self) -> str:
+        """As an email says it; a line break in an error or a name is shown, and breaks no line."""
+        steps = [f"- {visible(step)}" for step in self.todo]
+        read_on = [f"{link.label}: {visible(link.url)}" for link in self.links]
+        parts = [
+            visible(self.what),
+            visible(self.rows),
+            "\n".join(["What to do:", *steps]) if steps else "",
+            "\n".join(read_on),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+    def to_chat(self) -> str:
+        """As JSON in the custom notification schema of Amazon Q Developer in chat applications.
+
+        The client reads its texts as markup, mentions included: nothing but our own links and
+        marks is any.
+        """
+        what = inert_in_chat(self.what[:WHAT_LIMIT])
+        read_on = " · ".join(map(_chat_link, self.links))
+        description = "\n\n".join(
+            part for part in (what[:WHAT_LIMIT], inert_in_chat(self.rows), read_on) if part
+        )
+        content: dict[str, object] = {
+            "textType": "client-markdown",
+            "title": f"{MARKS[self.kind]} {inert_in_chat(self.title)}"[:TITLE_LIMIT],
+            "description": description[:DESCRIPTION_LIMIT],
+            "keywords": [
+                inert_in_chat(word) for word in (self.environment, self.neon_branch, self.kind)
+            ],
+        }
+        if self.todo:
+            content["nextSteps"] = [inert_in_chat(step) for step in self.todo]
+        metadata = {
+            # One thread for each branch: its failure and its recovery stand together.
+            "threadId": inert_in_chat(f"{self.deployment}-{self.neon_branch}"),
+            "summary": what[:TITLE_LIMIT],
+            "eventType": self.kind,
+            "additionalContext": {
+                "run_id": inert_in_chat(self.run_id or ""),
+                "neon_branch": inert_in_chat(self.neon_branch),
+            },
+        }
+        message = {
+            "version": "1.0",
+            "source": "custom",
+            "content": content,
+            "metadata": metadata,
+        }
+        return json.dumps(message, ensure_ascii=False)
+
+
+def _chat_link(link: Link) -> str:
+    is_clean = CLEAN_URL.fullmatch(link.url) and visible(link.url) == link.url
+    return f"<{link.url}|{link.label}>" if is_clean else inert_in_chat(link.url)
+
+
+MARKS: dict[Kind, str] = {
+    "failed": ":x:",
+    "recovered": ":white_check_mark:",
+    "rejected": ":warning:",
+    "stale": ":hourglass_flowing_sand:",
+    "succeeded": ":white_check_mark:",
+}
+
+
+def failed(run: Run, message: str, settings: Settings) -> Announcement:
+    """A run of a branch that was healthy has failed, or fails otherwise than before."""
+    error = links.error_name(message)
+    meaning = links.meaning_of(error)
+    redrive = _command("redrive", settings, run.run_id)
+    return Announcement(
+        kind="failed",
+        deployment=settings.deployment,
+        environment=run.environment,
+        neon_branch=run.neon_branch,
+        run_id=run.run_id,
+        what=f"Run {run.run_id} ({run.sync_type}) of {run.git_ref} failed: {message}",
+        rows="What it had committed stays; the branch keeps its age until a run succeeds.",
+        todo=(
+            f"{meaning} Remove the cause.".strip(),
+            f"Redrive the run: {redrive}, or the console's Redrive."
+            if links.redrive_helps(error)
+            else f"Start a new run, {_command('start', settings)}: a redrive can't help.",
+        ),
+        links=_links(run.execution_arn, error, settings),
+    )
+
+
+def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings) -> Announcement:
+    """A run has failed, and which branch it is of isn't known, or can't be asked now."""
+    error = links.error_name(message)
+    then = "redrive" if links.redrive_helps(error) else "start a new run: a redrive can't help"
+    return Announcement(
+        kind="failed",
+        deployment=settings.deployment,
+        environment=settings.environment,
+        neon_branch="unknown branch",
+        run_id=run_id,
+        what=f"Run {run_id} of a branch that isn't known failed: {message}",
+        rows="What it had committed, if anything, stays.",
+        todo=(f"{links.meaning_of(error)} Correct it, then {then}.".strip(),),
+        links=_links(execution_arn, error, settings),
+    )
+
+
+def recovered(result: RunResult, settings: Settings) -> Announcement:
+    """The first success after a failure, or the rows are fresh again."""
+    return _of_result("recovered", result, settings, "The branch is healthy again.")
+
+
+def rejected(result: RunResult, settings: Settings) -> Announcement:
+    """A run has met more rows that the table can't hold than is to be passed over."""
+    return _of_result(
+        "rejected",
+        result,
+        settings,
+        f"{result.counts.rejected:,} of {result.counts.window_rows:,} rows can't be in the table.",
+        f"See them by reason: {_command('rejects', settings)}",
+        "Repair the files and upload them again; a full run then resolves the rejects.",
+    )
+
+
+def succeeded(result: RunResult, settings: Settings) -> Announcement:
+    """A success like the one before."""
+    return _of_result("succeeded", result, settings, "")
+
+
+def stale(branch: Freshness, settings: Settings) -> Announcement:
+    """No run has succeeded within the goal."""
+    hours = (branch.age_seconds or 0) / 3600
+    why = f" The last run failed: {branch.error}" if branch.last_status == "failed" else ""
+    running = f" {branch.running} is running." if branch.running else ""
+    return Announcement(
+        kind="stale",
+        deployment=settings.deployment,
+        environment=settings.environment,
+        neon_branch=branch.neon_branch,
+        run_id=branch.last_run,
+        what=(
+            f"The rows of {branch.neon_branch} are {hours:.1f} hours old; the goal is "
+            f"{settings.freshness_goal_hours:g}.{why}{running}"
+        ),
+        rows=f"Files uploaded since {branch.watermark:%Y-%m-%d %H:%M} UTC aren't in the table.",
+        todo=(
+            f"See why: {_command('status', settings)}, then {_command('history', settings)}.",
+            f"Redrive what failed, or start a run: {_command('start', settings)}",
+        ),
+        links=(Link(label="Runbook", url=links.runbook_url(settings.runbook_url, STALE_SECTION)),),
+    )
+
+
+def _of_result(
+    kind: Kind, result: RunResult, settings: Settings, what: str, *todo: str
+) -> Announcement:
+    run = f"Run {result.run_id} ({result.sync_type}) of {result.git_ref} has succeeded."
+    return Announcement(
+        kind=kind,
+        deployment=settings.deployment,
+        environment=settings.environment,
+        neon_branch=result.neon_branch,
+        run_id=result.run_id,
+        what=f"{run} {what}".strip(),
+        rows=_in_words(result.counts),
+        todo=todo,
+        links=_links(execution_arn_of(settings.state_machine_arn, result.run_id), "", settings),
+    )
+
+
+def _command(name: str, settings: Settings, *arguments: str) -> str:
+    """A command as the operator of this deployment types it; only what isn't a default is said."""
+    words = ["forecast-sync", name, *arguments]
+    if settings.environment != DEFAULT_ENVIRONMENT:
+        words += ["--environment", settings.environment]
+    if settings.project_name != DEFAULT_PROJECT:
+        words += ["--project", settings.project_name]
+    return " ".join(words)
+
+
+def execution_arn_of(state_machine_arn: str, run_id: str) -> str:
+    """The ARN of a run's execution."""
+    return f"{state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{run_id}"
+
+
+def _links(execution_arn: str, error: str, settings: Settings) -> tuple[Link, ...]:
+    runbook = settings.runbook_url
+    return (
+        Link(label="Execution", url=links.console_url(execution_arn)),
+        Link(label="Runbook", url=links.runbook_url(runbook, error) if error else runbook),
+    )
+
+
+def _in_words(counts: Counts) -> str:
+    return (
+        f"{counts.inserted:,} rows inserted, {counts.updated:,} updated, "
+        f"{counts.unchanged:,} unchanged, {counts.rejected:,} rejected."
+    )

@@ -1,0 +1,1 @@
+"""Plan pages: Athena's result becomes pages that loaders take."""

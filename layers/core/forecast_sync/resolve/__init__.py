@@ -1,0 +1,1 @@
+"""Resolve branch: a git ref becomes an environment and a Neon branch."""

@@ -1,0 +1,119 @@
+"""Operating: starts, redrives and stops runs for a person, and says why when that can't be."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.errors import ForecastSyncError
+from forecast_sync.json_text import read_object
+from forecast_sync.resolve.git_refs import map_git_ref
+
+
+class RunNotFound(ForecastSyncError):
+    """There is no run of this name."""
+
+
+class RunConflict(ForecastSyncError):
+    """The run's present state doesn't allow what was asked for."""
+
+
+class Workflow(Protocol):
+    """What operating needs of Step Functions."""
+
+    def arn_of(self, name: str) -> str:
+        """The ARN of the execution of this name."""
+        ...
+
+    def start(self, name: str, payload: dict[str, Any]) -> bool:
+        """Start an execution; False when one of this name exists."""
+        ...
+
+    def describe(self, execution_arn: str) -> Execution | None:
+        """The execution's present state."""
+        ...
+
+    def redrive(self, execution_arn: str) -> bool:
+        """Redrive an execution; False when it can't be redriven as it is."""
+        ...
+
+    def stop(self, execution_arn: str, cause: str) -> None:
+        """Stop a running execution."""
+        ...
+
+
+def start_run(
+    workflow: Workflow, environment: str, request: SyncRequest, idempotency_key: str | None
+) -> str:
+    """Start a run and return its name.
+
+    The same key and request again find the same run, however it has ended since.
+    Raises ``BranchNotMapped`` before anything is started, and ``RunConflict`` for a key that has
+    started a run of another request.
+    """
+    map_git_ref(request.git_ref, environment)
+    payload = request.model_dump(mode="json", exclude_unset=True)
+    name = _name(idempotency_key)
+    if not workflow.start(name, payload):
+        earlier = workflow.describe(workflow.arn_of(name))
+        if earlier is None or read_object(earlier.input) != payload:
+            raise RunConflict(
+                f"The idempotency key has started the run {name} with another request; "
+                "use a new key for a new request."
+            )
+    return name
+
+
+def redrive_run(workflow: Workflow, run_id: str) -> Execution:
+    """Redrive a run that ended badly; its state before.
+
+    Raises ``RunNotFound``, and ``RunConflict`` when it isn't redrivable.
+    """
+    execution = find_execution(workflow, run_id)
+    if execution.redrivable and workflow.redrive(workflow.arn_of(run_id)):
+        return execution
+    raise RunConflict(f"{run_id} can't be redriven: {why_not_redrivable(execution)}")
+
+
+def stop_run(workflow: Workflow, run_id: str, cause: str) -> Execution:
+    """Stop a running run; its state before. Raises ``RunNotFound`` and ``RunConflict``."""
+    execution = find_execution(workflow, run_id)
+    if not execution.is_alive:
+        raise RunConflict(f"{run_id} can't be stopped: {why_not_stoppable(execution)}")
+    workflow.stop(workflow.arn_of(run_id), cause)
+    return execution
+
+
+def find_execution(workflow: Workflow, run_id: str) -> Execution:
+    """A run's execution; raises ``RunNotFound``."""
+    execution = workflow.describe(workflow.arn_of(run_id))
+    if execution is None:
+        raise RunNotFound(f"There is no run {run_id}; GET /syncs lists them.")
+    return execution
+
+
+def why_not_redrivable(execution: Execution) -> str:
+    """Why a run can't be redriven now, in words; empty when it can."""
+    if execution.redrivable:
+        return ""
+    if execution.is_alive:
+        return "it is still running."
+    if execution.status == "SUCCEEDED":
+        return "it has succeeded."
+    return execution.why_not_redrivable or "Step Functions refuses it; start a new run."
+
+
+def why_not_stoppable(execution: Execution) -> str:
+    """Why a run can't be stopped now, in words; empty when it can."""
+    return "" if execution.is_alive else f"it has ended already ({execution.status})."
+
+
+def _name(idempotency_key: str | None) -> str:
+    """A name of the allowed characters: the key's digest, or the time and something unique."""
+    if idempotency_key is not None:
+        return f"api-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:20]}"
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-api-{secrets.token_hex(3)}"

@@ -1,0 +1,1 @@
+"""The lake's objects: which there are, and what their footers say."""

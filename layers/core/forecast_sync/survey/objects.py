@@ -1,0 +1,180 @@
+"""Sources: which objects a run may read, and a refusal, by name, of those Athena would misread.
+
+Athena reads a column that a file lacks as NULL, which would silently empty a nullable column of
+the target; and for a file that isn't Parquet its message comes late and from the middle of a
+query. The footers of the window's objects tell it before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import NamedTuple, Protocol
+
+from forecast_sync.adapters.s3 import Listed, split_location
+from forecast_sync.config import Settings
+from forecast_sync.contracts.query import Queries
+from forecast_sync.contracts.run import Window
+from forecast_sync.errors import SourceInvalid
+from forecast_sync.survey.parquet_footer import ParquetColumn, footer_size, read_columns
+from forecast_sync.tables import SourceType, Table
+
+TAIL_BYTES = 64 * 1024
+READERS = 16
+NAMED_IN_MESSAGE = 3
+FINGERPRINT_DIGITS = 32
+
+FITTING: dict[SourceType, dict[str, set[str]]] = {
+    "int": {"INT32": {"", "INTEGER"}, "INT64": {"", "INTEGER"}},
+    "bigint": {"INT32": {"", "INTEGER"}, "INT64": {"", "INTEGER"}},
+    "boolean": {"BOOLEAN": {""}},
+    "date": {"INT32": {"DATE"}},
+    "string": {"BYTE_ARRAY": {"", "STRING", "ENUM"}},
+    "double": {"DOUBLE": {""}, "FLOAT": {""}},
+    "timestamp": {"INT96": {""}, "INT64": {"TIMESTAMP"}},
+}
+"""For each of Glue's types, the physical and logical Parquet types that Athena reads as it."""
+
+
+class Listing(Protocol):
+    """What surveying needs of S3."""
+
+    def list(self, bucket: str, prefix: str) -> Iterable[Listed]:
+        """The objects under a prefix, in the order of their keys."""
+        ...
+
+
+class Lake(Listing, Protocol):
+    """What checking needs of S3."""
+
+    def read_tail(self, bucket: str, key: str, size: int) -> bytes:
+        """The last bytes of an object."""
+        ...
+
+
+class Survey(NamedTuple):
+    """The lake at one moment: how many objects the window has, their bytes, and a fingerprint.
+
+    The fingerprint is of every object up to the window's end, because a query may read them all.
+    """
+
+    objects: int
+    fingerprint: str
+    size: int
+
+
+def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
+    """List the lake; equal fingerprints mean that two queries could read the same objects.
+
+    Objects are looked at one by one and forgotten: a lake of millions takes no memory.
+    """
+    return _survey(lake, settings, window, lambda _key: None)
+
+
+def lake_changed(lake: Listing, settings: Settings, window: Window, queries: Queries) -> bool:
+    """Whether objects that a query may read came, went or were overwritten since the first one."""
+    now = survey(lake, settings, window).fingerprint
+    return len({queries.extract.sources, queries.profile.sources, now}) > 1
+
+
+def check_sources(lake: Lake, settings: Settings, table: Table, window: Window) -> Survey:
+    """List the lake and check the window's objects on the way, ``READERS`` at a time.
+
+    Raises ``SourceInvalid`` that names the first faulty ones, in the order of keys, and why.
+    """
+    bucket, _ = split_location(settings.data_location)
+    faults = _Faults(bucket)
+    large = Lock()
+    with ThreadPoolExecutor(READERS) as pool:
+        pending: deque[tuple[str, Future[str]]] = deque()
+
+        def check(key: str) -> None:
+            if len(pending) >= 2 * READERS:
+                faults.note(*pending.popleft())
+            pending.append((key, pool.submit(_find_fault, lake, bucket, key, table, large)))
+
+        found = _survey(lake, settings, window, check)
+        while pending:
+            faults.note(*pending.popleft())
+    faults.refuse_any()
+    return found
+
+
+def _survey(
+    lake: Listing, settings: Settings, window: Window, visit: Callable[[str], None]
+) -> Survey:
+    """``visit`` gets the key of each of the window's objects."""
+    bucket, prefix = split_location(settings.data_location)
+    objects, digest, size = 0, hashlib.sha256(), 0
+    for item in lake.list(bucket, prefix):
+        if item.modified > window.high or _is_hidden(item.key, prefix):
+            continue
+        digest.update(
+            f"{item.key}\n{item.size}\n{item.modified.timestamp()}\n{item.etag}\n".encode()
+        )
+        if window.low is None or item.modified >= window.low:
+            visit(item.key)
+            objects += 1
+            size += item.size
+    return Survey(objects, digest.hexdigest()[:FINGERPRINT_DIGITS], size)
+
+
+class _Faults:
+    """How many objects are faulty, and what is wrong with the first ones."""
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+        self._named: list[str] = []
+        self._count = 0
+
+    def note(self, key: str, fault: Future[str]) -> None:
+        """Wait for a check's end and keep what it found."""
+        if found := fault.result():
+            self._count += 1
+            if len(self._named) < NAMED_IN_MESSAGE:
+                self._named.append(f"s3://{self._bucket}/{key} {found}")
+
+    def refuse_any(self) -> None:
+        """Raise ``SourceInvalid`` when there is a fault."""
+        if not self._count:
+            return
+        more = self._count - len(self._named)
+        rest = f"; and {more} more" if more else ""
+        raise SourceInvalid(
+            f"{'; '.join(self._named)}{rest}. "
+            "Repair or remove the file, then redrive or start a new run."
+        )
+
+
+def _is_hidden(key: str, prefix: str) -> bool:
+    """What Athena doesn't read: names that begin with _ or ., and folders' placeholders."""
+    parts = key[len(prefix) :].split("/")
+    return key.endswith("/") or any(part.startswith(("_", ".")) for part in parts)
+
+
+def _find_fault(lake: Lake, bucket: str, key: str, table: Table, large: Lock) -> str:
+    """What is wrong with an object, or nothing; large footers are read one at a time."""
+    try:
+        tail = lake.read_tail(bucket, key, TAIL_BYTES)
+        size = footer_size(tail)
+        if size <= len(tail):
+            columns = read_columns(tail)
+        else:
+            with large:
+                columns = read_columns(lake.read_tail(bucket, key, size))
+    except ValueError as error:
+        return f"isn't a Parquet file: {error}"
+    return "; ".join(_misfits(columns, table))
+
+
+def _misfits(columns: dict[str, ParquetColumn], table: Table) -> Iterator[str]:
+    for name, expected in table.source.columns.items():
+        column = columns.get(name)
+        if column is None:
+            yield f"lacks the column {name} ({expected})"
+        elif column.logical not in FITTING[expected].get(column.physical, set()):
+            found = " ".join(filter(None, column))
+            yield f"has the column {name} as {found}, expected {expected}"

@@ -1,0 +1,84 @@
+"""The schema: made when it isn't there, refused when the target isn't what the table file says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from psycopg import sql
+
+from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.errors import SchemaMismatch
+from forecast_sync.sql import read_statement
+from forecast_sync.tables import Column, Table
+from forecast_sync.target.expressions import list_names
+
+SCHEMA_LOCK = 0x6673_0001
+
+NEEDED = {
+    "forecast_sync_status": {"run_id", "rerun_requested", "finished_at", "source", "warnings"},
+    "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum"},
+    "forecast_sync_rejects": {"content_hash", "last_run_id", "resolved_run_id", "row_json"},
+    "forecast_sync_announced": {"neon_branch", "topic", "state"},
+}
+
+
+def ensure_schema(connection: Connection, table: Table) -> None:
+    """Create what is missing; raises ``SchemaMismatch`` for a target that lacks a column."""
+    if not _is_complete(connection, table):
+        with transaction(connection) as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+            cursor.execute(read_statement("target/create_schema.sql").encode())
+            for definition in define_target(table):
+                # The extended protocol takes one statement, whatever a table file says.
+                cursor.execute(definition, binary=True)
+    found = _columns(connection, [table.target.table])
+    expected = {*table.names, table.target.written_at}
+    missing = sorted(expected - found.get(table.target.table, set()))
+    if missing:
+        raise SchemaMismatch(
+            f"{table.target.table} lacks {', '.join(missing)}; add the columns or correct the "
+            "table file."
+        )
+
+
+def define_target(table: Table) -> Iterator[sql.Composed]:
+    """The statements that make the target and its indexes."""
+    target = sql.Identifier(table.target.table)
+    yield statement(
+        "target/create_target.sql",
+        target=target,
+        columns=sql.SQL(",\n    ").join(map(_define, table.column)),
+        written_at=sql.Identifier(table.target.written_at),
+        key=list_names(table.target.key),
+    )
+    for index in table.target.index:
+        yield statement(
+            "target/create_index.sql",
+            index=sql.Identifier(index.name),
+            target=target,
+            columns=list_names(index.columns),
+            where=sql.SQL(f" WHERE ({index.where})" if index.where else ""),
+        )
+
+
+def _define(column: Column) -> sql.Composed:
+    null = " NOT NULL" if column.required else ""
+    return sql.SQL("{} {}{}").format(
+        sql.Identifier(column.name), sql.SQL(column.type), sql.SQL(null)
+    )
+
+
+def _is_complete(connection: Connection, table: Table) -> bool:
+    found = _columns(connection, [table.target.table, *NEEDED])
+    return table.target.table in found and all(
+        columns <= found.get(name, set()) for name, columns in NEEDED.items()
+    )
+
+
+def _columns(connection: Connection, tables: list[str]) -> dict[str, set[str]]:
+    with transaction(connection) as cursor:
+        cursor.execute(read_statement("target/list_columns.sql").encode(), [tables])
+        found: dict[str, set[str]] = {}
+        for table, column in cursor:
+            found.setdefault(table, set()).add(column)
+    return found

@@ -1,0 +1,59 @@
+"""Measuring: a run's metrics, printed as one line that CloudWatch reads (EMF).
+
+The alarms and the dashboard in templates/observability.yaml use these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
+from forecast_sync.contracts.counts import Profile
+from forecast_sync.contracts.result import RunResult
+from forecast_sync.contracts.run import Run
+
+NAMESPACE = "ForecastSync"
+
+
+def measure_rejects(run: Run, profile: Profile) -> None:
+    """The share of rejected rows, judged before anything is loaded."""
+    share = 100 * profile.rejected / max(1, profile.window_rows)
+    _emit({"RejectPercent": share}, unit="Percent", run=run)
+
+
+def measure_query(bytes_scanned: int, milliseconds: int, run_id: str | None) -> None:
+    """What a finished query has cost: Athena bills the bytes."""
+    _emit({"AthenaBytesScanned": bytes_scanned}, unit="Bytes", run_id=run_id)
+    _emit({"AthenaMilliseconds": milliseconds}, unit="Milliseconds", run_id=run_id)
+
+
+def measure_run(run: Run, result: RunResult) -> None:
+    """A run's rows by outcome; only one that moves the watermark makes the table fresh."""
+    if run.dry_run:
+        return
+    counts = result.counts
+    rows = {
+        "RowsInserted": counts.inserted,
+        "RowsUpdated": counts.updated,
+        "RowsUnchanged": counts.unchanged,
+        "RowsSuperseded": counts.superseded,
+        "RowsRejected": counts.rejected,
+        "SyncsSucceeded": int(run.moves_watermark),
+    }
+    _emit(rows, unit="Count", run=run)
+
+
+def _emit(
+    values: Mapping[str, float], *, unit: str, run: Run | None = None, run_id: str | None = None
+) -> None:
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    if run:
+        # Previews share one series: each new value of a dimension is a metric to pay for.
+        metrics.add_dimension("branch", run.neon_branch.split("/")[0])
+        run_id = run.run_id
+    if run_id:
+        metrics.add_metadata("run_id", run_id)
+    for name, value in values.items():
+        metrics.add_metric(name, unit, value)
+    metrics.flush_metrics()

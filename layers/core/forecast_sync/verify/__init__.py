@@ -1,0 +1,1 @@
+"""Verify load: what Athena counted against what Postgres holds."""

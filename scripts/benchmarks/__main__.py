@@ -1,0 +1,54 @@
+"""``python -m benchmarks``: interleaved rounds of all ways, medians, a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from forecast_sync_cli.standalone import run_alone
+from rich.console import Console
+
+from benchmarks import report
+from benchmarks.data import count_rows, write_workloads
+from benchmarks.imports import compare_imports
+from benchmarks.measuring import measure_rounds, running_postgres
+from benchmarks.ways import WAYS
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+def bench(
+    ways: Annotated[
+        list[str] | None, typer.Argument(help=f"Which of {', '.join(WAYS)}; a prefix will do.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=10_000, help="Rows of the first load.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, interleaved; medians count.")] = 3,
+    docs: Annotated[bool, typer.Option("--docs", help="Renew docs/ with what was found.")] = False,
+) -> None:
+    """Measure all ways, or those that are named, and the floor that they are compared with."""
+    chosen = [name for name in WAYS if not ways or name.startswith(("floor", *ways))]
+    console, progress = Console(width=120), Console(stderr=True)
+    with TemporaryDirectory(prefix="forecast-sync-lake-") as folder, running_postgres() as server:
+        progress.print(f"writing the lake: {rows:,} rows")
+        workloads = write_workloads(Path(folder), rows)
+        counts = {name: count_rows(files) for name, files in workloads.items()}
+        found = measure_rounds(server, chosen, workloads, rounds)
+    medians = report.take_medians(found, counts)
+    report.print_tables(console, medians)
+    console.print(
+        f"importing the upsert function takes {compare_imports():.2f} times the CPU of importing "
+        "boto3, an S3 client and psycopg"
+    )
+    target = CHECKOUT / "build" / "bench.json"
+    report.write_json(target, rows, found, medians)
+    report.draw(target.with_suffix(".svg"), medians)
+    console.print(f"written: {target} and its picture, {target.with_suffix('.svg').name}")
+    if docs:
+        report.write_markdown(CHECKOUT / "docs" / "benchmark.md", rows, rounds, medians)
+        report.draw(CHECKOUT / "docs" / "images" / "benchmark.svg", medians)
+
+
+if __name__ == "__main__":
+    run_alone(bench)

@@ -1,0 +1,98 @@
+"""``python -m benchmarks.growth``: what a row costs when there are ten times as many.
+
+Each way loads tables of several sizes, and into each of them the same number of new rows.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.standalone import run_alone
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.data import FIRST, WINDOW, count_rows, write_workloads
+from benchmarks.measuring import measure_rounds, running_postgres
+from benchmarks.report import take_medians
+from benchmarks.ways import WAYS
+
+CHECKOUT = Path(__file__).parents[3]
+COMPARED = ("floor", "copy", "loader-10k", "loader-page")
+TITLES = {
+    FIRST: "first load of all rows",
+    WINDOW: "{window:,} new rows into that table",
+}
+
+Costs = dict[str, dict[str, dict[int, tuple[float, int]]]]
+"""By workload, way and size: microseconds a row, and the loading process's peak of bytes."""
+
+
+def growth(
+    sizes: Annotated[list[int], typer.Argument(min=10_000, help="Rows of the tables.")],
+    window: Annotated[
+        int | None, typer.Option(min=1000, help="Rows that each table then gets.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians count.")] = 1,
+) -> None:
+    """Measure COPY and the loader at each size; the smallest is what the others are held against.
+
+    A window is a tenth of the smallest table unless it is given.
+    """
+    sizes = sorted(set(sizes))
+    window = window or sizes[0] // 10
+    if window > sizes[0]:
+        raise UserError(
+            f"The window has {window:,} rows and the smallest table {sizes[0]:,}; make it a part."
+        )
+    costs: Costs = {FIRST: {}, WINDOW: {}}
+    progress = Console(stderr=True)
+    for rows in sizes:
+        with (
+            TemporaryDirectory(prefix="forecast-sync-lake-") as folder,
+            running_postgres() as server,
+        ):
+            progress.print(f"writing the lake: {rows:,} rows")
+            workloads = write_workloads(Path(folder), rows, (FIRST, WINDOW), rows // window)
+            counts = {name: count_rows(files) for name, files in workloads.items()}
+            found = measure_rounds(server, COMPARED, workloads, rounds)
+        for name, medians in take_medians(found, counts).items():
+            for workload, figures in medians.items():
+                cost = figures["seconds"] / figures["rows"] * 1e6
+                costs[workload].setdefault(name, {})[rows] = (cost, figures["peak_memory_bytes"])
+    target = CHECKOUT / "build" / "growth.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps({"window": window, "costs": costs}, indent=2) + "\n")
+    for workload, ways in costs.items():
+        _print(Console(width=120), TITLES[workload].format(window=window), sizes, ways)
+
+
+def _print(
+    console: Console, title: str, sizes: list[int], ways: dict[str, dict[int, tuple[float, int]]]
+) -> None:
+    """Microseconds a row, and the growth from the smallest size to the largest beside COPY's."""
+    table = Table("microseconds a row", title=title, title_justify="left", box=None)
+    for rows in sizes:
+        table.add_column(f"{rows:,} rows", justify="right")
+    for heading in ("growth", "beyond COPY", "memory MB"):
+        table.add_column(heading, justify="right")
+    smallest, largest = sizes[0], sizes[-1]
+    floor = ways["floor"][largest][0] / ways["floor"][smallest][0]
+    for name, found in ways.items():
+        grown = found[largest][0] / found[smallest][0]
+        table.add_row(
+            WAYS[name].label,
+            *(f"{found[rows][0]:.2f}" for rows in sizes),
+            f"{grown:.2f}",
+            f"{grown / floor:.2f}",
+            f"{found[smallest][1] / 1e6:.0f} to {found[largest][1] / 1e6:.0f}",
+        )
+    console.print(table, "")
+
+
+if __name__ == "__main__":
+    run_alone(growth)

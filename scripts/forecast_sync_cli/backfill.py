@@ -1,0 +1,110 @@
+"""A backfill: business dates cut into windows, one run for each, one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from forecast_sync.adapters.stepfunctions import ALIVE, Workflow
+
+from forecast_sync_cli.client import executions
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.run_status import Snapshot, describe
+
+Begun = Literal["started", "redriven", "joined", "done before"]
+Follow = Callable[[str, int], Snapshot]
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """What is to be filled; the same one finds the same runs again, whenever it is asked for."""
+
+    environment: str
+    git_ref: str | None
+    date_from: date
+    date_to: date
+    days_per_run: int
+    label: str | None = None
+
+    def windows(self) -> Iterator[tuple[date, date]]:
+        """First and last date of each run, both included."""
+        first = self.date_from
+        while first <= self.date_to:
+            days = min(self.days_per_run - 1, (self.date_to - first).days)
+            last = first + timedelta(days=days)
+            yield first, last
+            if last == self.date_to:
+                return
+            first = last + timedelta(days=1)
+
+    def run_name(self, first: date, last: date) -> str:
+        """The name of a window's run."""
+        known = hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+        name = f"{self.label}-{known}" if self.label else known
+        return f"backfill-{name}-{first:%Y%m%d}-{last:%Y%m%d}"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A window, and how its run has ended."""
+
+    run_id: str
+    date_from: str
+    date_to: str
+    begun: Begun
+    status: str
+    error: str | None
+    counts: dict[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+
+def fill(deployment: Deployment, backfill: Backfill, follow: Follow) -> Iterator[Filled]:
+    """Run window after window, until one fails; what has succeeded before isn't run again.
+
+    One at a time: the lease admits no more, and a run that waits for it does no work.
+    ``follow(execution_arn, redrive_count)`` waits for a run's end.
+    """
+    for first, last in backfill.windows():
+        name = backfill.run_name(first, last)
+        arn = deployment.execution_arn(name)
+        begun, redrive_count = _begin(deployment, backfill, arn, first, last)
+        ended = describe(deployment, arn) if begun == "done before" else follow(arn, redrive_count)
+        yield Filled(
+            run_id=name,
+            date_from=first.isoformat(),
+            date_to=last.isoformat(),
+            begun=begun,
+            status=ended.status,
+            error=ended.error,
+            counts=(ended.result or {}).get("counts"),
+        )
+        if ended.status != "SUCCEEDED":
+            return
+
+
+def _begin(
+    deployment: Deployment, backfill: Backfill, arn: str, first: date, last: date
+) -> tuple[Begun, int]:
+    known = Workflow(deployment.stepfunctions, deployment.state_machine_arn).describe(arn)
+    if known is None:
+        payload = {
+            "sync_type": "full",
+            "date_from": first.isoformat(),
+            "date_to": last.isoformat(),
+            "trigger": "backfill",
+        }
+        if backfill.git_ref:
+            payload["git_ref"] = backfill.git_ref
+        executions.start(deployment, backfill.run_name(first, last), payload)
+        return "started", 0
+    if known.status == "SUCCEEDED":
+        return "done before", known.redrive_count
+    if known.status in ALIVE:
+        return "joined", known.redrive_count
+    return "redriven", executions.redrive(deployment, arn)

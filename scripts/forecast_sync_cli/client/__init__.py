@@ -1,0 +1,1 @@
+"""What the command line asks of a deployment: AWS's services and the status API."""

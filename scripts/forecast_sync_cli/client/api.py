@@ -1,0 +1,101 @@
+"""The status API as its caller sees it: every request signed with the operator's credentials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from forecast_sync_cli.errors import UserError
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
+
+# Longer than the gateway's own limit of 30 s, so that its answer is seen.
+TIMEOUT = urllib3.Timeout(connect=5, read=35)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered: a document, or problem details."""
+
+    status: int
+    document: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is what was asked for."""
+        return self.status < 400
+
+    @property
+    def reason(self) -> str:
+        """Why not, in one line."""
+        told = self.document.get("detail") or self.document.get("message") or "no reason given"
+        mistakes = self.document.get("errors", [])
+        where = "; ".join(f"{item['where']}: {item['detail']}" for item in mistakes)
+        return f"{told} {where}".strip()
+
+
+class ApiClient:
+    """One deployment's status API."""
+
+    def __init__(self, session: boto3.Session, url: str, region: str) -> None:
+        self._session = session
+        self._url = url.rstrip("/")
+        self._region = region
+        self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask the API. Raises ``UserError`` when it doesn't answer or answers no JSON object."""
+        url = f"{self._url}{quote(path)}" + (f"?{urlencode(query)}" if query else "")
+        content = None if body is None else json.dumps(body)
+        request = AWSRequest(method, url, headers=dict(headers or {}), data=content)
+        if content is not None:
+            request.headers["Content-Type"] = "application/json"
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise UserError("no AWS credentials were found: the status API takes signed calls only")
+        SigV4Auth(credentials.get_frozen_credentials(), "execute-api", self._region).add_auth(
+            request
+        )
+        try:
+            answer = self._pool.request(
+                method, url, headers=dict(request.headers.items()), body=content
+            )
+            document = answer.json()
+        except urllib3.exceptions.HTTPError as error:
+            raise UserError(
+                f"the status API at {self._url} can't be reached: {type(error).__name__}"
+            ) from None
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise UserError(
+                f"the status API answered {method} {path} with {answer.status} and no JSON object"
+            )
+        return Answer(answer.status, document)
+
+
+def find_url(client: ApiGatewayV2Client, name: str, endpoint_url: str | None) -> str:
+    """Where the API of this name is; raises ``UserError`` when the stack has none."""
+    for page in client.get_paginator("get_apis").paginate():
+        for api in page["Items"]:
+            if api["Name"] == name and endpoint_url:
+                return f"{endpoint_url}/_aws/execute-api/{api['ApiId']}/$default"
+            if api["Name"] == name:
+                return api["ApiEndpoint"]
+    raise UserError(f"no HTTP API {name} was found: deploy template.yaml as it is now")

@@ -1,0 +1,209 @@
+"""A deployment as its operator reaches it: AWS, or a local cloud through ``AWS_ENDPOINT_URL``."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from forecast_sync.adapters.endpoints import read_endpoint
+from forecast_sync.adapters.loopback import is_loopback
+from forecast_sync.errors import ConfigurationInvalid
+from forecast_sync.names import DEFAULT_PROJECT, stack_name
+
+from forecast_sync_cli.client.api import ApiClient, find_url
+from forecast_sync_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+FUNCTION_SECONDS, ANSWER_SECONDS = 310, 60
+PATIENCE_SECONDS, PAUSE_SECONDS = 120.0, 5.0
+PASSING_CODES = frozenset(
+    {
+        "TooManyRequestsException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+        "ENINotReadyException",
+        "ENILimitReachedException",
+        "EC2ThrottledException",
+        "EC2UnexpectedException",
+        "SubnetIPAddressLimitReachedException",
+    }
+)
+"""What the state machine waits out, too."""
+
+DEFAULT_REGION = "us-east-2"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One environment's stack; ``endpoint_url`` None means AWS itself."""
+
+    environment: str
+    session: boto3.Session
+    endpoint_url: str | None
+    state_machine_arn: str
+
+    @property
+    def name(self) -> str:
+        """``PROJECT-ENVIRONMENT``: the state machine's name, and the first part of every other."""
+        return self.state_machine_arn.rpartition(":")[2]
+
+    @property
+    def label(self) -> str:
+        """What tells it from others: the environment, or the whole name of another project's."""
+        is_default = self.name == stack_name(DEFAULT_PROJECT, self.environment)
+        return self.environment if is_default else self.name
+
+    @property
+    def stepfunctions(self) -> SFNClient:
+        """The Step Functions client."""
+        client: SFNClient = self.client("stepfunctions")
+        return client
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this deployment's account and region."""
+        return _client(self.session, service, self.endpoint_url)
+
+    def execution_arn(self, run: str) -> str:
+        """The execution ARN of a run, given by its name or by the ARN itself."""
+        if run.startswith("arn:"):
+            return run
+        return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{run}"
+
+    def function_name(self, verb_noun: str) -> str:
+        """The full name of one of the deployment's functions, given as in ``functions/``."""
+        return f"{self.name}-{verb_noun.replace('_', '-')}"
+
+    def invoke(self, verb_noun: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """A function's answer; raises ``FunctionFailed`` with what it raised.
+
+        For two minutes it waits out a full account, and a function in a VPC that has to wake up.
+        """
+        name = self.function_name(verb_noun)
+        answer = _invoke_patiently(self.client("lambda"), name, json.dumps(payload))
+        decoded: dict[str, Any] = json.loads(answer["Payload"].read() or b"{}")
+        if "FunctionError" in answer:
+            error, message = decoded.get("errorType", "error"), decoded.get("errorMessage", "")
+            raise FunctionFailed(name, error, message)
+        return decoded
+
+    @cached_property
+    def api(self) -> ApiClient:
+        """The status API of this deployment."""
+        url = find_url(self.client("apigatewayv2"), self.name, self.endpoint_url)
+        return ApiClient(self.session, url, self.session.region_name or DEFAULT_REGION)
+
+    def ask_status(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
+        """The status API's answer to a GET; None for 404. Raises ``UserError`` when it fails."""
+        answer = self.api.call("GET", path, query)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        if not answer.ok:
+            raise UserError(f"the status API answered {answer.status}: {answer.reason}")
+        return answer.document
+
+
+class FunctionFailed(UserError):
+    """A function of the deployment raised; ``error`` is the class's name."""
+
+    def __init__(self, function: str, error: str, message: str) -> None:
+        super().__init__(f"{function} failed with {error}: {message}")
+        self.error = error
+        self.message = message
+
+
+def _invoke_patiently(client: LambdaClient, name: str, payload: str) -> Mapping[str, Any]:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return client.invoke(FunctionName=name, Payload=payload)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code not in PASSING_CODES:
+                raise
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{name} can't be called now, for {PATIENCE_SECONDS:.0f} s Lambda has answered "
+                    f"{code}: try again later, or look at the account's concurrency"
+                ) from None
+        time.sleep(PAUSE_SECONDS)
+
+
+def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
+    """The project's deployment that the AWS variables of the environment point to.
+
+    Raises ``UserError`` when it isn't there.
+    """
+    session, endpoint_url = open_session()
+    where = endpoint_url or f"AWS region {session.region_name}"
+    client: SFNClient = _client(session, "stepfunctions", endpoint_url)
+    name = stack_name(project, environment)
+    for page in client.get_paginator("list_state_machines").paginate():
+        for machine in page["stateMachines"]:
+            if machine["name"] == name:
+                arn = machine["stateMachineArn"]
+                return Deployment(environment, session, endpoint_url, arn)
+    raise UserError(
+        f"no state machine {name} at {where}: deploy the stack there, choose another "
+        "--environment or --project, or set AWS_ENDPOINT_URL to a local cloud's endpoint_url"
+    )
+
+
+def open_session() -> tuple[boto3.Session, str | None]:
+    """The session and endpoint that the AWS variables point to.
+
+    Raises ``UserError`` for an endpoint to which credentials would go in plain text.
+    """
+    try:
+        given = os.environ.get("AWS_ENDPOINT_URL")
+        endpoint_url = read_endpoint(given, "AWS_ENDPOINT_URL") if given else None
+    except ConfigurationInvalid as error:
+        raise UserError(str(error)) from None
+    # botocore itself reads AWS_DEFAULT_REGION only, other tools this one first.
+    region = os.environ.get("AWS_REGION") or boto3.Session().region_name or DEFAULT_REGION
+    if is_local(endpoint_url):
+        return _local_session(region), endpoint_url
+    return boto3.Session(region_name=region), endpoint_url
+
+
+def is_local(endpoint_url: str | None) -> bool:
+    """Whether an endpoint is a local cloud's."""
+    return endpoint_url is not None and is_loopback(urlsplit(endpoint_url).hostname or "")
+
+
+def _local_session(region: str) -> boto3.Session:
+    """With the user's own variables or profile; the role of an instance isn't for a local cloud.
+
+    Without credentials it signs with none that are valid: whoever listens says which are.
+    """
+    core = botocore.session.get_session()
+    core.get_component("credential_provider").remove("iam-role")
+    session = boto3.Session(botocore_session=core, region_name=region)
+    if session.get_credentials() is None:
+        return boto3.Session("none", "none", region_name=region)
+    return session
+
+
+def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:
+    # A function is waited for as long as it may run.
+    patience = FUNCTION_SECONDS if service == "lambda" else ANSWER_SECONDS
+    retries = {"mode": "standard", "max_attempts": 3}
+    config = Config(connect_timeout=5, read_timeout=patience, retries=retries)  # type: ignore[arg-type]
+    return session.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=endpoint_url,
+        config=config,
+    )

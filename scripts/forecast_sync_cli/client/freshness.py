@@ -1,0 +1,61 @@
+"""Whether a branch is fresh against the goal, and why, as the status API judges it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forecast_sync.resolve.git_refs import DEFAULT_REFS
+
+from forecast_sync_cli.client.deployment import Deployment
+
+
+def ask(found: Deployment, git_ref: str | None, goal_hours: float | None) -> dict[str, Any]:
+    """Everything that ``status --json`` prints: the verdict, its reason, and the last runs.
+
+    ``goal_hours`` None is the deployment's own goal.
+    """
+    query = {"git_ref": git_ref or DEFAULT_REFS.get(found.environment, found.environment)}
+    goal = {} if goal_hours is None else {"goal_hours": f"{goal_hours:g}"}
+    report = found.ask_status("/status", {**query, **goal}) or {}
+    [branch] = report["branches"]
+    is_there = branch["state"] != "unreachable"
+    listed = found.ask_status("/syncs", query) if is_there else None
+    runs: list[dict[str, Any]] = listed["syncs"] if listed else []
+    return {
+        "environment": report["environment"],
+        "git_ref": git_ref,
+        "state": branch["state"],
+        "why": _why(branch, report["goal_seconds"] / 3600),
+        "goal_seconds": report["goal_seconds"],
+        "age_seconds": branch["age_seconds"],
+        "running": branch["running"],
+        "last_success": branch["last_success"],
+        "watermark": branch["watermark"],
+        "runs": runs,
+    }
+
+
+def ago(seconds: int) -> str:
+    """An age in the largest unit that says enough."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _why(branch: dict[str, Any], goal_hours: float) -> str:
+    if branch["state"] == "unreachable":
+        return f"its database can't be asked: {branch['error']}"
+    age = branch["age_seconds"]
+    reason = (
+        "no run has succeeded yet"
+        if age is None
+        else f"the rows are {ago(age)} old, the goal is {goal_hours:g} h"
+    )
+    if branch["running"]:
+        return f"{reason}; {branch['running']} is running"
+    if branch["last_status"] == "failed":
+        return f"{reason}; {branch['last_run']} failed: {branch['error'] or 'no reason'}"
+    if branch["last_run"] is None:
+        return f"{reason}; none has been started"
+    return reason if branch["state"] == "fresh" else f"{reason}; nothing has run since"

@@ -1,0 +1,146 @@
+"""Rejects of a deployment: read through the status API, exported to files, replayed by a run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from forecast_sync.tables import Table
+
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.errors import UserError
+
+PAGE_ROWS = 1000
+PLACES = ("rejected_at", "run_id", "resolved_run_id", "source_file", "reason")
+FORMATS = (".jsonl", ".csv")
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a cell begins with that a spreadsheet may calculate; full-width signs are read as theirs."""
+
+GUARD = "'"
+NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+
+
+def ask(deployment: Deployment, **asked: str | int | bool | None) -> dict[str, Any]:
+    """One page: ``rejects``, ``next`` (where the next page begins) and ``reasons``."""
+    query = {name: _text(value) for name, value in asked.items() if value not in (None, False)}
+    answer = deployment.ask_status("/rejects", query)
+    if answer is None:
+        raise UserError("the deployment's status API has no /rejects: deploy the present template")
+    return answer
+
+
+def read(deployment: Deployment, limit: int | None, **asked: Any) -> Iterator[dict[str, Any]]:
+    """Rejects, the newest first, page by page; ``limit`` None means all."""
+    after, left = None, limit
+    while left is None or left > 0:
+        rows = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+        page = ask(deployment, **asked, limit=rows, after=after)
+        yield from page["rejects"]
+        after, left = page["next"], None if left is None else left - rows
+        if after is None:
+            return
+
+
+def whole(
+    deployment: Deployment, rejects: Iterator[dict[str, Any]], git_ref: str | None
+) -> Iterator[dict[str, Any]]:
+    """The same rejects, each with its row as it is kept: what a list shortens is fetched."""
+    for reject in rejects:
+        if reject.get("shortened"):
+            row = _fetch_row(deployment, reject["content_hash"], git_ref)
+            yield {**reject, "row_json": row, "shortened": False}
+        else:
+            yield reject
+
+
+def _fetch_row(deployment: Deployment, content_hash: str, git_ref: str | None) -> Any:
+    parts: list[str] = []
+    offset: int | None = 0
+    while offset is not None:
+        query = {"offset": str(offset)} | ({"git_ref": git_ref} if git_ref else {})
+        answer = deployment.ask_status(f"/rejects/{content_hash}", query)
+        if answer is None:
+            raise UserError(f"the reject {content_hash} is gone meanwhile: export again")
+        parts.append(answer["part"])
+        offset = answer["next"]
+    return json.loads("".join(parts))
+
+
+def export(rejects: Iterator[dict[str, Any]], table: Table, path: Path) -> int:
+    """Write a table's rejects to ``path`` as its suffix says, whole or not at all; how many.
+
+    JSON Lines keep a row as it was; CSV has a column for each of its values, and a guard before
+    those that a spreadsheet would calculate (see ``guarded``).
+    """
+    if path.suffix not in FORMATS:
+        raise UserError(f"{path} ends with {path.suffix!r}: expected {' or '.join(FORMATS)}")
+    unfinished = path.with_name(f"{path.name}.part")
+    count = 0
+    try:
+        with unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            write = _csv_writer(file, table) if path.suffix == ".csv" else _jsonl_writer(file)
+            for reject in rejects:
+                write(reject)
+                count += 1
+        unfinished.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return count
+
+
+def replay_input(reasons: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """The execution input that reads the rejects' files anew, no more dates than they need."""
+    payload: dict[str, Any] = {"sync_type": "full", "trigger": "replay"}
+    if not any(group["undated"] for group in reasons):
+        payload["date_from"] = min(group["first_date"] for group in reasons)
+        payload["date_to"] = max(group["last_date"] for group in reasons)
+    return payload
+
+
+def guarded(cell: str | None) -> str | None:
+    """A cell that no spreadsheet takes for a formula: with an apostrophe before it if need be.
+
+    Numbers stay numbers, negative ones too. What begins with an apostrophe gets one more, so that
+    whoever takes one away from each cell that has one has the values again.
+    """
+    if not cell or not cell.startswith((*FORMULA, GUARD)) or NUMBER.fullmatch(cell):
+        return cell
+    return GUARD + cell
+
+
+def _jsonl_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
+    def write(reject: dict[str, Any]) -> None:
+        line = {name: reject[name] for name in PLACES} | {"row": reject["row_json"]}
+        file.write(json.dumps(line) + "\n")
+
+    return write
+
+
+def _csv_writer(file: TextIO, table: Table) -> Callable[[dict[str, Any]], object]:
+    columns = dict.fromkeys((*PLACES, *table.names, table.source.newest_name))
+    writer = csv.DictWriter(file, list(columns))
+    writer.writerow({name: guarded(name) for name in columns})
+
+    def write(reject: dict[str, Any]) -> None:
+        try:
+            cells = {name: reject[name] for name in PLACES} | reject["row_json"]
+            writer.writerow({name: guarded(cell) for name, cell in cells.items()})
+        except ValueError:
+            unknown = sorted(reject["row_json"].keys() - columns)
+            raise UserError(
+                f"a reject of {reject['source_file']} has {', '.join(unknown)}, which the table "
+                "file doesn't: export to .jsonl, which keeps rows as they are"
+            ) from None
+
+    return write
+
+
+def _text(value: str | int | bool | None) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

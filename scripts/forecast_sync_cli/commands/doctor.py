@@ -1,0 +1,66 @@
+"""``forecast-sync doctor``: what is wrong with a deployment, and what to do about it."""
+
+from __future__ import annotations
+
+import typer
+from forecast_sync.names import DEFAULT_PROJECT
+
+from forecast_sync_cli.commands.common import (
+    EnvironmentOption,
+    GitRefOption,
+    JsonOption,
+    ProjectOption,
+    out,
+    print_json,
+)
+from forecast_sync_cli.doctor.registry import CHECKS
+from forecast_sync_cli.doctor.runner import Patient, Result, examine
+from forecast_sync_cli.terminal import Styled, Terminal
+
+MARKS = {
+    "ok": ("ok", "green"),
+    "advice": ("advice", "yellow"),
+    "finding": ("WRONG", "red"),
+    "skipped": ("skipped", "dim"),
+}
+
+
+def doctor(
+    git_ref: GitRefOption = None,
+    environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a deployment, from your credentials to one row in Postgres.
+
+    The row is written by Athena's UNLOAD and read into a temporary table; nothing is left in the
+    database. Exit code 0 when all is well, 1 when something is wrong.
+    """
+    results = []
+    terminal = out()
+    for result in examine(Patient(environment, git_ref, project), CHECKS):
+        results.append(result)
+        if not as_json:
+            _tell(terminal, result)
+    findings = sum(result.status == "finding" for result in results)
+    if as_json:
+        print_json(
+            {
+                "environment": environment,
+                "healthy": not findings,
+                "findings": findings,
+                "checks": [result.to_dict() for result in results],
+            }
+        )
+    else:
+        terminal.line(f"{findings} finding{'s' * (findings > 1)}" if findings else "all is well")
+    if findings:
+        raise typer.Exit(1)
+
+
+def _tell(terminal: Terminal, result: Result) -> None:
+    mark, style = MARKS[result.status]
+    padding = " " * (8 - len(mark))
+    terminal.line(Styled(mark, style), f"{padding}{result.check:<15} {result.found}")
+    if result.advice:
+        terminal.line(f"                        -> {result.advice}")

@@ -1,0 +1,87 @@
+"""``forecast-sync local``: the local cloud as a server."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from localcloud import cloud
+from localcloud.description import Cloud
+from localcloud.unprivileged import what_is_missing
+
+from forecast_sync_cli.commands.common import JsonOption, err, out, print_json
+from forecast_sync_cli.terminal import write_json
+
+app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on this machine.")
+
+# Five seconds between two looks at Athena are right in AWS; here queries take less than one.
+WAIT_SCALE = 0.2
+PARAMETERS = {"BatchingWindowSeconds": "2"}
+
+StateDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir",
+        file_okay=False,
+        help="Directory that keeps objects, executions and rows from down to up.",
+    ),
+]
+
+
+@app.command()
+def up(
+    state_dir: StateDirOption = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option("--database-url", help="Load into this Postgres instead of an embedded one."),
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Listen on this port.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the local cloud and leave it running.
+
+    Without --state-dir it begins empty. It answers only requests that are signed with the keys
+    that it prints; a --state-dir keeps them.
+    """
+    if not as_json:
+        err().line("starting the local cloud and deploying template.yaml into it ...")
+    if database_url is None and (missing := what_is_missing()):
+        err().line(f"note: {missing}")
+    started = cloud.up(
+        state_dir, database_url, port=port, parameters=PARAMETERS, wait_scale=WAIT_SCALE
+    )
+    if as_json:
+        write_json(asdict(started), indent=None)
+    else:
+        _tell(started)
+
+
+@app.command()
+def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
+    """Stop the local cloud; when this returns, none of its processes is left."""
+    was_running = cloud.down(state_dir)
+    if as_json:
+        print_json({"was_running": was_running})
+    else:
+        out().line("stopped" if was_running else "nothing was running")
+
+
+def _tell(started: Cloud) -> None:
+    terminal = out()
+    what = "runs already" if started.already_running else "is up"
+    terminal.line(f"The local cloud {what} in {started.state_dir}")
+    for name, value in (
+        ("endpoint", started.endpoint_url),
+        ("bucket", started.bucket),
+        ("state machine", started.state_machine_arn),
+        ("status API", started.api_url),
+        ("Neon API", started.neon_api_url),
+        *((f"branch {branch}", url) for branch, url in started.database_urls.items()),
+    ):
+        terminal.line(f"  {name:<20} {value}")
+    terminal.line("Use it from another shell:")
+    pairs = (f"{name}={shlex.quote(value)}" for name, value in started.variables.items())
+    terminal.line(f"  export {' '.join(pairs)}")

@@ -1,0 +1,181 @@
+"""``forecast-sync plan``: what a run would change, without changing it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from forecast_sync.adapters.s3 import Storage, split_location
+from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.names import DEFAULT_PROJECT
+
+from forecast_sync_cli import progress
+from forecast_sync_cli.client import deployment, executions, run_status
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.commands.common import (
+    DateOption,
+    EnvironmentOption,
+    GitRefOption,
+    JsonOption,
+    LimitOption,
+    ProjectOption,
+    SyncType,
+    SyncTypeOption,
+    day,
+    err,
+    out,
+    plain_table,
+    print_json,
+)
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
+
+OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
+
+
+def plan(
+    run: Annotated[
+        str | None, typer.Argument(help="An earlier dry run; default: start a new one.")
+    ] = None,
+    git_ref: GitRefOption = None,
+    sync_type: SyncTypeOption = SyncType.INCREMENTAL,
+    date_from: DateOption = None,
+    date_to: DateOption = None,
+    limit: LimitOption = 20,
+    environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a run would change: everything runs, no row is written.
+
+    Rows by business date and state, the largest changes, what Athena read and costs, and where
+    lake, table file and Postgres differ. In the database only the run's own record is left. Exit
+    code 1 when the dry run fails.
+    """
+    found = deployment.find(environment, project)
+    if run is None:
+        dates = {"date_from": day(date_from), "date_to": day(date_to)}
+        last = _dry_run(found, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})
+    else:
+        last = run_status.describe(found, found.execution_arn(run))
+    if last.status != "SUCCEEDED":
+        if as_json:
+            print_json(last.to_dict())
+        else:
+            progress.tell(out(), last)
+        raise typer.Exit(1)
+    report = read_report(found, last)
+    if as_json:
+        print_json(report)
+    else:
+        tell(out(), report, limit)
+
+
+def _dry_run(found: Deployment, wanted: dict[str, str | None]) -> run_status.Snapshot:
+    given = {key: value for key, value in wanted.items() if value is not None}
+    payload = {**given, "dry_run": True, "trigger": "cli"}
+    SyncRequest.parse(payload)
+    arn = executions.start(found, executions.new_name("plan"), payload)
+    return progress.show(err(), run_status.follow(found, arn))
+
+
+def read_report(found: Deployment, snapshot: run_status.Snapshot) -> dict[str, Any]:
+    """The report that a dry run's result points to; raises ``UserError`` for any other run."""
+    location = (snapshot.result or {}).get("report")
+    if not location:
+        raise UserError(
+            f"{snapshot.run_id} has no report: only a dry run that didn't coalesce makes one"
+        )
+    content = Storage(found.client("s3")).read(*split_location(location))
+    report: dict[str, Any] = json.loads(content)
+    return report
+
+
+def tell(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
+    """The report on a screen or two."""
+    terminal.line(
+        f"{report['run_id']}: what a run would do to {report['neon_branch']}; no row was written"
+    )
+    terminal.table(progress.counts_table(report["counts"]))
+    for position, name in enumerate(report["group_by"]):
+        _tell_groups(terminal, name, _by(report["groups"], position), limit)
+    _tell_reasons(terminal, report["reasons"])
+    _tell_largest(terminal, report, limit)
+    scanned = sum(query["scanned_bytes"] for query in report["queries"])
+    usd = sum(query["usd"] for query in report["queries"])
+    terminal.line()
+    terminal.line(f"Athena read {scanned / 1e6:,.1f} MB in two queries: {usd:.4f} USD")
+    for item in report["schema_differences"]:
+        terminal.line(
+            Styled("schema", "yellow"),
+            f" {item['where']}: {item['column']} is {item['found'] or 'missing'},"
+            f" expected {item['expected']}",
+        )
+    if not report["schema_differences"]:
+        terminal.line("Lake, table file and Postgres agree on the columns.")
+
+
+def _by(groups: Sequence[dict[str, Any]], position: int) -> dict[str, dict[str, int]]:
+    """Outcomes by the value of one of the columns that the report groups by."""
+    summed: dict[str, dict[str, int]] = {}
+    for group in groups:
+        value = group["by"][position]
+        row = summed.setdefault("NULL" if value is None else value, dict.fromkeys(OUTCOMES, 0))
+        for outcome in OUTCOMES:
+            row[outcome] += group[outcome]
+    return summed
+
+
+def _tell_groups(
+    terminal: Terminal, name: str, rows: dict[str, dict[str, int]], limit: int
+) -> None:
+    changing = {value: row for value, row in rows.items() if _changes(row)}
+    if not changing:
+        return
+    table = plain_table(name.replace("_", " "), *OUTCOMES)
+    _fill(table, list(changing.items()), limit, _group_cells)
+    terminal.line()
+    terminal.table(table)
+    quiet = len(rows) - len(changing)
+    if quiet:
+        terminal.line(Styled(f"and {quiet:,} more, where nothing changes", "dim"))
+
+
+def _changes(row: dict[str, int]) -> int:
+    return row["inserted"] + row["updated"] + row["rejected"]
+
+
+def _group_cells(item: tuple[str, dict[str, int]]) -> list[Part]:
+    value, row = item
+    return [value, *(f"{row[outcome]:,}" if row[outcome] else "" for outcome in OUTCOMES)]
+
+
+def _tell_reasons(terminal: Terminal, reasons: dict[str, int]) -> None:
+    for reason, count in reasons.items():
+        terminal.line(Styled("rejected", "yellow"), f" {count:,}: {reason}")
+
+
+def _tell_largest(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
+    if not report["largest"]:
+        return
+    table = plain_table(*(name.replace("_", " ") for name in report["key"]), "before", "after")
+
+    def cells(change: dict[str, Any]) -> list[Part]:
+        values = ("NULL" if text is None else text for text in (change["before"], change["after"]))
+        return [*change["key"], *values]
+
+    _fill(table, report["largest"], limit, cells)
+    terminal.line()
+    terminal.line(f"largest changes of {report['watched']}")
+    terminal.table(table)
+
+
+def _fill(
+    table: Table, rows: Sequence[Any], limit: int, cells: Callable[[Any], list[Part]]
+) -> None:
+    for row in rows[:limit]:
+        table.add_row(*cells(row))
+    if len(rows) > limit:
+        table.add_row(Styled(f"... {len(rows) - limit:,} more", "dim"))

@@ -1,0 +1,149 @@
+"""The buttons: a dialog that asks first, then a call to the API, and its answer in words."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from botocore.exceptions import BotoCoreError, ClientError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.templating import Jinja2Templates
+
+from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.dashboard.security import run_name
+from forecast_sync_cli.dashboard.view_models import Views
+from forecast_sync_cli.errors import UserError
+
+CHANGED = {"HX-Trigger": "changed"}
+FIELDS = frozenset({"git_ref", "sync_type", "date_from", "date_to", "batch_size", "dry_run"})
+KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What makes a second press find the same run; it goes into a header."""
+
+
+class Question(NamedTuple):
+    """What a dialog asks before it acts on a run."""
+
+    title: str
+    text: str
+    button: str
+    danger: bool
+
+
+QUESTIONS = {
+    "redrive": Question(
+        "Redrive this run?",
+        "Only what hasn't succeeded runs again; batches that are committed stay as they are.",
+        "Redrive",
+        danger=False,
+    ),
+    "stop": Question(
+        "Stop this run?",
+        "What it has committed stays. The branch keeps its age until a run succeeds; a redrive "
+        "goes on from here.",
+        "Stop the run",
+        danger=True,
+    ),
+}
+
+
+class Actions:
+    """Dialogs and what they do."""
+
+    def __init__(self, views: Views, templates: Jinja2Templates) -> None:
+        self._views = views
+        self._templates = templates
+
+    def dialog(self, request: Request) -> Response:
+        """The dialog of an action, to be filled in or confirmed."""
+        action = request.path_params["action"]
+        if action == "start":
+            return self._form(request, {}, {}, None)
+        if action not in QUESTIONS:
+            raise HTTPException(404)
+        run_id = run_name(request.query_params.get("run", ""))
+        return self._confirmation(request, action, run_id, None)
+
+    async def start(self, request: Request) -> Response:
+        """Start a run from the form; what doesn't fit is said at its field."""
+        body = (await request.body()).decode(errors="replace")
+        filled = {name: value.strip() for name, value in parse_qsl(body)}
+        key = filled.pop("key", "") or None
+        if filled.keys() - FIELDS or (key and not KEY.fullmatch(key)):
+            raise HTTPException(400, "That isn't what the form sends: reload the page.")
+        answer = await run_in_threadpool(self._act, "/syncs", _request_of(filled), key)
+        if answer.ok:
+            return Response(status_code=204, headers=CHANGED)
+        mistakes = {
+            item["where"].removeprefix("body.") or "body": item["detail"]
+            for item in answer.document.get("errors", [])
+        }
+        known = {name: detail for name, detail in mistakes.items() if name in filled}
+        reason = None if known else answer.reason
+        # After a lost answer the run may have started: a second try must find it.
+        again = key if answer.status >= 500 else None
+        return self._form(request, filled, known, reason, status=422, key=again)
+
+    def change(self, request: Request) -> Response:
+        """Redrive or stop a run."""
+        action, run_id = request.path_params["action"], run_name(request.path_params["run_id"])
+        if action not in QUESTIONS:
+            raise HTTPException(404)
+        answer = self._act(f"/syncs/{run_id}/{action}")
+        if answer.ok:
+            return Response(status_code=204, headers=CHANGED)
+        return self._confirmation(request, action, run_id, answer.reason, status=answer.status)
+
+    def _act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
+        try:
+            return self._views.act(path, body, key)
+        except (UserError, ClientError, BotoCoreError) as error:
+            return Answer(502, {"detail": str(error)})
+
+    def _form(
+        self,
+        request: Request,
+        filled: Mapping[str, str],
+        mistakes: Mapping[str, str],
+        reason: str | None,
+        status: int = 200,
+        key: str | None = None,
+    ) -> Response:
+        values = {
+            "filled": filled,
+            "mistakes": mistakes,
+            "reason": reason,
+            # A second press finds the same run.
+            "key": key or secrets.token_urlsafe(12),
+        }
+        return self._templates.TemplateResponse(
+            request, "start_dialog.html", values, status_code=status
+        )
+
+    def _confirmation(
+        self, request: Request, action: str, run_id: str, reason: str | None, status: int = 200
+    ) -> Response:
+        values = {
+            "question": QUESTIONS[action],
+            "action": action,
+            "run_id": run_id,
+            "reason": reason,
+        }
+        return self._templates.TemplateResponse(
+            request, "confirm_dialog.html", values, status_code=status
+        )
+
+
+def _request_of(filled: Mapping[str, str]) -> dict[str, Any]:
+    """The execution input of a filled form: empty fields are left out."""
+    body: dict[str, Any] = {name: value for name, value in filled.items() if value}
+    body["dry_run"] = "dry_run" in body
+    if body.get("batch_size", "").isdigit():
+        body["batch_size"] = int(body["batch_size"])
+    body["trigger"] = "dashboard"
+    return body

@@ -1,0 +1,127 @@
+"""The page's routes: fragments that are asked for again and again, and forms that act."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from forecast_sync.visible import visible
+from markupsafe import Markup
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.templating import Jinja2Templates
+
+from forecast_sync_cli.dashboard import formatting, runbook
+from forecast_sync_cli.dashboard.actions import Actions
+from forecast_sync_cli.dashboard.security import HOSTS, Guard, Keys, run_name
+from forecast_sync_cli.dashboard.view_models import OUTCOMES, Views, chart_of
+from forecast_sync_cli.errors import UserError
+
+HERE = Path(__file__).parent
+FAILURES = (UserError, ClientError, BotoCoreError)
+logger = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Response]
+
+
+def make_app(views: Views, keys: Keys) -> Starlette:
+    """The application, which answers to who has its keys."""
+    templates = Jinja2Templates(HERE / "templates")
+    templates.env.finalize = _shown
+    templates.env.globals.update(
+        number=formatting.number,
+        duration=formatting.duration,
+        moment=formatting.moment,
+        outcomes=OUTCOMES,
+    )
+    pages = Pages(views, templates)
+    actions = Actions(views, templates)
+    routes = [
+        Route("/", pages.whole),
+        Route("/now", pages.fragment("now.html", pages.now)),
+        Route("/status", pages.fragment("status.html", pages.status)),
+        Route("/runs", pages.fragment("runs.html", pages.runs)),
+        Route("/rejects", pages.fragment("rejects.html", pages.rejects)),
+        Route("/runbook", pages.runbook),
+        Route("/dialogs/{action}", actions.dialog),
+        Route("/start", actions.start, methods=["POST"]),
+        Route("/runs/{run_id}/{action}", actions.change, methods=["POST"]),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+    middleware = [
+        Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
+        Middleware(Guard, keys=keys, templates=templates),
+    ]
+    return Starlette(routes=routes, middleware=middleware)
+
+
+def _shown(value: Any) -> Any:
+    """A value of a template; what isn't markup of our own is made visible."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+class Pages:
+    """The page and its fragments."""
+
+    def __init__(self, views: Views, templates: Jinja2Templates) -> None:
+        self._views = views
+        self._templates = templates
+
+    def whole(self, request: Request) -> Response:
+        """The page, whose parts load themselves."""
+        values = {
+            "environment": self._views.deployment.label,
+            "place": self._views.place,
+            "neon_branch": self._views.neon_branch,
+            "run": _asked_for(request) or "",
+        }
+        return self._templates.TemplateResponse(request, "page.html", values)
+
+    def fragment(self, name: str, gather: Callable[[Request], dict[str, Any]]) -> Endpoint:
+        """A part of the page, or why it can't be shown; the next asking may succeed."""
+
+        def show(request: Request) -> Response:
+            try:
+                return self._templates.TemplateResponse(request, name, gather(request))
+            except FAILURES as error:
+                values = {"reason": str(error), "at": formatting.now()}
+                return self._templates.TemplateResponse(request, "unavailable.html", values)
+
+        return show
+
+    def now(self, request: Request) -> dict[str, Any]:
+        """What runs, or ran last."""
+        asked_for = _asked_for(request)
+        return {"now": self._views.now(asked_for), "pinned": asked_for}
+
+    def status(self, _: Request) -> dict[str, Any]:
+        """Freshness by branch."""
+        return {"status": self._views.status()}
+
+    def runs(self, _: Request) -> dict[str, Any]:
+        """The last runs, as a table and as the chart's data."""
+        runs = self._views.runs()
+        return {"runs": runs, "chart": chart_of(runs)}
+
+    def rejects(self, _: Request) -> dict[str, Any]:
+        """Open rejects by reason."""
+        return {"reasons": self._views.rejects()}
+
+    def runbook(self, request: Request) -> Response:
+        """The runbook, so that its links work without the repository at hand."""
+        values = {"body": runbook.read_whole()}
+        return self._templates.TemplateResponse(request, "runbook.html", values)
+
+
+def _asked_for(request: Request) -> str | None:
+    """The run that the address names; None without one."""
+    run = request.query_params.get("run", "")
+    return run_name(run) if run else None

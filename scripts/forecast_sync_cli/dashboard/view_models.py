@@ -1,0 +1,147 @@
+"""What the page shows, gathered from Step Functions and the status API of one deployment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from forecast_sync.resolve.git_refs import map_git_ref
+
+from forecast_sync_cli.client import executions
+from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.dashboard import formatting, state_graph
+from forecast_sync_cli.dashboard.runbook import read_section
+from forecast_sync_cli.dashboard.throughput import Rate, Rates
+from forecast_sync_cli.errors import UserError
+
+RUNS_SHOWN = 50
+OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
+STATES = {"fresh": "Fresh", "stale": "Stale", "never": "Never synced", "unreachable": "Unreachable"}
+
+
+@dataclass(frozen=True)
+class Now:
+    """The run that goes on, or the one that was asked for, or the last one."""
+
+    run: dict[str, Any]
+    steps: list[state_graph.Placed]
+    rate: Rate
+    section: str | None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its picture will change by itself."""
+        return self.run["execution_status"] in ("RUNNING", "PENDING_REDRIVE")
+
+    @property
+    def rows_done(self) -> int:
+        """Rows of all outcomes."""
+        return sum(self.run["rows"].values())
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it has run, or did run."""
+        return formatting.between(
+            self.run["started_at"], self.run["stopped_at"] or self.run["asked_at"]
+        )
+
+
+@dataclass
+class Views:
+    """One deployment's views; rates are remembered between them."""
+
+    deployment: Deployment
+    rates: Rates = field(default_factory=Rates)
+
+    @cached_property
+    def steps(self) -> list[state_graph.Step]:
+        """The main path of the state machine, as it is deployed."""
+        described = self.deployment.stepfunctions.describe_state_machine(
+            stateMachineArn=self.deployment.state_machine_arn
+        )
+        return state_graph.read_steps(json.loads(described["definition"]))
+
+    @property
+    def place(self) -> str:
+        """Where the deployment is, for the page's head."""
+        if self.deployment.endpoint_url:
+            return f"local cloud at {self.deployment.endpoint_url.split('//')[-1]}"
+        return f"AWS {self.deployment.session.region_name}"
+
+    @property
+    def neon_branch(self) -> str:
+        """The environment's own branch, whose runs and rejects are listed."""
+        return map_git_ref(None, self.deployment.environment).neon_branch
+
+    def now(self, asked_for: str | None) -> Now | None:
+        """The run to show; None when nothing has ever run."""
+        run_id = asked_for or self._newest()
+        if run_id is None:
+            return None
+        run = self._ask(f"/syncs/{run_id}")
+        rows, pages = sum(run["rows"].values()), run["pages"] or {}
+        rate = self.rates.observe(run_id, rows, pages.get("rows_expected", 0))
+        is_loading = run["state"] == "Load pages" and run["execution_status"] == "RUNNING"
+        error = (run["error"] or {}).get("name")
+        return Now(
+            run={**run, "asked_at": formatting.now()},
+            steps=state_graph.place(self.steps, run),
+            rate=rate if is_loading else Rate(None, None),
+            section=read_section(error) if error else None,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Every branch against the goal, with the words for its state."""
+        found = self._ask("/status")
+        goal = found["goal_seconds"]
+        for branch in found["branches"]:
+            age = branch["age_seconds"]
+            branch["words"] = STATES[branch["state"]]
+            branch["share"] = None if age is None else min(100, round(100 * age / goal))
+        return found
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The last 50 runs of the environment's own branch, the newest first."""
+        runs: list[dict[str, Any]] = self._ask("/syncs", {"limit": str(RUNS_SHOWN)})["syncs"]
+        for run in runs:
+            run["seconds"] = formatting.between(run["created_at"], run["finished_at"])
+        return runs
+
+    def rejects(self) -> list[dict[str, Any]]:
+        """Open rejects by reason, the most frequent first."""
+        reasons: list[dict[str, Any]] = self._ask("/rejects", {"limit": "1"})["reasons"]
+        return reasons
+
+    def act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
+        """Start, redrive or stop, by a POST to the API."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.deployment.api.call("POST", path, body=body, headers=headers)
+
+    def _newest(self) -> str | None:
+        """The newest run that goes on, else the newest one: Step Functions wakes no database."""
+        listed = executions.history(self.deployment, 20)
+        running = [item for item in listed if item["status"] == "RUNNING"]
+        newest = next(iter([*running, *listed]), None)
+        return str(newest["run_id"]) if newest else None
+
+    def _ask(self, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
+        answer = self.deployment.api.call("GET", path, query)
+        if not answer.ok:
+            raise UserError(f"the status API answered {answer.status}: {answer.reason}")
+        return answer.document
+
+
+def chart_of(runs: list[dict[str, Any]]) -> str:
+    """The runs as the timeline's data, the oldest first, as JSON."""
+    columns = list(reversed(runs))
+    return json.dumps(
+        {
+            "runs": [run["run_id"] for run in columns],
+            "labels": [formatting.moment(run["created_at"])[:-3] for run in columns],
+            "statuses": [run["status"] for run in columns],
+            "rows": {name: [run[name] or 0 for run in columns] for name in OUTCOMES},
+        }
+    )

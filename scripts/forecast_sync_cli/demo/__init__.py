@@ -1,0 +1,1 @@
+"""`make demo`: the whole job on this machine, told as it happens."""

@@ -1,0 +1,248 @@
+"""The demo: the whole job on this machine, told step by step in under a minute and a half."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from forecast_sync.adapters.postgres import Connection, connect
+from localcloud import cloud
+from localcloud.unprivileged import what_is_missing
+
+from forecast_sync_cli import progress
+from forecast_sync_cli.client import executions, run_status
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.commands.common import out
+from forecast_sync_cli.demo import data
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.local_sync import find_files, upload
+from forecast_sync_cli.terminal import Styled, Table, Terminal
+
+UPDATED_AT = datetime.fromisoformat("2026-11-23T06:00:00")
+PARAMETERS = {
+    "BatchingWindowSeconds": "1",
+    # A page for each result file, one at a time, so that little data shows what much would do.
+    "PageBytes": "1",
+    "LoadConcurrency": "1",
+}
+WAIT_SCALE = 0.1
+START_SECONDS = 30.0
+
+
+def tell() -> None:
+    """Tell the story; raises ``UserError`` when something comes out differently."""
+    began = time.monotonic()
+    terminal = out()
+    _say(terminal, "Starting the local cloud: AWS, Neon and Postgres; deploying template.yaml")
+    if missing := what_is_missing():
+        terminal.line(f"note: {missing}")
+    with (
+        tempfile.TemporaryDirectory(prefix="forecast-demo-") as folder,
+        cloud.running(wait_scale=WAIT_SCALE, parameters=PARAMETERS) as local,
+    ):
+        deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
+        story = _Story(terminal, deployment, local.bucket, local.database_urls["dev"], Path(folder))
+        story.first_upload()
+        story.changes()
+        story.failure_and_redrive()
+        _say(terminal, "Stopping the local cloud")
+    terminal.line(f"Done in {time.monotonic() - began:.0f} s; nothing is left running.")
+
+
+class _Story:
+    """The scenes; each one checks what it shows."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        deployment: Deployment,
+        bucket: str,
+        database_url: str,
+        folder: Path,
+    ) -> None:
+        self._terminal = terminal
+        self._deployment = deployment
+        self._bucket = bucket
+        self._database_url = database_url
+        self._folder = folder
+
+    def first_upload(self) -> None:
+        """Five producers' files; their S3 events start a run."""
+        folder = self._folder / "first"
+        _say(self._terminal, "Writing Parquet as different producers do, and uploading it")
+        for label, rows, path in data.write_first_files(folder, UPDATED_AT):
+            shown = path.relative_to(folder)
+            self._terminal.line(f"  {rows:>6,} rows  forecast/{shown!s:<28} {label}")
+        last = self._upload_and_follow(folder)
+        counts = _counts(last)
+        _expect("rows that arrived", counts["inserted"], counts["window_rows"] - 2)
+        _expect("rejected rows", counts["rejected"], 2)
+        self._show_rows()
+
+    def changes(self) -> None:
+        """A small upload: only its rows are touched."""
+        _say(self._terminal, "Uploading 100 changed, 100 equal and 100 new rows")
+        folder = self._folder / "changes"
+        folder.mkdir()
+        newer = UPDATED_AT + timedelta(hours=1)
+        rows = data.forecasts(range(4), newer)[1000:1200] + [
+            {**row, "business_date": row["business_date"] + timedelta(days=60)}
+            for row in data.forecasts([0], newer)[:100]
+        ]
+        for row in rows[:100]:
+            row["y_50"] += 1
+        data.with_polars(rows, folder / "changes.parquet")
+        before = self._versions()
+        last = self._upload_and_follow(folder)
+        counts = _counts(last)
+        after = self._versions()
+        rewritten = sum(1 for key, version in after.items() if before.get(key) != version)
+        _expect("rows written", rewritten, 200)
+        _expect("rows updated", counts["updated"], 100)
+        self._terminal.line(
+            f"  Postgres wrote {rewritten} row versions; {len(after) - rewritten:,} rows are"
+            " untouched, and no id was burned"
+        )
+        _expect("highest id", self._one("SELECT max(id) FROM forecast_data"), len(after))
+
+    def failure_and_redrive(self) -> None:
+        """One row that Postgres refuses, one failed page, one redrive."""
+        _say(self._terminal, "Breaking a page: a constraint refuses one of the new rows")
+        self._execute("ALTER TABLE forecast_data ADD CONSTRAINT demo CHECK (y_50 < 90000)")
+        folder = self._folder / "broken"
+        folder.mkdir()
+        rows = data.forecasts(range(40, 60), UPDATED_AT + timedelta(hours=2))
+        rows[len(rows) // 2]["y_50"] = 90_000.0
+        data.with_pyarrow(rows, folder / "broken.parquet")
+        failed = self._upload_and_follow(folder, expected="FAILED")
+        before = self._pages(failed.execution_arn)
+        self._show_pages(before)
+        self._terminal.line("  forecast-sync status tells it too:")
+        self._terminal.line(f"    {self._recorded_error(failed.run_id)}")
+
+        _say(self._terminal, "Repairing the cause, and pressing Redrive")
+        self._execute("ALTER TABLE forecast_data DROP CONSTRAINT demo")
+        count = executions.redrive(self._deployment, failed.execution_arn)
+        self._follow(failed.execution_arn, "SUCCEEDED", redrive_count=count)
+        after = self._pages(failed.execution_arn)
+        self._show_pages(after)
+        again = [page["page"] for page in after if page["runs"] > 1]
+        broken = [page["page"] for page in before if page["status"] == "FAILED"]
+        _expect("pages that ran again", again, broken)
+        self._terminal.line(f"  Only page {broken[0]}, which had failed, ran again.")
+
+    def _upload_and_follow(self, folder: Path, expected: str = "SUCCEEDED") -> run_status.Snapshot:
+        known = {item["run_id"] for item in executions.history(self._deployment, 100)}
+        upload(self._deployment, self._bucket, folder, find_files(folder))
+
+        def started() -> str | None:
+            for item in executions.history(self._deployment, 100):
+                if item["run_id"] not in known:
+                    return self._deployment.execution_arn(item["run_id"])
+            return None
+
+        arn = executions.until_started(started, "no S3 event has started a run", START_SECONDS)
+        self._terminal.line("  the S3 event has started a run:")
+        return self._follow(arn, expected)
+
+    def _follow(self, arn: str, expected: str, redrive_count: int = 0) -> run_status.Snapshot:
+        seen = run_status.follow(self._deployment, arn, redrive_count=redrive_count)
+        last = progress.show(self._terminal, seen)
+        progress.tell(self._terminal, last)
+        _expect("the run's status", last.status, expected)
+        return last
+
+    def _pages(self, execution_arn: str) -> list[dict[str, Any]]:
+        """page, status and how often it ran, for each child of the newest Map Run."""
+        client = self._deployment.stepfunctions
+        map_run = client.list_map_runs(executionArn=execution_arn)["mapRuns"][0]["mapRunArn"]
+        found = []
+        for child in client.list_executions(mapRunArn=map_run)["executions"]:
+            described = client.describe_execution(executionArn=child["executionArn"])
+            history = client.get_execution_history(executionArn=child["executionArn"])["events"]
+            entered = [
+                event
+                for event in history
+                if event.get("stateEnteredEventDetails", {}).get("name") == "Upsert batches"
+            ]
+            found.append(
+                {
+                    "page": executions.page_number(described["input"]),
+                    "status": child["status"],
+                    "runs": len(entered) + described.get("redriveCount", 0),
+                }
+            )
+        return sorted(found, key=lambda page: int(page["page"]))
+
+    def _show_pages(self, pages: list[dict[str, Any]]) -> None:
+        table = Table("page", "status", "ran", indent=2)
+        for page in pages:
+            colour = progress.COLOURS.get(page["status"], "red")
+            times = f"{page['runs']} x"
+            table.add_row(str(page["page"]), Styled(page["status"], colour), times)
+        self._terminal.table(table)
+
+    def _show_rows(self) -> None:
+        columns = "restaurant_id, inventory_item_id, business_date, dma_id, state, y_05, y_50, y_95"
+        table = Table(*columns.split(", "), indent=2)
+        with self._connected() as connection:
+            for row in connection.execute(
+                f"SELECT {columns} FROM forecast_data ORDER BY id LIMIT 3"
+            ):
+                table.add_row(*map(str, row))
+            total = connection.execute("SELECT count(*) FROM forecast_data").fetchone()
+        self._terminal.table(table)
+        self._terminal.line(f"  ... {total[0] if total else 0:,} rows in forecast_data")
+
+    def _versions(self) -> dict[int, str]:
+        """The transaction that wrote each row, by id."""
+        with self._connected() as connection:
+            rows = connection.execute("SELECT id, xmin::text FROM forecast_data").fetchall()
+        return {row[0]: row[1] for row in rows}
+
+    def _recorded_error(self, run_id: str) -> str:
+        """What the rule for failed executions has put on record."""
+        statement = "SELECT error_message FROM forecast_sync_status WHERE run_id = %s"
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if message := self._one(statement, [run_id]):
+                return str(message)
+            time.sleep(run_status.LOCAL_POLL_SECONDS)
+        raise UserError(f"the failure of {run_id} isn't on record after {START_SECONDS:.0f} s")
+
+    def _one(self, statement: str, parameters: list[Any] | None = None) -> object:
+        with self._connected() as connection:
+            row = connection.execute(statement, parameters).fetchone()
+        return row[0] if row else None
+
+    def _execute(self, statement: str) -> None:
+        with self._connected() as connection:
+            connection.execute(statement)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with connect(self._database_url) as connection:
+            yield connection
+
+
+def _counts(snapshot: run_status.Snapshot) -> dict[str, int]:
+    if snapshot.result is None:
+        raise UserError(f"{snapshot.run_id} has no result: expected a run's counts")
+    counts: dict[str, int] = snapshot.result["counts"]
+    return counts
+
+
+def _say(terminal: Terminal, what: str) -> None:
+    terminal.line()
+    terminal.line(Styled(what, "bold"))
+
+
+def _expect(what: str, found: object, expected: object) -> None:
+    """The demo is no proof if it can't fail."""
+    if found != expected:
+        raise UserError(f"the demo read {found} for {what}, expected {expected}")

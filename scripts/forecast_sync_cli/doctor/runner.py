@@ -1,0 +1,141 @@
+"""The examination: checks in the order of what they rest on, each with what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+from forecast_sync.config import Settings
+from forecast_sync.errors import ForecastSyncError
+from forecast_sync.names import DEFAULT_PROJECT, stack_name
+from forecast_sync.tables import Table, load_table
+
+from forecast_sync_cli.client import deployment
+from forecast_sync_cli.client.athena import read_settings
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.errors import UserError
+
+Status = Literal["ok", "advice", "finding", "skipped"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found; ``advice`` says what to do, and is None when there is nothing to do."""
+
+    check: str
+    status: Status
+    found: str
+    advice: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        return asdict(self)
+
+
+class Finding(Exception):
+    """Something is wrong: what was found, and what to do about it."""
+
+    def __init__(self, found: str, advice: str) -> None:
+        super().__init__(found)
+        self.advice = advice
+
+
+class Advice(Finding):
+    """Nothing is wrong, but something could be better."""
+
+
+@dataclass
+class Patient:
+    """The deployment under examination, with what the checks share."""
+
+    environment: str
+    git_ref: str | None
+    project: str = DEFAULT_PROJECT
+    shared: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The deployment; raises ``UserError`` when it isn't there."""
+        return deployment.find(self.environment, self.project)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the deployed functions are configured with; secrets are references only."""
+        return read_settings(self.deployment)
+
+    @property
+    def table(self) -> Table:
+        """The table file that the deployment has chosen."""
+        return load_table(self.settings.table_file)
+
+    def early_client(self, service: str) -> Any:
+        """A boto3 client before it is known whether the deployment is there."""
+        session, endpoint_url = deployment.open_session()
+        return session.client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client with the operator's credentials."""
+        return self.deployment.client(service)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question; it is skipped unless all that it ``needs`` have been answered well."""
+
+    name: str
+    ask: Callable[[Patient], str]
+    needs: tuple[str, ...] = ()
+
+
+def examine(patient: Patient, checks: Sequence[Check]) -> Iterator[Result]:
+    """Ask one check after the other; what a failure makes pointless is skipped."""
+    bad: set[str] = set()
+    for check in checks:
+        blocked = [name for name in check.needs if name in bad]
+        result = (
+            Result(check.name, "skipped", f"needs {', '.join(blocked)}")
+            if blocked
+            else _ask(patient, check)
+        )
+        if result.status in ("finding", "skipped"):
+            bad.add(check.name)
+        yield result
+
+
+def _ask(patient: Patient, check: Check) -> Result:
+    try:
+        return Result(check.name, "ok", check.ask(patient))
+    except Advice as advice:
+        return Result(check.name, "advice", str(advice), advice.advice)
+    except Finding as finding:
+        return Result(check.name, "finding", str(finding), finding.advice)
+    except ClientError as error:
+        return Result(check.name, "finding", *_explain(error, patient))
+    except (UserError, ForecastSyncError, BotoCoreError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())
+        return Result(check.name, "finding", found, "Remove the cause that is named here.")
+
+
+def redeploy(patient: Patient) -> str:
+    """What to do when a part of the stack is missing or was changed by hand."""
+    command = f".tools/sam/bin/sam deploy --config-env {patient.environment}"
+    region = deployment.open_session()[0].region_name
+    if region != deployment.DEFAULT_REGION:
+        command += f" --region {region}"
+    if patient.project != DEFAULT_PROJECT:
+        name = stack_name(patient.project, patient.environment)
+        command += f" --stack-name {name} --s3-prefix {name}"
+    deploy = f"`make build`, then `{command}`"
+    return f"Deploy template.yaml again: {deploy}."
+
+
+def _explain(error: ClientError, patient: Patient) -> tuple[str, str]:
+    detail = error.response.get("Error", {})
+    code = detail.get("Code", "unknown")
+    found = f"AWS answered {error.operation_name} with {code}: {detail.get('Message', '')}"
+    if "AccessDenied" in code or code == "UnauthorizedOperation":
+        return found, f"Give your own role the permission for {error.operation_name}."
+    return found, redeploy(patient)

@@ -1,0 +1,75 @@
+"""A folder of Parquet files into a Postgres, by way of a local cloud of its own."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from forecast_sync.adapters.postgres import connect
+from forecast_sync.errors import ForecastSyncError
+from localcloud import cloud
+
+from forecast_sync_cli import progress
+from forecast_sync_cli.client import executions, run_status
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.terminal import Terminal
+
+WAIT_SCALE = 0.05
+UPLOADS_AT_ONCE = 4
+RUN_NAME = "sync"
+
+
+def sync_folder(
+    folder: Path, database_url: str, *, batch_size: int | None, terminal: Terminal
+) -> run_status.Snapshot:
+    """Run a full sync of ``folder`` into ``database_url``; the run's last snapshot.
+
+    Raises ``UserError`` for a folder without Parquet files and a database that can't be used.
+    """
+    files = find_files(folder)
+    check_database(database_url)
+    terminal.line(f"starting the local cloud for {len(files)} files ...")
+    with cloud.running(database_url=database_url, wait_scale=WAIT_SCALE) as local:
+        deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
+        # One run for all files: the uploads are not to start any.
+        deployment.client("events").disable_rule(Name=f"{deployment.name}-uploads")
+        upload(deployment, local.bucket, folder, files)
+        payload: dict[str, Any] = {"sync_type": "full", "trigger": "cli"}
+        if batch_size is not None:
+            payload["batch_size"] = batch_size
+        arn = executions.start(deployment, executions.new_name(RUN_NAME), payload)
+        return progress.show(terminal, run_status.follow(deployment, arn))
+
+
+def find_files(folder: Path) -> list[Path]:
+    """Every ``*.parquet`` below ``folder``; raises ``UserError`` when there is none."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} isn't a directory: expected a folder with *.parquet files")
+    files = sorted(path for path in folder.rglob("*.parquet") if path.is_file())
+    if not files:
+        raise UserError(f"{folder} has no *.parquet file at any depth")
+    return files
+
+
+def check_database(database_url: str) -> None:
+    """Refuse at once what a run would refuse after its retries; raises ``UserError``."""
+    try:
+        connect(database_url).close()
+    except (ForecastSyncError, psycopg.Error) as error:
+        raise UserError(f"--database-url can't be used: {error}") from None
+
+
+def upload(deployment: Deployment, bucket: str, folder: Path, files: list[Path]) -> None:
+    """Put the files under ``forecast/``, in the folders that they are in."""
+    s3 = deployment.client("s3")
+
+    def put(path: Path) -> None:
+        with path.open("rb") as body:
+            key = f"forecast/{path.relative_to(folder).as_posix()}"
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        list(pool.map(put, files))

@@ -1,0 +1,233 @@
+"""What each command prints with ``--json``: the stable shapes, documented in docs/cli.md.
+
+Keys are only ever added. The tests read every document that they get through these models.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.counts import Counts
+from forecast_sync.dry_run.report import ChangeReport
+from pydantic import Field
+
+from forecast_sync_cli.setup_shapes import CloudShape, DeclareShape, DownShape, TableShape
+
+Time = str
+ExecutionStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+
+
+class Result(Model):
+    """What a run that has ended well says of itself."""
+
+    run_id: str
+    status: Literal["succeeded", "dry_run", "failed"]
+    git_ref: str
+    neon_branch: str
+    sync_type: Literal["incremental", "full"]
+    watermark: Time | None = Field(description="Everything uploaded until then has arrived.")
+    counts: Counts
+    error_message: str | None
+    report: str | None = Field(description="Where a dry run's report is (`s3://...`).")
+
+
+class RunShape(Model):
+    """One run at one moment."""
+
+    run_id: str = Field(description="The execution's name.")
+    execution_arn: str
+    status: ExecutionStatus
+    state: str | None = Field(description="The state of the machine that was entered last.")
+    started_at: Time
+    stopped_at: Time | None
+    seconds: float = Field(description="How long it has taken so far.")
+    redrive_count: int
+    pages_done: int
+    pages_failed: int
+    pages: int | None = Field(description="None before the pages are planned.")
+    rows: dict[str, int] = Field(description="Committed so far, by outcome.")
+    rows_expected: int | None
+    error: str | None = Field(description="Why it failed, in one line.")
+    result: Result | dict[str, Any] | None = Field(
+        description="Its last word; a coalesced run's is its state."
+    )
+
+
+class ReplayShape(RunShape):
+    """A replay's run, and the rejects before and after it."""
+
+    rejects_before: int
+    rejects_after: int
+
+
+class HistoryItem(Model):
+    """One execution."""
+
+    run_id: str
+    status: ExecutionStatus
+    started_at: Time
+    stopped_at: Time | None
+    redrive_count: int
+
+
+class StatusShape(Model):
+    """How fresh a branch is."""
+
+    environment: str
+    git_ref: str | None = Field(description="As it was asked for; None is the environment's own.")
+    state: Literal["fresh", "stale", "never", "unreachable"]
+    why: str = Field(description="In words.")
+    goal_seconds: int
+    age_seconds: int | None = Field(description="Since the watermark; None without one.")
+    running: str | None = Field(description="The run that works now.")
+    last_success: str | None
+    watermark: Time | None = Field(description="Everything uploaded until then has arrived.")
+    runs: list[dict[str, Any]] = Field(description="The newest first, as `GET /syncs` tells them.")
+
+
+class LogLine(Model):
+    """One line of a function's log; with `--follow`, one document for each line."""
+
+    timestamp: Time
+    level: str
+    message: str
+    stream: str
+    details: dict[str, Any] = Field(description="`function`, `xray_trace_id` and its `answer`.")
+
+
+class CheckResult(Model):
+    """What a check of doctor found."""
+
+    check: str
+    status: Literal["ok", "advice", "finding", "skipped"]
+    found: str
+    advice: str | None = Field(description="What to do.")
+
+
+class DoctorShape(Model):
+    """An examination."""
+
+    environment: str
+    healthy: bool = Field(description="Whether there is no finding; advice doesn't count.")
+    findings: int
+    checks: list[CheckResult]
+
+
+class DiffDay(Model):
+    """A business date whose counts or checksums differ."""
+
+    day: str
+    lake_rows: int
+    postgres_rows: int
+
+
+class DiffKey(Model):
+    """A key whose rows differ."""
+
+    key: dict[str, str]
+    difference: Literal["only in the lake", "only in Postgres", "different"]
+
+
+class DiffShape(Model):
+    """A comparison of lake and Postgres."""
+
+    equal: bool
+    as_of: Time = Field(description="Objects of the lake modified until then.")
+    days_compared: int
+    lake_rows: int
+    postgres_rows: int
+    days: list[DiffDay]
+    keys: list[DiffKey]
+    complete: bool = Field(description="Whether `keys` are all that differ.")
+
+
+class FilledWindow(Model):
+    """A window of a backfill."""
+
+    run_id: str
+    date_from: str
+    date_to: str
+    begun: Literal["started", "redriven", "joined", "done before"]
+    status: ExecutionStatus
+    error: str | None
+    counts: Counts | None
+
+
+class BackfillShape(Model):
+    """A backfill, as far as it has come."""
+
+    complete: bool
+    windows: list[FilledWindow]
+
+
+class PreviewShape(Model):
+    """A preview branch and its run."""
+
+    git_ref: str
+    exists: bool = Field(description="Whether Neon has the branch.")
+    run: RunShape | None
+
+
+class Reject(Model):
+    """A row that the table can't hold."""
+
+    content_hash: str
+    run_id: str = Field(description="The run that met it first.")
+    last_run_id: str = Field(description="The last full run that met it.")
+    resolved_run_id: str | None
+    source_file: str
+    reason: str
+    row_json: dict[str, str | None] = Field(
+        description="Its values, as text; shortened when the row is large."
+    )
+    row_bytes: int = Field(description="The size of the whole row, as JSON.")
+    shortened: bool = Field(description="Whether `rejects export` has more of the row.")
+    rejected_at: Time
+
+
+class RejectReason(Model):
+    """Rejects of one reason."""
+
+    reason: str
+    rows: int
+    files: int
+    example_file: str
+    last_rejected_at: Time
+    first_date: str | None
+    last_date: str | None
+    undated: int
+
+
+class ExportShape(Model):
+    """A written file."""
+
+    path: str
+    rows: int
+
+
+SHAPES: dict[str, Any] = {
+    "start": RunShape,
+    "redrive": RunShape,
+    "stop": RunShape,
+    "status": StatusShape,
+    "status RUN": RunShape,
+    "history": list[HistoryItem],
+    "logs": list[LogLine],
+    "plan": ChangeReport,
+    "diff": DiffShape,
+    "doctor": DoctorShape,
+    "backfill": BackfillShape,
+    "preview": PreviewShape,
+    "sync": RunShape,
+    "local up": CloudShape,
+    "local down": DownShape,
+    "rejects": list[RejectReason],
+    "rejects list": list[Reject],
+    "rejects reasons": list[RejectReason],
+    "rejects export": ExportShape,
+    "rejects replay": ReplayShape,
+    "tables check": TableShape,
+    "tables declare": DeclareShape,
+}
+"""By command; `status RUN` is `status` with a run."""

@@ -1,0 +1,134 @@
+"""The template and the functions as the local cloud gets them, much like `sam package`."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from forecast_sync_cli.errors import UserError
+from samtranslator.yaml_helper import yaml_parse
+
+from localcloud.function_processes import bootstrap
+
+ARTIFACTS_BUCKET = "forecast-sync-local-artifacts"
+RUNTIME = "provided.al2023"
+NESTED = "AWS::CloudFormation::Stack"
+LAYER = "AWS::Serverless::LayerVersion"
+
+Template = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Package:
+    """A template whose local paths have become S3 objects, and these objects by key."""
+
+    template: Template
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, content: bytes, suffix: str) -> str:
+        """The key, which is the content's hash: an unchanged artifact changes no resource."""
+        key = hashlib.sha256(content).hexdigest() + suffix
+        self.artifacts[key] = content
+        return key
+
+    def locate(self, content: bytes, suffix: str) -> dict[str, str]:
+        """Add it; where SAM finds it then."""
+        return {"Bucket": ARTIFACTS_BUCKET, "Key": self.add(content, suffix)}
+
+    def properties_of(self, kind: str) -> list[dict[str, Any]]:
+        """The properties of the template's resources of this type."""
+        resources = self.template["Resources"].values()
+        return [item["Properties"] for item in resources if item["Type"] == kind]
+
+
+def read_template(path: Path) -> Template:
+    """A SAM template with its short tags (``!Sub``) in their long form."""
+    template = yaml_parse(path.read_text())
+    if not isinstance(template, dict) or "Resources" not in template:
+        raise UserError(f"{path} was read, a SAM template with Resources was expected")
+    return template
+
+
+def package(template_path: Path, artifacts_url: str) -> Package:
+    """Make the template deployable in the local cloud.
+
+    It differs from the one that AWS gets in this only:
+
+    - functions run as ``provided.al2023`` on this machine's processor, with a ``bootstrap`` that
+      starts AWS's own runtime client in this Python: the emulator's own worker hides error names;
+    - the layer isn't deployed: the bootstrap puts its source on ``PYTHONPATH``, where its
+      requirements are installed already;
+    - local paths are S3 locations, as after `sam package`, and the state machine is JSON.
+
+    ``artifacts_url`` is where CloudFormation finds the artifacts by their key.
+    """
+    root = template_path.parent
+    result = Package(copy.deepcopy(read_template(template_path)))
+    _embed_nested(result, root, artifacts_url)
+    _embed_functions(result, root, _take_layers(result, root))
+    for properties in result.properties_of("AWS::Serverless::StateMachine"):
+        definition = yaml.safe_load((root / properties["DefinitionUri"]).read_text())
+        properties["DefinitionUri"] = result.locate(json.dumps(definition).encode(), ".asl.json")
+    return result
+
+
+def find_layers(template_path: Path) -> list[Path]:
+    """The folders of the template's layers."""
+    return _take_layers(Package(read_template(template_path)), template_path.parent)
+
+
+def _embed_nested(result: Package, root: Path, artifacts_url: str) -> None:
+    for properties in result.properties_of(NESTED):
+        nested = read_template(root / properties["TemplateURL"])
+        key = result.add(json.dumps(nested).encode(), ".template.json")
+        properties["TemplateURL"] = f"{artifacts_url}/{key}"
+
+
+def _take_layers(result: Package, root: Path) -> list[Path]:
+    """The folders of the layers, which are no resources any more."""
+    layers = result.properties_of(LAYER)
+    result.template["Resources"] = {
+        name: resource
+        for name, resource in result.template["Resources"].items()
+        if resource["Type"] != LAYER
+    }
+    return [root / properties["ContentUri"] for properties in layers]
+
+
+def _embed_functions(result: Package, root: Path, layer_paths: list[Path]) -> None:
+    functions = result.properties_of("AWS::Serverless::Function")
+    defaults = result.template.get("Globals", {}).get("Function", {})
+    for properties in [defaults, *functions]:
+        for name in ("Layers", "Architectures", "Runtime"):
+            properties.pop(name, None)
+    for properties in functions:
+        properties["Runtime"] = RUNTIME
+        code = _zipped(root / properties["CodeUri"], bootstrap(layer_paths))
+        properties["CodeUri"] = result.locate(code, ".zip")
+
+
+def _zipped(folder: Path, bootstrap: str) -> bytes:
+    if not folder.is_dir():
+        raise UserError(f"the template names the function code {folder}, which isn't a directory")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                _write(archive, str(path.relative_to(folder)), path.read_bytes(), 0o644)
+        _write(archive, "bootstrap", bootstrap.encode(), 0o755)
+    return buffer.getvalue()
+
+
+def _write(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:
+    """With a fixed time, so that equal code makes an equal archive."""
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = (0o100000 | mode) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(entry, content)

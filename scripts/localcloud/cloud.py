@@ -1,0 +1,202 @@
+"""The local cloud's life: up, down, and running for as long as a block of code."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from forecast_sync_cli.errors import UserError
+
+from localcloud import state_dir as directory
+from localcloud.build import find_layers
+from localcloud.deploy import deploy
+from localcloud.description import Cloud, forget
+from localcloud.keys import Keys
+from localcloud.protocol import Config, Endpoints
+from localcloud.supervision import Server
+
+__all__ = [
+    "CHECKOUT",
+    "DEFAULT_STATE_DIR",
+    "TEMPLATE",
+    "Cloud",
+    "down",
+    "running",
+    "up",
+    "without_stack",
+]
+
+CHECKOUT = Path(__file__).parents[3]
+TEMPLATE = CHECKOUT / "template.yaml"
+DEFAULT_STATE_DIR = CHECKOUT / "build" / "local"
+WORKERS = 2 * (os.cpu_count() or 1)
+
+
+def up(
+    state_dir: Path | None = None,
+    database_url: str | None = None,
+    *,
+    port: int | None = None,
+    template: Path = TEMPLATE,
+    parameters: Mapping[str, str] | None = None,
+    wait_scale: float = 1.0,
+) -> Cloud:
+    """Start the local cloud and leave it running; a second call on the same directory finds it.
+
+    Without ``state_dir`` it begins empty in the checkout's ``build/local``; in a named one objects,
+    executions and rows are kept from ``down`` to ``up``. With ``database_url`` no Postgres is
+    started. Raises ``UserError``; then, and when interrupted, no process is left.
+    """
+    path = (state_dir or DEFAULT_STATE_DIR).absolute()
+    directory.prepare(path)
+    with directory.locked(path):
+        if directory.server_runs(path):
+            return _found(path, port, database_url)
+        directory.stop_server(path, None)
+        directory.forget_temporary(path)
+        if state_dir is None:
+            directory.empty(path)
+        persistent = state_dir is not None
+        config = _configured(path, port, database_url, persistent, wait_scale, template)
+        server, cloud = _start(config, template, parameters or {})
+        server.keep()
+        return cloud
+
+
+def down(state_dir: Path | None = None) -> bool:
+    """Stop the local cloud of a directory, however it was left; returns whether one was running.
+
+    When it returns, none of its processes is left.
+    """
+    path = (state_dir or DEFAULT_STATE_DIR).absolute()
+    if not directory.check(path):
+        return False
+    with directory.locked(path):
+        was_running = directory.server_runs(path)
+        cloud = Cloud.read(path)
+        directory.stop_server(path, cloud.pid if cloud else None)
+        forget(path)
+        return was_running
+
+
+@contextmanager
+def running(
+    state_dir: Path | None = None,
+    database_url: str | None = None,
+    *,
+    port: int | None = None,
+    template: Path = TEMPLATE,
+    parameters: Mapping[str, str] | None = None,
+    wait_scale: float = 1.0,
+    pooler_port: int | None = None,
+) -> Iterator[Cloud]:
+    """A local cloud for the length of a block, which ends with this process even if that is killed.
+
+    Without ``state_dir`` it lives in a temporary directory, which is removed.
+    """
+    with ExitStack() as stack:
+        if state_dir is None:
+            temporary = tempfile.TemporaryDirectory(prefix="forecast-sync-")
+            path = Path(stack.enter_context(temporary))
+        else:
+            path = state_dir.absolute()
+        directory.prepare(path)
+        with directory.locked(path):
+            if directory.server_runs(path):
+                raise UserError(f"a local cloud runs in {path} already: {_DOWN_FIRST}")
+            directory.stop_server(path, None)
+            directory.forget_temporary(path)
+            persistent = state_dir is not None
+            config = _configured(
+                path, port, database_url, persistent, wait_scale, template, pooler_port
+            )
+            server, cloud = _start(config, template, parameters or {})
+            stack.callback(forget, path)
+            stack.callback(server.stop)
+        yield cloud
+
+
+@contextmanager
+def without_stack(state_dir: Path, wait_scale: float = 1.0) -> Iterator[tuple[Config, Endpoints]]:
+    """The local cloud as an account in which nothing has been deployed, for the length of a block.
+
+    ``state_dir`` must be new.
+    """
+    path = state_dir.absolute()
+    directory.prepare(path)
+    config = _configured(path, None, None, False, wait_scale, TEMPLATE)
+    server = Server.start(config, CHECKOUT)
+    try:
+        yield config, server.await_endpoints()
+    finally:
+        server.stop()
+
+
+_DOWN_FIRST = "`forecast-sync local down` it first"
+
+
+def _configured(
+    path: Path,
+    port: int | None,
+    database_url: str | None,
+    persistent: bool,
+    wait_scale: float,
+    template: Path,
+    pooler_port: int | None = None,
+) -> Config:
+    """With the directory's keys; whoever calls holds its lock."""
+    return Config(
+        str(path),
+        port,
+        database_url,
+        persistent,
+        wait_scale,
+        pooler_port=pooler_port,
+        layers=tuple(str(layer.resolve()) for layer in find_layers(template)),
+        **asdict(Keys.of(path)),
+    )
+
+
+def _start(config: Config, template: Path, parameters: Mapping[str, str]) -> tuple[Server, Cloud]:
+    """A server with the stack; on any error it has ended before that is raised."""
+    server = Server.start(config, CHECKOUT)
+    try:
+        endpoints = server.await_endpoints()
+        values = {
+            "Environment": "dev",
+            "NeonProjectId": config.neon_project_id,
+            "NeonApiKey": config.neon_api_key,
+            "DatabaseUrl": config.database_url or "",
+            "LoadConcurrency": str(WORKERS),
+            **parameters,
+        }
+        outputs = deploy(_keys(config).session(), endpoints.endpoint_url, template, values)
+        cloud = Cloud.of(config, endpoints, outputs)
+        cloud.write()
+    except BaseException:
+        server.stop()
+        forget(Path(config.state_dir))
+        raise
+    return server, cloud
+
+
+def _keys(config: Config) -> Keys:
+    return Keys(config.access_key_id, config.secret_access_key, config.neon_api_key)
+
+
+def _found(path: Path, port: int | None, database_url: str | None) -> Cloud:
+    """The cloud that runs in the directory, if it is the one that was asked for."""
+    cloud = Cloud.read(path)
+    if cloud is None:
+        raise UserError(f"a local cloud without a cloud.json runs in {path}: end it")
+    other_port = port not in {None, urlsplit(cloud.endpoint_url).port}
+    if database_url and cloud.database_urls != {"dev": database_url}:
+        raise UserError(f"a local cloud with another database runs already: {_DOWN_FIRST}")
+    if other_port:
+        raise UserError(f"a local cloud with another port runs already: {_DOWN_FIRST}")
+    return replace(cloud, already_running=True)

@@ -1,0 +1,64 @@
+"""Whom a local server answers: programs on this machine, never a page in somebody's browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+
+from localcloud.ports import LOOPBACK
+
+_HTTP_PORT = 80
+_OWN_SITES = frozenset({"none", "same-origin"})
+_SHOWN = 80
+
+
+def find_foreign(headers: Iterable[tuple[str, str]], port: int) -> str | None:
+    """Why a request isn't answered, or None; ``headers`` as they came, repeated ones too.
+
+    The names that a browser resolves elsewhere are an attacker's to point here (DNS rebinding), so
+    only two are answered: the address itself and ``localhost``. No tool needs more: with an address
+    for an endpoint, botocore puts buckets and APIs in the path, and ministack, which is told that
+    its host is that address, would take ``bucket.localhost`` for a path as well. Nothing listens
+    on ``[::1]``. A browser adds ``Origin`` or ``Sec-Fetch-Site`` to what a page asks for; it lets
+    no page leave them out or change them.
+    """
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), []).append(value.strip().lower())
+    hosts = {f"{name}:{port}" for name in (LOOPBACK, "localhost")}
+    if port == _HTTP_PORT:
+        hosts |= {LOOPBACK, "localhost"}
+    host = values.get("host", [])
+    if len(host) != 1 or host[0] not in hosts:
+        return f"Host is {_shown(host)}, expected {LOOPBACK}:{port}: use the address as printed"
+    for origin in values.get("origin", []):
+        if origin.removeprefix("http://") not in hosts:
+            return f"Origin is {_shown([origin])}: pages of other sites aren't answered"
+    for site in values.get("sec-fetch-site", []):
+        if site not in _OWN_SITES:
+            return f"Sec-Fetch-Site is {_shown([site])}: pages of other sites aren't answered"
+    return None
+
+
+class LoopbackHandler(BaseHTTPRequestHandler):
+    """Refuses what ``find_foreign`` finds, whatever the method; for servers of ``http.server``."""
+
+    @property
+    def port(self) -> int:
+        """Where this server listens."""
+        return int(self.connection.getsockname()[1])
+
+    def parse_request(self) -> bool:
+        """Read the request line and the headers; False ends the connection."""
+        if not super().parse_request():
+            return False
+        reason = find_foreign(self.headers.items(), self.port)
+        if reason is not None:
+            self.send_error(HTTPStatus.FORBIDDEN, explain=reason)
+            self.close_connection = True
+        return reason is None
+
+
+def _shown(values: list[str]) -> str:
+    return ", ".join(repr(value[:_SHOWN]) for value in values) or "missing"

@@ -1,0 +1,66 @@
+# ruff: noqa: SLF001  # the private functions of one pinned version of ministack
+"""What ``sam deploy``, ``sam delete`` and our GitHub template need of CloudFormation."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+import yaml
+from ministack.services import iam
+from ministack.services.cloudformation import handlers, provisioners
+
+from localcloud.protocol import ACCOUNT, REGION
+
+
+def install(endpoint_url: str) -> None:
+    """Give ministack's CloudFormation what it lacks.
+
+    - The definition of a state machine may be YAML in S3.
+    - It knows ``AWS::IAM::OIDCProvider``.
+    - A template names objects by S3's own address, whatever address they were uploaded to:
+      ``sam delete`` takes no other.
+    """
+    read_definition = provisioners._sfn_definition
+    get_template = handlers._get_template
+
+    def definition_as_json(properties: dict[str, Any]) -> str:
+        definition: str = read_definition(properties)
+        return json.dumps(yaml.safe_load(definition)) if _is_yaml(definition) else definition
+
+    def get_template_of_s3(params: Any) -> Any:
+        status, headers, body = get_template(params)
+        inside, outside = f"{endpoint_url}/", f"https://s3.{REGION}.amazonaws.com/"
+        return status, headers, body.replace(inside.encode(), outside.encode())
+
+    provisioners._sfn_definition = definition_as_json
+    provisioners._RESOURCE_HANDLERS["AWS::IAM::OIDCProvider"] = {
+        "create": _create_provider,
+        "delete": _delete_provider,
+    }
+    handlers._ACTION_HANDLERS["GetTemplate"] = get_template_of_s3
+
+
+def _is_yaml(definition: str) -> bool:
+    return not definition.lstrip().startswith("{")
+
+
+def _create_provider(
+    _logical_id: str, properties: dict[str, Any], _stack_name: str
+) -> tuple[str, dict[str, str]]:
+    url = properties["Url"]
+    clients = enumerate(properties.get("ClientIdList", []), 1)
+    request = {
+        "Url": [url],
+        **{f"ClientIDList.member.{number}": [client] for number, client in clients},
+    }
+    status, _, _ = iam._create_oidc_provider(request)
+    if status != HTTPStatus.OK:
+        raise ValueError(f"the account has a provider for {url} already")
+    arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{url.removeprefix('https://')}"
+    return arn, {"Arn": arn}
+
+
+def _delete_provider(arn: str, _properties: dict[str, Any]) -> None:
+    iam._oidc_providers.pop(arn, None)

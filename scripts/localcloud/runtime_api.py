@@ -1,0 +1,59 @@
+# ruff: noqa: SLF001  # the private functions of one pinned version of ministack
+"""Lambda's runtime API, where only the execution environment that it was opened for may ask."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+
+from localcloud.loopback import LoopbackHandler
+
+ADDRESS = "AWS_LAMBDA_RUNTIME_API"
+
+
+def install(access_key_id: str, secret_access_key: str) -> None:
+    """Give the functions of ministack this cloud's keys, and their runtime API a secret path.
+
+    In AWS nothing else runs beside a function. Here every user of the machine and every page in a
+    browser could poll for events and answer them; so the path begins with a token, which one
+    environment alone gets, as a part of the address (``worker`` knows how to use it).
+    """
+
+    def token(port: int) -> str:
+        return hmac.digest(secret, str(port).encode(), "sha256").hex()
+
+    secret = secrets.token_bytes(32)
+    build_handler = lambda_runtime.ProvidedWorker._build_handler_class
+    make_environment = lambda_svc._provided_worker_env
+
+    def build_guarded_handler(worker: Any, *arguments: Any) -> type[Any]:
+        class Handler(LoopbackHandler, build_handler(worker, *arguments)):  # type: ignore[misc]
+            def parse_request(self) -> bool:
+                if not super().parse_request():
+                    return False
+                expected = f"/{token(self.port)}/".encode()
+                if hmac.compare_digest(self.path.encode()[: len(expected)], expected):
+                    return True
+                self.send_error(HTTPStatus.FORBIDDEN, explain="the path has no token")
+                self.close_connection = True
+                return False
+
+        return Handler
+
+    def environment(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
+        made: dict[str, str] = make_environment(config, code_dir, port)
+        made.pop("AWS_SESSION_TOKEN", None)
+        return {
+            **made,
+            "AWS_ACCESS_KEY_ID": access_key_id,
+            "AWS_SECRET_ACCESS_KEY": secret_access_key,
+            ADDRESS: f"{made[ADDRESS]}/{token(port)}",
+        }
+
+    lambda_runtime.ProvidedWorker._build_handler_class = build_guarded_handler
+    lambda_svc._provided_worker_env = environment

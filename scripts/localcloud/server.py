@@ -1,0 +1,255 @@
+# ruff: noqa: SLF001  # the private functions of one pinned version of ministack
+"""The process of the local cloud: ministack with our extensions, the Neon stand-in and Postgres.
+
+It reads its configuration as one line of JSON from stdin and answers with one on stdout. It
+ends when stdin ends, so nothing outlives whoever started it, unless the line ``keep`` came before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import IO, Any
+
+from forecast_sync_cli.errors import UserError
+
+from localcloud import function_processes, ports, postgres, private_files
+from localcloud.databases import BRANCHES, Databases
+from localcloud.guard import guarded
+from localcloud.neon import NeonStandIn
+from localcloud.protocol import ACCOUNT, CALLS, KEEP, REGION, Config, Endpoints
+from localcloud.request_faults import disturbed
+from localcloud.signatures import Verifier
+
+SAVE_EVERY_SECONDS = 30.0
+
+
+def main() -> None:
+    """Serve until stdin ends or SIGTERM comes."""
+    signal.signal(signal.SIGTERM, _end)
+    line = sys.stdin.readline()
+    if not line:
+        return
+    try:
+        run(Config(**json.loads(line)), lambda endpoints: _answer({"endpoints": asdict(endpoints)}))
+    except UserError as error:
+        _answer({"error": str(error)})
+        sys.exit(1)
+    # Threads in the middle of a Wait state or a query are not waited for.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _end(*_: object) -> None:
+    """Unwind once; a second signal doesn't disturb that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
+
+
+def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
+    """Start everything, call ``ready``, serve, and stop everything in the opposite order."""
+    state_dir = Path(config.state_dir)
+    keep = threading.Event()
+    threading.Thread(target=_watch_stdin, args=[keep], daemon=True).start()
+    with ExitStack() as stack:
+        stack.enter_context(_held_lock(state_dir))
+        listener = ports.listen(state_dir, config.port)
+        endpoint_url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
+        os.environ.update(_environment(config, endpoint_url))
+        _close_files()
+        layers = [Path(layer) for layer in config.layers]
+        check_functions = function_processes.begin_check(state_dir, layers)
+        if config.database_url is None:
+            log = state_dir / "logs" / "postgres.log"
+            initialisation = postgres.initialise(state_dir / "postgres", log)
+            stack.callback(initialisation.abort)
+            ministack = _import_ministack(config, endpoint_url)
+            databases = _start_postgres(initialisation, stack)
+            urls, create_database = databases.urls, databases.create
+        else:
+            ministack = _import_ministack(config, endpoint_url)
+            urls, create_database = {"dev": config.database_url}, None
+        check_functions()
+        function_processes.install(state_dir, layers)
+        neon = NeonStandIn(
+            config.neon_api_key,
+            config.neon_project_id,
+            urls,
+            create_database=create_database,
+            pooler_port=config.pooler_port,
+        )
+        neon.start()
+        stack.callback(neon.stop)
+        os.environ["NEON_API_URL"] = neon.url
+        stack.callback(_stop_functions)
+        if config.persistent:
+            threading.Thread(target=_save_forever, args=[ministack, keep], daemon=True).start()
+        ready(Endpoints(os.getpid(), endpoint_url, neon.url, dict(urls)))
+        verifier = Verifier(config.access_key_id, config.secret_access_key)
+        port = int(listener.getsockname()[1])
+        application = guarded(disturbed(ministack.app, state_dir / "faults"), verifier, port)
+        asyncio.new_event_loop().run_until_complete(_serve(application, listener))
+
+
+def _close_files() -> None:
+    """From now on files are for their owner only, but for bytecode, which is as open as its source.
+
+    What the functions' users can't read, they would compile again at each cold start.
+    """
+    write = SourceFileLoader.set_data
+
+    def write_open(loader: SourceFileLoader, path: str, data: bytes, *, _mode: int = 0o644) -> None:
+        folder = Path(path).parent
+        is_new = not folder.exists()
+        write(loader, path, data, _mode=_mode)
+        with suppress(OSError):
+            Path(path).chmod(_mode)
+            if is_new:
+                folder.chmod(folder.parent.stat().st_mode & 0o777)
+
+    SourceFileLoader.set_data = write_open  # type: ignore[assignment, method-assign]
+    os.umask(0o077)
+
+
+def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
+    """Settings that ministack reads when it is imported, and that the functions inherit."""
+    state_dir = Path(config.state_dir)
+    return {
+        "AWS_ACCESS_KEY_ID": config.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": config.secret_access_key,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "MINISTACK_HOST": ports.LOOPBACK,
+        "GATEWAY_PORT": endpoint_url.rsplit(":", 1)[1],
+        "PERSIST_STATE": "1" if config.persistent else "0",
+        "STATE_DIR": str(state_dir / "aws"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(state_dir / "s3"),
+        "TMPDIR": str(state_dir / "tmp"),
+        "FORECAST_SYNC_CALLS_DIR": str(state_dir / CALLS),
+        "SFN_WAIT_SCALE": str(config.wait_scale),
+        "LAMBDA_EXECUTOR": "local",
+        "DOCKER_HOST": "unix:///nonexistent",
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "TZ": "UTC",
+    }
+
+
+def _import_ministack(config: Config, endpoint_url: str) -> Any:
+    """Import ministack's application with everything that it lacks."""
+    import socketserver
+
+    from ministack import app
+
+    from localcloud import (
+        athena,
+        http_api,
+        multipart,
+        provisioning,
+        python_runtime,
+        queues,
+        redrive,
+        runtime_api,
+    )
+
+    athena.install(faults_dir=Path(config.state_dir) / "faults")
+    redrive.install()
+    queues.install()
+    http_api.install()
+    multipart.install()
+    provisioning.install(endpoint_url)
+    python_runtime.install([Path(layer) for layer in config.layers])
+    runtime_api.install(config.access_key_id, config.secret_access_key)
+    # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
+    socketserver.StreamRequestHandler.disable_nagle_algorithm = True
+    return app
+
+
+def _start_postgres(initialisation: postgres.Initialisation, stack: ExitStack) -> Databases:
+    initialisation.wait()
+    server = postgres.Postgres.start(initialisation.data_dir, ports.free_port(), initialisation.log)
+    stack.callback(server.stop)
+    databases = Databases(server.url())
+    databases.ensure(BRANCHES)
+    return databases
+
+
+async def _serve(app: Any, listener: socket.socket) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config as HypercornConfig
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    settings = HypercornConfig()
+    settings.bind = [f"fd://{listener.detach()}"]
+    settings.keep_alive_timeout = 75
+    settings.graceful_timeout = 0.5
+    await serve(app, settings, shutdown_trigger=stop.wait)
+
+
+def _stop_functions() -> None:
+    """End every execution environment, and let running executions start no other."""
+    from ministack.core import lambda_runtime
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("the local cloud is being stopped")
+
+    lambda_runtime.ProvidedWorker._spawn = refuse
+    lambda_runtime.reset()
+
+
+def _save_forever(ministack: Any, now: threading.Event) -> None:
+    """At its end ministack saves itself; a killed one would lose the stack of the kept objects."""
+    from ministack.core.persistence import save_all
+
+    while True:
+        if now.wait(SAVE_EVERY_SECONDS):
+            now.clear()
+        save_all(ministack._build_persistence_save_dict())
+
+
+def _watch_stdin(keep: threading.Event) -> None:
+    kept = False
+    for line in sys.stdin:
+        if line.strip() == KEEP:
+            kept = True
+            keep.set()
+    if not kept:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _held_lock(state_dir: Path) -> IO[bytes]:
+    """Held as long as this process lives: that is how others know that it does."""
+    lock = private_files.open_lock(state_dir / "server.lock")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(
+            f"{state_dir} is in use by another local cloud: `forecast-sync local down` it first"
+        ) from None
+    return lock
+
+
+def _answer(message: Mapping[str, Any]) -> None:
+    """One line, after which stdout goes where stderr goes."""
+    print(json.dumps(message), flush=True)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The server process seen from outside: start it, speak with it, end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from forecast_sync_cli.errors import UserError
+
+from localcloud import private_files
+from localcloud import state_dir as directory
+from localcloud.protocol import KEEP, Config, Endpoints
+
+STOP_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Server:
+    """A server that was started here; the end of its stdin, so of this process, is its end."""
+
+    config: Config
+    process: subprocess.Popen[str]
+    stdin: IO[str]
+    stdout: IO[str]
+
+    @classmethod
+    def start(cls, config: Config, checkout: Path) -> Server:
+        """Start the process with ``checkout``'s own code; it says nothing yet."""
+        state_dir = Path(config.state_dir)
+        with private_files.open_log(state_dir / "logs" / "server.log") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "localcloud.server"],
+                text=True,
+                cwd=state_dir,
+                env=_environment(checkout),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                # For the bytecode of what it imports first; then it takes a narrower one itself.
+                umask=0o022,
+            )
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("Popen makes the pipes that it is asked for")
+        return cls(config, process, process.stdin, process.stdout)
+
+    def await_endpoints(self) -> Endpoints:
+        """Tell it what to run and wait until it does. Raises ``UserError`` with its own reason."""
+        with suppress(BrokenPipeError):
+            self.stdin.write(self.config.to_json() + "\n")
+            self.stdin.flush()
+        with self.stdout:
+            line = self.stdout.readline()
+        if not line:
+            log = f"{self.config.state_dir}/logs/server.log"
+            raise UserError(f"the local cloud ended while it started: read {log}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise UserError(answer["error"])
+        return Endpoints(**answer["endpoints"])
+
+    def keep(self) -> None:
+        """Let it live on without this process."""
+        self.stdin.write(KEEP + "\n")
+        self.stdin.close()
+        # Popen warns about a child that outlives it; this one is meant to.
+        self.process.returncode = 0
+
+    def stop(self) -> None:
+        """End it; returns when no process of it is left."""
+        with suppress(BrokenPipeError):
+            self.stdin.close()
+        try:
+            self.process.wait(STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        directory.stop_server(Path(self.config.state_dir), None)
+
+
+def _environment(checkout: Path) -> dict[str, str]:
+    """Without the user's AWS profile, proxies and database variables, which functions would see."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "PYTHONPATH": f"{checkout / 'scripts'}:{checkout / 'layers' / 'core'}"}

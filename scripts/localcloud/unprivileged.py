@@ -1,0 +1,147 @@
+"""Processes of the local cloud that aren't root when it is, and end when whoever started them does.
+
+Root's files may lie where only root may go: a checkout below ``/root``, a temporary folder. So
+that no permission has to be changed, a program that runs without root gets what it needs as open
+folders.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from forecast_sync_cli.errors import UserError
+
+from localcloud import private_files
+from localcloud.confine import FIRST_DESCRIPTOR, Confined, Limits, landlock_version
+
+_Popen = subprocess.Popen
+"""Whatever the server lets others find there."""
+
+POSTGRES_USER = "nobody"
+"""Postgres wants one that has a name; functions run under numbers that belong to nobody."""
+FIRST_FUNCTION_USER, LAST_FUNCTION_USER = 61184, 65519
+"""The numbers that systemd keeps for services without a user of their own."""
+
+
+def is_root() -> bool:
+    """Whether there is anything to give up."""
+    return os.geteuid() == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """What a program needs to reach, and by which paths it does."""
+
+    paths: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, *paths: Path) -> Folders:
+        """Links are followed now; the program that gets the folders can't be led elsewhere."""
+        return cls(tuple(path.resolve() for path in paths))
+
+    def reach(self, path: Path) -> str:
+        """How the program names ``path``, one of the folders or a file in it."""
+        if not uses_descriptors():
+            return str(path)
+        whole = path.resolve()
+        for number, folder in enumerate(self.paths):
+            if whole.is_relative_to(folder):
+                rest = whole.relative_to(folder)
+                return str(Path(f"/proc/self/fd/{FIRST_DESCRIPTOR + number}") / rest)
+        raise AssertionError(f"{path} is in none of {self.paths}")
+
+
+def spawn(
+    command: Sequence[str],
+    death_signal: signal.Signals,
+    log: Path,
+    *,
+    folders: Folders | None = None,
+    directory: Path | None = None,
+    limits: Limits | None = None,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Run ``command``; on Linux it gets ``death_signal`` when the calling thread dies.
+
+    As root it becomes ``nobody``, without any right of root's; it reaches ``folders`` by the paths
+    that these tell. Raises ``UserError`` when that isn't possible.
+    """
+    if platform.system() != "Linux":
+        if is_root():
+            raise UserError(
+                f"{Path(command[0]).name} refuses to run as root, and only Linux lets it run as"
+                " somebody else here: run this command as another user"
+            )
+        line = list(command)
+    else:
+        account = pwd.getpwnam(POSTGRES_USER) if is_root() else None
+        confined = Confined(
+            command=list(command),
+            parent=os.getpid(),
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            folders=tuple(map(str, folders.paths)) if folders and account else (),
+            death_signal=death_signal.value,
+            limits=limits,
+        )
+        line = launcher(confined)
+    with private_files.open_log(log) as output:
+        return _Popen(
+            line,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=tuple(pass_fds),
+        )
+
+
+def launcher(confined: Confined) -> list[str]:
+    """The command line that becomes the confined program."""
+    script = str(Path(__file__).with_name("confine.py"))
+    return [sys.executable, "-I", "-S", "-B", script, confined.to_json()]
+
+
+def hand_over(path: Path) -> None:
+    """Give a file or folder to the user that ``spawn`` becomes."""
+    if is_root():
+        account = pwd.getpwnam(POSTGRES_USER)
+        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def owners() -> frozenset[int]:
+    """Who may own what is in a folder that was handed over."""
+    mine = {os.geteuid()}
+    return frozenset(mine | {pwd.getpwnam(POSTGRES_USER).pw_uid} if is_root() else mine)
+
+
+def is_reachable(path: Path) -> bool:
+    """Whether everybody can read ``path`` and walk to it."""
+    whole = path.resolve()
+    wanted = 0o005 if whole.is_dir() else 0o004
+    if whole.stat().st_mode & wanted != wanted:
+        return False
+    return all(folder.stat().st_mode & 0o001 for folder in whole.parents)
+
+
+def what_is_missing() -> str | None:
+    """In one line, what this system can't keep Postgres from; None where it can."""
+    if landlock_version() > 0:
+        return None
+    return (
+        "this system has no Landlock (Linux 5.13 or newer, with it enabled): only its roles and its"
+        " user's permissions keep the local cloud's Postgres from files that aren't its own"
+    )
+
+
+def uses_descriptors() -> bool:
+    """Whether a program reaches its folders by their descriptors, not by walking to them."""
+    return is_root() and platform.system() == "Linux"
