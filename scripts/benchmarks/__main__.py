@@ -16,7 +16,7 @@ from benchmarks.imports import compare_imports
 from benchmarks.measuring import measure_rounds, running_postgres
 from benchmarks.ways import WAYS
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[2]
 
 
 def bench(

@@ -21,7 +21,7 @@ from benchmarks.measuring import measure_rounds, running_postgres
 from benchmarks.report import take_medians
 from benchmarks.ways import WAYS
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[2]
 COMPARED = ("floor", "copy", "loader-10k", "loader-page")
 TITLES = {
     FIRST: "first load of all rows",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FUNCTION = Path(__file__).parents[3] / "functions" / "upsert_batches"
+FUNCTION = Path(__file__).parents[2] / "functions" / "upsert_batches"
 ANY_LOADER = "import boto3, psycopg; boto3.client('s3')"
 UPSERT = (
     f"import sys; sys.path.insert(0, {str(FUNCTION)!r}); "

@@ -31,7 +31,7 @@ __all__ = [
     "without_stack",
 ]
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[2]
 TEMPLATE = CHECKOUT / "template.yaml"
 DEFAULT_STATE_DIR = CHECKOUT / "build" / "local"
 WORKERS = 2 * (os.cpu_count() or 1)

@@ -25,7 +25,7 @@ from localcloud.postgres import stop_leftover
 
 LOCK_TIMEOUT_SECONDS = 150.0
 STOP_TIMEOUT_SECONDS = 60.0
-_CHECKOUT = Path(__file__).parents[3]
+_CHECKOUT = Path(__file__).parents[2]
 _MARKER = ".forecast-sync-local"
 _TEMPORARY = "tmp"
 _FOLDERS = ("logs", _TEMPORARY, "aws", "s3", "faults")
