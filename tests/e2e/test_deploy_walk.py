@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forecast_sync.tables import load_table
 from localcloud import cloud as local_cloud
 from localcloud.keys import Keys
 from localcloud.protocol import REGION, Config, Endpoints
@@ -174,6 +175,15 @@ def test_the_first_upload_s_rows_arrive(walk: Walk) -> None:
     assert "2400" in walk.said("psql")
 
 
+def test_another_table_is_declared_from_its_file(walk: Walk) -> None:
+    """`TableFile` once rolled the stack back here."""
+    assert "price" in walk.said(".venv/bin/forecast-sync tables declare")
+    glue = walk.client("glue")
+    declared = glue.get_table(DatabaseName="forecast_dev_price_watch", Name="price")["Table"]
+    columns = {item["Name"] for item in declared["StorageDescriptor"]["Columns"]}
+    assert columns == set(load_table("price").source.columns)
+
+
 def test_every_stack_of_the_page_was_made_and_what_is_uninstalled_is_gone(walk: Walk) -> None:
     made = {
         "aws-sam-cli-managed-default",
@@ -181,6 +191,7 @@ def test_every_stack_of_the_page_was_made_and_what_is_uninstalled_is_gone(walk: 
         "forecast-sync-github-dev",
         "forecast-sync-key-dev",
         "night-shift-dev",
+        "price-watch-dev",
     }
     assert walk.stacks_before_uninstall == made
     assert walk.stacks() == made - {"forecast-sync-dev", "forecast-sync-github-dev"}
