@@ -1,10 +1,12 @@
-"""Waiting for a condition, with a deadline."""
+"""Waiting for a condition, with a deadline, and for a coroutine."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -17,3 +19,13 @@ def eventually(check: Callable[[], T | None], seconds: float = 30, what: str = "
             return answer
         time.sleep(0.05)
     raise AssertionError(f"{what} didn't happen within {seconds:.0f} s")
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns, run in a thread of its own.
+
+    A browser of Playwright's synchronous kind keeps the main thread's event loop running until the
+    session ends, for tests of other folders in the same process too.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +15,7 @@ from forecast_sync_cli.dashboard.throughput import Rates
 from forecast_sync_cli.dashboard.view_models import Views
 
 from tests.contract.stack import machine as definition
+from tests.waiting import run_coroutine
 
 AT = "2026-11-24T10:00:00Z"
 
@@ -138,7 +138,7 @@ def press_start(views: Unanswered, key: str) -> str:
     cookie = f"{keys.cookie}={keys.session}".encode()
     headers = [(b"host", b"localhost"), (b"x-csrf-token", keys.page.encode()), (b"cookie", cookie)]
     scope = {"type": "http", "method": "POST", "path": "/start", "headers": headers}
-    asyncio.run(app({**scope, "query_string": b""}, receive, send))
+    run_coroutine(app({**scope, "query_string": b""}, receive, send))
     return b"".join(parts).decode()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -15,6 +14,8 @@ from forecast_sync_cli.dashboard.app import make_app
 from forecast_sync_cli.dashboard.security import PAGES, Keys
 from forecast_sync_cli.dashboard.view_models import Views
 from starlette.routing import Mount, Route
+
+from tests.waiting import run_coroutine
 
 HOST = "127.0.0.1:8377"
 HOSTILE = "\x1b]52;c;cm0=\x07\u202e<script>alert(1)</script>"
@@ -107,7 +108,7 @@ class Scene:
             "query_string": query.encode(),
             "headers": [(n.lower().encode(), v.encode("latin-1")) for n, v in headers.items()],
         }
-        asyncio.run(self.app(scope, receive, send))
+        run_coroutine(self.app(scope, receive, send))
         answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         text = b"".join(part.get("body", b"") for part in sent[1:]).decode()
         return Response(sent[0]["status"], answered, text)
@@ -277,7 +278,7 @@ def test_a_web_socket_is_closed(scene: Scene) -> None:
         sent.append(message)
 
     scope = {"type": "websocket", "path": "/", "headers": [(b"host", HOST.encode())]}
-    asyncio.run(scene.app(scope, receive, send))
+    run_coroutine(scene.app(scope, receive, send))
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
