@@ -102,6 +102,13 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("apigateway:GET", f"arn:aws:apigateway:{REGION}::/apis"),
         ("execute-api:Invoke", f"arn:aws:execute-api:{AWS}:a1b2/$default/GET/status"),
     ],
+    "forecast-sync tables": [
+        ("states:ListStateMachines", "*"),
+        ("lambda:GetFunctionConfiguration", f"arn:aws:lambda:{AWS}:function:{STACK}-notify"),
+        ("glue:CreateTable", f"arn:aws:glue:{AWS}:database/forecast_dev_price_watch"),
+        ("glue:CreateTable", f"arn:aws:glue:{AWS}:table/forecast_dev_price_watch/price"),
+        ("glue:UpdateTable", f"arn:aws:glue:{AWS}:table/forecast_dev_price_watch/price"),
+    ],
     "forecast-sync start": [
         ("execute-api:Invoke", f"arn:aws:execute-api:{AWS}:a1b2/$default/POST/syncs"),
         ("states:StartExecution", MACHINE),

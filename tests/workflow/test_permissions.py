@@ -310,6 +310,7 @@ def _lose_a_manifest(deployed: Deployed) -> None:
     ended = deployed.run(sync_type="full")
     assert (ended.status, ended.error) == ("FAILED", "ResultInvalid")
     deployed.athena_faults()
+    eventually(lambda: (deployed.status(ended.name) or {}).get("status") == "failed")
 
 
 def _fail_without_a_branch(deployed: Deployed) -> None:
