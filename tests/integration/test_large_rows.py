@@ -14,9 +14,9 @@ from forecast_sync.adapters.postgres import Connection, connect, transaction
 from forecast_sync.diagnostics.inspect import KeysQuestion, _list_keys
 from forecast_sync.dry_run.changes import describe_batch
 from forecast_sync.runs.queries import RejectQuery, list_rejects
-from forecast_sync.shortening import ROW_BYTES
 from forecast_sync.tables import load_table
 from forecast_sync.target.schema import ensure_schema
+from forecast_sync.text.size_limits import ROW_BYTES
 from forecast_sync_cli.client import rejects
 
 LIMIT = 6 * 1000 * 1000

@@ -11,7 +11,7 @@ from forecast_sync.adapters.postgres import connect
 from forecast_sync.adapters.s3 import Storage
 from forecast_sync.adapters.stepfunctions import Execution, Workflow
 from forecast_sync.errors import ConfigurationInvalid, LeaseHeld, ResultInvalid, StorageUnavailable
-from forecast_sync.shortening import MESSAGE_CHARACTERS
+from forecast_sync.text.size_limits import MESSAGE_CHARACTERS
 
 MACHINE = "arn:aws:states:us-east-2:000000000000:stateMachine:forecast-sync-dev"
 RUN = "arn:aws:states:us-east-2:000000000000:execution:forecast-sync-dev:r"

@@ -41,7 +41,7 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
-from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
+from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
 MAP_FAILED = "States.ExceedToleratedFailureThreshold"
 """What Step Functions calls the failure of a Map; why is told by its failed children."""

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from forecast_sync.adapters.endpoints import read_endpoint
 from forecast_sync.adapters.loopback import is_loopback
 from forecast_sync.errors import ConfigurationInvalid
-from forecast_sync.names import DEFAULT_PROJECT, stack_name
+from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
 
 from forecast_sync_cli.client.api import ApiClient, find_url
 from forecast_sync_cli.errors import UserError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from forecast_sync.errors import MAP_FAILED, LeaseHeld, message_of
-from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
+from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

@@ -16,10 +16,10 @@ from forecast_sync.contracts.page import Page
 from forecast_sync.diagnostics.checksums import Dates, list_target, sum_target
 from forecast_sync.errors import InvalidInput
 from forecast_sync.load.page_reader import PageReader, Stream
-from forecast_sync.shortening import fitting
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
 from forecast_sync.target.expressions import row_hash, shown
+from forecast_sync.text.size_limits import fitting
 
 MOST_PROBE_KEYS = 100
 MOST_PROBE_ROWS = 100

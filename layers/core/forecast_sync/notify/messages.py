@@ -12,9 +12,9 @@ from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import Run
-from forecast_sync.names import DEFAULT_PROJECT, stack_name
 from forecast_sync.runs.freshness import Freshness
-from forecast_sync.visible import inert_in_chat, visible
+from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
+from forecast_sync.text.visible import inert_in_chat, visible
 
 Kind = Literal["failed", "recovered", "rejected", "stale", "succeeded"]
 TITLES: dict[Kind, str] = {

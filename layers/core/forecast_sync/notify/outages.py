@@ -17,8 +17,8 @@ from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.config import Settings
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import SyncRequest
-from forecast_sync.json_text import read_object
 from forecast_sync.resolve.git_refs import map_git_ref
+from forecast_sync.text.strict_json import read_object
 
 RECENT = 20
 OUT_OF_REACH = frozenset(

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.json_text import read_object
 from forecast_sync.resolve.git_refs import map_git_ref
+from forecast_sync.text.strict_json import read_object
 
 
 class RunNotFound(ForecastSyncError):

@@ -9,8 +9,8 @@ from forecast_sync import links
 from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.json_text import read_object
 from forecast_sync.runs import control, history, queries
+from forecast_sync.text.strict_json import read_object
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef

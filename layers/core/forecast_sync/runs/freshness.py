@@ -16,7 +16,7 @@ from forecast_sync.adapters.postgres import Connection, has_table, statement, tr
 from forecast_sync.config import Settings
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.resolve.git_refs import map_git_ref
-from forecast_sync.shortening import shorten
+from forecast_sync.text.size_limits import shorten
 
 ERROR_CHARACTERS = 500
 State = Literal["fresh", "stale", "never", "unreachable"]

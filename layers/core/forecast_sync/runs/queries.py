@@ -13,9 +13,15 @@ from forecast_sync.adapters.postgres import Connection, has_table, statement, tr
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import SyncType
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.shortening import ROW_BYTES, VALUE_CHARACTERS, answer_bytes, fitting, shorten
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import NUL, reject_value
+from forecast_sync.text.size_limits import (
+    ROW_BYTES,
+    VALUE_CHARACTERS,
+    answer_bytes,
+    fitting,
+    shorten,
+)
 
 HISTORY_LIMIT = 50
 ERROR_CHARACTERS = 2000
