@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from forecast_sync import links
+from forecast_sync import errors, links
 from forecast_sync.adapters.sns import Topic
 from forecast_sync.config import Settings
 from forecast_sync.contracts.counts import Counts
@@ -91,7 +91,7 @@ def test_a_failure_names_its_error_and_the_next_step() -> None:
     ],
 )
 def test_the_name_of_an_error_is_found(message: str, name: str) -> None:
-    assert links.error_name(message) == name
+    assert errors.error_name(message) == name
 
 
 def test_the_console_has_other_addresses_in_other_partitions() -> None:

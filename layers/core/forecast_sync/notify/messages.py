@@ -6,14 +6,14 @@ import json
 import re
 from typing import Literal
 
-from forecast_sync import links
+from forecast_sync import errors, links
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import Run
 from forecast_sync.runs.freshness import Freshness
-from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
+from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
 from forecast_sync.text.visible import inert_in_chat, visible
 
 Kind = Literal["failed", "recovered", "rejected", "stale", "succeeded"]
@@ -130,8 +130,8 @@ MARKS: dict[Kind, str] = {
 
 def failed(run: Run, message: str, settings: Settings) -> Announcement:
     """A run of a branch that was healthy has failed, or fails otherwise than before."""
-    error = links.error_name(message)
-    meaning = links.meaning_of(error)
+    error = errors.error_name(message)
+    meaning = errors.meaning_of(error)
     redrive = _command("redrive", settings, run.run_id)
     return Announcement(
         kind="failed",
@@ -144,7 +144,7 @@ def failed(run: Run, message: str, settings: Settings) -> Announcement:
         todo=(
             f"{meaning} Remove the cause.".strip(),
             f"Redrive the run: {redrive}, or the console's Redrive."
-            if links.redrive_helps(error)
+            if errors.redrive_helps(error)
             else f"Start a new run, {_command('start', settings)}: a redrive can't help.",
         ),
         links=_links(run.execution_arn, error, settings),
@@ -153,8 +153,8 @@ def failed(run: Run, message: str, settings: Settings) -> Announcement:
 
 def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings) -> Announcement:
     """A run has failed, and which branch it is of isn't known, or can't be asked now."""
-    error = links.error_name(message)
-    then = "redrive" if links.redrive_helps(error) else "start a new run: a redrive can't help"
+    error = errors.error_name(message)
+    then = "redrive" if errors.redrive_helps(error) else "start a new run: a redrive can't help"
     return Announcement(
         kind="failed",
         deployment=settings.deployment,
@@ -163,7 +163,7 @@ def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings
         run_id=run_id,
         what=f"Run {run_id} of a branch that isn't known failed: {message}",
         rows="What it had committed, if anything, stays.",
-        todo=(f"{links.meaning_of(error)} Correct it, then {then}.".strip(),),
+        todo=(f"{errors.meaning_of(error)} Correct it, then {then}.".strip(),),
         links=_links(execution_arn, error, settings),
     )
 
@@ -239,11 +239,6 @@ def _command(name: str, settings: Settings, *arguments: str) -> str:
     if settings.project_name != DEFAULT_PROJECT:
         words += ["--project", settings.project_name]
     return " ".join(words)
-
-
-def execution_arn_of(state_machine_arn: str, run_id: str) -> str:
-    """The ARN of a run's execution."""
-    return f"{state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{run_id}"
 
 
 def _links(execution_arn: str, error: str, settings: Settings) -> tuple[Link, ...]:

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from pydantic import ValidationError
 
-from forecast_sync import links
+from forecast_sync import errors
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.config import Settings
@@ -92,7 +92,7 @@ def announce_failure(
     A run that was overtaken isn't news: a later one has written since. Nor is a dry run.
     ``is_known`` is asked when the database can't say what was told last.
     """
-    error = links.error_name(message)
+    error = errors.error_name(message)
     if run.dry_run or error == Superseded.__name__:
         return False
     announcement = messages.failed(run, message, settings)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from forecast_sync import errors, links
+from forecast_sync import errors
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.config import Settings
 from forecast_sync.contracts.result import RunResult
@@ -109,5 +109,5 @@ def _is_verdict(execution: Execution) -> bool:
 
 def _way(message: str) -> str:
     """How a run has failed: an outage has several faces."""
-    error = links.error_name(message)
+    error = errors.error_name(message)
     return "out of reach" if error in OUT_OF_REACH else error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from forecast_sync import links
+from forecast_sync import errors, links
 from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.errors import ForecastSyncError
@@ -93,8 +93,8 @@ def _failure(workflow: Workflow, execution_arn: str, execution: Execution) -> di
     if not execution.ended_badly:
         return None
     message = workflow.failure_of(execution_arn, execution)
-    name = links.error_name(message)
-    return {"name": name, "message": message, "meaning": links.meaning_of(name)}
+    name = errors.error_name(message)
+    return {"name": name, "message": message, "meaning": errors.meaning_of(name)}
 
 
 def _input(execution: Execution) -> dict[str, Any]:
