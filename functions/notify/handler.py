@@ -7,7 +7,7 @@ from typing import Any
 from forecast_sync import clients
 from forecast_sync.contracts.base import parse_payload
 from forecast_sync.contracts.result import NotifyRequest
-from forecast_sync.notify.notifier import announce_result, check_freshness
+from forecast_sync.notify.notifier import check_freshness, notify_result
 from forecast_sync.telemetry.logging import logged
 
 
@@ -20,4 +20,4 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return {"told": ["stale"] if is_news else []}
     result = parse_payload(NotifyRequest, event).result
     connection = clients.connection_of(result.git_ref, result.run_id)
-    return {"told": announce_result(workflow, connection, topic, settings, result)}
+    return {"told": notify_result(workflow, connection, topic, settings, result)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 
-from forecast_sync import links
+from forecast_sync import errors
 
 from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
@@ -48,7 +48,7 @@ def tell(terminal: Terminal, snapshot: Snapshot) -> None:
         terminal.line(f"  {snapshot.error}")
         again = (
             f"repair the cause, then: forecast-sync redrive {snapshot.run_id}"
-            if links.redrive_helps(links.error_name(snapshot.error))
+            if errors.redrive_helps(errors.error_name(snapshot.error))
             else "a redrive can't help: start a new run"
         )
         terminal.line(f"  {again}")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from forecast_sync.visible import visible, visible_lines
+from forecast_sync.text.visible import visible, visible_lines
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table as RichTable

@@ -58,9 +58,10 @@ def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
 
 def stack_name(environment: str) -> str:
     """``PROJECT-ENVIRONMENT``, by ``PROJECT_NAME``; what the stack has begins with it."""
-    from forecast_sync import names
+    from forecast_sync import stack_names
 
-    return names.stack_name(os.environ.get("PROJECT_NAME") or names.DEFAULT_PROJECT, environment)
+    project = os.environ.get("PROJECT_NAME") or stack_names.DEFAULT_PROJECT
+    return stack_names.stack_name(project, environment)
 
 
 def machine_arn(environment: str) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws import AwsRefused, fail, invoke, machine_arn, say, stack_name
+from forecast_sync.stack_names import execution_arn_of
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
 
 def resolve(environment: str, git_ref: str) -> dict[str, Any]:
     """The run as the state machine would begin it; raises ``FunctionFailed`` with what it says."""
-    arn = machine_arn(environment).replace(":stateMachine:", ":execution:") + ":check"
+    arn = execution_arn_of(machine_arn(environment), "check")
     execution = {
         "run_id": "check",
         "execution_arn": arn,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aws import code, fail, visible
-from forecast_sync import links
+from forecast_sync import errors, links
 
 COUNTS = ("window_rows", "rejected", "candidates", "superseded", "good")
 CHANGES = ("inserted", "updated", "unchanged")
@@ -55,7 +55,7 @@ def describe(execution: dict[str, Any]) -> str:
         failure = visible(execution["failure"]).replace("```", "'''") or "It tells no cause."
         again = (
             "Remove the cause, then redrive the execution."
-            if links.redrive_helps(links.error_name(failure))
+            if errors.redrive_helps(errors.error_name(failure))
             else "A redrive can't help: start a new run."
         )
         lines += ["", "```", failure, "```", "", again]

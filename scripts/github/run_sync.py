@@ -17,6 +17,7 @@ from typing import Any
 
 from aws import AwsRefused, aws, fail, machine_arn, say
 from forecast_sync.errors import MAP_FAILED, message_of
+from forecast_sync.stack_names import execution_arn_of
 
 TRIGGER = os.environ.get("TRIGGER", "github")
 POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "10"))
@@ -59,7 +60,7 @@ def execution_input() -> dict[str, Any]:
 def _start(machine: str) -> str:
     name = f"{TRIGGER}-{os.environ['GITHUB_RUN_ID']}-{os.environ['GITHUB_RUN_ATTEMPT']}"
     text = json.dumps(execution_input(), sort_keys=True)
-    arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+    arn = execution_arn_of(machine, name)
     command = ["stepfunctions", "start-execution", "--state-machine-arn", machine]
     try:
         aws(*command, "--name", name, "--input", text)

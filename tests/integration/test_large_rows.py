@@ -13,10 +13,10 @@ from forecast_sync import api, clients
 from forecast_sync.adapters.postgres import Connection, connect, transaction
 from forecast_sync.diagnostics.inspect import KeysQuestion, _list_keys
 from forecast_sync.dry_run.changes import describe_batch
-from forecast_sync.runs.queries import RejectQuery, list_rejects
-from forecast_sync.shortening import ROW_BYTES
+from forecast_sync.runs.rejects import RejectQuery, list_rejects
 from forecast_sync.tables import load_table
 from forecast_sync.target.schema import ensure_schema
+from forecast_sync.text.size_limits import ROW_BYTES
 from forecast_sync_cli.client import rejects
 
 LIMIT = 6 * 1000 * 1000
@@ -197,9 +197,9 @@ def test_a_large_reject_in_a_page_of_small_ones_costs_only_its_own_part(
     for number in range(50):
         keep(database, f'{{"id": "{number}"}}')
     keep(database, json.dumps({"id": "x" * 5_000_000}))
-    found = list_rejects(database, TABLE, RejectQuery(limit=1000))
-    assert len(found["rejects"]) == 51
-    assert found["next"] is None
+    page = list_rejects(database, TABLE, RejectQuery(limit=1000))
+    assert len(page.rejects) == 51
+    assert page.next is None
 
 
 def test_a_page_ends_before_it_has_read_too_much(database: Connection) -> None:

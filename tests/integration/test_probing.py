@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import sqlglot
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.diagnostics.inspect import InspectRequest, find_differences, inspect
+from forecast_sync.diagnostics.inspect import InspectRequest, inspect
 from forecast_sync.diagnostics.probe import build_probe_select, build_probe_unload, expected_line
 from forecast_sync.tables import load_table
+from forecast_sync.target.differences import find_differences
 from pydantic import ValidationError
 
 from tests.builders import Files

@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 from forecast_sync.adapters.postgres import Connection, connect
-from forecast_sync.diagnostics.inspect import find_differences
 from forecast_sync.errors import BatchRefused
 from forecast_sync.tables import load_table
+from forecast_sync.target.differences import find_differences
 from forecast_sync.target.schema import ensure_schema
 
 FORECAST_DATA = """

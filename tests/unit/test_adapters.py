@@ -7,11 +7,21 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from forecast_sync.adapters.athena import Athena
+from forecast_sync.adapters.aws_errors import TRANSIENT_CODES
+from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.adapters.s3 import Storage
 from forecast_sync.adapters.stepfunctions import Execution, Workflow
-from forecast_sync.errors import ConfigurationInvalid, LeaseHeld, ResultInvalid, StorageUnavailable
-from forecast_sync.shortening import MESSAGE_CHARACTERS
+from forecast_sync.errors import (
+    AthenaUnavailable,
+    ConfigurationInvalid,
+    LeaseHeld,
+    QueryFailed,
+    ResultInvalid,
+    StorageUnavailable,
+)
+from forecast_sync.text.size_limits import MESSAGE_CHARACTERS
 
 MACHINE = "arn:aws:states:us-east-2:000000000000:stateMachine:forecast-sync-dev"
 RUN = "arn:aws:states:us-east-2:000000000000:execution:forecast-sync-dev:r"
@@ -93,3 +103,34 @@ def test_an_object_without_bytes_has_no_last_ones() -> None:
     with Stubber(s3) as stubber:
         stubber.add_client_error("get_object", "InvalidRange", http_status_code=416)
         assert Storage(s3).read_tail("lake", "forecast/empty.parquet", 8) == b""
+
+
+@pytest.mark.parametrize("code", sorted(TRANSIENT_CODES))
+@pytest.mark.parametrize("service", ["athena", "glue"])
+def test_throttling_and_faults_pass_whatever_a_service_calls_them(service: str, code: str) -> None:
+    with pytest.raises(AthenaUnavailable, match=code):
+        ask(service, code)
+
+
+@pytest.mark.parametrize(
+    ("service", "advice"), [("athena", "the service's own words"), ("glue", "Declare the table")]
+)
+def test_a_refusal_says_what_to_do(service: str, advice: str) -> None:
+    with pytest.raises(QueryFailed, match=f"couldn't .*: AccessDeniedException. {advice}"):
+        ask(service, "AccessDeniedException")
+
+
+def ask(service: str, code: str) -> None:
+    client: Any = boto3.client(
+        service,  # type: ignore[call-overload]
+        region_name="us-east-2",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    with Stubber(client) as stubber:
+        call = {"athena": "start_query_execution", "glue": "get_table"}[service]
+        stubber.add_client_error(call, code, service_message="the service's own words")
+        if service == "athena":
+            Athena(client, "primary", "s3://results/").start("SELECT 1", "t" * 32)
+        else:
+            Catalog(client).columns("lake", "forecast")

@@ -7,13 +7,13 @@ import re
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from forecast_sync import links
+from forecast_sync import errors, links
 from forecast_sync.adapters.sns import Topic
 from forecast_sync.config import Settings
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.notify import messages
-from forecast_sync.runs.freshness import Freshness
+from forecast_sync.runs.model import BranchStatus
 
 from tests.builders import STARTED_AT, make_run
 
@@ -33,7 +33,21 @@ RESULT = RunResult(
     watermark=STARTED_AT,
     counts=Counts(window_rows=1200, rejected=200, good=1000, inserted=900, unchanged=100),
 )
-STALE = Freshness("dev", "dev", "stale", age_seconds=36_000, watermark=STARTED_AT, last_run="run-1")
+
+
+def make_stale(neon_branch: str = "dev", **known: str) -> BranchStatus:
+    values = dict.fromkeys(BranchStatus.model_fields) | {
+        "git_ref": neon_branch,
+        "neon_branch": neon_branch,
+        "state": "stale",
+        "age_seconds": 36_000,
+        "watermark": STARTED_AT,
+        "last_run": "run-1",
+        **known,
+    }
+    return BranchStatus.model_validate(values)
+
+
 ALL = [
     messages.failed(make_run(), "BatchRefused: Postgres answered 23514: no", SETTINGS),
     messages.failed(make_run(), "The execution is ABORTED.", SETTINGS),
@@ -41,13 +55,13 @@ ALL = [
     messages.recovered(RESULT, SETTINGS),
     messages.rejected(RESULT, SETTINGS),
     messages.succeeded(RESULT, SETTINGS),
-    messages.stale(STALE, SETTINGS),
+    messages.stale(make_stale(), SETTINGS),
 ]
 
 
 @pytest.mark.parametrize("told", ALL, ids=lambda told: told.kind)
 def test_each_says_what_where_how_many_and_where_to_read_on(
-    told: messages.Announcement,
+    told: messages.Notification,
 ) -> None:
     text = told.to_text()
     assert told.neon_branch in told.title
@@ -58,7 +72,7 @@ def test_each_says_what_where_how_many_and_where_to_read_on(
 
 
 @pytest.mark.parametrize("told", ALL, ids=lambda told: told.kind)
-def test_the_chat_message_keeps_to_the_schema(told: messages.Announcement) -> None:
+def test_the_chat_message_keeps_to_the_schema(told: messages.Notification) -> None:
     message = json.loads(told.to_chat())
     assert set(message) == {"version", "source", "content", "metadata"}
     assert (message["version"], message["source"]) == ("1.0", "custom")
@@ -91,7 +105,7 @@ def test_a_failure_names_its_error_and_the_next_step() -> None:
     ],
 )
 def test_the_name_of_an_error_is_found(message: str, name: str) -> None:
-    assert links.error_name(message) == name
+    assert errors.error_name(message) == name
 
 
 def test_the_console_has_other_addresses_in_other_partitions() -> None:
@@ -106,15 +120,11 @@ HOSTILE = (
 HOSTILE_REF = "preview/pr-<!here>|@all\u202e\x9b"
 
 
-def hostile() -> list[messages.Announcement]:
+def hostile() -> list[messages.Notification]:
     run = make_run(git_ref=HOSTILE_REF, neon_branch=HOSTILE_REF)
     result = RESULT.model_copy(update={"git_ref": HOSTILE_REF, "neon_branch": HOSTILE_REF})
-    branch = Freshness(
+    branch = make_stale(
         HOSTILE_REF,
-        HOSTILE_REF,
-        "stale",
-        age_seconds=36_000,
-        watermark=STARTED_AT,
         last_run="<!channel>",
         last_status="failed",
         error=HOSTILE,
@@ -139,7 +149,7 @@ def texts_of(document: object) -> list[str]:
 
 
 @pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_no_name_and_no_error_is_markup_in_a_chat(told: messages.Announcement) -> None:
+def test_no_name_and_no_error_is_markup_in_a_chat(told: messages.Notification) -> None:
     """Neither mentions nor links nor lines: only what this project writes is any."""
     own = re.compile(r"<https://[^\s<>|]+\|(Execution|Runbook)>|https://docs\.example/[\w#-]+")
     for text in texts_of(json.loads(told.to_chat())):
@@ -149,7 +159,7 @@ def test_no_name_and_no_error_is_markup_in_a_chat(told: messages.Announcement) -
 
 
 @pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_no_name_and_no_error_forges_a_line_of_an_email(told: messages.Announcement) -> None:
+def test_no_name_and_no_error_forges_a_line_of_an_email(told: messages.Notification) -> None:
     assert told.title.isprintable()
     lines = told.to_text().split("\n")
     assert all(line.isprintable() for line in lines)
@@ -175,7 +185,7 @@ class Inbox:
 
 
 @pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_a_subject_is_what_sns_takes(told: messages.Announcement) -> None:
+def test_a_subject_is_what_sns_takes(told: messages.Notification) -> None:
     inbox = Inbox()
     title = f"{told.title}\nBcc: all \u202e Gr\xfc\xdfe {'x' * 200}"
     Topic(cast("SNSClient", inbox), "arn").publish(title, told.to_text(), told.to_chat())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pytest
-from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.adapters.sns import Topic
+from forecast_sync.adapters.stepfunctions import Execution, Workflow
 from forecast_sync.errors import BranchNotFound, ForecastSyncError, NeonUnavailable
 from forecast_sync.record.failure import record_failed_execution
 from forecast_sync.record.outcome import rerun_name
@@ -16,15 +17,23 @@ from tests.unit.test_announcements import SETTINGS
 DETAIL = {"executionArn": "arn:aws:states:us-east-2:000000000000:execution:m:r", "name": "r"}
 
 
-@dataclass
-class Broken:
-    """Step Functions with one failed execution, Neon that answers with an error, and a topic."""
+class Inbox(Topic):
+    """A topic that keeps the subjects of what was published."""
 
-    error: ForecastSyncError
-    asked: object
-    told: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
 
-    def describe(self, _arn: str) -> Execution:
+    def publish(self, subject: str, text: str, chat: str) -> None:  # noqa: ARG002
+        self.subjects.append(subject)
+
+
+class Broken(Workflow):
+    """Step Functions with one failed execution, and Neon that answers with an error."""
+
+    def __init__(self, error: ForecastSyncError, asked: object) -> None:
+        self.error, self.asked, self.inbox = error, asked, Inbox()
+
+    def describe(self, execution_arn: str) -> Execution:  # noqa: ARG002
         return Execution(
             status="FAILED",
             redrive_count=0,
@@ -34,20 +43,17 @@ class Broken:
             cause="",
         )
 
-    def failure_of(self, _arn: str, execution: Execution) -> str:
+    def failure_of(self, execution_arn: str, execution: Execution) -> str:  # noqa: ARG002
         return f"{execution.error}: it failed"
 
-    def newest_ended(self, _limit: int) -> list[tuple[str, Execution]]:
-        return []
+    def newest_ended(self, limit: int) -> Iterator[tuple[str, Execution]]:  # noqa: ARG002
+        return iter([])
 
-    def start(self, name: str, _payload: object) -> bool:
+    def start(self, name: str, payload: object) -> bool:  # noqa: ARG002
         raise AssertionError(name)
 
     def find_branch(self, _name: str) -> str:
         raise self.error
-
-    def publish(self, subject: str, _text: str, _chat: str) -> None:
-        self.told.append(subject)
 
 
 def record(broken: Broken, told: set[tuple[str, int]]) -> object:
@@ -60,7 +66,7 @@ def record(broken: Broken, told: set[tuple[str, int]]) -> object:
         SETTINGS,
         lambda: broken,
         connect,  # type: ignore[arg-type]  # it never answers
-        broken,
+        broken.inbox,
         told,
     )
 
@@ -71,14 +77,14 @@ def test_while_neon_is_out_of_reach_the_event_is_wanted_again_and_told_once() ->
     for _delivery in range(2):
         with pytest.raises(NeonUnavailable):
             record(broken, told)
-    assert broken.told == ["Forecast sync failed: unknown branch (dev)"]
+    assert broken.inbox.subjects == ["Forecast sync failed: unknown branch (dev)"]
 
 
 @pytest.mark.parametrize("asked", [{"git_ref": "dev"}, "main", {"unknown": 1}])
 def test_a_run_that_never_had_a_branch_is_told_and_done_with(asked: object) -> None:
     broken = Broken(BranchNotFound("none"), asked)
     assert record(broken, set()) == {"recorded": False}
-    assert len(broken.told) == 1
+    assert len(broken.inbox.subjects) == 1
 
 
 def test_each_end_of_a_redriven_run_has_a_rerun_of_its_own() -> None:
@@ -95,9 +101,9 @@ def test_a_run_whose_input_cannot_be_read_is_told_and_done_with(asked: str) -> N
     """Lambda's own runtime stumbles over some before any of this project's code is reached."""
 
     class Strange(Broken):
-        def describe(self, arn: str) -> Execution:
-            return super().describe(arn)._replace(input=asked)
+        def describe(self, execution_arn: str) -> Execution:
+            return super().describe(execution_arn)._replace(input=asked)
 
     broken = Strange(BranchNotFound("none"), None)
     assert record(broken, set()) == {"recorded": False}
-    assert len(broken.told) == 1
+    assert len(broken.inbox.subjects) == 1

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
-from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.adapters.stepfunctions import Execution, Workflow
 from forecast_sync.notify import outages
 
 from tests.unit.test_announcements import RESULT, SETTINGS
@@ -39,15 +38,15 @@ def success(second: int, status: str = "succeeded", **asked: Any) -> Execution:
 COALESCED = execution(8, status="SUCCEEDED", output='{"run": {}}')
 
 
-@dataclass
-class History:
+class History(Workflow):
     """Executions that have ended, in the order of their ends."""
 
-    ended: Sequence[Execution]
+    def __init__(self, ended: Sequence[Execution]) -> None:
+        self.ended = ended
 
-    def newest_ended(self, limit: int) -> Iterable[tuple[str, Execution]]:
+    def newest_ended(self, limit: int) -> Iterator[tuple[str, Execution]]:
         named = [(f"arn:{number}", item) for number, item in enumerate(self.ended)]
-        return list(reversed(named))[:limit]
+        yield from list(reversed(named))[:limit]
 
     def failure_of(self, execution_arn: str, execution: Execution) -> str:
         return f"{execution.error}: of {execution_arn}"

@@ -19,11 +19,11 @@ from forecast_sync.contracts.base import parse_payload
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.diagnostics.inspect import InspectRequest
 from forecast_sync.errors import InvalidInput, PermanentError, VerificationFailed, message_of
-from forecast_sync.json_text import JsonInvalid, read_json, read_object
 from forecast_sync.lease.starter import start_for_uploads
 from forecast_sync.notify import outages
 from forecast_sync.resolve.run import ResolveRequest
-from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
+from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
+from forecast_sync.text.strict_json import JsonInvalid, read_json, read_object
 
 from tests.unit.test_announcements import SETTINGS
 from tests.unit.test_api import Machine, ask, machine

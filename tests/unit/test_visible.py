@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 import pytest
-from forecast_sync.visible import inert_in_chat, visible, visible_lines
+from forecast_sync.text.visible import inert_in_chat, visible, visible_lines
 from hypothesis import given
 from hypothesis import strategies as st
 

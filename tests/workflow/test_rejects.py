@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from forecast_sync.adapters.postgres import connect
-from forecast_sync.runs.queries import RejectQuery, list_rejects
+from forecast_sync.runs.rejects import RejectQuery, list_rejects
 from forecast_sync.tables import load_table
 
 from tests.lake import MORNING, make_row, make_rows, reference
@@ -53,8 +53,8 @@ def test_a_full_run_over_dates_resolves_no_reject_of_another_date(deployed: Depl
     )
     assert sorted(json.loads(row)["restaurant_id"] for (row,) in left) == ["55", "60"]
     with connect(deployed.cloud.database_urls["dev"]) as connection:
-        answered = list_rejects(connection, load_table(), RejectQuery())
-    assert {reason["undated"] for reason in answered["reasons"]} == {0, 1}
+        page = list_rejects(connection, load_table(), RejectQuery())
+    assert {reason.undated for reason in page.reasons} == {0, 1}
 
 
 def test_a_reject_that_comes_back_is_open_again(deployed: Deployed) -> None:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import MAX_BATCH_SIZE
 from forecast_sync.errors import ConfigurationInvalid
-from forecast_sync.names import DEFAULT_PROJECT, stack_name
+from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
 
 LOCATION = r"^(s3://[A-Za-z0-9._-]+/([^\x00-\x1f\x7f]*/)?)?$"
 RUNBOOK = r"^(https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[\w./~%=&?+-]*)?|[\w.-][\w./-]*)$"

@@ -1,29 +1,29 @@
 """Everything that can go wrong in a run, sorted by what the workflow does about it.
 
-The class *name* is the contract with the state machine: ``ErrorEquals`` compares names, so
-a class listed under *transient* stands in a Retry there, one under *route* in a Catch, and a
-permanent one stays uncaught, which is what lets a redrive re-run the state that raised it::
+The class *name* is the contract with the state machine, because ``ErrorEquals`` compares names: a
+*transient* error is named in a Retry there, a *route* error in a Catch, and a *permanent* one
+stays uncaught, so that a redrive re-runs the state that raised it::
 
     ForecastSyncError
     ├── TransientError            the same call may succeed later: Retry
     │   ├── AthenaUnavailable     throttled or not answering
-    │   ├── BatchConflict         unique violation by a foreign insert, deadlock, serialization
+    │   ├── BatchConflict         unique violation by another writer, deadlock, serialization
     │   ├── DatabaseUnavailable   no connection, connection lost, server starting or full
-    │   ├── LeaseHeld             another run works on this database
+    │   ├── LeaseHeld             another run is working on this database
     │   ├── NeonUnavailable       429, 5xx or no answer from the Neon API
     │   ├── SecretUnavailable     Secrets Manager throttled or not answering
     │   └── StorageUnavailable    S3 throttled or not answering
-    ├── RouteError                the run goes another way: Catch
-    │   ├── InputsOutdated        the inputs were made before the redrive: make them anew
-    │   ├── QueryRetryable        Athena failed the query and says that a resubmission may help
+    ├── RouteError                the run takes another route: Catch
+    │   ├── InputsOutdated        the inputs predate the redrive: make new ones
+    │   ├── QueryRetryable        Athena failed the query and marked the failure as retryable
     │   └── SourceChanged         an object was overwritten between the two queries
     └── PermanentError            somebody has to act, then redrive
         ├── BatchRefused          a constraint, trigger or type of the table refused a row
         ├── BranchNotFound        Neon has no branch of exactly this name
         ├── BranchNotMapped       the git ref belongs to no environment, or to another one
         ├── ConfigurationInvalid  a setting, secret or table file is missing or malformed
-        ├── DatabaseAmbiguous     the Neon branch has several databases or roles, none chosen
-        ├── DatabaseRefused       login, database, permission or TLS: the server said no
+        ├── DatabaseAmbiguous     the Neon branch has several databases or roles, none configured
+        ├── DatabaseRefused       the server refused the login, database, permission or TLS
         ├── InvalidInput          the execution input doesn't fit
         ├── NeonRefused           the Neon API refused the key or the request
         ├── QueryFailed           Athena failed or cancelled the query
@@ -31,24 +31,25 @@ permanent one stays uncaught, which is what lets a redrive re-run the state that
         ├── SchemaMismatch        the target table isn't what the table file says
         ├── ServerTooOld          Postgres before 17
         ├── SourceInvalid         an object isn't Parquet, lacks a column or has a wrong type
-        ├── Superseded            a later run has written since: this one must not
-        ├── TooManyRejects        the threshold is exceeded; nothing was loaded
+        ├── Superseded            a later run has written since, so this one must not
+        ├── TooManyRejects        more rejects than the threshold; nothing was loaded
         └── VerificationFailed    what arrived isn't what was sent
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import ClassVar
 
-from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
+from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
 MAP_FAILED = "States.ExceedToleratedFailureThreshold"
-"""What Step Functions calls the failure of a Map; why is told by its failed children."""
+"""Step Functions' name for the failure of a Map; the reason is in its failed children."""
 
 
 def message_of(cause: str) -> str:
-    """The message in a Lambda's cause, which is JSON, or the cause as it is."""
+    """The message in the cause of a failed Lambda, which is JSON; any other cause as it is."""
     try:
         parsed = json.loads(cause)
     except (ValueError, RecursionError):
@@ -59,14 +60,15 @@ def message_of(cause: str) -> str:
 class ForecastSyncError(Exception):
     """Base of every error this package raises on purpose.
 
-    Its message may hold values: it is cut where Step Functions would cut the cause, amid JSON.
+    A message may quote values of any length. It is shortened here, because Step Functions would
+    cut the cause in the middle of its JSON.
     """
 
     def __init__(self, message: str = "") -> None:
         super().__init__(shorten(message, MESSAGE_CHARACTERS))
 
     redrive_helps: ClassVar[bool] = True
-    """Whether a redrive can succeed once the cause is removed: it takes the same input again."""
+    """Whether a redrive, which runs with the same input, can succeed once the cause is fixed."""
 
 
 class TransientError(ForecastSyncError):
@@ -74,39 +76,39 @@ class TransientError(ForecastSyncError):
 
 
 class AthenaUnavailable(TransientError):
-    """Athena throttles or doesn't answer."""
+    """Athena is throttling or not answering."""
 
 
 class BatchConflict(TransientError):
-    """A foreign transaction got in the way of a batch; the batch was rolled back."""
+    """Another writer's transaction conflicted with a batch; the batch was rolled back."""
 
 
 class DatabaseUnavailable(TransientError):
-    """No connection to Postgres could be made or kept."""
+    """Postgres couldn't be reached, or the connection was lost."""
 
 
 class LeaseHeld(TransientError):
-    """Another live run works on this database."""
+    """Another run is working on this database."""
 
 
 class NeonUnavailable(TransientError):
-    """The Neon API throttles, fails or doesn't answer."""
+    """The Neon API is throttling, failing or not answering."""
 
 
 class SecretUnavailable(TransientError):
-    """Secrets Manager throttles, fails or doesn't answer."""
+    """Secrets Manager is throttling, failing or not answering."""
 
 
 class StorageUnavailable(TransientError):
-    """S3 throttles, fails or doesn't answer."""
+    """S3 is throttling, failing or not answering."""
 
 
 class RouteError(ForecastSyncError):
-    """The run must go another way; the state machine catches it."""
+    """The run must take another route; the state machine catches it."""
 
 
 class InputsOutdated(RouteError):
-    """The state was redriven, but its inputs were made before: they must be renewed."""
+    """The state was redriven, but its inputs predate the redrive and must be renewed."""
 
 
 class QueryRetryable(RouteError):
@@ -140,7 +142,7 @@ class ConfigurationInvalid(PermanentError):
 
 
 class DatabaseAmbiguous(PermanentError):
-    """The Neon branch has several databases or roles and none was chosen."""
+    """The Neon branch has several databases or roles, and none is configured."""
 
 
 class DatabaseRefused(PermanentError):
@@ -189,3 +191,35 @@ class TooManyRejects(PermanentError):
 
 class VerificationFailed(PermanentError):
     """The ledger and the profile of the sources disagree."""
+
+
+OTHER_MEANINGS = {
+    "States.Timeout": "A state or the whole run took longer than it may.",
+    "StoppedByHand": "Somebody stopped the run; what it had committed stays.",
+    "Lambda.Unknown": "A function ended without an answer: out of memory, or out of time.",
+}
+"""Of the names that failures carry without a class of ours."""
+
+
+def error_name(message: str) -> str:
+    """The error's name at the beginning of a failure's line; empty when there is none."""
+    name, colon, _ = message.partition(":")
+    return name if colon and re.fullmatch(r"[A-Za-z][\w.]*", name) else ""
+
+
+def meaning_of(name: str) -> str:
+    """What an error of this name means, in a sentence; empty for an unknown name."""
+    error = _find_class(name)
+    return (error.__doc__ or "").strip() if error else OTHER_MEANINGS.get(name, "")
+
+
+def redrive_helps(name: str) -> bool:
+    """Whether to redrive a run that failed with this error; otherwise only a new run helps."""
+    error = _find_class(name)
+    return error is None or error.redrive_helps
+
+
+def _find_class(name: str) -> type[ForecastSyncError] | None:
+    found = globals().get(name)
+    is_ours = isinstance(found, type) and issubclass(found, ForecastSyncError)
+    return found if is_ours else None

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from forecast_sync.adapters.endpoints import read_endpoint
 from forecast_sync.adapters.loopback import is_loopback
 from forecast_sync.errors import ConfigurationInvalid
-from forecast_sync.names import DEFAULT_PROJECT, stack_name
+from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
 
 from forecast_sync_cli.client.api import ApiClient, find_url
 from forecast_sync_cli.errors import UserError
@@ -79,9 +79,7 @@ class Deployment:
 
     def execution_arn(self, run: str) -> str:
         """The execution ARN of a run, given by its name or by the ARN itself."""
-        if run.startswith("arn:"):
-            return run
-        return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{run}"
+        return run if run.startswith("arn:") else execution_arn_of(self.state_machine_arn, run)
 
     def function_name(self, verb_noun: str) -> str:
         """The full name of one of the deployment's functions, given as in ``functions/``."""

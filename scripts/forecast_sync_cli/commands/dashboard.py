@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from forecast_sync.names import DEFAULT_PROJECT
+from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment
 from forecast_sync_cli.commands.common import EnvironmentOption, ProjectOption, err, out

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from forecast_sync.diagnostics.checksums import Dates
-from forecast_sync.names import DEFAULT_PROJECT
+from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli import diff as diffing
 from forecast_sync_cli.client import deployment

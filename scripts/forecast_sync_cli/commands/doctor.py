@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typer
-from forecast_sync.names import DEFAULT_PROJECT
+from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.commands.common import (
     EnvironmentOption,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from forecast_sync.names import DEFAULT_PROJECT
+from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli import progress
 from forecast_sync_cli.backfill import Backfill, Filled, fill

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from forecast_sync.names import DEFAULT_PROJECT
+from forecast_sync.stack_names import DEFAULT_PROJECT
 from forecast_sync.tables import load_table
 
 from forecast_sync_cli import progress

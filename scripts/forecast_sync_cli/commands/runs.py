@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from forecast_sync.contracts.run import SyncRequest
-from forecast_sync.names import DEFAULT_PROJECT
+from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli import progress
 from forecast_sync_cli.client import deployment, executions, freshness, run_status

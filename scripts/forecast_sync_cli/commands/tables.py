@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from forecast_sync.names import DEFAULT_PROJECT
+from forecast_sync.stack_names import DEFAULT_PROJECT
 from forecast_sync.tables import load_table
 
 from forecast_sync_cli.client import deployment

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from forecast_sync.visible import visible
+from forecast_sync.text.visible import visible
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.middleware import Middleware

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from forecast_sync.adapters.s3 import split_location
-from forecast_sync.names import stack_name
+from forecast_sync.stack_names import stack_name
 
 from forecast_sync_cli.doctor.runner import Advice, Finding, Patient, redeploy
 from forecast_sync_cli.errors import UserError

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.config import Settings
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.names import DEFAULT_PROJECT, stack_name
+from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
 from forecast_sync.tables import Table, load_table
 
 from forecast_sync_cli.client import deployment

@@ -1,38 +1,28 @@
-"""Athena: submits queries, asks how they are doing, reads what they returned."""
+"""Athena: submits queries, polls them and reads their results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from forecast_sync.adapters.aws_errors import translate_errors
 from forecast_sync.errors import AthenaUnavailable, QueryFailed, QueryRetryable, ResultInvalid
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_athena.type_defs import QueryExecutionTypeDef
 
-TRANSIENT_CODES = frozenset(
-    {
-        "TooManyRequestsException",
-        "ThrottlingException",
-        "InternalServerException",
-        "ServiceUnavailable",
-    }
-)
-
 
 class Cost(NamedTuple):
-    """What a query that has succeeded took."""
+    """What a finished query has cost."""
 
     bytes_scanned: int
     milliseconds: int
 
 
 class Athena:
-    """Athena's API, with its failures sorted by what the workflow does about them."""
+    """Athena's API; its failures are raised as the errors that the workflow knows."""
 
     def __init__(self, client: AthenaClient, workgroup: str, output_location: str) -> None:
         self._client = client
@@ -41,7 +31,7 @@ class Athena:
 
     def start(self, sql: str, token: str) -> str:
         """Submit ``sql``; the same token (32 to 128 characters) returns the same execution id."""
-        with _translated("start a query"):
+        with _translated("start the query"):
             answer = self._client.start_query_execution(
                 QueryString=sql,
                 ClientRequestToken=token,
@@ -51,13 +41,13 @@ class Athena:
         return answer["QueryExecutionId"]
 
     def poll(self, query_execution_id: str) -> Cost | None:
-        """What the query took, once it has succeeded; None while it is queued or runs.
+        """The query's cost once it has succeeded; None while it is queued or running.
 
-        Raises ``QueryRetryable`` when Athena says that another submission may succeed, else
-        ``QueryFailed`` for a failed or cancelled query.
+        A failed or cancelled query raises ``QueryRetryable`` when Athena marks the failure as
+        retryable, else ``QueryFailed``.
         """
-        described = self._describe(query_execution_id)
-        status, statistics = described["Status"], described.get("Statistics", {})
+        execution = self._describe(query_execution_id)
+        status, statistics = execution["Status"], execution.get("Statistics", {})
         state = status["State"]
         if state == "SUCCEEDED":
             scanned = statistics.get("DataScannedInBytes", 0)
@@ -71,8 +61,8 @@ class Athena:
         raise QueryFailed(f"{message} Repair the cause and redrive.")
 
     def read_row(self, query_execution_id: str) -> dict[str, str]:
-        """The only row that a query returned, as text by column; NULL columns are left out."""
-        with _translated("read a query's result"):
+        """The one row of a query's result, as text by column; NULL columns are left out."""
+        with _translated("read the query's result"):
             answer = self._client.get_query_results(QueryExecutionId=query_execution_id)
         rows = answer["ResultSet"]["Rows"]
         if len(rows) != 2:
@@ -87,9 +77,9 @@ class Athena:
         }
 
     def read_rows(self, query_execution_id: str) -> Iterator[dict[str, str]]:
-        """All rows that a query returned, as text by column; NULL columns are left out."""
+        """All rows of a query's result, as text by column; NULL columns are left out."""
         names: list[str] = []
-        with _translated("read a query's result"):
+        with _translated("read the query's result"):
             pages = self._client.get_paginator("get_query_results").paginate(
                 QueryExecutionId=query_execution_id
             )
@@ -107,26 +97,16 @@ class Athena:
         return self._describe(query_execution_id).get("Statistics", {}).get("DataManifestLocation")
 
     def scanned_bytes(self, query_execution_id: str) -> int:
-        """How much a query has read."""
+        """How many bytes a query has read."""
         return self._describe(query_execution_id).get("Statistics", {}).get("DataScannedInBytes", 0)
 
     def _describe(self, query_execution_id: str) -> QueryExecutionTypeDef:
-        with _translated("describe a query"):
+        with _translated("describe the query"):
             answer = self._client.get_query_execution(QueryExecutionId=query_execution_id)
         return answer["QueryExecution"]
 
 
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        message = f"Athena wouldn't {what}: {code}."
-        if code in TRANSIENT_CODES or status >= 500:
-            raise AthenaUnavailable(message) from error
-        detail = error.response.get("Error", {}).get("Message", "")
-        raise QueryFailed(f"{message} {detail}") from error
-    except BotoCoreError as error:
-        raise AthenaUnavailable(f"Athena didn't answer: {type(error).__name__}.") from error
+def _translated(task: str) -> AbstractContextManager[None]:
+    return translate_errors(
+        f"Athena couldn't {task}", unavailable=AthenaUnavailable, refused=QueryFailed
+    )

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from forecast_sync.adapters.aws_errors import translate_errors
 from forecast_sync.errors import AthenaUnavailable, QueryFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
-TRANSIENT_CODES = frozenset({"ThrottlingException", "InternalServiceException"})
-
 
 class Catalog:
-    """Glue's Data Catalog, which is where Athena looks up tables."""
+    """Glue's Data Catalog, where Athena looks up its tables."""
 
     def __init__(self, client: GlueClient) -> None:
         self._client = client
 
     def columns(self, database: str, table: str) -> dict[str, str]:
-        """The declared columns and their types."""
-        try:
-            found = self._client.get_table(DatabaseName=database, Name=table)["Table"]
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "unknown")
-            message = f"Glue wouldn't describe {database}.{table}: {code}."
-            if code in TRANSIENT_CODES:
-                raise AthenaUnavailable(message) from error
-            raise QueryFailed(f"{message} Declare the table, or let the role read it.") from error
-        except BotoCoreError as error:
-            raise AthenaUnavailable(f"Glue didn't answer: {type(error).__name__}.") from error
-        columns = found.get("StorageDescriptor", {}).get("Columns", [])
-        return {item["Name"]: item.get("Type", "") for item in columns}
+        """The declared columns and their types, in Glue's spelling."""
+        with translate_errors(
+            f"Glue couldn't describe {database}.{table}",
+            unavailable=AthenaUnavailable,
+            refused=QueryFailed,
+            advice="Declare the table, or let the role read it.",
+        ):
+            declared = self._client.get_table(DatabaseName=database, Name=table)["Table"]
+        columns = declared.get("StorageDescriptor", {}).get("Columns", [])
+        return {column["Name"]: column.get("Type", "") for column in columns}

@@ -1,14 +1,15 @@
-"""S3: reads and writes whole objects, streams large ones, lists and reads ranges."""
+"""S3: reads and writes small objects, streams large ones, lists prefixes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ClientError
 
+from forecast_sync.adapters.aws_errors import error_code, translate_errors
 from forecast_sync.errors import ResultInvalid, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ BLOCK_BYTES = 64 * 1024
 
 
 class Listed(NamedTuple):
-    """An object as a listing shows it; ``size`` in bytes, ``etag`` another for other content."""
+    """An object as S3 lists it: ``size`` in bytes, ``etag`` changes with the content."""
 
     key: str
     size: int
@@ -27,19 +28,19 @@ class Listed(NamedTuple):
 
 
 class Storage:
-    """S3's API, with its failures sorted by what the workflow does about them."""
+    """S3's API; its failures are raised as the errors that the workflow knows."""
 
     def __init__(self, client: S3Client) -> None:
         self._client = client
 
     def read(self, bucket: str, key: str) -> bytes:
         """A whole, small object; raises ``ResultInvalid`` when it isn't there."""
-        with _translated(bucket, key):
+        with _translated("read", bucket, key):
             return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     def find(self, bucket: str, key: str) -> bytes | None:
         """A whole, small object; None when it isn't there."""
-        with _translated(bucket, key):
+        with _translated("read", bucket, key):
             try:
                 return self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
             except self._client.exceptions.NoSuchKey:
@@ -47,30 +48,30 @@ class Storage:
 
     def read_tail(self, bucket: str, key: str, size: int) -> bytes:
         """The last ``size`` bytes of an object, or all of a shorter one."""
-        with _translated(bucket, key):
+        with _translated("read", bucket, key):
             try:
                 answer = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=-{size}")
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") == "InvalidRange":
-                    return b""  # An object without bytes has no last ones.
+                if error_code(error) == "InvalidRange":
+                    return b""  # An empty object has no last bytes.
                 raise
             return answer["Body"].read(size)
 
     def stream(self, bucket: str, key: str) -> Iterator[bytes]:
         """An object's bytes in blocks of at most 64 KiB."""
-        with _translated(bucket, key):
+        with _translated("read", bucket, key):
             body = self._client.get_object(Bucket=bucket, Key=key)["Body"]
             while block := body.read(BLOCK_BYTES):
                 yield block
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
-        """Put a small object; writing the same again changes nothing."""
-        with _translated(bucket, key):
+        """Put a small object; the same content again changes nothing."""
+        with _translated("write", bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
 
     def list(self, bucket: str, prefix: str) -> Iterator[Listed]:
         """Every object under ``prefix``, in the order of their keys."""
-        with _translated(bucket, prefix):
+        with _translated("list", bucket, prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=bucket, Prefix=prefix
             )
@@ -85,18 +86,10 @@ def split_location(location: str) -> tuple[str, str]:
     return bucket, key
 
 
-@contextmanager
-def _translated(bucket: str, key: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "unknown")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        message = f"s3://{bucket}/{key}: S3 answered {code}."
-        if status >= 500 or status == 429 or code in ("SlowDown", "RequestTimeout"):
-            raise StorageUnavailable(message) from error
-        raise ResultInvalid(f"{message} Check the bucket, the object and the role.") from error
-    except (BotoCoreError, HTTPClientError) as error:
-        raise StorageUnavailable(
-            f"s3://{bucket}/{key}: no whole answer from S3 ({type(error).__name__})."
-        ) from error
+def _translated(verb: str, bucket: str, key: str) -> AbstractContextManager[None]:
+    return translate_errors(
+        f"S3 couldn't {verb} s3://{bucket}/{key}",
+        unavailable=StorageUnavailable,
+        refused=ResultInvalid,
+        advice="Check the bucket, the object and the role.",
+    )

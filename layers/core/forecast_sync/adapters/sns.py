@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from forecast_sync.visible import visible
+from forecast_sync.text.visible import visible
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

@@ -1,4 +1,4 @@
-"""Step Functions: starts executions and tells how one is doing."""
+"""Step Functions: starts, describes, redrives and stops executions of the state machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from forecast_sync.adapters.aws_errors import error_code
 from forecast_sync.errors import MAP_FAILED, LeaseHeld, message_of
-from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
+from forecast_sync.stack_names import execution_arn_of
+from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -21,7 +23,7 @@ ALIVE = frozenset({"RUNNING", "PENDING_REDRIVE"})
 
 
 class Execution(NamedTuple):
-    """An execution as it is at this moment."""
+    """An execution as Step Functions describes it now; times are ISO 8601."""
 
     status: str
     redrive_count: int
@@ -36,24 +38,24 @@ class Execution(NamedTuple):
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs, or will as soon as its redrive has begun."""
+        """Whether it is running, or about to be redriven."""
         return self.status in ALIVE
 
     @property
     def ended_badly(self) -> bool:
-        """Whether it ended otherwise than by success; it can be redriven then."""
+        """Whether it failed, timed out or was aborted."""
         return self.status in ("FAILED", "TIMED_OUT", "ABORTED")
 
 
 class Workflow:
-    """The state machine of this deployment."""
+    """A deployment's state machine."""
 
     def __init__(self, client: SFNClient, state_machine_arn: str) -> None:
         self._client = client
         self._arn = state_machine_arn
 
     def start(self, name: str, payload: Mapping[str, Any]) -> bool:
-        """Start an execution; False when one of this name was started before."""
+        """Start an execution; False when the name has been used before."""
         try:
             self._client.start_execution(
                 stateMachineArn=self._arn, name=name, input=json.dumps(payload, sort_keys=True)
@@ -63,30 +65,30 @@ class Workflow:
         return True
 
     def describe(self, execution_arn: str) -> Execution | None:
-        """The execution's present state; None when there is no such execution."""
+        """The execution as it is now; None when there is no such execution."""
         try:
-            found = self._client.describe_execution(executionArn=execution_arn)
+            described = self._client.describe_execution(executionArn=execution_arn)
         except self._client.exceptions.ExecutionDoesNotExist:
             return None
         return Execution(
-            status=found["status"],
-            redrive_count=found.get("redriveCount", 0),
-            started_at=found["startDate"].isoformat(),
-            input=found.get("input", "{}"),
-            error=found.get("error", ""),
-            cause=found.get("cause", ""),
-            stopped_at=found["stopDate"].isoformat() if "stopDate" in found else None,
-            redrivable=found.get("redriveStatus") == "REDRIVABLE",
-            why_not_redrivable=found.get("redriveStatusReason", ""),
-            output=found.get("output", ""),
+            status=described["status"],
+            redrive_count=described.get("redriveCount", 0),
+            started_at=described["startDate"].isoformat(),
+            input=described.get("input", "{}"),
+            error=described.get("error", ""),
+            cause=described.get("cause", ""),
+            stopped_at=described["stopDate"].isoformat() if "stopDate" in described else None,
+            redrivable=described.get("redriveStatus") == "REDRIVABLE",
+            why_not_redrivable=described.get("redriveStatusReason", ""),
+            output=described.get("output", ""),
         )
 
     def arn_of(self, name: str) -> str:
         """The ARN of the execution of this name, whether there is one or not."""
-        return f"{self._arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
+        return execution_arn_of(self._arn, name)
 
     def redrive(self, execution_arn: str) -> bool:
-        """Redrive an execution; False when it can't be redriven as it is."""
+        """Redrive an execution; False when Step Functions refuses."""
         try:
             self._client.redrive_execution(executionArn=execution_arn)
         except self._client.exceptions.ExecutionNotRedrivable:
@@ -98,13 +100,13 @@ class Workflow:
         self._client.stop_execution(executionArn=execution_arn, error="StoppedByHand", cause=cause)
 
     def newest_events(self, execution_arn: str) -> Sequence[HistoryEventTypeDef]:
-        """The last events, newest first; a run has few, because pages are executions apart."""
+        """The last events, newest first; they are few, because each page is a child execution."""
         return self._client.get_execution_history(
             executionArn=execution_arn, reverseOrder=True, maxResults=NEWEST_EVENTS
         )["events"]
 
     def count_pages(self, execution_arn: str) -> Mapping[str, int]:
-        """The items of the newest Map Run by how they are doing; empty before there is one."""
+        """The items of the newest Map Run by status; empty before there is one."""
         map_runs = self._client.list_map_runs(executionArn=execution_arn)["mapRuns"]
         if not map_runs:
             return {}
@@ -113,7 +115,7 @@ class Workflow:
         return {name: count for name, count in counts.items() if isinstance(count, int)}
 
     def newest_succeeded(self, limit: int) -> Iterator[Execution]:
-        """The executions that succeeded last, the newest first, each described when asked for."""
+        """The executions that succeeded last, newest first, each described on demand."""
         listed = self._client.list_executions(
             stateMachineArn=self._arn, statusFilter="SUCCEEDED", maxResults=limit
         )["executions"]
@@ -122,7 +124,7 @@ class Workflow:
                 yield execution
 
     def newest_ended(self, limit: int) -> Iterator[tuple[str, Execution]]:
-        """ARN and state of those of the newest executions that have ended, the last one first."""
+        """ARN and description of the newest executions that have ended, last to end first."""
         listed = self._client.list_executions(stateMachineArn=self._arn, maxResults=limit)
         ended = [
             (item["stopDate"], item["executionArn"])
@@ -134,7 +136,7 @@ class Workflow:
                 yield arn, execution
 
     def failure_of(self, execution_arn: str, execution: Execution) -> str:
-        """Why an execution ended badly, in one line; a failed Map tells its first failed child."""
+        """Why an execution ended badly, in one line; for a failed Map, its first failed child."""
         failed = execution
         if execution.error == MAP_FAILED:
             failed = self._failed_child(execution_arn) or execution
@@ -142,7 +144,7 @@ class Workflow:
             message = f"The execution is {failed.status}. {failed.cause}".strip()
         else:
             message = f"{failed.error}: {message_of(failed.cause)}"
-        # Whoever stops a run writes the cause; Postgres takes neither NUL nor half of a pair.
+        # A person may have written the cause; Postgres stores neither NUL nor lone surrogates.
         storable = message.replace("\0", "\\0").encode(errors="backslashreplace").decode()
         return shorten(storable, MESSAGE_CHARACTERS)
 
@@ -157,19 +159,19 @@ class Workflow:
         return None
 
     def is_alive(self, execution_arn: str) -> bool:
-        """Whether the execution is running; one of a machine that is gone is not.
+        """Whether the execution is running; False when its state machine no longer exists.
 
-        Raises ``LeaseHeld`` when that can't be asked, as of an execution in another account.
+        Raises ``LeaseHeld`` when it can't be determined, as for an execution in another account.
         """
         if _account_of(execution_arn) != _account_of(self._arn):
-            raise LeaseHeld(_cannot_be_asked(execution_arn, "it is of another account"))
+            raise LeaseHeld(_undetermined(execution_arn, "it belongs to another account"))
         try:
             execution = self.describe(execution_arn)
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
+            code = error_code(error)
             if code in ("InvalidArn", "ValidationException"):
                 return False
-            raise LeaseHeld(_cannot_be_asked(execution_arn, code)) from None
+            raise LeaseHeld(_undetermined(execution_arn, code)) from None
         return execution is not None and execution.is_alive
 
 
@@ -177,10 +179,10 @@ def _account_of(arn: str) -> str:
     return arn.split(":")[4]
 
 
-def _cannot_be_asked(execution_arn: str, reason: str) -> str:
+def _undetermined(execution_arn: str, reason: str) -> str:
     run_id = execution_arn.rpartition(":")[2]
     return (
-        f"{execution_arn} works on this database, or did: it can't be asked ({reason}). If it has "
-        "ended: UPDATE forecast_sync_status SET status = 'failed', rerun_requested = false "
-        f"WHERE run_id = '{run_id}'"
+        f"{execution_arn} holds this database's lease, and whether it is still running can't be "
+        f"determined ({reason}). If it has ended: UPDATE forecast_sync_status "
+        f"SET status = 'failed', rerun_requested = false WHERE run_id = '{run_id}'"
     )

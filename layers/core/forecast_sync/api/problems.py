@@ -27,9 +27,9 @@ from forecast_sync.errors import (
 )
 from forecast_sync.links import runbook_url
 from forecast_sync.runs.control import RunConflict, RunNotFound
-from forecast_sync.runs.queries import RejectNotFound
-from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
+from forecast_sync.runs.rejects import RejectNotFound
 from forecast_sync.telemetry.logging import logger
+from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"

@@ -14,8 +14,8 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 
 from forecast_sync.contracts.base import has_control_character
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.json_text import JsonInvalid, read_json
-from forecast_sync.shortening import shorten
+from forecast_sync.text.size_limits import shorten
+from forecast_sync.text.strict_json import JsonInvalid, read_json
 
 MOST_BODY_BYTES = 256 * 1024
 """An execution's input holds no more."""

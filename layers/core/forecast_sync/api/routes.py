@@ -1,4 +1,4 @@
-"""Routes: each is parse, call the use case, answer; the OpenAPI document is drawn from them."""
+"""The routes: each parses, calls the use case and answers; they also make the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ from forecast_sync.api.parameters import (
     Trigger,
 )
 from forecast_sync.contracts.run import SyncRequest, SyncType
-from forecast_sync.runs import control, freshness, queries
-from forecast_sync.runs import detail as describing
+from forecast_sync.runs import control, detail, freshness, model, queries, rejects
 from forecast_sync.telemetry.logging import about, find_run_id, log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
@@ -52,19 +51,16 @@ problems.install(app)
     middlewares=STRICT,
     responses=answers(OK, "By branch"),
 )
-def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> schemas.StatusReport:
+def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> model.StatusReport:
     """Freshness, last success, watermark and the running run of each branch, or of one."""
     settings = clients.settings()
     if goal_hours is not None:
         settings = settings.model_copy(update={"freshness_goal_hours": goal_hours})
     git_refs = [git_ref] if git_ref else clients.served_refs()
-    found = freshness.judge_branches(git_refs, settings, clients.connection_of)
-    return schemas.StatusReport.model_validate(
-        {
-            "environment": settings.environment,
-            "goal_seconds": round(settings.freshness_goal_hours * 3600),
-            "branches": [branch._asdict() for branch in found],
-        }
+    return model.StatusReport(
+        environment=settings.environment,
+        goal_seconds=round(settings.freshness_goal_hours * 3600),
+        branches=freshness.judge_branches(git_refs, settings, clients.connection_of),
     )
 
 
@@ -73,28 +69,26 @@ def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> schemas
 )
 def list_syncs(
     git_ref: GitRef = None,
-    status: Annotated[queries.Status | None, Query()] = None,
+    status: Annotated[model.Status | None, Query()] = None,
     sync_type: Annotated[SyncType | None, Query()] = None,
     trigger: Trigger = None,
     after: AfterRun = None,
     limit: Limit = queries.HISTORY_LIMIT,
-) -> schemas.Syncs:
-    """A page of runs, the newest first."""
+) -> model.Syncs:
+    """A page of runs, newest first."""
     query = queries.RunQuery(
         status=status, sync_type=sync_type, trigger=trigger, after=after, limit=limit
     )
-    found = queries.list_runs(clients.connection_of(git_ref), query)
-    return schemas.Syncs.model_validate(found)
+    return queries.list_runs(clients.connection_of(git_ref), query)
 
 
 @app.get("/syncs/<run_id>", summary="One run", middlewares=STRICT, responses=answers(OK, "The run"))
-def describe_sync(run_id: RunId, git_ref: GitRef = None) -> schemas.SyncDetail:
-    """States, pages, rows, counts, error and links of a run; it knows its git ref itself."""
+def describe_sync(run_id: RunId, git_ref: GitRef = None) -> model.SyncDetail:
+    """States, pages, rows, counts, error and links of a run; the run knows its own git ref."""
     runbook = clients.settings().runbook_url
-    found = describing.describe_sync(
+    return detail.describe_sync(
         clients.workflow(), clients.connection_of, run_id, git_ref=git_ref, runbook=runbook
     )
-    return schemas.SyncDetail.model_validate(found)
 
 
 @app.post(
@@ -114,10 +108,10 @@ def start_sync(
     request: Annotated[schemas.StartRequest, Body(description="As the execution input.")],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[schemas.Accepted]:
-    """Start a run; `GET /syncs/{run_id}` tells how it does."""
-    asked = request if "trigger" in request.model_fields_set else _by_api(request)
+    """Start a run; `GET /syncs/{run_id}` shows its progress."""
+    named = request if "trigger" in request.model_fields_set else _by_api(request)
     environment = clients.settings().environment
-    return _accepted(control.start_run(clients.workflow(), environment, asked, idempotency_key))
+    return _accepted(control.start_run(clients.workflow(), environment, named, idempotency_key))
 
 
 @app.post(
@@ -128,7 +122,7 @@ def start_sync(
     responses=answers(ACCEPTED, "Redriven", CONFLICT),
 )
 def redrive_sync(run_id: RunId) -> Response[schemas.Accepted]:
-    """Go on with a failed, stopped or timed-out run where it ended; 409 when that can't be."""
+    """Resume a failed, stopped or timed-out run where it ended; 409 when that isn't possible."""
     control.redrive_run(clients.workflow(), run_id)
     return _accepted(run_id)
 
@@ -141,7 +135,7 @@ def redrive_sync(run_id: RunId) -> Response[schemas.Accepted]:
     responses=answers(ACCEPTED, "Stopped", CONFLICT),
 )
 def stop_sync(run_id: RunId) -> Response[schemas.Accepted]:
-    """Stop a running run; what is committed stays, and a redrive goes on from there."""
+    """Stop a running run; what it has committed stays, and a redrive resumes from there."""
     control.stop_run(clients.workflow(), run_id, "Stopped through the API.")
     return _accepted(run_id)
 
@@ -154,11 +148,10 @@ def list_rejects(
     all: Resolved = False,  # noqa: A002  # the parameter's name in the query
     after: AfterReject = None,
     limit: Limit = 100,
-) -> schemas.Rejects:
-    """A page of the rows that the table can't hold, and all of them by reason."""
-    query = queries.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
-    found = queries.list_rejects(clients.connection_of(git_ref), clients.table(), query)
-    return schemas.Rejects.model_validate(found)
+) -> model.Rejects:
+    """A page of the rows that the table can't hold, and the totals of all of them by reason."""
+    query = rejects.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
+    return rejects.list_rejects(clients.connection_of(git_ref), clients.table(), query)
 
 
 @app.get(
@@ -169,12 +162,9 @@ def list_rejects(
 )
 def read_reject(
     content_hash: ContentHash, git_ref: GitRef = None, offset: Offset = 0
-) -> schemas.RejectRow:
-    """The row as it is kept, part by part: a row may be larger than an answer."""
-    found = queries.read_reject(clients.connection_of(git_ref), content_hash, offset)
-    if found is None:
-        raise queries.RejectNotFound(f"There is no reject {content_hash}; GET /rejects lists them.")
-    return schemas.RejectRow.model_validate(found)
+) -> model.RejectRow:
+    """The row as it is kept, in parts, because a row may be larger than an answer."""
+    return rejects.read_reject(clients.connection_of(git_ref), content_hash, offset)
 
 
 @app.get(
@@ -186,7 +176,7 @@ def openapi() -> dict[str, Any]:
 
 
 def _refuse_other_methods() -> None:
-    """405 for each path and method that has no route; not part of the OpenAPI document."""
+    """Answer 405 to each path and method without a route; not part of the OpenAPI document."""
     for path, item in document()["paths"].items():
         allowed = sorted(method.upper() for method in item)
         others = [method for method in METHODS if method not in allowed]
@@ -196,26 +186,27 @@ def _refuse_other_methods() -> None:
 
 def _method_not_allowed(allowed: list[str]) -> Callable[..., Response[str]]:
     def refuse(run_id: str = "", content_hash: str = "") -> Response[str]:  # noqa: ARG001
-        detail = f"Allowed here: {', '.join(allowed)}."
-        headers = {"Allow": ", ".join(allowed)}
+        allow = ", ".join(allowed)
         return problems.problem(
-            HTTPStatus.METHOD_NOT_ALLOWED, detail, app.current_event.path, headers=headers
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            f"Allowed here: {allow}.",
+            app.current_event.path,
+            headers={"Allow": allow},
         )
 
     return refuse
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI document, drawn from the routes."""
-    drawn = app.get_openapi_json_schema(**INFORMATION)
-    decoded: dict[str, Any] = json.loads(drawn)
+    """The OpenAPI document, made from the routes."""
+    decoded: dict[str, Any] = json.loads(app.get_openapi_json_schema(**INFORMATION))
     return decoded
 
 
 def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one request; without the gateway's word on who asks, it is 401.
+    """Answer one request; 401 when the gateway passes no caller's identity.
 
-    The gateway refuses what isn't signed; this is for a deployment that has lost its authorizer.
+    The gateway itself refuses unsigned requests; this is for a deployment without its authorizer.
     """
     caller = event.get("requestContext", {}).get("authorizer", {}).get("iam")
     if not caller:
@@ -228,27 +219,27 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return problems.answered(refused)
     with about(find_run_id(event)):
         try:
-            answered = _answer_within_limits(event, context)
+            response = _answer_within_limits(event, context)
         except Exception as error:
             log_failure(error)
             raise
-        told = {
+        fields = {
             "caller": caller.get("userArn"),
             "method": event["requestContext"]["http"]["method"],
             "path": event["rawPath"],
-            "status": int(answered["statusCode"]),
+            "status": int(response["statusCode"]),
         }
-        logger.info("answered", extra=told)
-    return answered
+        logger.info("answered", extra=fields)
+    return response
 
 
 def _answer_within_limits(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
-        answered = app.resolve(requests.readable(event), context)
+        response = app.resolve(requests.readable(event), context)
     except (RequestValidationError, RequestUnsupportedContentType) as error:
         return problems.refusal(error, event["rawPath"])
-    if requests.fits(answered):
-        return answered
+    if requests.fits(response):
+        return response
     return problems.answered(
         problems.problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -264,14 +255,12 @@ def _by_api(request: SyncRequest) -> SyncRequest:
 
 def _accepted(run_id: str) -> Response[schemas.Accepted]:
     execution_arn = clients.workflow().arn_of(run_id)
-    links = describing.links_of(execution_arn, "", clients.settings().runbook_url)
+    links = detail.links_of(execution_arn, "", clients.settings().runbook_url)
     return Response(
         status_code=ACCEPTED,
         content_type="application/json",
         headers={"Location": f"/syncs/{run_id}"},
-        body=schemas.Accepted.model_validate(
-            {"run_id": run_id, "execution_arn": execution_arn, "links": links}
-        ),
+        body=schemas.Accepted(run_id=run_id, execution_arn=execution_arn, links=links),
     )
 
 

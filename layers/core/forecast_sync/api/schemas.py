@@ -1,16 +1,15 @@
-"""Models: the bodies that the API takes and answers, as its OpenAPI document describes it."""
+"""What the API takes and answers besides runs, whose model is ``forecast_sync.runs.model``."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import Field
 
-from forecast_sync.contracts.base import LINE_PATTERN, Model
-from forecast_sync.contracts.counts import Counts
-from forecast_sync.contracts.run import SyncRequest, SyncType
+from forecast_sync.contracts.base import LINE_PATTERN
+from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.resolve.git_refs import REF_PATTERN
-from forecast_sync.runs.queries import Status
+from forecast_sync.runs.model import Answered, Links
 
 
 class StartRequest(SyncRequest):
@@ -20,192 +19,8 @@ class StartRequest(SyncRequest):
     trigger: Annotated[str, Field(min_length=1, max_length=64, pattern=LINE_PATTERN)] = "manual"
 
 
-class Answered(Model):
-    """Base of answers: a later version may add keys."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-
-class Sync(Answered):
-    """A run as the status table of its branch has it; times without an offset are UTC."""
-
-    run_id: str
-    status: Status
-    sync_type: str
-    trigger: str | None
-    git_ref: str | None
-    neon_branch: str | None
-    dry_run: bool | None
-    execution_arn: str | None
-    last_sync_timestamp: str
-    window_low: str | None
-    window_high: str | None
-    window_rows: int | None
-    rejected: int | None
-    candidates: int | None
-    superseded: int | None
-    good: int | None
-    inserted: int | None
-    updated: int | None
-    unchanged: int | None
-    warnings: dict[str, int] | None
-    error_message: str | None
-    created_at: str
-    finished_at: str | None
-
-
-class Syncs(Answered):
-    """A page of runs, the newest first."""
-
-    syncs: list[Sync]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
-
-
-class Visit(Answered):
-    """A state of the workflow that the run has been in."""
-
-    name: str
-    visits: int
-    entered_at: AwareDatetime
-    left_at: AwareDatetime | None
-
-
-class PageCounts(Answered):
-    """The run's pages by how they are doing."""
-
-    planned: int
-    done: int
-    running: int
-    failed: int
-    rows_expected: int
-
-
-class Rows(Answered):
-    """What the run's batches have committed so far."""
-
-    inserted: int
-    updated: int
-    unchanged: int
-    rejected: int
-
-
-class Failure(Answered):
-    """Why a run ended badly."""
-
-    name: str = Field(description="Name of the error; empty when there is none.")
-    message: str
-    meaning: str = Field(description="What an error of this name means.")
-
-
-class Links(Answered):
-    """Where to read on."""
-
-    console: str
-    runbook: str
-
-
-class Actions(Answered):
-    """Why an operation isn't possible now; null when it is."""
-
-    redrive: str | None
-    stop: str | None
-
-
-class SyncDetail(Answered):
-    """Everything about one run: from its execution and from the database of its branch."""
-
-    run_id: str
-    status: Status | None = Field(description="In the status table; null before the run is there.")
-    execution_arn: str
-    execution_status: str
-    git_ref: str | None
-    sync_type: SyncType | None
-    started_at: AwareDatetime
-    stopped_at: AwareDatetime | None
-    redrive_count: int
-    state: str | None = Field(description="The state that was entered last.")
-    states: list[Visit]
-    pages: PageCounts | None
-    pages_begun: int
-    rows: Rows
-    counts: Counts | None
-    error: Failure | None
-    warning: str | None = Field(description="Why the database couldn't be asked.")
-    refused: Actions
-    links: Links
-
-
-class BranchStatus(Answered):
-    """How fresh a branch is: everything uploaded up to `watermark` is in its table."""
-
-    git_ref: str
-    neon_branch: str
-    state: Literal["fresh", "stale", "never", "unreachable"]
-    age_seconds: int | None
-    watermark: AwareDatetime | None
-    last_success: str | None
-    last_success_at: AwareDatetime | None
-    running: str | None
-    last_run: str | None = Field(description="The run that ended last.")
-    last_status: Status | None = Field(description="How it ended.")
-    error: str | None = Field(description="Why it failed, or why the database can't be asked.")
-
-
-class Reject(Answered):
-    """A row that the table can't hold."""
-
-    content_hash: str
-    run_id: str
-    last_run_id: str = Field(description="The last full run that met the row again.")
-    resolved_run_id: str | None
-    source_file: str
-    reason: str
-    row_json: Any = Field(description="The row as it is in the lake; shortened when it is large.")
-    row_bytes: int = Field(description="The size of the whole row, as JSON.")
-    shortened: bool = Field(description="Whether `/rejects/{content_hash}` has more of the row.")
-    rejected_at: AwareDatetime
-
-
-class RejectRow(Answered):
-    """A part of a reject's row."""
-
-    content_hash: str
-    row_bytes: int = Field(description="The size of the whole row, as JSON.")
-    part: str = Field(description="JSON text; all parts together are the row, exactly.")
-    next: int | None = Field(description="Give it as `offset` for the next part; null at the end.")
-
-
-class RejectReason(Answered):
-    """Rejects of one reason."""
-
-    reason: str
-    rows: int
-    files: int
-    example_file: str
-    last_rejected_at: AwareDatetime
-    first_date: str | None
-    last_date: str | None
-    undated: int
-
-
-class Rejects(Answered):
-    """A page of rejects, the newest first, and all that were asked for by reason."""
-
-    rejects: list[Reject]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
-    reasons: list[RejectReason]
-
-
-class StatusReport(Answered):
-    """Every branch that the deployment serves, against the goal."""
-
-    environment: str
-    goal_seconds: int
-    branches: list[BranchStatus]
-
-
 class Accepted(Answered):
-    """The run that was asked for; `GET /syncs/{run_id}` tells how it does."""
+    """The run that was asked for; `GET /syncs/{run_id}` shows its progress."""
 
     run_id: str
     execution_arn: str

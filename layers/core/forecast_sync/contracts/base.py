@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from forecast_sync.errors import InvalidInput
-from forecast_sync.shortening import shorten
+from forecast_sync.text.size_limits import shorten
 
 M = TypeVar("M", bound="Model")
 

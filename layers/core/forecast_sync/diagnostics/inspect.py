@@ -1,6 +1,6 @@
-"""Inspecting: what an operator asks of a branch's database, answered without changing a row.
+"""Answers an operator's questions about a branch's database without changing a row.
 
-The operator's machine may not reach the database; the deployment's functions do.
+The deployment's functions can reach the database; the operator's machine may not.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from forecast_sync.contracts.page import Page
 from forecast_sync.diagnostics.checksums import Dates, list_target, sum_target
 from forecast_sync.errors import InvalidInput
 from forecast_sync.load.page_reader import PageReader, Stream
-from forecast_sync.shortening import fitting
-from forecast_sync.sql import read_statement
-from forecast_sync.tables import Column, Table
+from forecast_sync.tables import Table
+from forecast_sync.target.differences import find_differences, read_columns
 from forecast_sync.target.expressions import row_hash, shown
+from forecast_sync.text.size_limits import fitting
 
-MOST_PROBE_KEYS = 100
-MOST_PROBE_ROWS = 100
-LAST_OFFSET = 2**31
-TYPE_NAMES = {"varchar": "character varying", "timestamp": "timestamp without time zone"}
+MAX_PROBE_KEYS = 100
+MAX_PROBE_ROWS = 100
+MAX_OFFSET = 2**31
 
 
 class DatabaseQuestion(Model):
@@ -38,7 +37,7 @@ class ProbeQuestion(Model):
 
     about: Literal["probe"]
     bucket: Line
-    keys: Annotated[tuple[Line, ...], Field(max_length=MOST_PROBE_KEYS)]
+    keys: Annotated[tuple[Line, ...], Field(max_length=MAX_PROBE_KEYS)]
 
 
 class SumsQuestion(Model):
@@ -55,21 +54,21 @@ class KeysQuestion(Model):
     about: Literal["keys"]
     day: Day
     limit: Annotated[StrictInt, Field(ge=1, le=50_000)]
-    offset: Annotated[StrictInt, Field(ge=0, le=LAST_OFFSET)] = 0
+    offset: Annotated[StrictInt, Field(ge=0, le=MAX_OFFSET)] = 0
 
 
 Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | KeysQuestion
 
 
 class InspectRequest(Model):
-    """What an operator asks of the database of a git ref's branch; None is the environment's."""
+    """A question to the database of a git ref's branch; None is the environment's own branch."""
 
     git_ref: Line | None = None
     question: Annotated[Question, Field(discriminator="about")]
 
 
 class BranchRequest(Model):
-    """Whose branch is to answer; None is the environment's. It asks nothing of the tables."""
+    """Whether the database of a git ref's branch answers; None is the environment's own branch."""
 
     git_ref: Line | None = None
 
@@ -91,11 +90,11 @@ def inspect(
     if isinstance(question, SumsQuestion):
         dates = Dates(question.date_from, question.date_to)
         sums = sum_target(connection, table, dates)
-        rows = [[day, found.rows, str(found.checksum)] for day, found in sums.items()]
+        rows = [[day, of_day.rows, str(of_day.checksum)] for day, of_day in sums.items()]
         if len(fitting(rows)) < len(rows):
             raise InvalidInput(
-                f"The sums of {len(rows):,} business dates are too many for one answer: ask for "
-                "fewer, with date_from and date_to."
+                f"The sums of {len(rows):,} business dates don't fit into one answer: ask for "
+                "fewer dates with date_from and date_to."
             )
         return {"sums": rows}
     if isinstance(question, KeysQuestion):
@@ -104,43 +103,19 @@ def inspect(
 
 
 def describe_server(connection: Connection) -> str:
-    """The server that answers, ``Postgres`` and its major version."""
+    """The server that answers: ``Postgres`` and its major version."""
     return f"Postgres {connection.info.server_version // 10_000}"
 
 
 def _list_keys(connection: Connection, table: Table, question: KeysQuestion) -> dict[str, Any]:
-    page = (question.day, question.limit, question.offset)
-    found = list_target(connection, table, *page)
-    rows = fitting(found)
-    is_last = len(rows) == len(found) < question.limit
-    return {"rows": rows, "next": None if is_last else question.offset + len(rows)}
-
-
-def find_differences(connection: Connection, table: Table) -> list[dict[str, str | None]]:
-    """Where the target isn't what the table file says; ``found`` is None for a missing column."""
-    found = _read_columns(connection, table)
-    expected = {column.name: type_name(column) for column in table.column}
-    differences: list[dict[str, str | None]] = [
-        {"column": name, "expected": kind, "found": found[name][0] if name in found else None}
-        for name, kind in expected.items()
-        if name not in found or found[name][0] != kind
-    ]
-    known = {*expected, table.target.written_at}
-    differences += [
-        {"column": name, "expected": "a default, or no NOT NULL", "found": f"{kind} NOT NULL"}
-        for name, (kind, must_be_named) in found.items()
-        if must_be_named and name not in known
-    ]
-    return differences
-
-
-def type_name(column: Column) -> str:
-    """A column's type as Postgres writes it."""
-    return column.type.replace(column.kind, TYPE_NAMES.get(column.kind, column.kind), 1)
+    rows = list_target(connection, table, question.day, question.limit, question.offset)
+    page = fitting(rows)
+    is_last = len(page) == len(rows) < question.limit
+    return {"rows": page, "next": None if is_last else question.offset + len(page)}
 
 
 def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:
-    exists = bool(_read_columns(connection, table))
+    exists = bool(read_columns(connection, table))
     return {
         "server": describe_server(connection),
         "user": connection.info.user,
@@ -148,14 +123,6 @@ def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:
         "exists": exists,
         "differences": find_differences(connection, table) if exists else [],
     }
-
-
-def _read_columns(connection: Connection, table: Table) -> dict[str, tuple[str, bool]]:
-    with transaction(connection) as cursor:
-        cursor.execute(
-            read_statement("diagnostics/describe_columns.sql").encode(), [table.target.table]
-        )
-        return {name: (kind, must_be_named) for name, kind, must_be_named in cursor}
 
 
 def _read_probe(
@@ -178,7 +145,7 @@ def _read_probe(
     )
     with transaction(connection) as cursor:
         cursor.execute(statement("diagnostics/create_probe.sql", columns=definitions))
-        copy_in(cursor, b"COPY forecast_sync_probe FROM STDIN", reader.take(MOST_PROBE_ROWS))
+        copy_in(cursor, b"COPY forecast_sync_probe FROM STDIN", reader.take(MAX_PROBE_ROWS))
         cursor.execute(statement("diagnostics/read_probe.sql", hash=row_hash(table), values=values))
         rows = cursor.fetchall()
     return {

@@ -17,7 +17,6 @@ from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Run, Window
-from forecast_sync.diagnostics.inspect import find_differences
 from forecast_sync.dry_run.changes import (
     LARGEST,
     BatchChanges,
@@ -28,6 +27,7 @@ from forecast_sync.dry_run.changes import (
     report_location,
 )
 from forecast_sync.tables import Table
+from forecast_sync.target.differences import find_differences
 from forecast_sync.verify.reconcile import read_counts
 
 READERS = 16

@@ -1,4 +1,4 @@
-"""Announcements: one model of what people are told, as an email's text and as a chat message."""
+"""The notifications: one model of each, as an email's text and as a chat message."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 import re
 from typing import Literal
 
-from forecast_sync import links
+from forecast_sync import errors, links
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import Run
-from forecast_sync.names import DEFAULT_PROJECT, stack_name
-from forecast_sync.runs.freshness import Freshness
-from forecast_sync.visible import inert_in_chat, visible
+from forecast_sync.runs.model import BranchStatus
+from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
+from forecast_sync.text.visible import inert_in_chat, visible
 
 Kind = Literal["failed", "recovered", "rejected", "stale", "succeeded"]
 TITLES: dict[Kind, str] = {
@@ -25,25 +25,26 @@ TITLES: dict[Kind, str] = {
     "succeeded": "Forecast sync succeeded",
 }
 STALE_SECTION = "forecast-sync-ENV-freshness"
-"""The runbook speaks of every project by the default's name."""
+"""The runbook's section is named after the default project's alarm."""
 DEFAULT_ENVIRONMENT = "dev"
-"""The command line's."""
+"""The command line's default of ``--environment``."""
 TITLE_LIMIT = 250
 DESCRIPTION_LIMIT = 8000
 WHAT_LIMIT = 4000
-"""Of what has happened, so that the links below it aren't cut off."""
+"""Of ``what`` in a chat message, so that the links after it aren't cut off."""
+
 CLEAN_URL = re.compile(r"https://[^\s<>|]+")
 
 
 class Link(Model):
-    """Where to read on."""
+    """Where to read more."""
 
     label: str
     url: str
 
 
-class Announcement(Model):
-    """What happened, to which branch, about how many rows, what to do, and where to read on."""
+class Notification(Model):
+    """What happened, to which branch and how many rows, what to do, and where to read more."""
 
     kind: Kind
     deployment: str
@@ -57,33 +58,33 @@ class Announcement(Model):
 
     @property
     def title(self) -> str:
-        """The subject of an email, the heading in a chat; on one line."""
+        """The subject of an email and the heading in a chat; one line."""
         is_default = self.deployment == stack_name(DEFAULT_PROJECT, self.environment)
         where = self.environment if is_default else self.deployment
         return visible(f"{TITLES[self.kind]}: {self.neon_branch} ({where})")
 
     def to_text(self) -> str:
-        """As an email says it; a line break in an error or a name is shown, and breaks no line."""
+        """The text of an email; a line break in an error or a name is shown as an escape."""
         steps = [f"- {visible(step)}" for step in self.todo]
-        read_on = [f"{link.label}: {visible(link.url)}" for link in self.links]
+        more = [f"{link.label}: {visible(link.url)}" for link in self.links]
         parts = [
             visible(self.what),
             visible(self.rows),
             "\n".join(["What to do:", *steps]) if steps else "",
-            "\n".join(read_on),
+            "\n".join(more),
         ]
         return "\n\n".join(part for part in parts if part)
 
     def to_chat(self) -> str:
-        """As JSON in the custom notification schema of Amazon Q Developer in chat applications.
+        """JSON in the custom notification schema of Amazon Q Developer in chat applications.
 
-        The client reads its texts as markup, mentions included: nothing but our own links and
-        marks is any.
+        Chat clients read texts as markup, mentions included: everything but our own links and
+        emoji is made inert.
         """
         what = inert_in_chat(self.what[:WHAT_LIMIT])
-        read_on = " · ".join(map(_chat_link, self.links))
+        more = " · ".join(map(_chat_link, self.links))
         description = "\n\n".join(
-            part for part in (what[:WHAT_LIMIT], inert_in_chat(self.rows), read_on) if part
+            part for part in (what[:WHAT_LIMIT], inert_in_chat(self.rows), more) if part
         )
         content: dict[str, object] = {
             "textType": "client-markdown",
@@ -96,7 +97,7 @@ class Announcement(Model):
         if self.todo:
             content["nextSteps"] = [inert_in_chat(step) for step in self.todo]
         metadata = {
-            # One thread for each branch: its failure and its recovery stand together.
+            # One thread per branch, so that a failure and its recovery are read together.
             "threadId": inert_in_chat(f"{self.deployment}-{self.neon_branch}"),
             "summary": what[:TITLE_LIMIT],
             "eventType": self.kind,
@@ -128,74 +129,74 @@ MARKS: dict[Kind, str] = {
 }
 
 
-def failed(run: Run, message: str, settings: Settings) -> Announcement:
-    """A run of a branch that was healthy has failed, or fails otherwise than before."""
-    error = links.error_name(message)
-    meaning = links.meaning_of(error)
+def failed(run: Run, message: str, settings: Settings) -> Notification:
+    """A run failed while its branch was healthy, or with another error than the last one."""
+    error = errors.error_name(message)
+    meaning = errors.meaning_of(error)
     redrive = _command("redrive", settings, run.run_id)
-    return Announcement(
+    return Notification(
         kind="failed",
         deployment=settings.deployment,
         environment=run.environment,
         neon_branch=run.neon_branch,
         run_id=run.run_id,
         what=f"Run {run.run_id} ({run.sync_type}) of {run.git_ref} failed: {message}",
-        rows="What it had committed stays; the branch keeps its age until a run succeeds.",
+        rows="What it had committed stays; the rows keep aging until a run succeeds.",
         todo=(
-            f"{meaning} Remove the cause.".strip(),
+            f"{meaning} Fix the cause.".strip(),
             f"Redrive the run: {redrive}, or the console's Redrive."
-            if links.redrive_helps(error)
-            else f"Start a new run, {_command('start', settings)}: a redrive can't help.",
+            if errors.redrive_helps(error)
+            else f"Start a new run: {_command('start', settings)}. A redrive can't help.",
         ),
         links=_links(run.execution_arn, error, settings),
     )
 
 
-def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings) -> Announcement:
-    """A run has failed, and which branch it is of isn't known, or can't be asked now."""
-    error = links.error_name(message)
-    then = "redrive" if links.redrive_helps(error) else "start a new run: a redrive can't help"
-    return Announcement(
+def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings) -> Notification:
+    """A run failed, and its branch is unknown or can't be looked up now."""
+    error = errors.error_name(message)
+    then = "redrive" if errors.redrive_helps(error) else "start a new run: a redrive can't help"
+    return Notification(
         kind="failed",
         deployment=settings.deployment,
         environment=settings.environment,
         neon_branch="unknown branch",
         run_id=run_id,
-        what=f"Run {run_id} of a branch that isn't known failed: {message}",
+        what=f"Run {run_id} of an unknown branch failed: {message}",
         rows="What it had committed, if anything, stays.",
-        todo=(f"{links.meaning_of(error)} Correct it, then {then}.".strip(),),
+        todo=(f"{errors.meaning_of(error)} Fix the cause, then {then}.".strip(),),
         links=_links(execution_arn, error, settings),
     )
 
 
-def recovered(result: RunResult, settings: Settings) -> Announcement:
+def recovered(result: RunResult, settings: Settings) -> Notification:
     """The first success after a failure, or the rows are fresh again."""
     return _of_result("recovered", result, settings, "The branch is healthy again.")
 
 
-def rejected(result: RunResult, settings: Settings) -> Announcement:
-    """A run has met more rows that the table can't hold than is to be passed over."""
+def rejected(result: RunResult, settings: Settings) -> Notification:
+    """A run rejected at least ``notify_rejected_rows`` rows."""
     return _of_result(
         "rejected",
         result,
         settings,
-        f"{result.counts.rejected:,} of {result.counts.window_rows:,} rows can't be in the table.",
+        f"{result.counts.rejected:,} of {result.counts.window_rows:,} rows don't fit the table.",
         f"See them by reason: {_command('rejects', settings)}",
         "Repair the files and upload them again; a full run then resolves the rejects.",
     )
 
 
-def succeeded(result: RunResult, settings: Settings) -> Announcement:
+def succeeded(result: RunResult, settings: Settings) -> Notification:
     """A success like the one before."""
     return _of_result("succeeded", result, settings, "")
 
 
-def stale(branch: Freshness, settings: Settings) -> Announcement:
+def stale(branch: BranchStatus, settings: Settings) -> Notification:
     """No run has succeeded within the goal."""
     hours = (branch.age_seconds or 0) / 3600
     why = f" The last run failed: {branch.error}" if branch.last_status == "failed" else ""
     running = f" {branch.running} is running." if branch.running else ""
-    return Announcement(
+    return Notification(
         kind="stale",
         deployment=settings.deployment,
         environment=settings.environment,
@@ -216,9 +217,9 @@ def stale(branch: Freshness, settings: Settings) -> Announcement:
 
 def _of_result(
     kind: Kind, result: RunResult, settings: Settings, what: str, *todo: str
-) -> Announcement:
-    run = f"Run {result.run_id} ({result.sync_type}) of {result.git_ref} has succeeded."
-    return Announcement(
+) -> Notification:
+    run = f"Run {result.run_id} ({result.sync_type}) of {result.git_ref} succeeded."
+    return Notification(
         kind=kind,
         deployment=settings.deployment,
         environment=settings.environment,
@@ -232,18 +233,13 @@ def _of_result(
 
 
 def _command(name: str, settings: Settings, *arguments: str) -> str:
-    """A command as the operator of this deployment types it; only what isn't a default is said."""
+    """A command as this deployment's operator types it, without options that are the default."""
     words = ["forecast-sync", name, *arguments]
     if settings.environment != DEFAULT_ENVIRONMENT:
         words += ["--environment", settings.environment]
     if settings.project_name != DEFAULT_PROJECT:
         words += ["--project", settings.project_name]
     return " ".join(words)
-
-
-def execution_arn_of(state_machine_arn: str, run_id: str) -> str:
-    """The ARN of a run's execution."""
-    return f"{state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{run_id}"
 
 
 def _links(execution_arn: str, error: str, settings: Settings) -> tuple[Link, ...]:

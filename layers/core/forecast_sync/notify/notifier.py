@@ -1,72 +1,59 @@
-"""Announcing: when people are told; by default only when a branch's state changes.
+"""Publishes notifications; by default only when a branch's state changes.
 
-What was told last is kept in the branch's own database, by topic, and written after the message
-is out: a message may come twice, but none is lost. Without the database the run before says what
-is news (see ``outages``).
+The last published state is kept per topic in the branch's own database and committed after the
+message is sent, so a message may be sent twice but is never lost. When the database can't be
+reached, the branch's previous run decides what is news (see ``outages``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
-from forecast_sync import links
+from forecast_sync import errors
 from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.config import Settings
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import ExecutionIdentity, Run
 from forecast_sync.errors import ForecastSyncError, Superseded
 from forecast_sync.lease import lease
 from forecast_sync.notify import messages, outages
-from forecast_sync.notify.messages import Announcement
+from forecast_sync.notify.messages import Notification
 from forecast_sync.resolve.git_refs import DEFAULT_REFS, map_git_ref
 from forecast_sync.runs.freshness import judge_branch
 
-Topic = Literal["run", "rejects", "freshness"]
-WELL: dict[Topic, str] = {"run": "well", "rejects": "few", "freshness": "fresh"}
+if TYPE_CHECKING:
+    from forecast_sync.adapters.sns import Topic
+    from forecast_sync.adapters.stepfunctions import Workflow
+
+Subject = Literal["run", "rejects", "freshness"]
+HEALTHY: dict[Subject, str] = {"run": "well", "rejects": "few", "freshness": "fresh"}
 
 
-class Publisher(Protocol):
-    """What announcing needs of SNS."""
-
-    def publish(self, subject: str, text: str, chat: str) -> None:
-        """Publish a message as text and as a chat message."""
-        ...
-
-
-class Workflow(outages.Workflow, Protocol):
-    """What announcing needs of Step Functions."""
-
-    def newest_succeeded(self, limit: int) -> Iterable[Execution]:
-        """The executions that succeeded last, the newest first."""
-        ...
-
-
-def announce_result(
+def notify_result(
     workflow: Workflow,
     connection: Connection,
-    topic: Publisher,
+    topic: Topic,
     settings: Settings,
     result: RunResult,
 ) -> list[str]:
-    """Tell what a run that has succeeded changes: recovered, rejected rows, or every success.
+    """Publish what a successful run changes: a recovery, rejected rows or, if wanted, the success.
 
-    Returns the kinds that were told. A dry run changes nothing, and whoever started it watches it.
-    A failure that the database couldn't be told of has recovered too.
+    Returns the kinds that were published. A dry run changes nothing, and whoever started it is
+    watching it. A failure that couldn't be saved in the database counts for a recovery, too.
     """
     if result.status != "succeeded":
         return []
     is_many = result.counts.rejected >= settings.notify_rejected_rows
-    states: dict[Topic, str] = {"run": WELL["run"], "rejects": "many" if is_many else "few"}
+    states: dict[Subject, str] = {"run": HEALTHY["run"], "rejects": "many" if is_many else "few"}
     if result.watermark and _age(result.watermark) <= _goal(settings):
-        states["freshness"] = WELL["freshness"]
+        states["freshness"] = HEALTHY["freshness"]
     with transaction(connection) as cursor:
-        changed = _note(cursor, result.neon_branch, result.run_id, states)
+        changed = _save_states(cursor, result.neon_branch, result.run_id, states)
         news = []
         if changed & {"run", "freshness"} or outages.ends_with(workflow, settings, result):
             news.append(messages.recovered(result, settings))
@@ -74,45 +61,45 @@ def announce_result(
             news.append(messages.rejected(result, settings))
         if settings.notify_successes and not news:
             news.append(messages.succeeded(result, settings))
-        for announcement in news:
-            _publish(topic, announcement)
-    return [announcement.kind for announcement in news]
+        for notification in news:
+            _publish(topic, notification)
+    return [notification.kind for notification in news]
 
 
-def announce_failure(
+def notify_failure(
     connection: Connection | None,
-    topic: Publisher,
+    topic: Topic,
     settings: Settings,
     run: Run,
     message: str,
     is_known: Callable[[], bool],
 ) -> bool:
-    """Tell that a run has failed, unless its branch failed with the same error before.
+    """Publish a run's failure, unless its branch's last failure had the same error.
 
-    A run that was overtaken isn't news: a later one has written since. Nor is a dry run.
-    ``is_known`` is asked when the database can't say what was told last.
+    Neither a dry run nor a superseded one is news: of the latter, a later run has written since.
+    ``is_known`` decides when the database can't be asked for the last published state.
     """
-    error = links.error_name(message)
+    error = errors.error_name(message)
     if run.dry_run or error == Superseded.__name__:
         return False
-    announcement = messages.failed(run, message, settings)
+    notification = messages.failed(run, message, settings)
     if connection is not None:
         with suppress(ForecastSyncError), transaction(connection) as cursor:
-            states: dict[Topic, str] = {"run": f"failed: {error}"}
-            is_news = bool(_note(cursor, run.neon_branch, run.run_id, states))
+            states: dict[Subject, str] = {"run": f"failed: {error}"}
+            is_news = bool(_save_states(cursor, run.neon_branch, run.run_id, states))
             if is_news:
-                _publish(topic, announcement)
+                _publish(topic, notification)
             return is_news
     if is_known():
         return False
-    _publish(topic, announcement)
+    _publish(topic, notification)
     return True
 
 
-def announce_unresolved(
-    topic: Publisher, settings: Settings, identity: ExecutionIdentity, message: str
+def notify_unresolved(
+    topic: Topic, settings: Settings, identity: ExecutionIdentity, message: str
 ) -> None:
-    """Tell that a run has failed whose branch, and so its database, isn't known."""
+    """Publish the failure of a run whose branch, and thus database, is unknown."""
     _publish(
         topic,
         messages.unresolved(identity.run_id, identity.execution_arn, message, settings),
@@ -120,11 +107,11 @@ def announce_unresolved(
 
 
 def check_freshness(
-    workflow: Workflow, settings: Settings, connect: Callable[[str], Connection], topic: Publisher
+    workflow: Workflow, settings: Settings, connect: Callable[[str], Connection], topic: Topic
 ) -> bool:
-    """Tell when the environment's own branch has become stale.
+    """Publish that the environment's own branch has become stale; whether that was news.
 
-    Step Functions is asked first: while a run has succeeded lately, no sleeping database is woken.
+    Step Functions is asked first, so that no suspended database is woken while runs succeed.
     """
     git_ref = DEFAULT_REFS[settings.environment]
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
@@ -135,38 +122,38 @@ def check_freshness(
     if branch.state != "stale":
         return False
     with transaction(connect(git_ref)) as cursor:
-        is_news = bool(_note(cursor, neon_branch, branch.last_run, {"freshness": "stale"}))
+        is_news = bool(_save_states(cursor, neon_branch, branch.last_run, {"freshness": "stale"}))
         if is_news:
             _publish(topic, messages.stale(branch, settings))
     return is_news
 
 
-def _note(
-    cursor: lease.Rows, neon_branch: str, run_id: str | None, states: Mapping[Topic, str]
-) -> set[Topic]:
-    """Keep the states of a branch; the topics whose state differs from what was told last.
+def _save_states(
+    cursor: lease.Rows, neon_branch: str, run_id: str | None, states: Mapping[Subject, str]
+) -> set[Subject]:
+    """Save the states of a branch; the subjects whose state differs from the last published one.
 
-    A branch of which nothing was ever told counts as well.
+    A branch about which nothing was ever published counts as healthy.
     """
-    changed: set[Topic] = set()
-    for about, state in sorted(states.items()):
-        values = {"neon_branch": neon_branch, "topic": about, "state": state, "run_id": run_id}
-        row = cursor.execute(statement("notify/read_announced.sql"), values).fetchone()
-        if (row[0] if row else WELL[about]) != state:
-            changed.add(about)
-            cursor.execute(statement("notify/keep_announced.sql"), values)
+    changed: set[Subject] = set()
+    for subject, state in sorted(states.items()):
+        values = {"neon_branch": neon_branch, "topic": subject, "state": state, "run_id": run_id}
+        row = cursor.execute(statement("notify/read_published_state.sql"), values).fetchone()
+        if (row[0] if row else HEALTHY[subject]) != state:
+            changed.add(subject)
+            cursor.execute(statement("notify/save_published_state.sql"), values)
     return changed
 
 
 def _shows_fresh(output: str, neon_branch: str, settings: Settings) -> bool:
-    """Whether an execution's output is a run's that has made the branch fresh enough."""
+    """Whether an execution's output is a run's that made the branch fresh enough."""
     try:
         result = RunResult.model_validate_json(output)
     except ValidationError:
         return False  # A coalesced run has another output.
-    is_its_own = result.neon_branch == neon_branch and result.status == "succeeded"
+    is_of_branch = result.neon_branch == neon_branch and result.status == "succeeded"
     is_recent = result.watermark is not None and _age(result.watermark) <= _goal(settings)
-    return is_its_own and is_recent
+    return is_of_branch and is_recent
 
 
 def _age(watermark: datetime) -> timedelta:
@@ -177,5 +164,5 @@ def _goal(settings: Settings) -> timedelta:
     return timedelta(hours=settings.freshness_goal_hours)
 
 
-def _publish(topic: Publisher, announcement: Announcement) -> None:
-    topic.publish(announcement.title, announcement.to_text(), announcement.to_chat())
+def _publish(topic: Topic, notification: Notification) -> None:
+    topic.publish(notification.title, notification.to_text(), notification.to_chat())

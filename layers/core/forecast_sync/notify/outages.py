@@ -1,26 +1,30 @@
-"""Outages: what Step Functions knows of a branch's runs when its database couldn't be told.
+"""Whether a failure or a recovery is news while a branch's database can't be reached.
 
-What was announced stands in the branch's database. While that, or Neon's API, is out of reach, the
-run that ended before says whether a failure is news, and whether a success is.
+The last published state is in the branch's database. While the database or Neon's API is out of
+reach, the branch's previous run in Step Functions decides instead.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from forecast_sync import errors, links
-from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync import errors
 from forecast_sync.config import Settings
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import SyncRequest
-from forecast_sync.json_text import read_object
 from forecast_sync.resolve.git_refs import map_git_ref
+from forecast_sync.text.strict_json import read_object
+
+if TYPE_CHECKING:
+    from forecast_sync.adapters.stepfunctions import Execution, Workflow
 
 RECENT = 20
+"""How many executions are looked at."""
+
 OUT_OF_REACH = frozenset(
     kind.__name__
     for kind in (
@@ -33,50 +37,38 @@ OUT_OF_REACH = frozenset(
 )
 
 
-class Workflow(Protocol):
-    """What is asked of Step Functions."""
-
-    def newest_ended(self, limit: int) -> Iterable[tuple[str, Execution]]:
-        """ARN and state of the executions that ended last, the newest first."""
-        ...
-
-    def failure_of(self, execution_arn: str, execution: Execution) -> str:
-        """Why it failed, in one line."""
-        ...
-
-
 def is_known(
     workflow: Workflow, settings: Settings, execution_arn: str, execution: Execution, message: str
 ) -> bool:
-    """Whether the branch's run that ended before has failed in the same way.
+    """Whether the branch's previous run failed in the same way.
 
-    Runs that end at the same time are told apart by their names, or each would be the other's
-    excuse to say nothing.
+    Runs that end at the same time are ordered by name; otherwise each would count as the other's
+    previous run, and neither failure would be published.
     """
-    last = (execution.stopped_at or "", execution_arn)
+    this_end = (execution.stopped_at or "", execution_arn)
     before = (
-        (arn, found)
-        for arn, found in workflow.newest_ended(RECENT)
-        if (found.stopped_at or "", arn) < last
+        (arn, ended)
+        for arn, ended in workflow.newest_ended(RECENT)
+        if (ended.stopped_at or "", arn) < this_end
     )
-    earlier = _last_verdict(before, execution.input, settings)
-    if earlier is None or earlier[1].status == "SUCCEEDED":
+    previous = _last_verdict(before, execution.input, settings)
+    if previous is None or previous[1].status == "SUCCEEDED":
         return False
-    return _way(workflow.failure_of(*earlier)) == _way(message)
+    return _kind_of(workflow.failure_of(*previous)) == _kind_of(message)
 
 
 def ends_with(workflow: Workflow, settings: Settings, result: RunResult) -> bool:
-    """Whether a run's success ends an outage: the one before it couldn't reach the database."""
-    asked = json.dumps({"git_ref": result.git_ref})
-    earlier = _last_verdict(workflow.newest_ended(RECENT), asked, settings)
-    return earlier is not None and earlier[1].error in OUT_OF_REACH
+    """Whether a run's success ends an outage: the previous run couldn't reach the database."""
+    execution_input = json.dumps({"git_ref": result.git_ref})
+    previous = _last_verdict(workflow.newest_ended(RECENT), execution_input, settings)
+    return previous is not None and previous[1].error in OUT_OF_REACH
 
 
 def _last_verdict(
-    ended: Iterable[tuple[str, Execution]], asked: str, settings: Settings
+    ended: Iterable[tuple[str, Execution]], execution_input: str, settings: Settings
 ) -> tuple[str, Execution] | None:
-    """The newest of the executions that says how the branch of the input ``asked`` is doing."""
-    branch = _branch_of(asked, settings)
+    """The newest execution that says how the branch of ``execution_input`` is doing."""
+    branch = _branch_of(execution_input, settings)
     return next(
         (
             (arn, execution)
@@ -87,17 +79,17 @@ def _last_verdict(
     )
 
 
-def _branch_of(asked: str, settings: Settings) -> str:
-    """The Neon branch of an execution's input; one that is refused stands for itself."""
+def _branch_of(execution_input: str, settings: Settings) -> str:
+    """The Neon branch of an execution's input; the input itself when it is invalid."""
     try:
-        git_ref = SyncRequest.parse(json.loads(asked)).git_ref
+        git_ref = SyncRequest.parse(json.loads(execution_input)).git_ref
         return map_git_ref(git_ref, settings.environment).neon_branch
     except (errors.ForecastSyncError, ValueError, RecursionError):
-        return asked
+        return execution_input
 
 
 def _is_verdict(execution: Execution) -> bool:
-    """A dry run, a coalesced run and one that was overtaken say nothing about the branch."""
+    """Whether it says anything about the branch: not a dry, coalesced or superseded run."""
     if execution.status != "SUCCEEDED":
         is_dry = read_object(execution.input).get("dry_run") is True
         return not is_dry and execution.error != errors.Superseded.__name__
@@ -107,7 +99,7 @@ def _is_verdict(execution: Execution) -> bool:
         return False
 
 
-def _way(message: str) -> str:
-    """How a run has failed: an outage has several faces."""
-    error = links.error_name(message)
+def _kind_of(message: str) -> str:
+    """The error's name, or one name for all errors of an outage."""
+    error = errors.error_name(message)
     return "out of reach" if error in OUT_OF_REACH else error

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import parse_payload
 from forecast_sync.contracts.run import ExecutionIdentity
 from forecast_sync.errors import ForecastSyncError, InvalidInput, TransientError
-from forecast_sync.lease.starter import Starter
 from forecast_sync.notify import outages
-from forecast_sync.notify.notifier import Publisher, announce_failure, announce_unresolved
+from forecast_sync.notify.notifier import notify_failure, notify_unresolved
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.resolve.run import BranchFinder, ResolveRequest, resolve_run
 
-
-class Workflow(Starter, outages.Workflow, Protocol):
-    """What failing needs of Step Functions."""
-
-    def describe(self, execution_arn: str) -> Execution | None:
-        """The execution's present state."""
-        ...
+if TYPE_CHECKING:
+    from forecast_sync.adapters.sns import Topic
+    from forecast_sync.adapters.stepfunctions import Execution, Workflow
 
 
 def record_failed_execution(
@@ -33,7 +27,7 @@ def record_failed_execution(
     settings: Settings,
     find_neon: Callable[[], BranchFinder | None],
     connect: Callable[[str | None], Connection],
-    topic: Publisher,
+    topic: Topic,
     told: set[tuple[str, int]],
 ) -> dict[str, Any]:
     """Record and announce what a status-change event tells, unless it is outdated.
@@ -63,7 +57,7 @@ def record_failed_execution(
         run = resolve_run(find_neon(), settings, parse_payload(ResolveRequest, asked))
     except ForecastSyncError as error:
         if not is_known():
-            announce_unresolved(topic, settings, identity, message)
+            notify_unresolved(topic, settings, identity, message)
             told.add(failure)
         if isinstance(error, TransientError):
             raise
@@ -73,7 +67,7 @@ def record_failed_execution(
         connection = connect(run.neon_branch_id)
         record_failure(connection, workflow, settings, run, message, execution.redrive_count)
     finally:
-        if announce_failure(connection, topic, settings, run, message, is_known):
+        if notify_failure(connection, topic, settings, run, message, is_known):
             told.add(failure)
     return {"recorded": True}
 

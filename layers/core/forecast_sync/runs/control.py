@@ -1,17 +1,19 @@
-"""Operating: starts, redrives and stops runs for a person, and says why when that can't be."""
+"""Starts, redrives and stops runs for a person, or says why that isn't possible."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
-from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.json_text import read_object
 from forecast_sync.resolve.git_refs import map_git_ref
+from forecast_sync.text.strict_json import read_object
+
+if TYPE_CHECKING:
+    from forecast_sync.adapters.stepfunctions import Execution, Workflow
 
 
 class RunNotFound(ForecastSyncError):
@@ -19,31 +21,7 @@ class RunNotFound(ForecastSyncError):
 
 
 class RunConflict(ForecastSyncError):
-    """The run's present state doesn't allow what was asked for."""
-
-
-class Workflow(Protocol):
-    """What operating needs of Step Functions."""
-
-    def arn_of(self, name: str) -> str:
-        """The ARN of the execution of this name."""
-        ...
-
-    def start(self, name: str, payload: dict[str, Any]) -> bool:
-        """Start an execution; False when one of this name exists."""
-        ...
-
-    def describe(self, execution_arn: str) -> Execution | None:
-        """The execution's present state."""
-        ...
-
-    def redrive(self, execution_arn: str) -> bool:
-        """Redrive an execution; False when it can't be redriven as it is."""
-        ...
-
-    def stop(self, execution_arn: str, cause: str) -> None:
-        """Stop a running execution."""
-        ...
+    """The run's current state doesn't allow the operation."""
 
 
 def start_run(
@@ -51,9 +29,9 @@ def start_run(
 ) -> str:
     """Start a run and return its name.
 
-    The same key and request again find the same run, however it has ended since.
-    Raises ``BranchNotMapped`` before anything is started, and ``RunConflict`` for a key that has
-    started a run of another request.
+    Repeating a request with the same key returns the same run, even if it has ended since.
+    Raises ``BranchNotMapped`` before anything is started, and ``RunConflict`` for a key that was
+    used with a different request.
     """
     map_git_ref(request.git_ref, environment)
     payload = request.model_dump(mode="json", exclude_unset=True)
@@ -62,14 +40,14 @@ def start_run(
         earlier = workflow.describe(workflow.arn_of(name))
         if earlier is None or read_object(earlier.input) != payload:
             raise RunConflict(
-                f"The idempotency key has started the run {name} with another request; "
+                f"The idempotency key started the run {name} with another request; "
                 "use a new key for a new request."
             )
     return name
 
 
 def redrive_run(workflow: Workflow, run_id: str) -> Execution:
-    """Redrive a run that ended badly; its state before.
+    """Redrive a run that ended badly; its execution as it was before.
 
     Raises ``RunNotFound``, and ``RunConflict`` when it isn't redrivable.
     """
@@ -80,7 +58,7 @@ def redrive_run(workflow: Workflow, run_id: str) -> Execution:
 
 
 def stop_run(workflow: Workflow, run_id: str, cause: str) -> Execution:
-    """Stop a running run; its state before. Raises ``RunNotFound`` and ``RunConflict``."""
+    """Stop a run; its execution as it was before. Raises ``RunNotFound`` and ``RunConflict``."""
     execution = find_execution(workflow, run_id)
     if not execution.is_alive:
         raise RunConflict(f"{run_id} can't be stopped: {why_not_stoppable(execution)}")
@@ -97,23 +75,23 @@ def find_execution(workflow: Workflow, run_id: str) -> Execution:
 
 
 def why_not_redrivable(execution: Execution) -> str:
-    """Why a run can't be redriven now, in words; empty when it can."""
+    """Why a run can't be redriven now, in words; empty when it can be."""
     if execution.redrivable:
         return ""
     if execution.is_alive:
         return "it is still running."
     if execution.status == "SUCCEEDED":
         return "it has succeeded."
-    return execution.why_not_redrivable or "Step Functions refuses it; start a new run."
+    return execution.why_not_redrivable or "Step Functions refuses; start a new run."
 
 
 def why_not_stoppable(execution: Execution) -> str:
-    """Why a run can't be stopped now, in words; empty when it can."""
+    """Why a run can't be stopped now, in words; empty when it can be."""
     return "" if execution.is_alive else f"it has ended already ({execution.status})."
 
 
 def _name(idempotency_key: str | None) -> str:
-    """A name of the allowed characters: the key's digest, or the time and something unique."""
+    """An execution name: from the key's digest, or from the time and random characters."""
     if idempotency_key is not None:
         return f"api-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:20]}"
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-api-{secrets.token_hex(3)}"

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from psycopg import sql
 
 from forecast_sync.adapters.postgres import statement
-from forecast_sync.shortening import VALUE_CHARACTERS
 from forecast_sync.tables import Column, Table
+from forecast_sync.text.size_limits import VALUE_CHARACTERS
 
 Parts = dict[str, sql.Composable]
 

@@ -1,4 +1,4 @@
--- What is told now about a branch. May run twice: it says the same again.
+-- Saves what has been published about a branch. May run twice: it saves the same state again.
 INSERT INTO forecast_sync_announced (neon_branch, topic, state, run_id)
 VALUES (%(neon_branch)s, %(topic)s, %(state)s, %(run_id)s)
 ON CONFLICT (neon_branch, topic) DO UPDATE

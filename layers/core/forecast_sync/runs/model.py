@@ -1,0 +1,202 @@
+"""What is known about runs: the queries build this model, the API returns it, the CLI parses it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.counts import Counts
+from forecast_sync.contracts.run import SyncType
+
+Status = Literal["running", "succeeded", "failed", "superseded", "dry_run"]
+FreshnessState = Literal["fresh", "stale", "never", "unreachable"]
+
+
+class Answered(Model):
+    """Base of every answer: a later version may add keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Sync(Answered):
+    """A run as recorded in its branch's status table; times without an offset are UTC."""
+
+    run_id: str
+    status: Status
+    sync_type: str
+    trigger: str | None
+    git_ref: str | None
+    neon_branch: str | None
+    dry_run: bool | None
+    execution_arn: str | None
+    last_sync_timestamp: str
+    window_low: str | None
+    window_high: str | None
+    window_rows: int | None
+    rejected: int | None
+    candidates: int | None
+    superseded: int | None
+    good: int | None
+    inserted: int | None
+    updated: int | None
+    unchanged: int | None
+    warnings: dict[str, int] | None
+    error_message: str | None
+    created_at: str
+    finished_at: str | None
+
+
+class Syncs(Answered):
+    """A page of runs, newest first."""
+
+    syncs: list[Sync]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+
+
+class Visit(Answered):
+    """A state of the workflow and the run's visits to it; `left_at` is null while it is inside."""
+
+    name: str
+    visits: int
+    entered_at: AwareDatetime
+    left_at: AwareDatetime | None
+
+
+class PageCounts(Answered):
+    """The run's pages by status, and the rows expected of all of them."""
+
+    planned: int
+    done: int
+    running: int
+    failed: int
+    rows_expected: int
+
+
+class Rows(Answered):
+    """Rows that the run's batches have committed so far, by outcome."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+    rejected: int
+
+
+OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
+"""What can become of a row, in the order in which people are shown it."""
+
+
+class Failure(Answered):
+    """Why a run ended badly."""
+
+    name: str = Field(description="Name of the error; empty when there is none.")
+    message: str
+    meaning: str = Field(description="What an error of this name means.")
+
+
+class Links(Answered):
+    """Where to read more."""
+
+    console: str
+    runbook: str
+
+
+class Actions(Answered):
+    """Why an operation isn't possible now; null when it is."""
+
+    redrive: str | None
+    stop: str | None
+
+
+class SyncDetail(Answered):
+    """Everything about one run, from its execution and from its branch's database."""
+
+    run_id: str
+    status: Status | None = Field(description="In the status table; null before the run is there.")
+    execution_arn: str
+    execution_status: str
+    git_ref: str | None
+    sync_type: SyncType | None
+    started_at: AwareDatetime
+    stopped_at: AwareDatetime | None
+    redrive_count: int
+    state: str | None = Field(description="The state that was entered last.")
+    states: list[Visit]
+    pages: PageCounts | None
+    pages_begun: int
+    rows: Rows
+    counts: Counts | None
+    error: Failure | None
+    warning: str | None = Field(description="Why the database couldn't be reached.")
+    refused: Actions
+    links: Links
+
+
+class BranchStatus(Answered):
+    """How fresh a branch is: everything uploaded up to `watermark` is in its table."""
+
+    git_ref: str
+    neon_branch: str
+    state: FreshnessState
+    age_seconds: int | None
+    watermark: AwareDatetime | None
+    last_success: str | None
+    last_success_at: AwareDatetime | None
+    running: str | None
+    last_run: str | None = Field(description="The run that ended last.")
+    last_status: Status | None = Field(description="How it ended.")
+    error: str | None = Field(description="Why it failed, or why the database can't be reached.")
+
+
+class Reject(Answered):
+    """A row that the table can't hold."""
+
+    content_hash: str
+    run_id: str
+    last_run_id: str = Field(description="The last full run that met the row again.")
+    resolved_run_id: str | None
+    source_file: str
+    reason: str
+    row_json: Any = Field(description="The row as it is in the lake; shortened when it is large.")
+    row_bytes: int = Field(description="The size of the whole row, as JSON.")
+    shortened: bool = Field(description="Whether `/rejects/{content_hash}` has more of the row.")
+    rejected_at: AwareDatetime
+
+
+class RejectRow(Answered):
+    """A part of a reject's row."""
+
+    content_hash: str
+    row_bytes: int = Field(description="The size of the whole row, as JSON.")
+    part: str = Field(description="JSON text; all parts together are the row, exactly.")
+    next: int | None = Field(description="Give it as `offset` for the next part; null at the end.")
+
+
+class RejectReason(Answered):
+    """Rejects of one reason."""
+
+    reason: str
+    rows: int
+    files: int
+    example_file: str
+    last_rejected_at: AwareDatetime
+    first_date: str | None
+    last_date: str | None
+    undated: int
+
+
+class Rejects(Answered):
+    """A page of rejects, newest first, and the totals of all that match, by reason."""
+
+    rejects: list[Reject]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    reasons: list[RejectReason]
+
+
+class StatusReport(Answered):
+    """Every branch that the deployment serves, against the goal."""
+
+    environment: str
+    goal_seconds: int
+    branches: list[BranchStatus]

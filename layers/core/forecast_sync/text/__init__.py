@@ -1,0 +1,1 @@
+"""Text that is read or shown: parsed strictly, cut to size, with every character visible."""
