@@ -1,4 +1,4 @@
-"""The checks in their order."""
+"""All checks, in the order in which they run."""
 
 from __future__ import annotations
 
