@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +12,7 @@ from forecast_sync.adapters.stepfunctions import ALIVE
 from forecast_sync.contracts.run import SyncRequest
 
 from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.polling import poll
 from forecast_sync_cli.client.run_status import LOCAL_POLL_SECONDS, REDRIVABLE, describe, utc
 from forecast_sync_cli.errors import UserError
 
@@ -102,9 +102,6 @@ def page_number(child_input: str) -> int:
 
 def until_started(check: Callable[[], str | None], what: str, deadline_seconds: float) -> str:
     """Wait for an execution that something else starts; returns its ARN."""
-    deadline = time.monotonic() + deadline_seconds
-    while time.monotonic() < deadline:
-        if arn := check():
-            return arn
-        time.sleep(LOCAL_POLL_SECONDS)
+    if arn := poll(check, deadline_seconds, LOCAL_POLL_SECONDS):
+        return arn
     raise UserError(f"{what} within {deadline_seconds:.0f} s: see `forecast-sync history`")

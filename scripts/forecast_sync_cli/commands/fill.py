@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from forecast_sync.names import DEFAULT_PROJECT
 from forecast_sync_cli.backfill import Backfill, Filled, fill
 from forecast_sync_cli.client import deployment, executions, run_status
 from forecast_sync_cli.client.deployment import Deployment, FunctionFailed
+from forecast_sync_cli.client.polling import poll
 from forecast_sync_cli.commands.common import (
     EnvironmentOption,
     FirstDateOption,
@@ -149,16 +149,15 @@ def preview(
 
 def _await_branch(deployed: Deployment, git_ref: str, seconds: float) -> bool:
     """Whether Neon has the branch. A deployed function asks: it has the key, operators don't."""
-    deadline = time.monotonic() + seconds
     question = {"git_ref": git_ref, "question": {"about": "database"}}
-    while True:
+
+    def exists() -> bool:
         try:
             deployed.invoke("inspect_database", question)
         except FunctionFailed as failed:
             if failed.error != "BranchNotFound":
                 raise
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(BRANCH_POLL_SECONDS)
-        else:
-            return True
+            return False
+        return True
+
+    return poll(exists, seconds, BRANCH_POLL_SECONDS)

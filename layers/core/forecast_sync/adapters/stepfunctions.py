@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import ClientError
-
 from forecast_sync.errors import MAP_FAILED, LeaseHeld, message_of
 from forecast_sync.shortening import MESSAGE_CHARACTERS, shorten
 
@@ -161,6 +159,9 @@ class Workflow:
 
         Raises ``LeaseHeld`` when that can't be asked, as of an execution in another account.
         """
+        # Imported here: GitHub's jobs read this module without botocore.
+        from botocore.exceptions import ClientError
+
         if _account_of(execution_arn) != _account_of(self._arn):
             raise LeaseHeld(_cannot_be_asked(execution_arn, "it is of another account"))
         try:
