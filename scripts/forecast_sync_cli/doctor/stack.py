@@ -61,7 +61,7 @@ def advise(reason: str, otherwise: str) -> str:
     return next((advice for pattern, advice in REASONS if re.search(pattern, reason)), otherwise)
 
 
-def stack(context: Context) -> str:
+def stack_status(context: Context) -> str:
     """The stack is in a good state; if there is none, why its last deployment failed."""
     name = stack_name(context.project, context.environment)
     client = context.early_client("cloudformation")
