@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
-from forecast_sync_cli.standalone import run_alone
+from forecast_sync_cli.main import run_alone
 from rich.console import Console
 
 from benchmarks import report

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import typer
 from forecast_sync.extract.queries import wait_after
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.standalone import run_alone
+from forecast_sync_cli.main import run_alone
 from rich.console import Console
 from rich.table import Table
 

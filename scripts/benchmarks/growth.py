@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.standalone import run_alone
+from forecast_sync_cli.main import run_alone
 from rich.console import Console
 from rich.table import Table
 

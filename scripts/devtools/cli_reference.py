@@ -23,9 +23,9 @@ def write_reference() -> str:
 
 def find_commands() -> list[tuple[str, Any]]:
     """Every command by its full name, groups that answer by themselves included."""
-    from forecast_sync_cli.main import app
+    from forecast_sync_cli.main import make_app
 
-    return list(_walk("", typer.main.get_command(app)))
+    return list(_walk("", typer.main.get_command(make_app())))
 
 
 def _walk(prefix: str, command: Any) -> Iterator[tuple[str, Any]]:

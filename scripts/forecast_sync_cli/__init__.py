@@ -1,1 +1,1 @@
-"""What a person runs: the command line, the local cloud, the demo and the benchmark."""
+"""The command line: what operators and users run."""

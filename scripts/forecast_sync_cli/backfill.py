@@ -1,4 +1,4 @@
-"""A backfill: business dates cut into windows, one run for each, one after the other."""
+"""A backfill: business dates are split into windows, each filled by a run of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Follow = Callable[[str, int], Snapshot]
 
 @dataclass(frozen=True)
 class Backfill:
-    """What is to be filled; the same one finds the same runs again, whenever it is asked for."""
+    """What to fill. Equal backfills have equal run names, so a repeated one finds its runs."""
 
     environment: str
     git_ref: str | None
@@ -30,7 +30,7 @@ class Backfill:
     label: str | None = None
 
     def windows(self) -> Iterator[tuple[date, date]]:
-        """First and last date of each run, both included."""
+        """The first and last date of each run, both inclusive."""
         first = self.date_from
         while first <= self.date_to:
             days = min(self.days_per_run - 1, (self.date_to - first).days)
@@ -41,15 +41,15 @@ class Backfill:
             first = last + timedelta(days=1)
 
     def run_name(self, first: date, last: date) -> str:
-        """The name of a window's run."""
-        known = hashlib.sha256(repr(self).encode()).hexdigest()[:8]
-        name = f"{self.label}-{known}" if self.label else known
+        """The name of a window's run, the same for equal backfills."""
+        digest = hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+        name = f"{self.label}-{digest}" if self.label else digest
         return f"backfill-{name}-{first:%Y%m%d}-{last:%Y%m%d}"
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A window, and how its run has ended."""
+    """A window, and how its run ended."""
 
     run_id: str
     date_from: str
@@ -65,34 +65,34 @@ class Filled:
 
 
 def fill(deployment: Deployment, backfill: Backfill, follow: Follow) -> Iterator[Filled]:
-    """Run window after window, until one fails; what has succeeded before isn't run again.
+    """Run window after window until one fails, skipping those that have succeeded before.
 
-    One at a time: the lease admits no more, and a run that waits for it does no work.
-    ``follow(execution_arn, redrive_count)`` waits for a run's end.
+    Windows run one at a time, because only one run can hold the lease.
+    ``follow(execution_arn, redrive_count)`` waits for a run to end.
     """
     for first, last in backfill.windows():
         name = backfill.run_name(first, last)
         arn = deployment.execution_arn(name)
         begun, redrive_count = _begin(deployment, backfill, arn, first, last)
-        ended = describe(deployment, arn) if begun == "done before" else follow(arn, redrive_count)
+        run = describe(deployment, arn) if begun == "done before" else follow(arn, redrive_count)
         yield Filled(
             run_id=name,
             date_from=first.isoformat(),
             date_to=last.isoformat(),
             begun=begun,
-            status=ended.status,
-            error=ended.error,
-            counts=(ended.result or {}).get("counts"),
+            status=run.status,
+            error=run.error,
+            counts=(run.result or {}).get("counts"),
         )
-        if ended.status != "SUCCEEDED":
+        if run.status != "SUCCEEDED":
             return
 
 
 def _begin(
     deployment: Deployment, backfill: Backfill, arn: str, first: date, last: date
 ) -> tuple[Begun, int]:
-    known = Workflow(deployment.stepfunctions, deployment.state_machine_arn).describe(arn)
-    if known is None:
+    execution = Workflow(deployment.stepfunctions, deployment.state_machine_arn).describe(arn)
+    if execution is None:
         payload = {
             "sync_type": "full",
             "date_from": first.isoformat(),
@@ -103,8 +103,8 @@ def _begin(
             payload["git_ref"] = backfill.git_ref
         executions.start(deployment, backfill.run_name(first, last), payload)
         return "started", 0
-    if known.status == "SUCCEEDED":
-        return "done before", known.redrive_count
-    if known.status in ALIVE:
-        return "joined", known.redrive_count
+    if execution.status == "SUCCEEDED":
+        return "done before", execution.redrive_count
+    if execution.status in ALIVE:
+        return "joined", execution.redrive_count
     return "redriven", executions.redrive(deployment, arn)

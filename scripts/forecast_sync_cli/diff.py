@@ -1,4 +1,4 @@
-"""Lake against Postgres: sums by business date first, then the keys of the dates that differ."""
+"""Compares lake and Postgres: sums by business date, then the keys of the dates that differ."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from forecast_sync.contracts.run import Window
 from forecast_sync.diagnostics.checksums import Dates, Sums, build_lake_keys, build_lake_sums
 from forecast_sync.tables import Table, load_table
 
-from forecast_sync_cli.client import athena as lake_queries
-from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.athena import make_athena, run_query
+from forecast_sync_cli.client.deployment import Deployment, read_settings
 
 TARGET_PAGE = 20_000
 Difference = Literal["only in the lake", "only in Postgres", "different"]
@@ -39,7 +39,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Diff:
-    """What differs; ``keys`` end at a limit, and ``complete`` says whether that was reached."""
+    """What differs; ``complete`` is False if more keys differ than ``keys`` holds."""
 
     as_of: str
     days_compared: int
@@ -56,49 +56,49 @@ class Diff:
 
 @dataclass(frozen=True)
 class Sides:
-    """Both sides of a comparison, as of one moment of the lake."""
+    """Lake and target; the lake as it was at ``as_of``."""
 
     deployment: Deployment
     git_ref: str | None
     as_of: datetime
 
     def lake_sums(self, dates: Dates) -> dict[str, Sums]:
-        """By business date."""
+        """Rows and checksum of the lake, by business date."""
         rows = self._query(build_lake_sums(self.table, self.settings, dates, self._window))
         return {row["day"]: Sums(int(row["row_count"]), int(row["checksum"])) for row in rows}
 
     def target_sums(self, dates: Dates) -> dict[str, Sums]:
-        """By business date."""
+        """Rows and checksum of the target, by business date."""
         bounds = {name: str(day) for name, day in dates._asdict().items() if day}
-        sums = self._ask({"about": "sums", **bounds})["sums"]
+        sums = self._inspect({"about": "sums", **bounds})["sums"]
         return {day: Sums(rows, int(checksum)) for day, rows, checksum in sums}
 
     def lake_keys(self, day: date) -> dict[tuple[str, ...], str]:
-        """The hash by key."""
+        """The hash of each of the lake's rows of a day, by key."""
         rows = self._query(build_lake_keys(self.table, self.settings, day, self._window))
         names = self.table.target.key
         return {tuple(row[name] for name in names): row["line_hash"] for row in rows}
 
     def target_keys(self, day: date) -> dict[tuple[str, ...], str]:
-        """The hash by key."""
-        found: dict[tuple[str, ...], str] = {}
+        """The hash of each of the target's rows of a day, by key."""
+        hashes: dict[tuple[str, ...], str] = {}
         while True:
             question = {"about": "keys", "day": str(day), "limit": TARGET_PAGE}
-            answer = self._ask({**question, "offset": len(found)})
+            answer = self._inspect({**question, "offset": len(hashes)})
             rows = answer["rows"]
-            found |= {tuple(key): hashed for *key, hashed in rows}
-            # A function of an older version doesn't tell, and gives every page whole.
+            hashes |= {tuple(key): line_hash for *key, line_hash in rows}
+            # A function deployed from an older version sends no `next`, and only full pages.
             if answer.get("next", len(rows) >= TARGET_PAGE or None) is None:
-                return found
+                return hashes
 
     @cached_property
     def settings(self) -> Settings:
-        """The deployment's."""
-        return lake_queries.read_settings(self.deployment)
+        """The deployment's settings."""
+        return read_settings(self.deployment)
 
     @property
     def table(self) -> Table:
-        """The table file that the deployment has chosen."""
+        """The table that the deployment syncs."""
         return load_table(self.settings.table_file)
 
     @property
@@ -106,16 +106,16 @@ class Sides:
         return Window(high=self.as_of)
 
     def _query(self, query: str) -> Iterator[dict[str, str]]:
-        athena = lake_queries.athena_of(self.deployment, self.settings)
-        return athena.read_rows(lake_queries.finish(athena, query))
+        athena = make_athena(self.deployment, self.settings)
+        return athena.read_rows(run_query(athena, query))
 
-    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+    def _inspect(self, question: dict[str, Any]) -> dict[str, Any]:
         payload = {"git_ref": self.git_ref, "question": question}
         return self.deployment.invoke("inspect_database", payload)
 
 
 def compare(sides: Sides, dates: Dates, limit: int) -> Diff:
-    """Compare both sides; of the keys that differ the first ``limit`` are named."""
+    """Compare both sides; the result names at most ``limit`` of the keys that differ."""
     lake, target = sides.lake_sums(dates), sides.target_sums(dates)
     known = sorted({*lake, *target})
     none = Sums(0, 0)
@@ -141,19 +141,19 @@ def compare(sides: Sides, dates: Dates, limit: int) -> Diff:
 
 
 def watermark(deployment: Deployment, git_ref: str | None) -> datetime | None:
-    """How far the branch has been synced; None before its first run without dates."""
+    """The branch's watermark; None before its first successful run without dates."""
     answer = deployment.ask_status("/syncs", {"git_ref": git_ref} if git_ref else {})
     for run in (answer or {"syncs": []})["syncs"]:
         if run["status"] == "succeeded":
-            found = datetime.fromisoformat(run["last_sync_timestamp"]).replace(tzinfo=UTC)
-            return found if found.timestamp() else None
+            time = datetime.fromisoformat(run["last_sync_timestamp"]).replace(tzinfo=UTC)
+            return time if time.timestamp() else None
     return None
 
 
 def _compare_keys(sides: Sides, day: date) -> list[Key]:
     lake, target = sides.lake_keys(day), sides.target_keys(day)
     names = sides.table.target.key
-    found = []
+    differing = []
     for key in sorted({*lake, *target}):
         if lake.get(key) == target.get(key):
             continue
@@ -162,5 +162,5 @@ def _compare_keys(sides: Sides, day: date) -> list[Key]:
             difference = "only in the lake"
         elif key not in lake:
             difference = "only in Postgres"
-        found.append(Key(dict(zip(names, key, strict=True)), difference))
-    return found
+        differing.append(Key(dict(zip(names, key, strict=True)), difference))
+    return differing

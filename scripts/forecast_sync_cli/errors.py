@@ -1,7 +1,7 @@
-"""What goes wrong for the person at the keyboard, told in one line."""
+"""The error that commands show as one line."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
-    """One line: what was read, what was expected, what to do. The CLI prints it and exits 1."""
+    """A mistake or failure to report: what was read, what was expected, what to do next."""

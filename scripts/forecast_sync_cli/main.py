@@ -1,116 +1,124 @@
-"""The command line: its commands, and every failure as one line.
+"""Where ``forecast-sync`` starts: its commands, its exit codes, and every failure as one line.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Functions here import what they need
+when they run: imports take a second, and Ctrl-C mustn't show a traceback in that second either.
 """
 
 from __future__ import annotations
 
 import sys
-import traceback
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from forecast_sync.errors import ForecastSyncError
-from typer.exceptions import TyperException
+if TYPE_CHECKING:
+    from typer import Typer
+    from typer.exceptions import TyperException
 
-from forecast_sync_cli.commands import (
-    dashboard,
-    diff,
-    doctor,
-    fill,
-    local,
-    plan,
-    rejects,
-    runs,
-    sync,
-    tables,
-)
-from forecast_sync_cli.commands.common import out
-from forecast_sync_cli.commands.examples import epilog
-from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.terminal import Terminal, guard_logging
+    from forecast_sync_cli.terminal import Terminal
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    help="Forecasts from a data lake into Neon Postgres. Reaches AWS, or a local cloud when"
-    " AWS_ENDPOINT_URL says where it is and the other variables that `local up` prints are set.",
-)
-app.add_typer(local.app, name="local")
-app.add_typer(rejects.app, name="rejects")
-app.add_typer(tables.app, name="tables")
-for _command in (
-    runs.start,
-    runs.status,
-    runs.history,
-    runs.redrive,
-    runs.stop,
-    runs.logs,
-    plan.plan,
-    diff.diff,
-    doctor.doctor,
-    fill.backfill,
-    fill.preview,
-    sync.sync,
-    dashboard.dashboard,
-):
-    app.command()(_command)
+INTERRUPTED = 130
 
 
-@app.command()
-def example(
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="The Parquet file to make.")],
-) -> None:
-    """Write a small Parquet file for a first upload: forecasts of two days, written just now.
-
-    It has the columns of the table file `forecast`. A file that exists is never replaced.
-    """
-    from forecast_sync_cli.demo.data import write_example
-
-    rows = write_example(file)
-    out().line(f"{rows:,} rows of two days in {file}")
+def main() -> None:
+    """Run the command line and exit with its code."""
+    _exit(make_app)
 
 
-@app.command()
-def demo() -> None:
-    """Show the whole job on this machine: upload, sync, change, failure, redrive."""
-    from forecast_sync_cli.demo.story import tell
+def run_alone(command: Callable[..., None]) -> None:
+    """Run one function as a program of its own, such as ``python -m benchmarks``."""
 
-    tell()
+    def make() -> Typer:
+        import typer
 
+        app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+        app.command()(command)
+        return app
 
-def _add_examples() -> None:
-    """End every command's help with its examples."""
-    groups = {"": app, **{str(group.name): group.typer_instance for group in app.registered_groups}}
-    for prefix, group in groups.items():
-        for command in group.registered_commands if group else ():
-            name = command.name or command.callback.__name__ if command.callback else ""
-            command.epilog = epilog(f"{prefix} {name}".strip())
+    _exit(make)
 
 
-_add_examples()
+def make_app() -> Typer:
+    """The application with all its commands, each with its examples at the end of its help."""
+    import typer
+
+    from forecast_sync_cli.commands import (
+        dashboard,
+        demo,
+        diff,
+        doctor,
+        fill,
+        local,
+        plan,
+        rejects,
+        runs,
+        sync,
+        tables,
+    )
+    from forecast_sync_cli.commands.examples import add_examples
+
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        help="Sync forecasts from a data lake into Neon Postgres. Works with AWS, or with a local"
+        " cloud once the variables that `local up` prints are set.",
+    )
+    app.command("logs")(runs.show_logs)
+    app.command("diff")(diff.show_diff)
+    for command in (
+        runs.start,
+        runs.status,
+        runs.history,
+        runs.redrive,
+        runs.stop,
+        plan.plan,
+        doctor.doctor,
+        fill.backfill,
+        fill.preview,
+        sync.sync,
+        dashboard.dashboard,
+        demo.example,
+        demo.demo,
+    ):
+        app.command()(command)
+    app.add_typer(local.app, name="local")
+    app.add_typer(rejects.app, name="rejects")
+    app.add_typer(tables.app, name="tables")
+    add_examples(app)
+    return app
 
 
-def run() -> None:
-    """Run the command line; a failure is one line on stderr, a traceback only a fault of ours."""
+def _exit(make: Callable[[], Typer]) -> None:
+    try:
+        code = _run(make())
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _run(app: Typer) -> int:
+    """Run a command; its exit code. Failures are one line on stderr, faults of ours a traceback."""
+    import traceback
+
+    from botocore.exceptions import BotoCoreError, ClientError
+    from forecast_sync.errors import ForecastSyncError
+    from localcloud.errors import LocalCloudError
+    from typer import Abort
+    from typer.exceptions import TyperException
+
+    from forecast_sync_cli.errors import UserError
+    from forecast_sync_cli.terminal import Terminal, guard_logging
+
     guard_logging()
-    sys.exit(_run())
-
-
-def _run() -> int:
-    """The exit code. Whatever is told of a failure is made visible on its way to the terminal."""
     errors = Terminal(stderr=True)
     try:
         return app(standalone_mode=False) or 0
     except TyperException as error:
-        _tell_usage(errors, error)
+        _report_usage(errors, error)
         return error.exit_code
-    except typer.Abort:
+    except Abort:
         errors.error("interrupted")
-    except (UserError, ForecastSyncError) as error:
+    except (UserError, ForecastSyncError, LocalCloudError) as error:
         errors.error(str(error))
     except ClientError as error:
         detail = error.response.get("Error", {})
@@ -124,11 +132,11 @@ def _run() -> int:
     return 1
 
 
-def _tell_usage(errors: Terminal, error: TyperException) -> None:
-    """What was wrong with the arguments, and where their help is."""
+def _report_usage(errors: Terminal, error: TyperException) -> None:
+    """What is wrong with the arguments, and where to find their help."""
     message = error.format_message()
     if not message:
-        return  # No arguments at all: the help has been shown.
+        return  # There were no arguments at all: the help has been shown.
     context = getattr(error, "ctx", None)
     if context is not None:
         errors.line(context.get_usage())

@@ -1,9 +1,11 @@
-"""What a person sees of a run: its progress while it goes, its outcome in words and numbers."""
+"""How the terminal shows a run: its progress while it works, then its outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
 
 from forecast_sync import errors
 
@@ -15,29 +17,54 @@ COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 
 
-def show(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot:
-    """Show a run until it has ended; its last snapshot. A terminal sees one line that changes."""
-    shown: Snapshot | None = None
-    first: Snapshot | None = None
-    with ExitStack() as stack:
-        update = stack.enter_context(terminal.live()) if terminal.is_live else None
+class Progress:
+    """A run's progress: call it with each snapshot, within a ``with`` block.
+
+    A terminal shows one line that changes; a pipe gets a line whenever there is something new.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._stack = ExitStack()
+        self._update: Callable[..., None] | None = None
+        self._shown: Snapshot | None = None
+        self._first: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Show the run as it is now."""
+        first = self._first
+        if snapshot.rows_done and (first is None or first.redrive_count != snapshot.redrive_count):
+            self._first = snapshot
+        line = _line(snapshot, self._first)
+        if self._terminal.is_live:
+            self._update = self._update or self._stack.enter_context(self._terminal.live())
+            self._update(*line)
+        elif not snapshot.ended and (self._shown is None or _differs(self._shown, snapshot)):
+            self._terminal.line(*line)
+            self._shown = snapshot
+
+
+def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot:
+    """Show a run until it has ended, and return its last snapshot."""
+    with Progress(terminal) as show:
         for snapshot in snapshots:
-            if snapshot.rows_done and (
-                first is None or first.redrive_count != snapshot.redrive_count
-            ):
-                first = snapshot
-            line = _line(snapshot, first)
-            if update:
-                update(*line)
-            elif not snapshot.ended and (shown is None or _differs(shown, snapshot)):
-                terminal.line(*line)
-                shown = snapshot
-            last = snapshot
-    return last
+            show(snapshot)
+    return snapshot
 
 
-def tell(terminal: Terminal, snapshot: Snapshot) -> None:
-    """How a run ended, and what to do when it ended badly."""
+def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
+    """Show how a run ended and, if it failed, what to do next."""
     colour = COLOURS.get(snapshot.status, "red")
     redriven = f", redriven {snapshot.redrive_count} x" if snapshot.redrive_count else ""
     terminal.line(
@@ -46,25 +73,27 @@ def tell(terminal: Terminal, snapshot: Snapshot) -> None:
     )
     if snapshot.error:
         terminal.line(f"  {snapshot.error}")
-        again = (
-            f"repair the cause, then: forecast-sync redrive {snapshot.run_id}"
+        next_step = (
+            f"fix the cause, then: forecast-sync redrive {snapshot.run_id}"
             if errors.redrive_helps(errors.error_name(snapshot.error))
             else "a redrive can't help: start a new run"
         )
-        terminal.line(f"  {again}")
+        terminal.line(f"  {next_step}")
     counts = (snapshot.result or {}).get("counts")
     if counts:
         terminal.table(counts_table(counts))
         for message, rows in counts.get("warnings", {}).items():
-            terminal.line(Styled("warning", "yellow"), f" not so in {rows:,} rows: {message}")
+            terminal.line(
+                Styled("warning", "yellow"), f" expectation broken in {rows:,} rows: {message}"
+            )
     if (snapshot.result or {}).get("report"):
         terminal.line(f"  in detail: forecast-sync plan {snapshot.run_id}")
     elif not counts and snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
-        terminal.line("  coalesced: a run was going on already, and runs once more when it ends")
+        terminal.line("  coalesced: another run is active and starts one more run when it ends")
 
 
 def counts_table(counts: dict[str, int]) -> Table:
-    """A run's rows by outcome, as one row."""
+    """A run's row counts by outcome, as a table of one row."""
     names = ("window_rows", "rejected", "candidates", "superseded", "good", *OUTCOMES[:3])
     headings = [name.replace("_", " ") for name in names]
     table = Table(*headings, right=headings)
@@ -73,7 +102,7 @@ def counts_table(counts: dict[str, int]) -> Table:
 
 
 def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
-    """Whether a line is worth writing: another state or page, or rows after a while."""
+    """Whether a new line is worth writing: the state or page changed, or rows after a while."""
     if (shown.state, shown.pages_done, shown.status) != (
         snapshot.state,
         snapshot.pages_done,
@@ -101,7 +130,7 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
 
 
 def _rate(snapshot: Snapshot, first: Snapshot | None) -> float:
-    """Rows a second since the first rows of this drive were seen; 0 when it can't be said."""
+    """Rows per second since this attempt's first rows; 0 while that is unknown."""
     if first is None or snapshot.state != "Load pages":
         return 0
     seconds = snapshot.seconds - first.seconds

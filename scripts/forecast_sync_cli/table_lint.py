@@ -1,4 +1,4 @@
-"""What can be said of a table file before a deployment: its SQL parses and knows its columns."""
+"""Checks a table file before it is deployed: its SQL parses and names existing columns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GLUE_FORMAT = {
 
 
 def read_checked(name_or_path: str) -> Table:
-    """A table file by its name or path; raises ``UserError`` with file, line and key of a fault."""
+    """Read a table file by name or path; raises ``UserError`` with line and key of each mistake."""
     path = Path(name_or_path)
     try:
         if path.suffix != ".toml":
@@ -42,17 +42,17 @@ def read_checked(name_or_path: str) -> Table:
         raise UserError(f"{path}: {error.strerror}; the known tables are {known}") from None
     except ConfigurationInvalid as error:
         raise UserError(str(error)) from None
-    faults = [
+    mistakes = [
         f"{path}, line {find_line(text, location)}, {'.'.join(map(str, location))}: {message}"
-        for location, message in find_sql_faults(table)
+        for location, message in find_sql_mistakes(table)
     ]
-    if faults:
-        raise UserError("; ".join(faults))
+    if mistakes:
+        raise UserError("; ".join(mistakes))
     return table
 
 
-def find_sql_faults(table: Table) -> Iterator[tuple[Location, str]]:
-    """Expressions that aren't one expression of their SQL, or name a column that isn't there."""
+def find_sql_mistakes(table: Table) -> Iterator[tuple[Location, str]]:
+    """Texts that aren't exactly one SQL expression, or that name a missing column."""
     known = {
         "source": {*table.source.columns, *HIDDEN},
         "target": {*table.names, *HIDDEN},
@@ -66,11 +66,11 @@ def find_sql_faults(table: Table) -> Iterator[tuple[Location, str]]:
             continue
         named = {column.name for column in tree.find_all(exp.Column)}
         if unknown := sorted(named - (indexed if dialect == "postgres" else known[over])):
-            yield location, f"{text!r} names {', '.join(unknown)}, which isn't there"
+            yield location, f"{text!r} names {', '.join(unknown)}, which doesn't exist"
 
 
 def _parse(expression: Expression) -> exp.Expression | str:
-    """The tree of one expression without a query in it, or what is wrong with it."""
+    """The syntax tree of an expression, or what is wrong with it."""
     if fault := find_fault(expression):
         return fault
     try:
@@ -81,19 +81,19 @@ def _parse(expression: Expression) -> exp.Expression | str:
         return str(error).partition("\n")[0]
     values = trees[0].expressions if trees[0] else []
     if len(trees) != 1 or len(values) != 1 or not isinstance(values[0], exp.Paren):
-        return "one value is expected"
+        return "expected one value"
     if isinstance(values[0].this, exp.Alias) or values[0].find(exp.Query):
-        return "a value without a name and without a query is expected"
+        return "expected a value without an alias and without a subquery"
     return values[0]
 
 
 def write_ddl(table: Table) -> str:
-    """The statements that the first run makes the target with."""
+    """The statements with which the first run creates the target."""
     return ";\n\n".join(part.as_string().strip() for part in define_target(table)) + ";\n"
 
 
 def glue_input(table: Table, name: str, location: str) -> dict[str, object]:
-    """The Glue table that declares what the file reads."""
+    """The Glue table that declares the file's ``[source.columns]``."""
     columns = [{"Name": column, "Type": kind} for column, kind in table.source.columns.items()]
     return {
         "Name": name,

@@ -1,8 +1,8 @@
-"""The terminal: the one door through which commands write, so that nothing gets there raw.
+"""The terminal: the only module through which commands write, so that no raw text gets there.
 
-Text is shown as text. Control characters of names, values and errors are seen as escapes, Rich's
-markup and emoji codes mean nothing, and colours come from ``Styled`` alone. Tests hold every other
-module to write through here.
+Text is shown as text. Control characters in names, values and errors appear as escapes, Rich's
+markup and emoji codes have no effect, and colours come only from ``Styled``. Tests make sure that
+every other module writes through this one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WIDE = 200
 
 
 class Styled(NamedTuple):
-    """A text in a colour or another style of Rich's."""
+    """Text in a colour or another of Rich's styles."""
 
     text: str
     style: str
@@ -36,7 +36,7 @@ Part = str | Styled
 
 
 class Table:
-    """A table without lines. Where a terminal is too narrow, cells are folded, and not cut off."""
+    """A table without rules. In a narrow terminal cells wrap; nothing is cut off."""
 
     def __init__(self, *headings: str, right: Collection[str] = (), indent: int = 0) -> None:
         self._table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, indent))
@@ -45,16 +45,16 @@ class Table:
             self._table.add_column(_text([heading]), justify=justify, overflow="fold")
 
     def add_row(self, *cells: Part) -> None:
-        """A row; each of its cells is one line of text."""
+        """Add a row; each cell is one line of text."""
         self._table.add_row(*(_text([cell]) for cell in cells))
 
     def __rich__(self) -> RichTable:
-        """As Rich draws it."""
+        """What Rich prints."""
         return self._table
 
 
 class Terminal:
-    """A stream that people read."""
+    """Stdout or stderr, as people read it."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         stream = sys.stderr if stderr else sys.stdout
@@ -63,73 +63,73 @@ class Terminal:
             highlight=False,
             markup=False,
             emoji=False,
-            # What isn't a terminal gets tables as wide as they are.
+            # In a pipe, tables keep their full width.
             width=None if stderr or stream.isatty() else WIDE,
         )
 
     def line(self, *parts: Part) -> None:
-        """One line, put together from its parts; a line break within one is shown."""
+        """Print one line made of parts; line breaks in them appear as escapes."""
         self._console.print(_text(parts), soft_wrap=True)
 
     def table(self, table: Table) -> None:
-        """A table."""
+        """Print a table."""
         self._console.print(table)
 
     def error(self, message: str) -> None:
-        """A failure as one line; line breaks of the message are spaces."""
+        """Print a failure as one line; line breaks in the message become spaces."""
         self.line(f"error: {' '.join(message.split())}")
 
     def crash(self, traceback: str) -> None:
-        """A fault of this program, whose traceback quotes what it met."""
+        """Print the traceback of a bug in this program, with its text made visible."""
         for text in _indented(traceback).split("\n"):
             self.line(text)
 
     def document(self, text: str, what: str) -> None:
-        """A text of several lines as it is, for another program to read.
+        """Print text exactly as it is, for another program to read.
 
-        Raises ``UserError`` when that isn't safe to show: it can't be shown differently either.
+        Raises ``UserError`` if it holds invisible characters, which can't be shown exactly.
         """
         for number, line in enumerate(text.split("\n"), start=1):
             if visible(line.replace("\t", " ")) != line.replace("\t", " "):
                 raise UserError(
-                    f"line {number} of {what} holds a character that can't be seen: "
+                    f"line {number} of {what} holds an invisible character: "
                     f"{visible(line)}; write it as an escape"
                 )
         self._console.file.write(text)
 
     @property
     def is_live(self) -> bool:
-        """Whether a line can be changed after it was written."""
+        """Whether a line can be changed after it was printed."""
         return self._console.is_terminal and not self._console.is_dumb_terminal
 
     @contextmanager
     def live(self) -> Iterator[Callable[..., None]]:
-        """A line that changes: the function that is handed out takes its new parts."""
+        """A line that changes: call the yielded function with its new parts."""
         with Live(console=self._console, transient=True) as shown:
             yield lambda *parts: shown.update(_text(parts))
 
 
 def write_json(document: Any, indent: int | None = 2) -> None:
-    """One document on stdout; JSON's escapes keep it to printable ASCII, whatever it holds."""
+    """Print one document on stdout, escaped to printable ASCII."""
     json.dump(document, sys.stdout, indent=indent, default=str, ensure_ascii=True)
     sys.stdout.write("\n")
     sys.stdout.flush()
 
 
 def guard_logging() -> None:
-    """What libraries warn of quotes names and answers: on stderr it is visible as well."""
+    """Make library warnings visible text too: they quote names and answers."""
     if logging.lastResort:
         logging.lastResort.setFormatter(_VisibleFormatter())
 
 
 class _VisibleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """The message and its traceback."""
+        """The message and its traceback, made visible."""
         return _indented(super().format(record))
 
 
 def _indented(text: str) -> str:
-    """Lines none of which can be taken for one that a command writes, but the first."""
+    """Text whose further lines can't be mistaken for a command's own."""
     return visible_lines(text.rstrip()).replace("\n", "\n| ")
 
 

@@ -1,6 +1,8 @@
-"""The AWS CLI as the workflows' scripts call it; they need nothing but Python and that CLI.
+"""The AWS CLI as the GitHub scripts call it, and the lines that they print.
 
-Whoever imports it finds the package ``forecast_sync`` too, as far as that needs no more either.
+The scripts run in jobs that assume a role and therefore install nothing: there is only Python and
+the runner's AWS CLI. Importing this module makes the parts of ``forecast_sync`` and
+``forecast_sync_cli`` importable that need no more than that.
 """
 
 from __future__ import annotations
@@ -11,18 +13,25 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "layers/core"))
+CHECKOUT = Path(__file__).parents[2]
+sys.path[:0] = [str(CHECKOUT / "layers/core"), str(CHECKOUT / "scripts")]
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 class AwsRefused(Exception):
-    """The AWS CLI ended with an error; its text is the message."""
+    """The AWS CLI ended with an error, whose text is the message."""
 
 
 class FunctionFailed(AwsRefused):
-    """A function has raised; ``error`` is the class's name."""
+    """A function raised an error; ``error`` is its class name."""
 
     def __init__(self, error: str, message: str) -> None:
         super().__init__(f"{error}: {message}")
@@ -30,34 +39,71 @@ class FunctionFailed(AwsRefused):
 
 
 def aws(*arguments: str) -> dict[str, Any]:
-    """The JSON answer of an AWS CLI command; raises ``AwsRefused``."""
+    """The JSON answer of an AWS CLI command; raises ``AwsRefused``, or its subclass of the code."""
     ended = subprocess.run(
         ["aws", *arguments, "--output", "json"], check=False, capture_output=True, text=True
     )
     if ended.returncode:
-        raise AwsRefused(" ".join(ended.stderr.split()))
-    answer: dict[str, Any] = json.loads(ended.stdout or "{}")
+        message = " ".join(ended.stderr.split())
+        code = re.search(r"An error occurred \((\w+)\)", message)
+        raise error_class(code[1])(message) if code else AwsRefused(message)
+    answer: dict[str, Any] = json.loads(ended.stdout or "{}", object_hook=_read_times)
     return answer
 
 
+@cache
+def error_class(code: str) -> type[AwsRefused]:
+    """The exception for an error code of AWS's."""
+    return type(code, (AwsRefused,), {})
+
+
+class Client:
+    """A client of one AWS service with boto3's methods and parameters; the AWS CLI does the work.
+
+    So that what is written for boto3 runs where boto3 isn't installed.
+    """
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __getattr__(self, method: str) -> Callable[..., dict[str, Any]]:
+        command = [self._service, method.replace("_", "-"), "--no-paginate", "--cli-input-json"]
+        return lambda **parameters: aws(*command, json.dumps(parameters))
+
+    @property
+    def exceptions(self) -> Any:
+        """The service's errors by their codes."""
+        return _Exceptions()
+
+
+class _Exceptions:
+    def __getattr__(self, code: str) -> type[AwsRefused]:
+        return error_class(code)
+
+
+def stepfunctions() -> SFNClient:
+    """Step Functions, as far as boto3's client is used."""
+    return cast("SFNClient", Client("stepfunctions"))
+
+
 def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
-    """A function's answer; raises ``FunctionFailed`` with what the function has raised."""
+    """Call a function and return its answer; raises ``FunctionFailed`` if the function raises."""
     with tempfile.TemporaryDirectory() as folder:
         request, answer = Path(folder, "request.json"), Path(folder, "answer.json")
         request.write_text(json.dumps(event))
-        # Version 1 of the CLI wants text and version 2 base64; both take the bytes of a file.
+        # Version 1 of the CLI expects text and version 2 base64; both accept the bytes of a file.
         payload = f"fileb://{request}"
-        called = aws(
+        status = aws(
             "lambda", "invoke", "--function-name", function, "--payload", payload, str(answer)
         )
-        found: dict[str, Any] = json.loads(answer.read_text() or "{}")
-    if "FunctionError" in called:
-        raise FunctionFailed(str(found.get("errorType")), str(found.get("errorMessage")))
-    return found
+        document: dict[str, Any] = json.loads(answer.read_text() or "{}")
+    if "FunctionError" in status:
+        raise FunctionFailed(str(document.get("errorType")), str(document.get("errorMessage")))
+    return document
 
 
 def stack_name(environment: str) -> str:
-    """``PROJECT-ENVIRONMENT``, by ``PROJECT_NAME``; what the stack has begins with it."""
+    """``PROJECT-ENVIRONMENT``, from ``PROJECT_NAME``: the stack, and the prefix of its names."""
     from forecast_sync import stack_names
 
     project = os.environ.get("PROJECT_NAME") or stack_names.DEFAULT_PROJECT
@@ -65,32 +111,32 @@ def stack_name(environment: str) -> str:
 
 
 def machine_arn(environment: str) -> str:
-    """The state machine's ARN, from the name and whoever calls."""
+    """The state machine's ARN, from its name and the caller's account."""
     partition, account = aws("sts", "get-caller-identity")["Arn"].split(":")[1:5:3]
     region = os.environ["AWS_REGION"]
     return f"arn:{partition}:states:{region}:{account}:stateMachine:{stack_name(environment)}"
 
 
 def fail(message: str) -> int:
-    """Say why as GitHub shows it, on one line; the exit code."""
+    """Report an error in one line, as GitHub shows it; returns the exit code."""
     annotate("error", message)
     return 1
 
 
 def annotate(kind: str, message: str) -> None:
-    """An ``error`` or a ``warning`` of the job; nothing in its text is a command."""
-    # What the runner shows, it unescapes.
+    """Report an ``error`` or a ``warning`` of the job; its text can't contain a command."""
+    # The runner unescapes what it shows.
     print(f"::{kind}::{_plain(message).replace('%', '%25')}", file=sys.stderr)
 
 
 def say(text: str) -> None:
-    """Print a line in which the runner finds no command, whatever names are in it."""
+    """Print a line in which the runner finds no command, whatever names it contains."""
     line = _plain(text)
     print(f"> {line}" if line.lstrip().startswith("::") else line, flush=True)
 
 
 def answer(name: str, value: str) -> None:
-    """Hand a value to the following steps and jobs; raises ``ValueError`` for more than a line."""
+    """Set an output for later steps and jobs; raises ``ValueError`` for more than one line."""
     if not value.isprintable():
         raise ValueError(f"{name} is more than one printable line: {value!r}")
     with Path(os.environ["GITHUB_OUTPUT"]).open("a") as outputs:
@@ -99,7 +145,7 @@ def answer(name: str, value: str) -> None:
 
 
 def code(text: str) -> str:
-    """``text`` as it is in a job's summary: code that no backtick in it ends."""
+    """``text`` as Markdown code, for a job's summary; backticks in it don't end the code."""
     line = visible(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     space = " " if "`" in line else ""
@@ -107,10 +153,21 @@ def code(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """``text`` on one line, with what no screen shows written out."""
+    """``text`` on one line, with invisible characters as escapes."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
+def _read_times(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer with times as boto3 has them; version 1 of the CLI prints seconds."""
+    for name, value in answer.items():
+        if name == "timestamp" or name.endswith("Date"):
+            is_seconds = isinstance(value, int | float)
+            answer[name] = (
+                datetime.fromtimestamp(value, UTC) if is_seconds else datetime.fromisoformat(value)
+            )
+    return answer
+
+
 def _plain(text: str) -> str:
-    """One line without the runner's older mark of a command, which counts anywhere in a line."""
+    """One line without the runner's older command prefix, which counts anywhere in a line."""
     return visible(text).replace("##[", "## [")

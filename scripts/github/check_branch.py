@@ -1,6 +1,6 @@
-"""Finds the Neon branch of ``GIT_REF`` in ``ENVIRONMENT`` and asks its database; creates nothing.
+"""Finds the Neon branch of ``GIT_REF`` in ``ENVIRONMENT`` and its database; creates nothing.
 
-It asks the deployed functions, so that no key of Neon and no connection string is in GitHub.
+The deployed functions do the work, so GitHub holds no Neon key and no connection string.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from forecast_sync.stack_names import execution_arn_of
 
 
 def main() -> int:
-    """Print which branch answers, or why none does."""
+    """Print the branch and its server, or why there is none."""
     environment, git_ref = os.environ["ENVIRONMENT"], os.environ["GIT_REF"]
     try:
         run = resolve(environment, git_ref)
         checked = invoke(f"{stack_name(environment)}-check-branch", {"git_ref": git_ref})
     except AwsRefused as error:
         return fail(str(error))
-    where, server = run["neon_branch_id"] or "its database URL", checked["server"]
-    say(f"{git_ref} is the Neon branch {run['neon_branch']} ({where}); {server} answers there.")
+    branch_id = run["neon_branch_id"] or "its database URL"
+    say(
+        f"{git_ref} is the Neon branch {run['neon_branch']} ({branch_id});"
+        f" {checked['server']} answers there."
+    )
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Which environment and git ref a workflow's event is about: answers ``environment``, ``git_ref``.
+"""Finds the environment and git ref of an event: sets ``environment`` and ``git_ref``.
 
-Reads ``EVENT`` (the event's name), ``BRANCH`` (of the deployment, the dispatch or the schedule) and
-``ENVIRONMENT`` (asked for, or empty). Both are empty for a deployment that isn't ours to follow, or
-that names a commit: that one can be the head of several branches.
+Reads ``EVENT`` (the event's name), ``BRANCH`` (of the deployment, dispatch or schedule) and
+``ENVIRONMENT`` (requested, or empty). Both outputs are empty for a deployment of another branch, or
+of a commit, which can be the head of several branches.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ DEPLOYMENTS = ("deployment_status", "repository_dispatch")
 
 
 def main() -> int:
-    """Answer, or say why the branch belongs to no environment."""
+    """Set the outputs, or report why the branch belongs to no environment."""
     branch = os.environ["BRANCH"].removeprefix("refs/heads/")
     if not branch.isprintable():
-        return fail(f"The event names {branch!r}, which is no branch's name: nothing was synced.")
-    asked = os.environ.get("ENVIRONMENT", "")
+        return fail(f"The event names {branch!r}, which isn't a branch name: nothing was synced.")
+    requested = os.environ.get("ENVIRONMENT", "")
     for environment in ENVIRONMENTS:
-        if asked not in ("", environment):
+        if requested not in ("", environment):
             continue
         try:
             map_git_ref(branch or None, environment)
@@ -41,7 +41,7 @@ def main() -> int:
             annotate(
                 "warning",
                 f"The deployment names the commit {branch} and no branch, so nothing was synced: "
-                "see docs/deploy.md, GitHub.",
+                "see docs/deploy.md, section GitHub.",
             )
         say(f"The deployment of {branch} belongs to no environment: nothing to sync.")
         answer("environment", "")

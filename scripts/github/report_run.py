@@ -1,6 +1,6 @@
-"""Writes a run's outcome into the job's summary: counts, why it failed, a link to the console.
+"""Writes a run's outcome to the job's summary: counts, the failure, and a link to the console.
 
-Reads ``RESULT_FILE``, which run_sync.py has written, and writes to ``GITHUB_STEP_SUMMARY``.
+Reads ``RESULT_FILE``, which run_sync.py writes, and appends to ``GITHUB_STEP_SUMMARY``.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ CHANGES = ("inserted", "updated", "unchanged")
 
 
 def main() -> int:
-    """Append to the summary; a run that never started has no result."""
+    """Append to the summary, or fail if there is no result."""
     result = Path(os.environ["RESULT_FILE"])
     if not result.exists():
-        return fail("There is no result: the run wasn't started, or nobody could follow it.")
+        return fail("There is no result: the run wasn't started, or couldn't be followed.")
     with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as summary:
         summary.write(describe(json.loads(result.read_text())))
     return 0
 
 
 def describe(execution: dict[str, Any]) -> str:
-    """The summary in Markdown; text from elsewhere stands in a code block."""
+    """The summary in Markdown; names and messages are code in it."""
     output = json.loads(execution.get("output") or "{}")
     lines = [
         f"## Forecast sync: {execution['status']}",
@@ -49,16 +49,16 @@ def describe(execution: dict[str, Any]) -> str:
     elif execution["status"] == "SUCCEEDED":
         lines += [
             "",
-            "Another run works on this database; it starts a run for this one at its end.",
+            "Another run is active on this database; it starts one more run when it ends.",
         ]
     if "failure" in execution:
-        failure = visible(execution["failure"]).replace("```", "'''") or "It tells no cause."
-        again = (
-            "Remove the cause, then redrive the execution."
+        failure = visible(execution["failure"]).replace("```", "'''") or "No cause was given."
+        next_step = (
+            "Fix the cause, then redrive the execution."
             if errors.redrive_helps(errors.error_name(failure))
             else "A redrive can't help: start a new run."
         )
-        lines += ["", "```", failure, "```", "", again]
+        lines += ["", "```", failure, "```", "", next_step]
     return "\n".join([*lines, ""])
 
 

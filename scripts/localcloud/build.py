@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from forecast_sync_cli.errors import UserError
 from samtranslator.yaml_helper import yaml_parse
 
+from localcloud.errors import LocalCloudError as UserError
 from localcloud.function_processes import bootstrap
 
 ARTIFACTS_BUCKET = "forecast-sync-local-artifacts"

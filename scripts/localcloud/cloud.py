@@ -10,12 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from forecast_sync_cli.errors import UserError
-
 from localcloud import state_dir as directory
 from localcloud.build import find_layers
 from localcloud.deploy import deploy
 from localcloud.description import Cloud, forget
+from localcloud.errors import LocalCloudError as UserError
 from localcloud.keys import Keys
 from localcloud.protocol import Config, Endpoints
 from localcloud.supervision import Server

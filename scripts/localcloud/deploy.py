@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from forecast_sync_cli.errors import UserError
 
 from localcloud.build import ARTIFACTS_BUCKET, Package, package
+from localcloud.errors import LocalCloudError as UserError
 
 if TYPE_CHECKING:
     from boto3.session import Session

@@ -23,10 +23,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from forecast_sync_cli.errors import UserError
-
 from localcloud import unprivileged
 from localcloud.confine import Confined
+from localcloud.errors import LocalCloudError as UserError
 from localcloud.unprivileged import FIRST_FUNCTION_USER, LAST_FUNCTION_USER, Folders, launcher
 
 START_TIMEOUT_SECONDS = 60.0

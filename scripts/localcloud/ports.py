@@ -5,9 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from forecast_sync_cli.errors import UserError
-
 from localcloud import private_files
+from localcloud.errors import LocalCloudError as UserError
 
 LOOPBACK = "127.0.0.1"
 

@@ -25,10 +25,10 @@ from pathlib import Path
 import psutil
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync_cli.errors import UserError
 
 from localcloud import private_files, unprivileged
 from localcloud.confine import Limits
+from localcloud.errors import LocalCloudError as UserError
 from localcloud.ports import LOOPBACK
 from localcloud.unprivileged import Folders, hand_over, spawn
 

@@ -22,10 +22,9 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import IO, Any
 
-from forecast_sync_cli.errors import UserError
-
 from localcloud import function_processes, ports, postgres, private_files
 from localcloud.databases import BRANCHES, Databases
+from localcloud.errors import LocalCloudError as UserError
 from localcloud.guard import guarded
 from localcloud.neon import NeonStandIn
 from localcloud.protocol import ACCOUNT, CALLS, KEEP, REGION, Config, Endpoints

@@ -18,9 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
-from forecast_sync_cli.errors import UserError
 
 from localcloud import private_files, unprivileged
+from localcloud.errors import LocalCloudError as UserError
 from localcloud.postgres import stop_leftover
 
 LOCK_TIMEOUT_SECONDS = 150.0

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from forecast_sync_cli.errors import UserError
-
 from localcloud import private_files
 from localcloud import state_dir as directory
+from localcloud.errors import LocalCloudError as UserError
 from localcloud.protocol import KEEP, Config, Endpoints
 
 STOP_TIMEOUT_SECONDS = 60.0

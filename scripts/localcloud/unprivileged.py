@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecast_sync_cli.errors import UserError
-
 from localcloud import private_files
 from localcloud.confine import FIRST_DESCRIPTOR, Confined, Limits, landlock_version
+from localcloud.errors import LocalCloudError as UserError
 
 _Popen = subprocess.Popen
 """Whatever the server lets others find there."""

@@ -90,7 +90,7 @@ def test_doctor_of_a_branch_that_isn_t_there_and_of_a_stack_that_isn_t(at: dict[
     told = as_json("doctor", "--git-ref", "preview/pr-99", code=1, **at)
     database = next(item for item in told["checks"] if item["check"] == "database")
     assert "BranchNotFound" in database["found"]
-    assert "Make the branch" in database["advice"]
+    assert "Create the branch" in database["advice"]
     nowhere = as_json("doctor", "--environment", "production", code=1, **at)
     assert [item["status"] for item in nowhere["checks"]][:3] == ["ok", "finding", "skipped"]
 
@@ -168,5 +168,5 @@ def test_status_of_a_branch_that_cannot_be_asked_says_why(at: dict[str, Any]) ->
     assert (told["state"], told["runs"], told["age_seconds"]) == ("unreachable", [], None)
     assert "BranchNotFound" in told["why"]
     words = forecast_sync("status", "--git-ref", "preview/pr-99", code=1, **at).stdout
-    assert "preview/pr-99: unreachable: its database can't be asked: BranchNotFound" in words
+    assert "preview/pr-99: unreachable: its database can't be reached: BranchNotFound" in words
     assert "Expected main, dev, feature/NAME" in error_of("status", "--git-ref", "x", **at)

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from forecast_sync_cli.errors import UserError
 from localcloud import cloud as local
+from localcloud.errors import LocalCloudError
 
 from tests.integration.toy_cloud import TOY, client, execute, invoke, processes
 from tests.waiting import eventually
@@ -86,7 +86,7 @@ def test_a_second_up_finds_the_first(state_dir: Path) -> None:
         clouds = list(pool.map(lambda _: local.up(state_dir, template=TOY), range(2)))
     assert sorted(cloud.already_running for cloud in clouds) == [False, True]
     assert clouds[0].pid == clouds[1].pid
-    with pytest.raises(UserError, match="another database"):
+    with pytest.raises(LocalCloudError, match="another database"):
         local.up(state_dir, "postgresql://elsewhere/db", template=TOY)
 
 
@@ -142,7 +142,7 @@ def test_with_a_database_url_there_is_no_postgres(state_dir: Path) -> None:
 
 def test_a_directory_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(UserError, match="holds files that aren't a local cloud's"):
+    with pytest.raises(LocalCloudError, match="holds files that aren't a local cloud's"):
         local.up(tmp_path, template=TOY)
     assert not local.down(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
@@ -151,7 +151,7 @@ def test_a_directory_of_other_files_is_refused(tmp_path: Path) -> None:
 def test_a_busy_port_is_refused(state_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} .* choose another --port"):
+        with pytest.raises(LocalCloudError, match=f"port {port} .* choose another --port"):
             local.up(state_dir, template=TOY, port=port)
     assert processes(state_dir) == []
 
@@ -159,7 +159,7 @@ def test_a_busy_port_is_refused(state_dir: Path) -> None:
 def test_a_failing_stack_is_told_in_one_line(state_dir: Path, tmp_path: Path) -> None:
     broken = tmp_path / "template.yaml"
     broken.write_text("Resources: {Rule: {Type: 'AWS::No::Thing', Properties: {}}}")
-    with pytest.raises(UserError, match="AWS::No::Thing") as caught:
+    with pytest.raises(LocalCloudError, match="AWS::No::Thing") as caught:
         local.up(state_dir, template=broken)
     assert "\n" not in str(caught.value)
     assert processes(state_dir) == []
@@ -178,7 +178,7 @@ def test_a_stack_that_can_t_be_updated_says_what_to_do(state_dir: Path, tmp_path
     local.up(state_dir, template=template)
     local.down(state_dir)
     write("/after/")
-    with pytest.raises(UserError, match=r"R: .*begin with another --state-dir\."):
+    with pytest.raises(LocalCloudError, match=r"R: .*begin with another --state-dir\."):
         local.up(state_dir, template=template)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from forecast_sync_cli.errors import UserError
 from localcloud.confine import landlock_version
 from localcloud.databases import ROLE, Databases
+from localcloud.errors import LocalCloudError
 from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialise
 
@@ -290,7 +290,7 @@ def test_without_a_place_for_the_copy_it_says_so(
 ) -> None:
     monkeypatch.setattr("localcloud.unprivileged.is_reachable", lambda _: False)
     with pytest.raises(
-        UserError, match=r"out of reach .* run this command as another user"
+        LocalCloudError, match=r"out of reach .* run this command as another user"
     ) as caught:
         initialise(tmp_path / "data", tmp_path / "log")
     assert "\n" not in str(caught.value)

@@ -13,10 +13,10 @@ from typing import Any
 
 import psutil
 import pytest
-from forecast_sync_cli.errors import UserError
 from localcloud import cloud as local
 from localcloud.build import package
 from localcloud.cloud import Cloud
+from localcloud.errors import LocalCloudError
 
 from tests.integration.toy_cloud import TOY, client, invoke, processes
 
@@ -173,7 +173,7 @@ def test_a_layer_that_others_can_t_read_is_refused(tmp_path: Path) -> None:
     """As after a clone with umask 077."""
     shutil.copytree(TOY.parent, tmp_path / "stack")
     (tmp_path / "stack" / "layer").chmod(0o700)
-    with pytest.raises(UserError, match=r"`chmod -R o\+rX .*/layer`") as caught:
+    with pytest.raises(LocalCloudError, match=r"`chmod -R o\+rX .*/layer`") as caught:
         local.up(tmp_path / "state", template=tmp_path / "stack" / TOY.name)
     assert "\n" not in str(caught.value)
     assert processes(tmp_path / "state") == []

@@ -13,7 +13,7 @@ import typer
 from forecast_sync.config import Settings
 from forecast_sync.notify import messages
 from forecast_sync_cli.client import deployment
-from forecast_sync_cli.main import app
+from forecast_sync_cli.main import make_app
 
 from tests.builders import make_run
 from tests.contract.stack import template
@@ -29,7 +29,7 @@ def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def options() -> dict[str, dict[str, Any]]:
-    found = commands(typer.main.get_command(app))
+    found = commands(typer.main.get_command(make_app()))
     return {path: {str(item.name): item for item in command.params} for path, command in found}
 
 

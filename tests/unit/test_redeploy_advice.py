@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from forecast_sync_cli.doctor.runner import Patient, redeploy
+from forecast_sync_cli.doctor.runner import Context, redeploy
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_the_command_names_what_isn_t_a_default(
     region: str, project: str, options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", region)
-    assert f"sam deploy {options}" in redeploy(Patient("dev", None, project))
+    assert f"sam deploy {options}" in redeploy(Context("dev", None, project))

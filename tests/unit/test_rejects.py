@@ -19,7 +19,7 @@ PRICE = load_table("price")
 
 
 def reject_of(row: dict[str, Any]) -> dict[str, Any]:
-    return {**dict.fromkeys(rejects.PLACES, "x"), "row_json": row}
+    return {**dict.fromkeys(rejects.FIELDS, "x"), "row_json": row}
 
 
 def test_a_csv_file_has_every_value_of_another_table_than_forecast(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from forecast_sync_cli.errors import UserError
 from localcloud import cloud, private_files, state_dir
 from localcloud.description import Cloud
+from localcloud.errors import LocalCloudError
 from localcloud.ports import listen
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -60,13 +60,13 @@ def mode(path: Path) -> int:
 
 def refusal(path: Path) -> str:
     """What `up` says, in one line; `down` refuses too."""
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(LocalCloudError) as caught:
         cloud.up(path)
     said = str(caught.value)
     assert "\n" not in said
     assert "expected" in said
     assert "--state-dir" in said
-    with pytest.raises(UserError):
+    with pytest.raises(LocalCloudError):
         cloud.down(path)
     return said
 
@@ -148,7 +148,7 @@ def test_a_parent_that_others_write_to_is_refused(path: Path, writable: int) -> 
 
 def test_a_new_one_in_such_a_parent_is_not_even_made(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    with pytest.raises(UserError, match=f"`chmod go-w {tmp_path}`"):
+    with pytest.raises(LocalCloudError, match=f"`chmod go-w {tmp_path}`"):
         state_dir.prepare(tmp_path / "state")
     assert list(tmp_path.iterdir()) == []
 
@@ -200,20 +200,20 @@ class TestFilesThatAppearMeanwhile:
     def test_opened(self, path: Path, victim: Path, name: str) -> None:
         (path / name).symlink_to(victim)
         for opening in (private_files.open_log, private_files.open_lock):
-            with pytest.raises(UserError, match="is a symbolic link"):
+            with pytest.raises(LocalCloudError, match="is a symbolic link"):
                 opening(path / name)
-        with pytest.raises(UserError, match="is a symbolic link"):
+        with pytest.raises(LocalCloudError, match="is a symbolic link"):
             private_files.read(path / name)
         (path / name).unlink()
         (path / name).hardlink_to(victim)
-        with pytest.raises(UserError, match="2 names"):
+        with pytest.raises(LocalCloudError, match="2 names"):
             private_files.open_log(path / name)
         assert victim.read_text() == "precious"
 
     def test_a_folder_of_ours(self, path: Path, tmp_path: Path) -> None:
         (path / "logs").rmdir()
         (path / "logs").symlink_to(tmp_path)
-        with pytest.raises(UserError, match="logs is a symbolic link"):
+        with pytest.raises(LocalCloudError, match="logs is a symbolic link"):
             private_files.open_log(path / "logs" / "server.log")
 
     def test_replaced(self, path: Path, victim: Path) -> None:
@@ -227,8 +227,8 @@ class TestFilesThatAppearMeanwhile:
 
     def test_read(self, path: Path, victim: Path) -> None:
         (path / "cloud.json").symlink_to(victim)
-        with pytest.raises(UserError, match="is a symbolic link"):
+        with pytest.raises(LocalCloudError, match="is a symbolic link"):
             Cloud.read(path)
         (path / "port").symlink_to(victim)
-        with pytest.raises(UserError, match="is a symbolic link"):
+        with pytest.raises(LocalCloudError, match="is a symbolic link"):
             listen(path, None)

@@ -19,7 +19,7 @@ from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.tables import known_tables, load_table, parse_table
 from forecast_sync.tables.expressions import Expression, find_fault
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.table_lint import find_sql_faults, read_checked
+from forecast_sync_cli.table_lint import find_sql_mistakes, read_checked
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +32,7 @@ SETTINGS = Settings(environment="dev", athena_db_name="d")
 @pytest.mark.parametrize("name", known_tables())
 def test_every_table_file_is_sound_and_its_queries_parse(name: str) -> None:
     table = load_table(name)
-    assert list(find_sql_faults(table)) == []
+    assert list(find_sql_mistakes(table)) == []
     run, window = make_run(), Window(low=STARTED_AT, high=STARTED_AT)
     sqlglot.parse_one(build_profile(table, SETTINGS, run, window), read="athena")
     extract = build_extract(table, SETTINGS, run, window, "s3://r/x/", 4)
@@ -178,8 +178,8 @@ def test_nothing_after_an_expression_is_swallowed_or_set_free(text: str) -> None
     ("broken", "words"),
     [
         ('where = "promotion >"', "isn't Postgres SQL"),
-        ('where = "promoted"', "names promoted, which isn't there"),
-        ('where = "promotion AS x"', "isn't Postgres SQL: a value without a name"),
+        ('where = "promoted"', "names promoted, which doesn't exist"),
+        ('where = "promotion AS x"', "isn't Postgres SQL: expected a value without an alias"),
         ("where = \"synced_at > '2026-01-01' AND id > 5\"", ""),
     ],
 )

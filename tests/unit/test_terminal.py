@@ -182,7 +182,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (plan, "read_report", REPORT),
         (diff, "watermark", None),
         (diff, "compare", differing),
-        (doctor, "examine", [Result(EVIL, state, EVIL, EVIL) for state in STATES]),
+        (doctor, "run_checks", [Result(EVIL, state, EVIL, EVIL) for state in STATES]),
         (fill, "fill", [window]),
         (sync, "sync_folder", SNAPSHOT),
         (cloud, "up", CLOUD),
@@ -201,7 +201,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """The exit code of a command, which runs as its entry point runs it."""
     monkeypatch.setattr(sys, "argv", ["forecast-sync", *arguments])
     with pytest.raises(SystemExit) as ended:
-        main.run()
+        main.main()
     code = ended.value.code
     assert isinstance(code, int)
     return code
@@ -322,7 +322,7 @@ def test_ddl_is_for_another_program_and_stays_exact_or_is_refused(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert_inert(shown.err)
-    assert "line 2 of the DDL of x holds a character that can't be seen" in shown.err
+    assert "line 2 of the DDL of x holds an invisible character" in shown.err
 
 
 def test_markup_and_emoji_codes_are_text(capsys: pytest.CaptureFixture[str]) -> None:

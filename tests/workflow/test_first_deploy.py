@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from forecast_sync_cli.main import app
+from forecast_sync_cli.main import make_app
 from localcloud import deploy as local_deploy
 from localcloud.build import ARTIFACTS_BUCKET, package
 from localcloud.cloud import TEMPLATE
@@ -124,7 +124,7 @@ def test_doctor_says_why_it_was_rolled_back_and_what_is_in_the_way(
 ) -> None:
     for name, value in rolled_back.cloud.variables.items():
         monkeypatch.setenv(name, value)
-    done = CliRunner().invoke(app, ["doctor", "--project", PROJECT, "--json"])
+    done = CliRunner().invoke(make_app(), ["doctor", "--project", PROJECT, "--json"])
     checks = {item["check"]: item for item in json.loads(done.stdout)["checks"]}
     assert checks["stack"]["status"] == "finding"
     assert "ROLLBACK_COMPLETE: Broken (AWS::CloudWatch::Alarm)" in checks["stack"]["found"]

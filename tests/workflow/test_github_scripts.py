@@ -134,7 +134,7 @@ def test_a_run_that_takes_longer_than_the_job_is_told_from_one_that_failed(
     deployed.athena_faults({"match": "UNLOAD", "seconds": 3})
     ended = runner.step("run_sync.py", WAIT_SECONDS="0")
     assert ended.returncode == 1
-    assert "still works after 0 s" in ended.stderr
+    assert "still active after 0 s" in ended.stderr
     assert json.loads((runner.folder / "result.json").read_text())["status"] == "RUNNING"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from forecast_sync_cli.main import app
+from forecast_sync_cli.main import make_app
 from localcloud.cloud import TEMPLATE
 from localcloud.deploy import deploy
 from localcloud.postgres import Postgres
@@ -136,7 +136,7 @@ def operator(second: Deployed, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
 
 
 def ask(operator: CliRunner, *arguments: str, code: int = 0) -> Any:
-    done = operator.invoke(app, [*arguments, "--json"])
+    done = operator.invoke(make_app(), [*arguments, "--json"])
     assert done.exit_code == code, done.output
     return json.loads(done.stdout)
 
@@ -165,14 +165,14 @@ def test_an_operator_reaches_the_second_by_its_name(
 def test_doctor_finds_the_second_well(operator: CliRunner, second: Deployed) -> None:
     second.upload("again", make_rows(range(200, 205)))
     second.react_to_uploads(True)
-    done = operator.invoke(app, ["doctor", "--project", PROJECT, "--json"])
+    done = operator.invoke(make_app(), ["doctor", "--project", PROJECT, "--json"])
     checks = {item["check"]: item for item in json.loads(done.stdout)["checks"]}
     assert {name for name, item in checks.items() if item["status"] == "finding"} == set(), checks
     assert checks["state machine"]["found"].startswith(STACK)
 
 
 def test_a_project_that_isn_t_deployed_is_named(operator: CliRunner) -> None:
-    done = operator.invoke(app, ["status", "--project", "day-shift"])
+    done = operator.invoke(make_app(), ["status", "--project", "day-shift"])
     assert "no state machine day-shift-dev" in str(done.exception)
 
 

@@ -1,4 +1,4 @@
-"""The status API as its caller sees it: every request signed with the operator's credentials."""
+"""The status API's client: signs each request with the operator's credentials."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     import boto3
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
 
-# Longer than the gateway's own limit of 30 s, so that its answer is seen.
+# Longer than the gateway's own limit of 30 s, so that its answer arrives.
 TIMEOUT = urllib3.Timeout(connect=5, read=35)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered: a document, or problem details."""
+    """An answer of the API: the document that was requested, or problem details."""
 
     status: int
     document: dict[str, Any]
 
     @property
     def ok(self) -> bool:
-        """Whether it is what was asked for."""
+        """Whether the request succeeded."""
         return self.status < 400
 
     @property
     def reason(self) -> str:
-        """Why not, in one line."""
-        told = self.document.get("detail") or self.document.get("message") or "no reason given"
+        """Why the request failed, in one line."""
+        detail = self.document.get("detail") or self.document.get("message") or "no reason given"
         mistakes = self.document.get("errors", [])
         where = "; ".join(f"{item['where']}: {item['detail']}" for item in mistakes)
-        return f"{told} {where}".strip()
+        return f"{detail} {where}".strip()
 
 
 class ApiClient:
@@ -60,7 +60,7 @@ class ApiClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Ask the API. Raises ``UserError`` when it doesn't answer or answers no JSON object."""
+        """Send a request; raises ``UserError`` if the answer is missing or no JSON object."""
         url = f"{self._url}{quote(path)}" + (f"?{urlencode(query)}" if query else "")
         content = None if body is None else json.dumps(body)
         request = AWSRequest(method, url, headers=dict(headers or {}), data=content)
@@ -68,7 +68,9 @@ class ApiClient:
             request.headers["Content-Type"] = "application/json"
         credentials = self._session.get_credentials()
         if credentials is None:
-            raise UserError("no AWS credentials were found: the status API takes signed calls only")
+            raise UserError(
+                "no AWS credentials were found: the status API accepts only signed requests"
+            )
         SigV4Auth(credentials.get_frozen_credentials(), "execute-api", self._region).add_auth(
             request
         )
@@ -85,17 +87,18 @@ class ApiClient:
             document = None
         if not isinstance(document, dict):
             raise UserError(
-                f"the status API answered {method} {path} with {answer.status} and no JSON object"
+                f"the status API answered {method} {path} with {answer.status}, but without a "
+                "JSON object"
             )
         return Answer(answer.status, document)
 
 
 def find_url(client: ApiGatewayV2Client, name: str, endpoint_url: str | None) -> str:
-    """Where the API of this name is; raises ``UserError`` when the stack has none."""
+    """The URL of the API of this name; raises ``UserError`` if there is none."""
     for page in client.get_paginator("get_apis").paginate():
         for api in page["Items"]:
             if api["Name"] == name and endpoint_url:
                 return f"{endpoint_url}/_aws/execute-api/{api['ApiId']}/$default"
             if api["Name"] == name:
                 return api["ApiEndpoint"]
-    raise UserError(f"no HTTP API {name} was found: deploy template.yaml as it is now")
+    raise UserError(f"there is no HTTP API {name}: deploy the current template.yaml")

@@ -15,22 +15,14 @@ QUERY_SECONDS = 600.0
 POLL_SECONDS = 0.5
 
 
-def read_settings(found: Deployment) -> Settings:
-    """The settings of a deployed function, as its configuration holds them; no secret is in it."""
-    configuration = found.client("lambda").get_function_configuration(
-        FunctionName=found.function_name("read_watermark")
-    )
-    return Settings.from_environment(configuration["Environment"]["Variables"])
-
-
-def athena_of(found: Deployment, settings: Settings) -> Athena:
-    """Athena as the deployment uses it."""
-    client = found.client("athena")
+def make_athena(deployed: Deployment, settings: Settings) -> Athena:
+    """Athena with the workgroup and output location that the deployment uses."""
+    client = deployed.client("athena")
     return Athena(client, settings.athena_workgroup, settings.athena_output_location)
 
 
-def finish(athena: Athena, query: str) -> str:
-    """Run a query to its end; its id. Raises ``UserError`` when that takes too long."""
+def run_query(athena: Athena, query: str) -> str:
+    """Run a query to its end and return its id; raises ``UserError`` after ten minutes."""
     query_id = athena.start(query, secrets.token_hex(32))
     deadline = time.monotonic() + QUERY_SECONDS
     while not athena.poll(query_id):

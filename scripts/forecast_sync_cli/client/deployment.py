@@ -1,4 +1,4 @@
-"""A deployment as its operator reaches it: AWS, or a local cloud through ``AWS_ENDPOINT_URL``."""
+"""A deployment as its operator reaches it: in AWS, or in a local cloud."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from forecast_sync.adapters.endpoints import read_endpoint
 from forecast_sync.adapters.loopback import is_loopback
+from forecast_sync.config import Settings
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
 
@@ -42,14 +43,14 @@ PASSING_CODES = frozenset(
         "SubnetIPAddressLimitReachedException",
     }
 )
-"""What the state machine waits out, too."""
+"""Errors that pass by themselves; the state machine retries them too."""
 
 DEFAULT_REGION = "us-east-2"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One environment's stack; ``endpoint_url`` None means AWS itself."""
+    """One environment's stack; ``endpoint_url`` is None in AWS itself."""
 
     environment: str
     session: boto3.Session
@@ -58,12 +59,12 @@ class Deployment:
 
     @property
     def name(self) -> str:
-        """``PROJECT-ENVIRONMENT``: the state machine's name, and the first part of every other."""
+        """``PROJECT-ENVIRONMENT``: the state machine's name, and the prefix of all other names."""
         return self.state_machine_arn.rpartition(":")[2]
 
     @property
     def label(self) -> str:
-        """What tells it from others: the environment, or the whole name of another project's."""
+        """Its environment, or its whole name if the project isn't the default one."""
         is_default = self.name == stack_name(DEFAULT_PROJECT, self.environment)
         return self.environment if is_default else self.name
 
@@ -82,13 +83,13 @@ class Deployment:
         return run if run.startswith("arn:") else execution_arn_of(self.state_machine_arn, run)
 
     def function_name(self, verb_noun: str) -> str:
-        """The full name of one of the deployment's functions, given as in ``functions/``."""
+        """A function's full name: ``plan_pages`` is ``forecast-sync-dev-plan-pages``."""
         return f"{self.name}-{verb_noun.replace('_', '-')}"
 
     def invoke(self, verb_noun: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """A function's answer; raises ``FunctionFailed`` with what it raised.
+        """Call a function and return its answer; raises ``FunctionFailed`` if the function raises.
 
-        For two minutes it waits out a full account, and a function in a VPC that has to wake up.
+        Retries for two minutes while Lambda throttles or wakes a function in a VPC.
         """
         name = self.function_name(verb_noun)
         answer = _invoke_patiently(self.client("lambda"), name, json.dumps(payload))
@@ -105,7 +106,7 @@ class Deployment:
         return ApiClient(self.session, url, self.session.region_name or DEFAULT_REGION)
 
     def ask_status(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
-        """The status API's answer to a GET; None for 404. Raises ``UserError`` when it fails."""
+        """Send a GET to the status API; None for 404. Raises ``UserError`` for any other error."""
         answer = self.api.call("GET", path, query)
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
@@ -115,7 +116,7 @@ class Deployment:
 
 
 class FunctionFailed(UserError):
-    """A function of the deployment raised; ``error`` is the class's name."""
+    """A function of the deployment raised an error; ``error`` is its class name."""
 
     def __init__(self, function: str, error: str, message: str) -> None:
         super().__init__(f"{function} failed with {error}: {message}")
@@ -134,16 +135,16 @@ def _invoke_patiently(client: LambdaClient, name: str, payload: str) -> Mapping[
                 raise
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"{name} can't be called now, for {PATIENCE_SECONDS:.0f} s Lambda has answered "
-                    f"{code}: try again later, or look at the account's concurrency"
+                    f"{name} can't be called: Lambda has answered {code} for "
+                    f"{PATIENCE_SECONDS:.0f} s. Try again later, or check the account's concurrency"
                 ) from None
         time.sleep(PAUSE_SECONDS)
 
 
 def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
-    """The project's deployment that the AWS variables of the environment point to.
+    """The project's deployment in the account or local cloud that the AWS variables point to.
 
-    Raises ``UserError`` when it isn't there.
+    Raises ``UserError`` if there is none.
     """
     session, endpoint_url = open_session()
     where = endpoint_url or f"AWS region {session.region_name}"
@@ -160,17 +161,25 @@ def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
     )
 
 
-def open_session() -> tuple[boto3.Session, str | None]:
-    """The session and endpoint that the AWS variables point to.
+def read_settings(deployed: Deployment) -> Settings:
+    """What the deployed functions are configured with; secrets are only references in it."""
+    configuration = deployed.client("lambda").get_function_configuration(
+        FunctionName=deployed.function_name("read_watermark")
+    )
+    return Settings.from_environment(configuration["Environment"]["Variables"])
 
-    Raises ``UserError`` for an endpoint to which credentials would go in plain text.
+
+def open_session() -> tuple[boto3.Session, str | None]:
+    """A session and the endpoint (None for AWS itself), from the AWS variables.
+
+    Raises ``UserError`` if credentials would reach the endpoint in plain text.
     """
     try:
         given = os.environ.get("AWS_ENDPOINT_URL")
         endpoint_url = read_endpoint(given, "AWS_ENDPOINT_URL") if given else None
     except ConfigurationInvalid as error:
         raise UserError(str(error)) from None
-    # botocore itself reads AWS_DEFAULT_REGION only, other tools this one first.
+    # botocore reads only AWS_DEFAULT_REGION; other tools read AWS_REGION first.
     region = os.environ.get("AWS_REGION") or boto3.Session().region_name or DEFAULT_REGION
     if is_local(endpoint_url):
         return _local_session(region), endpoint_url
@@ -178,14 +187,15 @@ def open_session() -> tuple[boto3.Session, str | None]:
 
 
 def is_local(endpoint_url: str | None) -> bool:
-    """Whether an endpoint is a local cloud's."""
+    """Whether an endpoint is on this machine."""
     return endpoint_url is not None and is_loopback(urlsplit(endpoint_url).hostname or "")
 
 
 def _local_session(region: str) -> boto3.Session:
-    """With the user's own variables or profile; the role of an instance isn't for a local cloud.
+    """A session with the user's variables or profile, but never with an instance's role.
 
-    Without credentials it signs with none that are valid: whoever listens says which are.
+    Without credentials it signs with made-up ones, so that the local cloud's refusal is what the
+    user reads: it says which keys are needed.
     """
     core = botocore.session.get_session()
     core.get_component("credential_provider").remove("iam-role")
@@ -196,7 +206,7 @@ def _local_session(region: str) -> boto3.Session:
 
 
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:
-    # A function is waited for as long as it may run.
+    # A function may take as long as its own timeout.
     patience = FUNCTION_SECONDS if service == "lambda" else ANSWER_SECONDS
     retries = {"mode": "standard", "max_attempts": 3}
     config = Config(connect_timeout=5, read_timeout=patience, retries=retries)  # type: ignore[arg-type]

@@ -1,10 +1,9 @@
-"""Executions of the state machine: start, list, redrive and stop them."""
+"""Starts, lists, redrives and stops executions of the state machine."""
 
 from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,19 +12,20 @@ from forecast_sync.adapters.stepfunctions import ALIVE
 from forecast_sync.contracts.run import SyncRequest
 
 from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.polling import poll
 from forecast_sync_cli.client.run_status import LOCAL_POLL_SECONDS, REDRIVABLE, describe, utc
 from forecast_sync_cli.errors import UserError
 
 
 def new_name(trigger: str) -> str:
-    """A name for a run: when, by what, and something that makes it unique."""
+    """A unique name for a run: the time, what started it, and a random part."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{trigger}-{secrets.token_hex(3)}"
 
 
 def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
-    """Start an execution and return its ARN; the same name and input again finds the same one.
+    """Start an execution and return its ARN; the same name and input find the same execution.
 
-    Raises ``InvalidInput`` before anything is started.
+    Raises ``InvalidInput``, in which case nothing is started.
     """
     SyncRequest.parse(payload)
     client = deployment.stepfunctions
@@ -36,12 +36,12 @@ def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
             input=json.dumps(payload, sort_keys=True),
         )
     except client.exceptions.ExecutionAlreadyExists:
-        raise UserError(f"a run named {name} exists already: choose another --name") from None
+        raise UserError(f"a run named {name} already exists: choose another --name") from None
     return answer["executionArn"]
 
 
 def redrive(deployment: Deployment, execution_arn: str) -> int:
-    """Redrive a failed, stopped or timed-out run from where it ended; the new redrive count."""
+    """Redrive a failed, stopped or timed-out run; returns the new redrive count."""
     client = deployment.stepfunctions
     before = describe(deployment, execution_arn).redrive_count
     try:
@@ -54,16 +54,16 @@ def redrive(deployment: Deployment, execution_arn: str) -> int:
 
 def stop(deployment: Deployment, execution_arn: str) -> None:
     """Stop a running execution; it can be redriven."""
-    found = describe(deployment, execution_arn)
-    if found.status not in ALIVE:
-        raise UserError(f"{found.run_id} can't be stopped: it has ended already ({found.status})")
+    run = describe(deployment, execution_arn)
+    if run.status not in ALIVE:
+        raise UserError(f"{run.run_id} can't be stopped: it has ended already ({run.status})")
     deployment.stepfunctions.stop_execution(
         executionArn=execution_arn, error="StoppedByHand", cause="forecast-sync stop"
     )
 
 
 def history(deployment: Deployment, limit: int, status: str | None = None) -> list[dict[str, Any]]:
-    """The newest executions first: run_id, status, started_at, stopped_at, redrive_count."""
+    """Executions, newest first: run_id, status, started_at, stopped_at, redrive_count."""
     pages = deployment.stepfunctions.get_paginator("list_executions").paginate(
         stateMachineArn=deployment.state_machine_arn,
         PaginationConfig={"MaxItems": limit, "PageSize": min(limit, 100)},
@@ -83,28 +83,25 @@ def history(deployment: Deployment, limit: int, status: str | None = None) -> li
 
 
 def latest_redrivable(deployment: Deployment) -> str:
-    """The ARN of the newest run that has worked, if it ended badly; nothing else is guessed at."""
+    """The ARN of the newest run that didn't coalesce; raises ``UserError`` unless it failed."""
     for item in history(deployment, 20):
         arn = deployment.execution_arn(item["run_id"])
         if item["status"] in REDRIVABLE:
             return arn
         if item["status"] == "RUNNING":
-            raise UserError(f"{item['run_id']} is running: name the run that is to be redriven")
+            raise UserError(f"{item['run_id']} is running: name the run to redrive")
         if describe(deployment, arn).state != "Coalesced":
-            raise UserError(f"{item['run_id']} has succeeded: name the run that is to be redriven")
-    raise UserError("none of the last 20 runs ended badly: name the run that is to be redriven")
+            raise UserError(f"{item['run_id']} has succeeded: name the run to redrive")
+    raise UserError("none of the last 20 runs failed: name the run to redrive")
 
 
 def page_number(child_input: str) -> int:
-    """Which page a child execution of Load pages loads."""
+    """The number of the page that a child execution of *Load pages* loads."""
     return int(json.loads(child_input)["page"]["number"])
 
 
 def until_started(check: Callable[[], str | None], what: str, deadline_seconds: float) -> str:
-    """Wait for an execution that something else starts, and return its ARN."""
-    deadline = time.monotonic() + deadline_seconds
-    while time.monotonic() < deadline:
-        if found := check():
-            return found
-        time.sleep(LOCAL_POLL_SECONDS)
+    """Wait for an execution that something else starts; returns its ARN."""
+    if arn := poll(check, deadline_seconds, LOCAL_POLL_SECONDS):
+        return arn
     raise UserError(f"{what} within {deadline_seconds:.0f} s: see `forecast-sync history`")

@@ -1,4 +1,4 @@
-"""Whether a branch is fresh against the goal, and why, as the status API judges it."""
+"""How fresh a branch is, and why, according to the status API."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from forecast_sync.resolve.git_refs import DEFAULT_REFS
 from forecast_sync_cli.client.deployment import Deployment
 
 
-def ask(found: Deployment, git_ref: str | None, goal_hours: float | None) -> dict[str, Any]:
-    """Everything that ``status --json`` prints: the verdict, its reason, and the last runs.
+def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> dict[str, Any]:
+    """What ``status --json`` prints: how fresh the branch is, why, and its last runs.
 
-    ``goal_hours`` None is the deployment's own goal.
+    ``goal_hours`` None means the deployment's own goal.
     """
-    query = {"git_ref": git_ref or DEFAULT_REFS.get(found.environment, found.environment)}
+    query = {"git_ref": git_ref or DEFAULT_REFS.get(deployed.environment, deployed.environment)}
     goal = {} if goal_hours is None else {"goal_hours": f"{goal_hours:g}"}
-    report = found.ask_status("/status", {**query, **goal}) or {}
+    report = deployed.ask_status("/status", {**query, **goal}) or {}
     [branch] = report["branches"]
     is_there = branch["state"] != "unreachable"
-    listed = found.ask_status("/syncs", query) if is_there else None
+    listed = deployed.ask_status("/syncs", query) if is_there else None
     runs: list[dict[str, Any]] = listed["syncs"] if listed else []
     return {
         "environment": report["environment"],
@@ -36,7 +36,7 @@ def ask(found: Deployment, git_ref: str | None, goal_hours: float | None) -> dic
 
 
 def ago(seconds: int) -> str:
-    """An age in the largest unit that says enough."""
+    """An age in the largest unit of which there are at least two."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
@@ -45,7 +45,7 @@ def ago(seconds: int) -> str:
 
 def _why(branch: dict[str, Any], goal_hours: float) -> str:
     if branch["state"] == "unreachable":
-        return f"its database can't be asked: {branch['error']}"
+        return f"its database can't be reached: {branch['error']}"
     age = branch["age_seconds"]
     reason = (
         "no run has succeeded yet"
@@ -55,7 +55,7 @@ def _why(branch: dict[str, Any], goal_hours: float) -> str:
     if branch["running"]:
         return f"{reason}; {branch['running']} is running"
     if branch["last_status"] == "failed":
-        return f"{reason}; {branch['last_run']} failed: {branch['error'] or 'no reason'}"
+        return f"{reason}; {branch['last_run']} failed: {branch['error'] or 'no reason recorded'}"
     if branch["last_run"] is None:
-        return f"{reason}; none has been started"
+        return f"{reason}; no run has been started"
     return reason if branch["state"] == "fresh" else f"{reason}; nothing has run since"

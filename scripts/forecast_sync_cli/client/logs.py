@@ -13,27 +13,27 @@ from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.client.run_status import Snapshot
 
 POLL_SECONDS = 2.0
-WATCHER = "-status-api"
-"""Names the runs that it is asked about, and is no part of them."""
+STATUS_API = "-status-api"
+"""Logs the runs that it is asked about, but takes no part in them."""
 
 METRICS = '"CloudWatchMetrics"'
-"""Stands in the lines that CloudWatch makes metrics of, which tell a person nothing."""
+"""Marks lines that are metrics for CloudWatch, not text for people."""
 
 SETTLING = timedelta(seconds=5)
-"""CloudWatch takes in the lines of several functions out of order; so long one is held back."""
+"""CloudWatch ingests lines of several functions out of order: hold each back for this long."""
 
 Line = dict[str, Any]
 
 
 def read(deployment: Deployment, snapshot: Snapshot) -> list[Line]:
-    """timestamp, level, message, stream and details of each line of the run, oldest first."""
+    """The run's lines, oldest first: timestamp, level, message, stream and details of each."""
     lines = map(_line, _events(deployment, snapshot))
-    own = (line for line in lines if not str(line["details"].get("function")).endswith(WATCHER))
+    own = (line for line in lines if not str(line["details"].get("function")).endswith(STATUS_API))
     return sorted(own, key=lambda line: str(line["timestamp"]))
 
 
 def follow(deployment: Deployment, execution_arn: str) -> Iterator[Line]:
-    """Lines in order while they come, until the run has ended and its last ones have settled."""
+    """Lines in order as they arrive, until the run has ended and its last lines have arrived."""
     shown: set[tuple[str, str, str]] = set()
     while True:
         snapshot = run_status.describe(deployment, execution_arn)
@@ -62,11 +62,11 @@ def _events(deployment: Deployment, snapshot: Snapshot) -> Iterator[dict[str, An
 
 
 def _line(event: dict[str, Any]) -> Line:
-    """A function's JSON line in its parts; any other line as it is."""
+    """The parts of a JSON line; any other line is all message."""
     text = event["message"].rstrip()
-    moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+    logged_at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
     line = {
-        "timestamp": run_status.utc(moment),
+        "timestamp": run_status.utc(logged_at),
         "level": "INFO",
         "message": text,
         "stream": event["logStreamName"],
@@ -88,5 +88,5 @@ def _line(event: dict[str, Any]) -> Line:
     }
 
 
-def _settled(moment: str, now: datetime) -> bool:
-    return datetime.fromisoformat(moment) <= now - SETTLING
+def _settled(utc_time: str, now: datetime) -> bool:
+    return datetime.fromisoformat(utc_time) <= now - SETTLING

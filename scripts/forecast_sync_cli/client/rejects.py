@@ -1,4 +1,4 @@
-"""Rejects of a deployment: read through the status API, exported to files, replayed by a run."""
+"""A deployment's rejects: read through the status API, exported to files, replayed by a run."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.errors import UserError
 
 PAGE_ROWS = 1000
-PLACES = ("rejected_at", "run_id", "resolved_run_id", "source_file", "reason")
+FIELDS = ("rejected_at", "run_id", "resolved_run_id", "source_file", "reason")
 FORMATS = (".jsonl", ".csv")
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a cell begins with that a spreadsheet may calculate; full-width signs are read as theirs."""
+"""Starts of cells that a spreadsheet may run as a formula, full-width signs included."""
 
 GUARD = "'"
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
-def ask(deployment: Deployment, **asked: str | int | bool | None) -> dict[str, Any]:
-    """One page: ``rejects``, ``next`` (where the next page begins) and ``reasons``."""
-    query = {name: _text(value) for name, value in asked.items() if value not in (None, False)}
-    answer = deployment.ask_status("/rejects", query)
+def ask(deployment: Deployment, **query: str | int | bool | None) -> dict[str, Any]:
+    """One page: ``rejects``, ``next`` (where the next page starts) and ``reasons``."""
+    texts = {name: _text(value) for name, value in query.items() if value not in (None, False)}
+    answer = deployment.ask_status("/rejects", texts)
     if answer is None:
-        raise UserError("the deployment's status API has no /rejects: deploy the present template")
+        raise UserError(
+            "the deployment's status API has no /rejects: deploy the current template.yaml"
+        )
     return answer
 
 
-def read(deployment: Deployment, limit: int | None, **asked: Any) -> Iterator[dict[str, Any]]:
-    """Rejects, the newest first, page by page; ``limit`` None means all."""
+def read(deployment: Deployment, limit: int | None, **query: Any) -> Iterator[dict[str, Any]]:
+    """Rejects, newest first, page by page; ``limit`` None means all."""
     after, left = None, limit
     while left is None or left > 0:
         rows = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
-        page = ask(deployment, **asked, limit=rows, after=after)
+        page = ask(deployment, **query, limit=rows, after=after)
         yield from page["rejects"]
         after, left = page["next"], None if left is None else left - rows
         if after is None:
@@ -49,7 +51,7 @@ def read(deployment: Deployment, limit: int | None, **asked: Any) -> Iterator[di
 def whole(
     deployment: Deployment, rejects: Iterator[dict[str, Any]], git_ref: str | None
 ) -> Iterator[dict[str, Any]]:
-    """The same rejects, each with its row as it is kept: what a list shortens is fetched."""
+    """The same rejects with whole rows: rows that the list shortens are fetched."""
     for reject in rejects:
         if reject.get("shortened"):
             row = _fetch_row(deployment, reject["content_hash"], git_ref)
@@ -65,20 +67,20 @@ def _fetch_row(deployment: Deployment, content_hash: str, git_ref: str | None) -
         query = {"offset": str(offset)} | ({"git_ref": git_ref} if git_ref else {})
         answer = deployment.ask_status(f"/rejects/{content_hash}", query)
         if answer is None:
-            raise UserError(f"the reject {content_hash} is gone meanwhile: export again")
+            raise UserError(f"the reject {content_hash} no longer exists: export again")
         parts.append(answer["part"])
         offset = answer["next"]
     return json.loads("".join(parts))
 
 
 def export(rejects: Iterator[dict[str, Any]], table: Table, path: Path) -> int:
-    """Write a table's rejects to ``path`` as its suffix says, whole or not at all; how many.
+    """Write a table's rejects to a .jsonl or .csv file, all or none; returns how many.
 
-    JSON Lines keep a row as it was; CSV has a column for each of its values, and a guard before
-    those that a spreadsheet would calculate (see ``guarded``).
+    JSON Lines keep values exactly; CSV has a column for each, with an apostrophe before values
+    that a spreadsheet would run (see ``guarded``).
     """
     if path.suffix not in FORMATS:
-        raise UserError(f"{path} ends with {path.suffix!r}: expected {' or '.join(FORMATS)}")
+        raise UserError(f"{path} ends in {path.suffix!r}: expected {' or '.join(FORMATS)}")
     unfinished = path.with_name(f"{path.name}.part")
     count = 0
     try:
@@ -96,7 +98,7 @@ def export(rejects: Iterator[dict[str, Any]], table: Table, path: Path) -> int:
 
 
 def replay_input(reasons: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """The execution input that reads the rejects' files anew, no more dates than they need."""
+    """The execution input of a run over the rejects' business dates."""
     payload: dict[str, Any] = {"sync_type": "full", "trigger": "replay"}
     if not any(group["undated"] for group in reasons):
         payload["date_from"] = min(group["first_date"] for group in reasons)
@@ -105,10 +107,10 @@ def replay_input(reasons: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def guarded(cell: str | None) -> str | None:
-    """A cell that no spreadsheet takes for a formula: with an apostrophe before it if need be.
+    """The cell, with an apostrophe before it if a spreadsheet would run it as a formula.
 
-    Numbers stay numbers, negative ones too. What begins with an apostrophe gets one more, so that
-    whoever takes one away from each cell that has one has the values again.
+    Numbers, negative ones included, stay numbers. Cells that start with an apostrophe get another
+    one, so removing one apostrophe from each cell that has any restores the values.
     """
     if not cell or not cell.startswith((*FORMULA, GUARD)) or NUMBER.fullmatch(cell):
         return cell
@@ -117,20 +119,20 @@ def guarded(cell: str | None) -> str | None:
 
 def _jsonl_writer(file: TextIO) -> Callable[[dict[str, Any]], object]:
     def write(reject: dict[str, Any]) -> None:
-        line = {name: reject[name] for name in PLACES} | {"row": reject["row_json"]}
+        line = {name: reject[name] for name in FIELDS} | {"row": reject["row_json"]}
         file.write(json.dumps(line) + "\n")
 
     return write
 
 
 def _csv_writer(file: TextIO, table: Table) -> Callable[[dict[str, Any]], object]:
-    columns = dict.fromkeys((*PLACES, *table.names, table.source.newest_name))
+    columns = dict.fromkeys((*FIELDS, *table.names, table.source.newest_name))
     writer = csv.DictWriter(file, list(columns))
     writer.writerow({name: guarded(name) for name in columns})
 
     def write(reject: dict[str, Any]) -> None:
         try:
-            cells = {name: reject[name] for name in PLACES} | reject["row_json"]
+            cells = {name: reject[name] for name in FIELDS} | reject["row_json"]
             writer.writerow({name: guarded(cell) for name, cell in cells.items()})
         except ValueError:
             unknown = sorted(reject["row_json"].keys() - columns)

@@ -1,4 +1,4 @@
-"""What commands share: options, terminals and JSON."""
+"""What commands share: options, waiting for a run, terminals and JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from forecast_sync_cli.client import run_status
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.progress import show_outcome, show_progress
 from forecast_sync_cli.terminal import Table, Terminal, write_json
 
 
@@ -25,32 +28,43 @@ EnvironmentOption = Annotated[
 ]
 ProjectOption = Annotated[
     str,
-    typer.Option("--project", envvar="PROJECT_NAME", help="ProjectName of the stack."),
+    typer.Option("--project", envvar="PROJECT_NAME", help="The stack's parameter ProjectName."),
 ]
 GitRefOption = Annotated[
-    str | None, typer.Option("--git-ref", help="Git branch; default: the environment's own.")
+    str | None, typer.Option("--git-ref", help="Git branch. Default: the environment's own.")
 ]
 WaitOption = Annotated[
-    bool, typer.Option("--wait/--no-wait", help="Show progress until the run has ended.")
+    bool, typer.Option("--wait/--no-wait", help="Show progress until the run ends.")
+]
+BatchSizeOption = Annotated[
+    int | None, typer.Option("--batch-size", help="Rows per batch. Default: as deployed.")
 ]
 DATE_FORMATS = ["%Y-%m-%d"]
-DateOption = Annotated[
-    datetime | None, typer.Option(formats=DATE_FORMATS, help="A business date, included.")
+DateFromOption = Annotated[
+    datetime | None,
+    typer.Option(formats=DATE_FORMATS, help="First business date. Default: no limit."),
 ]
-FirstDate = Annotated[
+DateToOption = Annotated[
+    datetime | None,
+    typer.Option(formats=DATE_FORMATS, help="Last business date. Default: no limit."),
+]
+FirstDateOption = Annotated[
     datetime,
     typer.Option("--date-from", "--from", formats=DATE_FORMATS, help="First business date."),
 ]
-LastDate = Annotated[
+LastDateOption = Annotated[
     datetime, typer.Option("--date-to", "--to", formats=DATE_FORMATS, help="Last business date.")
 ]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many lines at most.")]
-SyncTypeOption = Annotated[
-    SyncType, typer.Option("--sync-type", help="incremental (what is new), or full (everything).")
+LimitOption = Annotated[
+    int, typer.Option("--limit", "-n", min=1, help="Show at most this many lines.")
 ]
-RunArgument = Annotated[str, typer.Argument(help="Name of the run, or its execution ARN.")]
+SyncTypeOption = Annotated[
+    SyncType,
+    typer.Option("--sync-type", help="Read only what is new (incremental), or everything (full)."),
+]
+RunArgument = Annotated[str, typer.Argument(help="The run's name or execution ARN.")]
 
-WORDS = frozenset({"run", "status", "type", "started (UTC)", "ended (UTC)", "what differs"})
+LEFT_ALIGNED = frozenset({"run", "status", "type", "started (UTC)", "ended (UTC)", "what differs"})
 
 
 def out() -> Terminal:
@@ -59,21 +73,45 @@ def out() -> Terminal:
 
 
 def err() -> Terminal:
-    """Where progress goes, so that stdout holds results only."""
+    """Where progress goes, so that stdout holds only results."""
     return Terminal(stderr=True)
 
 
 def plain_table(first: str, *others: str) -> Table:
-    """A table with words to the left, everything else but the first column to the right."""
-    right = {heading for heading in others if heading not in WORDS and heading != first}
+    """A table whose first column and words are left-aligned, and whose numbers right-aligned."""
+    right = {heading for heading in others if heading not in LEFT_ALIGNED and heading != first}
     return Table(first, *others, right=right)
 
 
-def day(moment: datetime | None) -> str | None:
-    """The date of an option, as the execution input has it."""
-    return None if moment is None else moment.date().isoformat()
+def date_text(date: datetime | None) -> str | None:
+    """A date option as the execution input has it."""
+    return None if date is None else date.date().isoformat()
 
 
 def print_json(document: Any) -> None:
-    """One document, readable for people too."""
+    """Print one indented JSON document."""
     write_json(document)
+
+
+def wait_for_run(deployed: Deployment, arn: str, *, redrive_count: int = 0) -> run_status.Snapshot:
+    """Show a run's progress until it has ended; its last snapshot. Ctrl-C leaves it running."""
+    terminal = err()
+    try:
+        return show_progress(
+            terminal, run_status.follow(deployed, arn, redrive_count=redrive_count)
+        )
+    except KeyboardInterrupt:
+        name = arn.rsplit(":", 1)[-1]
+        terminal.line(
+            f"The run continues: `forecast-sync status {name}` shows it,"
+            f" `forecast-sync stop {name}` stops it"
+        )
+        raise
+
+
+def report_run(snapshot: run_status.Snapshot, *, as_json: bool) -> None:
+    """Print a run on stdout, as JSON or for people."""
+    if as_json:
+        print_json(snapshot.to_dict())
+    else:
+        show_outcome(out(), snapshot)

@@ -1,4 +1,4 @@
-"""``forecast-sync dashboard``: the page that shows a deployment live."""
+"""``forecast-sync dashboard``: a page that shows a deployment live."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PORT = 8377
 
 def dashboard(
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0 takes a free one.")
+        int, typer.Option("--port", min=0, max=65535, help="Port on loopback; 0 picks a free one.")
     ] = PORT,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
@@ -31,8 +31,8 @@ def dashboard(
 ) -> None:
     """Serve the dashboard on loopback until Ctrl-C, with your own AWS credentials.
 
-    Its address is the one line on stdout. The token in it lets a browser in: other people on this
-    machine don't have it, and it is a new one each time.
+    Prints the address on stdout. The token in it keeps other users of this machine out; each start
+    makes a new one.
     """
     from forecast_sync_cli.dashboard import server
     from forecast_sync_cli.dashboard.app import make_app
@@ -47,7 +47,9 @@ def dashboard(
 
         def ready() -> None:
             out().line(address)
-            err().line("whoever has this address is let in, from this machine; Ctrl-C ends it")
+            err().line(
+                "anybody on this machine with this address can use the dashboard; Ctrl-C stops it"
+            )
             if open_page:
                 webbrowser.open(stack.enter_context(_private_page(address)).as_uri())
 
@@ -56,9 +58,9 @@ def dashboard(
 
 @contextmanager
 def _private_page(address: str) -> Iterator[Path]:
-    """A page that leads to the address, for its owner only.
+    """A file, readable by its owner only, that forwards the browser to the address.
 
-    The address itself would stand among the browser's arguments, which everybody can list.
+    On the browser's command line, every user of the machine could read the address.
     """
     with TemporaryDirectory(prefix="forecast-sync-") as folder:
         page = Path(folder) / "dashboard.html"

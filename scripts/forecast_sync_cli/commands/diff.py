@@ -9,10 +9,11 @@ import typer
 from forecast_sync.diagnostics.checksums import Dates
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
-from forecast_sync_cli import diff as diffing
+from forecast_sync_cli import diff
 from forecast_sync_cli.client import deployment
 from forecast_sync_cli.commands.common import (
-    DateOption,
+    DateFromOption,
+    DateToOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -26,12 +27,12 @@ from forecast_sync_cli.commands.common import (
 from forecast_sync_cli.terminal import Styled, Terminal
 
 
-def diff(
+def show_diff(
     git_ref: GitRefOption = None,
-    date_from: DateOption = None,
-    date_to: DateOption = None,
+    date_from: DateFromOption = None,
+    date_to: DateToOption = None,
     now: Annotated[
-        bool, typer.Option("--now", help="The lake as it is now, not as the last run saw it.")
+        bool, typer.Option("--now", help="Compare the lake as it is now, not as of the watermark.")
     ] = False,
     limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
@@ -40,26 +41,26 @@ def diff(
 ) -> None:
     """Compare the lake with Postgres, business date by business date.
 
-    Counts and checksums first, then the keys of the dates that differ. The lake is looked at as
-    of the branch's watermark, so that what isn't synced yet is no difference. Exit code 1 when
-    something differs.
+    Compares counts and checksums first, then the keys of the dates that differ. The lake is read
+    as of the branch's watermark, so files that haven't been synced yet don't count as differences.
+    Exits with 1 if anything differs.
     """
-    found = deployment.find(environment, project)
-    as_of = None if now else diffing.watermark(found, git_ref)
-    sides = diffing.Sides(found, git_ref, as_of or datetime.now(UTC))
+    deployed = deployment.find(environment, project)
+    as_of = None if now else diff.watermark(deployed, git_ref)
+    sides = diff.Sides(deployed, git_ref, as_of or datetime.now(UTC))
     dates = Dates(date_from and date_from.date(), date_to and date_to.date())
     if not as_json:
         err().line(f"comparing the lake as of {sides.as_of:%Y-%m-%d %H:%M:%S} UTC ...")
-    result = diffing.compare(sides, dates, limit)
+    result = diff.compare(sides, dates, limit)
     if as_json:
         print_json(result.to_dict())
     else:
-        _tell(out(), result)
+        _show(out(), result)
     if result.days:
         raise typer.Exit(1)
 
 
-def _tell(terminal: Terminal, result: diffing.Diff) -> None:
+def _show(terminal: Terminal, result: diff.Diff) -> None:
     terminal.line(
         f"{result.days_compared:,} business dates: {result.lake_rows:,} rows in the lake,"
         f" {result.postgres_rows:,} in Postgres"
@@ -73,15 +74,13 @@ def _tell(terminal: Terminal, result: diffing.Diff) -> None:
     terminal.table(days)
     keys = plain_table("key", "what differs")
     for item in result.keys:
-        words = "  ".join(f"{name}={value}" for name, value in item.key.items())
-        keys.add_row(words, item.difference)
+        key = "  ".join(f"{name}={value}" for name, value in item.key.items())
+        keys.add_row(key, item.difference)
     terminal.table(keys)
     if not result.complete:
-        terminal.line(Styled("there are more: --limit", "dim"))
+        terminal.line(Styled("more keys differ: raise --limit to see them", "dim"))
     if any(item.difference == "only in Postgres" for item in result.keys):
-        terminal.line("A row only in Postgres has left the lake, or came from elsewhere: no run")
-        terminal.line("deletes it.")
+        terminal.line("Rows only in Postgres have left the lake or were written by something else:")
+        terminal.line("no run deletes them.")
     if any(item.difference != "only in Postgres" for item in result.keys):
-        terminal.line(
-            "What differs or is missing comes with `forecast-sync start --sync-type full`"
-        )
+        terminal.line("To sync the other keys: forecast-sync start --sync-type full")

@@ -14,7 +14,7 @@ from forecast_sync_cli.commands.common import (
     print_json,
 )
 from forecast_sync_cli.doctor.registry import CHECKS
-from forecast_sync_cli.doctor.runner import Patient, Result, examine
+from forecast_sync_cli.doctor.runner import Context, Result, run_checks
 from forecast_sync_cli.terminal import Styled, Terminal
 
 MARKS = {
@@ -33,15 +33,15 @@ def doctor(
 ) -> None:
     """Check a deployment, from your credentials to one row in Postgres.
 
-    The row is written by Athena's UNLOAD and read into a temporary table; nothing is left in the
-    database. Exit code 0 when all is well, 1 when something is wrong.
+    Athena's UNLOAD writes the row, and Postgres reads it into a temporary table; nothing is left
+    in the database. Exits with 1 if anything is wrong.
     """
     results = []
     terminal = out()
-    for result in examine(Patient(environment, git_ref, project), CHECKS):
+    for result in run_checks(Context(environment, git_ref, project), CHECKS):
         results.append(result)
         if not as_json:
-            _tell(terminal, result)
+            _show(terminal, result)
     findings = sum(result.status == "finding" for result in results)
     if as_json:
         print_json(
@@ -58,7 +58,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _tell(terminal: Terminal, result: Result) -> None:
+def _show(terminal: Terminal, result: Result) -> None:
     mark, style = MARKS[result.status]
     padding = " " * (8 - len(mark))
     terminal.line(Styled(mark, style), f"{padding}{result.check:<15} {result.found}")

@@ -1,6 +1,8 @@
-"""The examples that end each command's ``--help``; they stand in docs/cli.md too."""
+"""The examples at the end of each command's ``--help``, which docs/cli.md shows too."""
 
 from __future__ import annotations
+
+import typer
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "start": (
@@ -51,6 +53,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def epilog(command: str) -> str:
-    """The end of a command's help."""
-    return "\n\n".join(("Examples:", *EXAMPLES.get(command, ())))
+def add_examples(app: typer.Typer) -> None:
+    """End every command's help with its examples."""
+    groups = {"": app, **{str(group.name): group.typer_instance for group in app.registered_groups}}
+    for prefix, group in groups.items():
+        for command in group.registered_commands if group else ():
+            name = command.name or command.callback.__name__ if command.callback else ""
+            examples = EXAMPLES.get(f"{prefix} {name}".strip(), ())
+            command.epilog = "\n\n".join(("Examples:", *examples))

@@ -17,7 +17,7 @@ from forecast_sync_cli.terminal import write_json
 
 app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on this machine.")
 
-# Five seconds between two looks at Athena are right in AWS; here queries take less than one.
+# Waits between polls are made for AWS; local queries take less than a second.
 WAIT_SCALE = 0.2
 PARAMETERS = {"BatchingWindowSeconds": "2"}
 
@@ -26,7 +26,7 @@ StateDirOption = Annotated[
     typer.Option(
         "--state-dir",
         file_okay=False,
-        help="Directory that keeps objects, executions and rows from down to up.",
+        help="Directory that keeps objects, executions and rows between `down` and `up`.",
     ),
 ]
 
@@ -36,32 +36,32 @@ def up(
     state_dir: StateDirOption = None,
     database_url: Annotated[
         str | None,
-        typer.Option("--database-url", help="Load into this Postgres instead of an embedded one."),
+        typer.Option("--database-url", help="Use this Postgres instead of the embedded one."),
     ] = None,
     port: Annotated[int | None, typer.Option("--port", help="Listen on this port.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start the local cloud and leave it running.
 
-    Without --state-dir it begins empty. It answers only requests that are signed with the keys
-    that it prints; a --state-dir keeps them.
+    Without --state-dir it starts empty. It accepts only requests that are signed with the keys it
+    prints; a --state-dir keeps the same keys.
     """
     if not as_json:
         err().line("starting the local cloud and deploying template.yaml into it ...")
     if database_url is None and (missing := what_is_missing()):
         err().line(f"note: {missing}")
-    started = cloud.up(
+    running = cloud.up(
         state_dir, database_url, port=port, parameters=PARAMETERS, wait_scale=WAIT_SCALE
     )
     if as_json:
-        write_json(asdict(started), indent=None)
+        write_json(asdict(running), indent=None)
     else:
-        _tell(started)
+        _show(running)
 
 
 @app.command()
 def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
-    """Stop the local cloud; when this returns, none of its processes is left."""
+    """Stop the local cloud and wait until all of its processes have ended."""
     was_running = cloud.down(state_dir)
     if as_json:
         print_json({"was_running": was_running})
@@ -69,19 +69,19 @@ def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
         out().line("stopped" if was_running else "nothing was running")
 
 
-def _tell(started: Cloud) -> None:
+def _show(running: Cloud) -> None:
     terminal = out()
-    what = "runs already" if started.already_running else "is up"
-    terminal.line(f"The local cloud {what} in {started.state_dir}")
+    state = "is already running" if running.already_running else "is up"
+    terminal.line(f"The local cloud {state} in {running.state_dir}")
     for name, value in (
-        ("endpoint", started.endpoint_url),
-        ("bucket", started.bucket),
-        ("state machine", started.state_machine_arn),
-        ("status API", started.api_url),
-        ("Neon API", started.neon_api_url),
-        *((f"branch {branch}", url) for branch, url in started.database_urls.items()),
+        ("endpoint", running.endpoint_url),
+        ("bucket", running.bucket),
+        ("state machine", running.state_machine_arn),
+        ("status API", running.api_url),
+        ("Neon API", running.neon_api_url),
+        *((f"branch {branch}", url) for branch, url in running.database_urls.items()),
     ):
         terminal.line(f"  {name:<20} {value}")
     terminal.line("Use it from another shell:")
-    pairs = (f"{name}={shlex.quote(value)}" for name, value in started.variables.items())
+    pairs = (f"{name}={shlex.quote(value)}" for name, value in running.variables.items())
     terminal.line(f"  export {' '.join(pairs)}")

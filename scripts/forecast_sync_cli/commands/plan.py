@@ -11,11 +11,11 @@ from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
-from forecast_sync_cli import progress
 from forecast_sync_cli.client import deployment, executions, run_status
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
-    DateOption,
+    DateFromOption,
+    DateToOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -23,86 +23,83 @@ from forecast_sync_cli.commands.common import (
     ProjectOption,
     SyncType,
     SyncTypeOption,
-    day,
-    err,
+    date_text,
     out,
     plain_table,
     print_json,
+    report_run,
+    wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.progress import OUTCOMES, counts_table
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
-
-OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 
 
 def plan(
     run: Annotated[
-        str | None, typer.Argument(help="An earlier dry run; default: start a new one.")
+        str | None, typer.Argument(help="Show this earlier dry run. Default: start one.")
     ] = None,
     git_ref: GitRefOption = None,
     sync_type: SyncTypeOption = SyncType.INCREMENTAL,
-    date_from: DateOption = None,
-    date_to: DateOption = None,
+    date_from: DateFromOption = None,
+    date_to: DateToOption = None,
     limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run would change: everything runs, no row is written.
+    """Show what a run would change: everything runs, but no row is written.
 
-    Rows by business date and state, the largest changes, what Athena read and costs, and where
-    lake, table file and Postgres differ. In the database only the run's own record is left. Exit
-    code 1 when the dry run fails.
+    Shows rows by business date and state, the largest changes, what Athena read and what that
+    cost, and where the columns of lake, table file and Postgres differ. Only the run's own record
+    is written to the database. Exits with 1 if the dry run fails.
     """
-    found = deployment.find(environment, project)
+    deployed = deployment.find(environment, project)
     if run is None:
-        dates = {"date_from": day(date_from), "date_to": day(date_to)}
-        last = _dry_run(found, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})
+        dates = {"date_from": date_text(date_from), "date_to": date_text(date_to)}
+        last = _dry_run(deployed, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})
     else:
-        last = run_status.describe(found, found.execution_arn(run))
+        last = run_status.describe(deployed, deployed.execution_arn(run))
     if last.status != "SUCCEEDED":
-        if as_json:
-            print_json(last.to_dict())
-        else:
-            progress.tell(out(), last)
+        report_run(last, as_json=as_json)
         raise typer.Exit(1)
-    report = read_report(found, last)
+    report = read_report(deployed, last)
     if as_json:
         print_json(report)
     else:
-        tell(out(), report, limit)
+        show_report(out(), report, limit)
 
 
-def _dry_run(found: Deployment, wanted: dict[str, str | None]) -> run_status.Snapshot:
-    given = {key: value for key, value in wanted.items() if value is not None}
+def _dry_run(deployed: Deployment, options: dict[str, str | None]) -> run_status.Snapshot:
+    given = {key: value for key, value in options.items() if value is not None}
     payload = {**given, "dry_run": True, "trigger": "cli"}
     SyncRequest.parse(payload)
-    arn = executions.start(found, executions.new_name("plan"), payload)
-    return progress.show(err(), run_status.follow(found, arn))
+    arn = executions.start(deployed, executions.new_name("plan"), payload)
+    return wait_for_run(deployed, arn)
 
 
-def read_report(found: Deployment, snapshot: run_status.Snapshot) -> dict[str, Any]:
-    """The report that a dry run's result points to; raises ``UserError`` for any other run."""
+def read_report(deployed: Deployment, snapshot: run_status.Snapshot) -> dict[str, Any]:
+    """The report of a dry run; raises ``UserError`` for a run that has none."""
     location = (snapshot.result or {}).get("report")
     if not location:
         raise UserError(
-            f"{snapshot.run_id} has no report: only a dry run that didn't coalesce makes one"
+            f"{snapshot.run_id} has no report: only dry runs that don't coalesce write one"
         )
-    content = Storage(found.client("s3")).read(*split_location(location))
+    content = Storage(deployed.client("s3")).read(*split_location(location))
     report: dict[str, Any] = json.loads(content)
     return report
 
 
-def tell(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
-    """The report on a screen or two."""
+def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
+    """Show a report on a screen or two."""
     terminal.line(
         f"{report['run_id']}: what a run would do to {report['neon_branch']}; no row was written"
     )
-    terminal.table(progress.counts_table(report["counts"]))
+    terminal.table(counts_table(report["counts"]))
     for position, name in enumerate(report["group_by"]):
-        _tell_groups(terminal, name, _by(report["groups"], position), limit)
-    _tell_reasons(terminal, report["reasons"])
-    _tell_largest(terminal, report, limit)
+        _show_groups(terminal, name, _by(report["groups"], position), limit)
+    _show_reasons(terminal, report["reasons"])
+    _show_largest(terminal, report, limit)
     scanned = sum(query["scanned_bytes"] for query in report["queries"])
     usd = sum(query["usd"] for query in report["queries"])
     terminal.line()
@@ -118,7 +115,7 @@ def tell(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
 
 
 def _by(groups: Sequence[dict[str, Any]], position: int) -> dict[str, dict[str, int]]:
-    """Outcomes by the value of one of the columns that the report groups by."""
+    """Row counts by the value of one of the columns by which the report is grouped."""
     summed: dict[str, dict[str, int]] = {}
     for group in groups:
         value = group["by"][position]
@@ -128,7 +125,7 @@ def _by(groups: Sequence[dict[str, Any]], position: int) -> dict[str, dict[str, 
     return summed
 
 
-def _tell_groups(
+def _show_groups(
     terminal: Terminal, name: str, rows: dict[str, dict[str, int]], limit: int
 ) -> None:
     changing = {value: row for value, row in rows.items() if _changes(row)}
@@ -138,9 +135,9 @@ def _tell_groups(
     _fill(table, list(changing.items()), limit, _group_cells)
     terminal.line()
     terminal.table(table)
-    quiet = len(rows) - len(changing)
-    if quiet:
-        terminal.line(Styled(f"and {quiet:,} more, where nothing changes", "dim"))
+    unchanged = len(rows) - len(changing)
+    if unchanged:
+        terminal.line(Styled(f"and {unchanged:,} more without changes", "dim"))
 
 
 def _changes(row: dict[str, int]) -> int:
@@ -152,12 +149,12 @@ def _group_cells(item: tuple[str, dict[str, int]]) -> list[Part]:
     return [value, *(f"{row[outcome]:,}" if row[outcome] else "" for outcome in OUTCOMES)]
 
 
-def _tell_reasons(terminal: Terminal, reasons: dict[str, int]) -> None:
+def _show_reasons(terminal: Terminal, reasons: dict[str, int]) -> None:
     for reason, count in reasons.items():
         terminal.line(Styled("rejected", "yellow"), f" {count:,}: {reason}")
 
 
-def _tell_largest(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
+def _show_largest(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
     if not report["largest"]:
         return
     table = plain_table(*(name.replace("_", " ") for name in report["key"]), "before", "after")

@@ -1,4 +1,4 @@
-"""``forecast-sync rejects``: the rows that the target couldn't hold, and how to get them in."""
+"""``forecast-sync rejects``: the rows that the target can't hold, and how to load them."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ import typer
 from forecast_sync.stack_names import DEFAULT_PROJECT
 from forecast_sync.tables import load_table
 
-from forecast_sync_cli import progress
 from forecast_sync_cli.client import deployment, executions, rejects, run_status
-from forecast_sync_cli.client.athena import read_settings
-from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.deployment import Deployment, read_settings
 from forecast_sync_cli.commands.common import (
     EnvironmentOption,
+    GitRefOption,
     JsonOption,
     LimitOption,
     ProjectOption,
     WaitOption,
-    err,
     out,
     print_json,
+    report_run,
+    wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.progress import show_outcome
 from forecast_sync_cli.terminal import Styled, Table
 
 app = typer.Typer(help="Rows that the table can't hold: list, group, export and replay them.")
 
-RefOption = Annotated[
-    str | None, typer.Option("--git-ref", help="Git branch; default: the environment's own.")
+RunOption = Annotated[str | None, typer.Option("--run", help="Only rejects found by this run.")]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="Only rejects with this reason.")
 ]
-RunOption = Annotated[str | None, typer.Option("--run", help="Only those that this run met.")]
-ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only those of this reason.")]
-AllOption = Annotated[bool, typer.Option("--all", help="Resolved ones too.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Include resolved rejects.")]
 
 
 @app.callback(invoke_without_command=True)
 def main(
     context: typer.Context,
-    git_ref: RefOption = None,
+    git_ref: GitRefOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Rows that the table can't hold: list, group, export and replay them.
 
-    Without a command it shows them by reason.
+    Without a command it counts them by reason.
     """
     if context.invoked_subcommand is None:
         reasons(git_ref=git_ref, environment=environment, project=project, as_json=as_json)
@@ -54,7 +54,7 @@ def main(
 
 @app.command("list")
 def list_(
-    git_ref: RefOption = None,
+    git_ref: GitRefOption = None,
     run: RunOption = None,
     reason: ReasonOption = None,
     everything: AllOption = False,
@@ -63,55 +63,58 @@ def list_(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show rejects, the newest first: file, reason and row; a large row is shortened."""
-    found = deployment.find(environment, project)
-    asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
-    listed = list(rejects.read(found, limit, **asked))
+    """List rejects, newest first, with reason, file and row; large rows are shortened."""
+    deployed = deployment.find(environment, project)
+    query = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
+    newest = list(rejects.read(deployed, limit, **query))
     if as_json:
-        print_json(listed)
+        print_json(newest)
         return
     terminal = out()
-    for reject in listed:
+    for reject in newest:
         state = f"  resolved by {reject['resolved_run_id']}" if reject["resolved_run_id"] else ""
         terminal.line(Styled(reject["reason"], "bold"), f"  {reject['source_file']}{state}")
         values = "  ".join(f"{name}={value}" for name, value in reject["row_json"].items())
         terminal.line(f"  {values}")
         if reject.get("shortened"):
             size = f"{reject['row_bytes']:,} bytes"
-            terminal.line(f"  shortened, it has {size}: `rejects export` writes it whole")
-    if not listed:
+            terminal.line(
+                f"  shortened from {size}: `forecast-sync rejects export` writes the whole row"
+            )
+    if not newest:
         terminal.line("no rejects")
 
 
 @app.command()
 def reasons(
-    git_ref: RefOption = None,
+    git_ref: GitRefOption = None,
     run: RunOption = None,
     everything: AllOption = False,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Count rejects by reason, the most frequent first."""
-    found = deployment.find(environment, project)
-    groups = rejects.ask(found, git_ref=git_ref, run_id=run, all=everything, limit=1)["reasons"]
+    """Count rejects by reason, most frequent first."""
+    deployed = deployment.find(environment, project)
+    groups = rejects.ask(deployed, git_ref=git_ref, run_id=run, all=everything, limit=1)["reasons"]
     if as_json:
         print_json(groups)
         return
     if not groups:
         out().line("no rejects")
         return
-    table = Table("rows", "files", "reason", "for example", right={"rows", "files"})
+    table = Table("rows", "files", "reason", "for example in", right={"rows", "files"})
     for group in groups:
-        words = (group["reason"], group["example_file"])
-        table.add_row(f"{group['rows']:,}", f"{group['files']:,}", *words)
+        table.add_row(
+            f"{group['rows']:,}", f"{group['files']:,}", group["reason"], group["example_file"]
+        )
     out().table(table)
 
 
 @app.command()
 def export(
-    path: Annotated[Path, typer.Argument(help="A file that ends with .jsonl or .csv.")],
-    git_ref: RefOption = None,
+    path: Annotated[Path, typer.Argument(help="The file to write; it ends in .jsonl or .csv.")],
+    git_ref: GitRefOption = None,
     run: RunOption = None,
     reason: ReasonOption = None,
     everything: AllOption = False,
@@ -121,15 +124,15 @@ def export(
 ) -> None:
     """Write rejects to a file, each with its whole row.
 
-    JSON Lines keep a row exactly. In CSV an apostrophe stands before what a spreadsheet would take
-    for a formula (`=`, `+`, `-`, `@`, a tab or a line break at the beginning of what isn't a
-    number), and before an apostrophe: take one away to have the value.
+    JSON Lines keep every value exactly. In CSV, values that a spreadsheet would run as a formula
+    get a leading apostrophe: those that start with `=`, `+`, `-`, `@`, a tab or a line break and
+    aren't numbers. So do values that start with an apostrophe; to restore a value, remove one.
     """
-    found = deployment.find(environment, project)
-    asked = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
-    table = load_table(read_settings(found).table_file)
-    listed = rejects.whole(found, rejects.read(found, None, **asked), git_ref)
-    count = rejects.export(listed, table, path)
+    deployed = deployment.find(environment, project)
+    query = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
+    table = load_table(read_settings(deployed).table_file)
+    whole_rejects = rejects.whole(deployed, rejects.read(deployed, None, **query), git_ref)
+    count = rejects.export(whole_rejects, table, path)
     if as_json:
         print_json({"path": str(path), "rows": count})
     else:
@@ -138,51 +141,48 @@ def export(
 
 @app.command()
 def replay(
-    git_ref: RefOption = None,
+    git_ref: GitRefOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Read the lake again after a fix: what the table can hold now goes in, the rest stays.
+    """Load rejects after a fix: starts a full run over their business dates.
 
-    It is a full run over the business dates of the rejects. Exit code 1 when it fails.
+    Rows that the table can hold now are loaded; the others stay rejects. Exits with 1 if the run
+    fails.
     """
-    found = deployment.find(environment, project)
-    before = rejects.ask(found, git_ref=git_ref, limit=1)["reasons"]
+    deployed = deployment.find(environment, project)
+    before = rejects.ask(deployed, git_ref=git_ref, limit=1)["reasons"]
     if not before:
-        raise UserError("there is no reject to replay: `forecast-sync rejects list --all`")
+        raise UserError(
+            "there are no open rejects to replay; to see resolved ones:"
+            " `forecast-sync rejects list --all`"
+        )
     payload = rejects.replay_input(before) | ({"git_ref": git_ref} if git_ref else {})
-    arn = executions.start(found, executions.new_name("replay"), payload)
+    arn = executions.start(deployed, executions.new_name("replay"), payload)
     if not wait:
-        _tell_run(run_status.describe(found, arn), as_json=as_json)
+        report_run(run_status.describe(deployed, arn), as_json=as_json)
         return
-    last = progress.show(err(), run_status.follow(found, arn))
+    last = wait_for_run(deployed, arn)
     if last.status != "SUCCEEDED":
-        _tell_run(last, as_json=as_json)
+        report_run(last, as_json=as_json)
         raise typer.Exit(1)
-    _tell_replay(found, git_ref, last, sum(group["rows"] for group in before), as_json=as_json)
+    _report_replay(deployed, git_ref, last, sum(group["rows"] for group in before), as_json=as_json)
 
 
-def _tell_run(snapshot: run_status.Snapshot, *, as_json: bool) -> None:
-    if as_json:
-        print_json(snapshot.to_dict())
-    else:
-        progress.tell(out(), snapshot)
-
-
-def _tell_replay(
-    found: Deployment,
+def _report_replay(
+    deployed: Deployment,
     git_ref: str | None,
     last: run_status.Snapshot,
     before: int,
     *,
     as_json: bool,
 ) -> None:
-    groups: list[dict[str, Any]] = rejects.ask(found, git_ref=git_ref, limit=1)["reasons"]
+    groups: list[dict[str, Any]] = rejects.ask(deployed, git_ref=git_ref, limit=1)["reasons"]
     after = sum(group["rows"] for group in groups)
     if as_json:
         print_json({**last.to_dict(), "rejects_before": before, "rejects_after": after})
         return
-    progress.tell(out(), last)
+    show_outcome(out(), last)
     out().line(f"rejects: {before:,} before, {after:,} now")

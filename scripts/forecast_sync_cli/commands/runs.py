@@ -9,12 +9,12 @@ import typer
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
-from forecast_sync_cli import progress
-from forecast_sync_cli.client import deployment, executions, freshness, run_status
-from forecast_sync_cli.client import logs as run_logs
+from forecast_sync_cli.client import deployment, executions, freshness, logs, run_status
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
-    DateOption,
+    BatchSizeOption,
+    DateFromOption,
+    DateToOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -23,12 +23,14 @@ from forecast_sync_cli.commands.common import (
     SyncType,
     SyncTypeOption,
     WaitOption,
-    day,
-    err,
+    date_text,
     out,
     plain_table,
     print_json,
+    report_run,
+    wait_for_run,
 )
+from forecast_sync_cli.progress import COLOURS, OUTCOMES
 from forecast_sync_cli.terminal import Styled, Terminal, write_json
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
@@ -38,39 +40,45 @@ STATES = {"fresh": "green", "stale": "red", "never": "red", "unreachable": "red"
 def start(
     git_ref: GitRefOption = None,
     sync_type: SyncTypeOption = SyncType.INCREMENTAL,
-    date_from: DateOption = None,
-    date_to: DateOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare, write nothing.")] = False,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Rows a batch.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the run, unique.")] = None,
+    date_from: DateFromOption = None,
+    date_to: DateToOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compare with the target, but write no row.")
+    ] = False,
+    batch_size: BatchSizeOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="A unique name for the run. Default: made up.")
+    ] = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Start a run and show its progress until it has ended.
+    """Start a run and show its progress until it ends.
 
-    Dates limit it to those business dates (a backfill). Exit code 1 when the run fails.
+    With dates the run is a backfill: it syncs only those business dates. Exits with 1 if the run
+    fails.
     """
-    wanted = {
+    options = {
         "git_ref": git_ref,
         "sync_type": sync_type.value,
-        "date_from": day(date_from),
-        "date_to": day(date_to),
+        "date_from": date_text(date_from),
+        "date_to": date_text(date_to),
         "dry_run": dry_run or None,
         "batch_size": batch_size,
         "trigger": "cli",
     }
-    payload = {key: value for key, value in wanted.items() if value is not None}
+    payload = {key: value for key, value in options.items() if value is not None}
     SyncRequest.parse(payload)
-    found = deployment.find(environment, project)
-    arn = executions.start(found, name or executions.new_name("cli"), payload)
-    _finish(found, arn, wait=wait, as_json=as_json)
+    deployed = deployment.find(environment, project)
+    arn = executions.start(deployed, name or executions.new_name("cli"), payload)
+    _finish(deployed, arn, wait=wait, as_json=as_json)
 
 
 def redrive(
     run: Annotated[
-        str | None, typer.Argument(help="Name or ARN; default: the newest, if it failed.")
+        str | None,
+        typer.Argument(help="The run's name or ARN. Default: the newest run, if it failed."),
     ] = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
@@ -78,10 +86,10 @@ def redrive(
     as_json: JsonOption = False,
 ) -> None:
     """Redrive a failed, stopped or timed-out run: only what hasn't succeeded runs again."""
-    found = deployment.find(environment, project)
-    arn = found.execution_arn(run) if run else executions.latest_redrivable(found)
-    count = executions.redrive(found, arn)
-    _finish(found, arn, wait=wait, as_json=as_json, redrive_count=count)
+    deployed = deployment.find(environment, project)
+    arn = deployed.execution_arn(run) if run else executions.latest_redrivable(deployed)
+    count = executions.redrive(deployed, arn)
+    _finish(deployed, arn, wait=wait, as_json=as_json, redrive_count=count)
 
 
 def stop(
@@ -90,90 +98,94 @@ def stop(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop a run; nothing that is committed is lost, and a redrive goes on from there."""
-    found = deployment.find(environment, project)
-    arn = found.execution_arn(run)
-    executions.stop(found, arn)
-    _report(run_status.describe(found, arn), as_json=as_json)
+    """Stop a run. Committed batches stay, and a redrive continues from there."""
+    deployed = deployment.find(environment, project)
+    arn = deployed.execution_arn(run)
+    executions.stop(deployed, arn)
+    report_run(run_status.describe(deployed, arn), as_json=as_json)
 
 
 def status(
-    run: Annotated[str | None, typer.Argument(help="Name or ARN of one run.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="Show this run, given by its name or ARN.")
+    ] = None,
     git_ref: GitRefOption = None,
     goal_hours: Annotated[
         float | None,
         typer.Option(
-            "--goal-hours", min=0, max=8760, help="How old the rows may be; default: as deployed."
+            "--goal-hours", min=0, max=8760, help="How old the rows may be. Default: as deployed."
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit code 1 unless the branch is fresh.")
+        bool, typer.Option("--check", help="Exit with 1 unless the branch is fresh.")
     ] = False,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Whether a branch is fresh, why, and what runs; or everything about one run.
+    """Show whether a branch is fresh, why, and what is running; or everything about one run.
 
-    A branch's age is the time since its watermark: everything uploaded until then is in its table.
-    Exit code 1 when its database can't be asked.
+    A branch's age is the time since its watermark; every file uploaded before the watermark is in
+    the table. Exits with 1 if the database can't be reached.
     """
-    found = deployment.find(environment, project)
+    deployed = deployment.find(environment, project)
     if run:
-        _report(run_status.describe(found, found.execution_arn(run)), as_json=as_json)
+        report_run(run_status.describe(deployed, deployed.execution_arn(run)), as_json=as_json)
         return
-    document = freshness.ask(found, git_ref, goal_hours)
+    document = freshness.ask(deployed, git_ref, goal_hours)
     if as_json:
         print_json(document)
     else:
-        _tell_freshness(document)
+        _show_freshness(document)
     if document["state"] == "unreachable" or (check and document["state"] != "fresh"):
         raise typer.Exit(1)
 
 
 def history(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000)] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=1000, help="List at most this many runs.")
+    ] = 20,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """The newest executions, coalesced and stillborn ones included."""
-    listed = executions.history(deployment.find(environment, project), limit)
+    """List the newest executions, including those that coalesced or failed to start."""
+    runs = executions.history(deployment.find(environment, project), limit)
     if as_json:
-        print_json(listed)
+        print_json(runs)
         return
     table = plain_table("run", "status", "started (UTC)", "ended (UTC)", "redrives")
-    for item in listed:
-        colour = progress.COLOURS.get(item["status"], "red")
-        times = (item["started_at"][:19], (item["stopped_at"] or "")[:19])
+    for run in runs:
+        colour = COLOURS.get(run["status"], "red")
+        times = (run["started_at"][:19], (run["stopped_at"] or "")[:19])
         table.add_row(
-            item["run_id"],
-            Styled(item["status"], colour),
+            run["run_id"],
+            Styled(run["status"], colour),
             *times,
-            str(item["redrive_count"]),
+            str(run["redrive_count"]),
         )
-    if listed:
+    if runs:
         out().table(table)
     else:
-        out().line("no run yet")
+        out().line("no runs yet")
 
 
-def logs(
+def show_logs(
     run: RunArgument,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+        bool, typer.Option("--follow", "-f", help="Keep showing new lines until the run ends.")
     ] = False,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """What the functions logged during a run, in order, across functions."""
-    found = deployment.find(environment, project)
-    arn = found.execution_arn(run)
+    """Show what all functions logged during a run, in order."""
+    deployed = deployment.find(environment, project)
+    arn = deployed.execution_arn(run)
     lines = (
-        run_logs.follow(found, arn)
+        logs.follow(deployed, arn)
         if follow
-        else iter(run_logs.read(found, run_status.describe(found, arn)))
+        else iter(logs.read(deployed, run_status.describe(deployed, arn)))
     )
     if as_json and not follow:
         print_json(list(lines))
@@ -183,10 +195,10 @@ def logs(
         if as_json:
             write_json(line, indent=None)
         else:
-            _tell_line(terminal, line, found.function_name(""))
+            _show_log_line(terminal, line, deployed.function_name(""))
 
 
-def _tell_line(terminal: Terminal, line: dict[str, Any], prefix: str) -> None:
+def _show_log_line(terminal: Terminal, line: dict[str, Any], prefix: str) -> None:
     details = line["details"]
     function = str(details.get("function") or "").removeprefix(prefix)
     answer = f"  {json.dumps(details['answer'])}" if "answer" in details else ""
@@ -199,45 +211,32 @@ def _tell_line(terminal: Terminal, line: dict[str, Any], prefix: str) -> None:
 
 
 def _finish(
-    found: Deployment, arn: str, *, wait: bool, as_json: bool, redrive_count: int = 0
+    deployed: Deployment, arn: str, *, wait: bool, as_json: bool, redrive_count: int = 0
 ) -> None:
     if not wait:
-        _report(run_status.describe(found, arn), as_json=as_json)
+        report_run(run_status.describe(deployed, arn), as_json=as_json)
         return
-    terminal = err()
-    try:
-        last = progress.show(terminal, run_status.follow(found, arn, redrive_count=redrive_count))
-    except KeyboardInterrupt:
-        name = arn.rsplit(":", 1)[-1]
-        terminal.line(f"The run goes on: `forecast-sync status {name}`, or `stop {name}`")
-        raise
-    _report(last, as_json=as_json)
+    last = wait_for_run(deployed, arn, redrive_count=redrive_count)
+    report_run(last, as_json=as_json)
     if last.status != "SUCCEEDED":
         raise typer.Exit(1)
 
 
-def _report(snapshot: run_status.Snapshot, *, as_json: bool) -> None:
-    if as_json:
-        print_json(snapshot.to_dict())
-    else:
-        progress.tell(out(), snapshot)
-
-
-def _tell_freshness(document: dict[str, Any]) -> None:
+def _show_freshness(document: dict[str, Any]) -> None:
     terminal = out()
     colour = STATES[document["state"]]
-    where = document["git_ref"] or document["environment"]
-    terminal.line(f"{where}: ", Styled(document["state"], colour), f": {document['why']}")
+    branch = document["git_ref"] or document["environment"]
+    terminal.line(f"{branch}: ", Styled(document["state"], colour), f": {document['why']}")
     if document["state"] == "unreachable":
         return
     watermark = document["watermark"]
     if watermark:
-        moment = watermark[:19].replace("T", " ")
-        terminal.line(f"everything uploaded until {moment} UTC has arrived")
+        utc_time = watermark[:19].replace("T", " ")
+        terminal.line(f"everything uploaded until {utc_time} UTC has arrived")
     terminal.line(f"running now: {document['running'] or 'nothing'}")
-    table = plain_table("run", "status", "type", *progress.OUTCOMES)
+    table = plain_table("run", "status", "type", *OUTCOMES)
     for run in document["runs"][:10]:
-        counts = ("" if run[name] is None else f"{run[name]:,}" for name in progress.OUTCOMES)
+        counts = ("" if run[name] is None else f"{run[name]:,}" for name in OUTCOMES)
         table.add_row(run["run_id"], run["status"], run["sync_type"], *counts)
     if document["runs"]:
         terminal.table(table)

@@ -1,4 +1,4 @@
-"""``forecast-sync sync``: a folder of Parquet into any Postgres, through the same workflow."""
+"""``forecast-sync sync``: a folder of Parquet files into any Postgres, by the same workflow."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from forecast_sync_cli import progress
-from forecast_sync_cli.commands.common import JsonOption, err, out, print_json
+from forecast_sync_cli.commands.common import BatchSizeOption, JsonOption, err, report_run
 from forecast_sync_cli.local_sync import sync_folder
+from forecast_sync_cli.progress import Progress
 
 
 def sync(
@@ -17,17 +17,22 @@ def sync(
     database_url: Annotated[
         str, typer.Option("--database-url", envvar="DATABASE_URL", help="Postgres 17 or newer.")
     ],
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Rows a batch.")] = None,
+    batch_size: BatchSizeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a folder of Parquet files into a Postgres, with the whole workflow on this machine.
+    """Sync a folder of Parquet files into a Postgres, running the whole workflow locally.
 
-    Exit code 1 when the run fails; nothing is left running.
+    Nothing is left running. Exits with 1 if the run fails.
     """
-    last = sync_folder(folder, database_url, batch_size=batch_size, terminal=err())
-    if as_json:
-        print_json(last.to_dict())
-    else:
-        progress.tell(out(), last)
+    terminal = err()
+    with Progress(terminal) as progress:
+        last = sync_folder(
+            folder,
+            database_url,
+            batch_size=batch_size,
+            on_start=lambda files: terminal.line(f"starting the local cloud for {files} files ..."),
+            on_progress=progress,
+        )
+    report_run(last, as_json=as_json)
     if last.status != "SUCCEEDED":
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""``forecast-sync tables``: the table files, checked, and declared in a deployment."""
+"""``forecast-sync tables``: checks table files, and declares them in a deployment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from forecast_sync.stack_names import DEFAULT_PROJECT
 from forecast_sync.tables import load_table
 
 from forecast_sync_cli.client import deployment
-from forecast_sync_cli.client.athena import read_settings
+from forecast_sync_cli.client.deployment import read_settings
 from forecast_sync_cli.commands.common import (
     EnvironmentOption,
     JsonOption,
@@ -20,10 +20,12 @@ from forecast_sync_cli.commands.common import (
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.table_lint import glue_input, read_checked, write_ddl
 
-app = typer.Typer(no_args_is_help=True, help="Table files: check them, show their DDL, declare.")
+app = typer.Typer(
+    no_args_is_help=True, help="Table files: check them, print their DDL, declare them in Glue."
+)
 
 TableArgument = Annotated[
-    str, typer.Argument(help="A path that ends with .toml, or the name of a known table.")
+    str, typer.Argument(help="The path of a .toml file, or the name of a known table.")
 ]
 
 
@@ -31,27 +33,27 @@ TableArgument = Annotated[
 def check(table: TableArgument, as_json: JsonOption = False) -> None:
     """Check a table file: its keys, its SQL, and the columns that it names.
 
-    A fault is told with file, line and key; exit code 1.
+    Reports each mistake with file, line and key, and exits with 1.
     """
-    found = read_checked(table)
+    checked = read_checked(table)
     document = {
-        "target": found.target.table,
-        "columns": len(found.column),
-        "reject_rules": len(found.reject),
-        "expectations": len(found.expect),
+        "target": checked.target.table,
+        "columns": len(checked.column),
+        "reject_rules": len(checked.reject),
+        "expectations": len(checked.expect),
     }
     if as_json:
         print_json(document)
     else:
         out().line(
-            f"sound: {document['target']}, {document['columns']} columns, "
+            f"valid: {document['target']}, {document['columns']} columns, "
             f"{document['reject_rules']} reject rules, {document['expectations']} expectations"
         )
 
 
 @app.command()
 def ddl(table: TableArgument) -> None:
-    """Print the statements that the first run makes the target with."""
+    """Print the statements with which the first run creates the target."""
     out().document(write_ddl(read_checked(table)), f"the DDL of {table}")
 
 
@@ -61,17 +63,17 @@ def declare(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare the deployment's table in Glue, from its table file; may run again.
+    """Declare the deployment's table in Glue, from its table file. Safe to repeat.
 
-    The template does it for `forecast`; a stack with another TableFile needs it once, and after
-    each change of the file's [source.columns].
+    The template declares `forecast` itself. A stack with another TableFile needs this command once,
+    and again whenever the file's [source.columns] change.
     """
-    found = deployment.find(environment, project)
-    settings = read_settings(found)
+    deployed = deployment.find(environment, project)
+    settings = read_settings(deployed)
     if settings.table_file == "forecast":
-        raise UserError("the template declares the table forecast: `sam deploy` keeps it right")
+        raise UserError("the template declares the table forecast: `sam deploy` updates it")
     name = settings.forecast_table_name
-    glue = found.client("glue")
+    glue = deployed.client("glue")
     table = glue_input(load_table(settings.table_file), name, settings.data_location)
     try:
         glue.create_table(DatabaseName=settings.athena_db_name, TableInput=table)

@@ -1,1 +1,1 @@
-"""`make demo`: the whole job on this machine, told as it happens."""
+"""`make demo`: the whole job on this machine, shown as it happens."""

@@ -1,4 +1,7 @@
-"""The demo: the whole job on this machine, told step by step in under a minute and a half."""
+"""The demo: the whole job on this machine, step by step, in under a minute and a half.
+
+What happens is handed to the caller as events, who decides how to show them.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,17 @@ from forecast_sync.adapters.postgres import Connection, connect
 from localcloud import cloud
 from localcloud.unprivileged import what_is_missing
 
-from forecast_sync_cli import progress
 from forecast_sync_cli.client import executions, run_status
 from forecast_sync_cli.client.deployment import Deployment
-from forecast_sync_cli.commands.common import out
 from forecast_sync_cli.demo import data
+from forecast_sync_cli.demo.events import Note, Outcome, Page, Pages, Progress, Rows, Scene, Show
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.local_sync import find_files, upload
-from forecast_sync_cli.terminal import Styled, Table, Terminal
 
 UPDATED_AT = datetime.fromisoformat("2026-11-23T06:00:00")
 PARAMETERS = {
     "BatchingWindowSeconds": "1",
-    # A page for each result file, one at a time, so that little data shows what much would do.
+    # One page per result file, loaded one at a time: little data then shows what much would do.
     "PageBytes": "1",
     "LoadConcurrency": "1",
 }
@@ -34,38 +35,32 @@ WAIT_SCALE = 0.1
 START_SECONDS = 30.0
 
 
-def tell() -> None:
-    """Tell the story; raises ``UserError`` when something comes out differently."""
+def perform(show: Show) -> None:
+    """Run the demo; raises ``UserError`` if anything turns out differently than expected."""
     began = time.monotonic()
-    terminal = out()
-    _say(terminal, "Starting the local cloud: AWS, Neon and Postgres; deploying template.yaml")
+    show(Scene("Starting the local cloud: AWS, Neon and Postgres; deploying template.yaml"))
     if missing := what_is_missing():
-        terminal.line(f"note: {missing}")
+        show(Note(f"note: {missing}"))
     with (
         tempfile.TemporaryDirectory(prefix="forecast-demo-") as folder,
         cloud.running(wait_scale=WAIT_SCALE, parameters=PARAMETERS) as local,
     ):
         deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
-        story = _Story(terminal, deployment, local.bucket, local.database_urls["dev"], Path(folder))
+        story = _Story(show, deployment, local.bucket, local.database_urls["dev"], Path(folder))
         story.first_upload()
         story.changes()
         story.failure_and_redrive()
-        _say(terminal, "Stopping the local cloud")
-    terminal.line(f"Done in {time.monotonic() - began:.0f} s; nothing is left running.")
+        show(Scene("Stopping the local cloud"))
+    show(Note(f"Done in {time.monotonic() - began:.0f} s; nothing is left running."))
 
 
 class _Story:
     """The scenes; each one checks what it shows."""
 
     def __init__(
-        self,
-        terminal: Terminal,
-        deployment: Deployment,
-        bucket: str,
-        database_url: str,
-        folder: Path,
+        self, show: Show, deployment: Deployment, bucket: str, database_url: str, folder: Path
     ) -> None:
-        self._terminal = terminal
+        self._show = show
         self._deployment = deployment
         self._bucket = bucket
         self._database_url = database_url
@@ -74,10 +69,10 @@ class _Story:
     def first_upload(self) -> None:
         """Five producers' files; their S3 events start a run."""
         folder = self._folder / "first"
-        _say(self._terminal, "Writing Parquet as different producers do, and uploading it")
+        self._show(Scene("Writing Parquet as different producers do, and uploading it"))
         for label, rows, path in data.write_first_files(folder, UPDATED_AT):
             shown = path.relative_to(folder)
-            self._terminal.line(f"  {rows:>6,} rows  forecast/{shown!s:<28} {label}")
+            self._note(f"  {rows:>6,} rows  forecast/{shown!s:<28} {label}")
         last = self._upload_and_follow(folder)
         counts = _counts(last)
         _expect("rows that arrived", counts["inserted"], counts["window_rows"] - 2)
@@ -85,8 +80,8 @@ class _Story:
         self._show_rows()
 
     def changes(self) -> None:
-        """A small upload: only its rows are touched."""
-        _say(self._terminal, "Uploading 100 changed, 100 equal and 100 new rows")
+        """A small upload touches only its own rows."""
+        self._show(Scene("Uploading 100 changed, 100 equal and 100 new rows"))
         folder = self._folder / "changes"
         folder.mkdir()
         newer = UPDATED_AT + timedelta(hours=1)
@@ -104,7 +99,7 @@ class _Story:
         rewritten = sum(1 for key, version in after.items() if before.get(key) != version)
         _expect("rows written", rewritten, 200)
         _expect("rows updated", counts["updated"], 100)
-        self._terminal.line(
+        self._note(
             f"  Postgres wrote {rewritten} row versions; {len(after) - rewritten:,} rows are"
             " untouched, and no id was burned"
         )
@@ -112,7 +107,7 @@ class _Story:
 
     def failure_and_redrive(self) -> None:
         """One row that Postgres refuses, one failed page, one redrive."""
-        _say(self._terminal, "Breaking a page: a constraint refuses one of the new rows")
+        self._show(Scene("Breaking a page: a constraint refuses one of the new rows"))
         self._execute("ALTER TABLE forecast_data ADD CONSTRAINT demo CHECK (y_50 < 90000)")
         folder = self._folder / "broken"
         folder.mkdir()
@@ -121,83 +116,76 @@ class _Story:
         data.with_pyarrow(rows, folder / "broken.parquet")
         failed = self._upload_and_follow(folder, expected="FAILED")
         before = self._pages(failed.execution_arn)
-        self._show_pages(before)
-        self._terminal.line("  forecast-sync status tells it too:")
-        self._terminal.line(f"    {self._recorded_error(failed.run_id)}")
+        self._show(Pages(before))
+        self._note("  `forecast-sync status` shows it too:")
+        self._note(f"    {self._recorded_error(failed.run_id)}")
 
-        _say(self._terminal, "Repairing the cause, and pressing Redrive")
+        self._show(Scene("Fixing the cause, and pressing Redrive"))
         self._execute("ALTER TABLE forecast_data DROP CONSTRAINT demo")
         count = executions.redrive(self._deployment, failed.execution_arn)
         self._follow(failed.execution_arn, "SUCCEEDED", redrive_count=count)
         after = self._pages(failed.execution_arn)
-        self._show_pages(after)
-        again = [page["page"] for page in after if page["runs"] > 1]
-        broken = [page["page"] for page in before if page["status"] == "FAILED"]
-        _expect("pages that ran again", again, broken)
-        self._terminal.line(f"  Only page {broken[0]}, which had failed, ran again.")
+        self._show(Pages(after))
+        repeated = [page.number for page in after if page.runs > 1]
+        broken = [page.number for page in before if page.status == "FAILED"]
+        _expect("pages that ran again", repeated, broken)
+        self._note(f"  Only page {broken[0]}, which had failed, ran again.")
+
+    def _note(self, text: str) -> None:
+        self._show(Note(text))
 
     def _upload_and_follow(self, folder: Path, expected: str = "SUCCEEDED") -> run_status.Snapshot:
         known = {item["run_id"] for item in executions.history(self._deployment, 100)}
         upload(self._deployment, self._bucket, folder, find_files(folder))
 
-        def started() -> str | None:
+        def find_new_run() -> str | None:
             for item in executions.history(self._deployment, 100):
                 if item["run_id"] not in known:
                     return self._deployment.execution_arn(item["run_id"])
             return None
 
-        arn = executions.until_started(started, "no S3 event has started a run", START_SECONDS)
-        self._terminal.line("  the S3 event has started a run:")
+        arn = executions.until_started(find_new_run, "no S3 event has started a run", START_SECONDS)
+        self._note("  the S3 event has started a run:")
         return self._follow(arn, expected)
 
     def _follow(self, arn: str, expected: str, redrive_count: int = 0) -> run_status.Snapshot:
-        seen = run_status.follow(self._deployment, arn, redrive_count=redrive_count)
-        last = progress.show(self._terminal, seen)
-        progress.tell(self._terminal, last)
-        _expect("the run's status", last.status, expected)
-        return last
+        for snapshot in run_status.follow(self._deployment, arn, redrive_count=redrive_count):
+            self._show(Progress(snapshot))
+        self._show(Outcome(snapshot))
+        _expect("the run's status", snapshot.status, expected)
+        return snapshot
 
-    def _pages(self, execution_arn: str) -> list[dict[str, Any]]:
-        """page, status and how often it ran, for each child of the newest Map Run."""
+    def _pages(self, execution_arn: str) -> list[Page]:
+        """The children of the newest Map Run, by page number."""
         client = self._deployment.stepfunctions
         map_run = client.list_map_runs(executionArn=execution_arn)["mapRuns"][0]["mapRunArn"]
-        found = []
+        pages = []
         for child in client.list_executions(mapRunArn=map_run)["executions"]:
-            described = client.describe_execution(executionArn=child["executionArn"])
+            execution = client.describe_execution(executionArn=child["executionArn"])
             history = client.get_execution_history(executionArn=child["executionArn"])["events"]
             entered = [
                 event
                 for event in history
                 if event.get("stateEnteredEventDetails", {}).get("name") == "Upsert batches"
             ]
-            found.append(
-                {
-                    "page": executions.page_number(described["input"]),
-                    "status": child["status"],
-                    "runs": len(entered) + described.get("redriveCount", 0),
-                }
+            pages.append(
+                Page(
+                    number=executions.page_number(execution["input"]),
+                    status=child["status"],
+                    runs=len(entered) + execution.get("redriveCount", 0),
+                )
             )
-        return sorted(found, key=lambda page: int(page["page"]))
-
-    def _show_pages(self, pages: list[dict[str, Any]]) -> None:
-        table = Table("page", "status", "ran", indent=2)
-        for page in pages:
-            colour = progress.COLOURS.get(page["status"], "red")
-            times = f"{page['runs']} x"
-            table.add_row(str(page["page"]), Styled(page["status"], colour), times)
-        self._terminal.table(table)
+        return sorted(pages, key=lambda page: page.number)
 
     def _show_rows(self) -> None:
         columns = "restaurant_id, inventory_item_id, business_date, dma_id, state, y_05, y_50, y_95"
-        table = Table(*columns.split(", "), indent=2)
         with self._connected() as connection:
-            for row in connection.execute(
+            rows = connection.execute(
                 f"SELECT {columns} FROM forecast_data ORDER BY id LIMIT 3"
-            ):
-                table.add_row(*map(str, row))
+            ).fetchall()
             total = connection.execute("SELECT count(*) FROM forecast_data").fetchone()
-        self._terminal.table(table)
-        self._terminal.line(f"  ... {total[0] if total else 0:,} rows in forecast_data")
+        self._show(Rows(columns.split(", "), [[str(value) for value in row] for row in rows]))
+        self._note(f"  ... {total[0] if total else 0:,} rows in forecast_data")
 
     def _versions(self) -> dict[int, str]:
         """The transaction that wrote each row, by id."""
@@ -206,14 +194,14 @@ class _Story:
         return {row[0]: row[1] for row in rows}
 
     def _recorded_error(self, run_id: str) -> str:
-        """What the rule for failed executions has put on record."""
+        """What the rule for failed executions has recorded in the database."""
         statement = "SELECT error_message FROM forecast_sync_status WHERE run_id = %s"
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if message := self._one(statement, [run_id]):
                 return str(message)
             time.sleep(run_status.LOCAL_POLL_SECONDS)
-        raise UserError(f"the failure of {run_id} isn't on record after {START_SECONDS:.0f} s")
+        raise UserError(f"the failure of {run_id} wasn't recorded within {START_SECONDS:.0f} s")
 
     def _one(self, statement: str, parameters: list[Any] | None = None) -> object:
         with self._connected() as connection:
@@ -237,12 +225,7 @@ def _counts(snapshot: run_status.Snapshot) -> dict[str, int]:
     return counts
 
 
-def _say(terminal: Terminal, what: str) -> None:
-    terminal.line()
-    terminal.line(Styled(what, "bold"))
-
-
-def _expect(what: str, found: object, expected: object) -> None:
-    """The demo is no proof if it can't fail."""
-    if found != expected:
-        raise UserError(f"the demo read {found} for {what}, expected {expected}")
+def _expect(what: str, actual: object, expected: object) -> None:
+    """A demo that can't fail proves nothing."""
+    if actual != expected:
+        raise UserError(f"the demo read {actual} for {what}, expected {expected}")

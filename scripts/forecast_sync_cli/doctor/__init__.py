@@ -1,1 +1,1 @@
-"""Doctor: checks a deployment from credentials to a row in Postgres, and says what to do."""
+"""Doctor checks a deployment, from credentials to a row in Postgres, and says what to do."""

@@ -1,4 +1,4 @@
-"""Checks of the account: credentials, the stack's parts, and what starts a run."""
+"""Checks of credentials, of the stack's resources, and of what starts runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError, NoCredentialsError, TokenRetrievalE
 from forecast_sync.adapters.s3 import split_location
 
 from forecast_sync_cli.client import deployment
-from forecast_sync_cli.doctor.runner import Advice, Finding, Patient, redeploy
+from forecast_sync_cli.doctor.runner import Advice, Context, Finding, redeploy
 from forecast_sync_cli.errors import UserError
 
 FUNCTIONS = (
@@ -18,8 +18,8 @@ FUNCTIONS = (
 )  # fmt: skip
 
 
-def credentials(_patient: Patient) -> str:
-    """Who asks."""
+def credentials(_context: Context) -> str:
+    """The caller's credentials are valid."""
     session, endpoint_url = deployment.open_session()
     client: Any = session.client("sts", endpoint_url=endpoint_url)
     try:
@@ -34,74 +34,76 @@ def credentials(_patient: Patient) -> str:
     return f"{identity['Arn']} at {where}"
 
 
-def state_machine(patient: Patient) -> str:
-    """The machine is there and takes executions."""
+def state_machine(context: Context) -> str:
+    """The state machine exists and is active."""
     try:
-        patient.deployment  # noqa: B018  # looks for it
+        context.deployment  # noqa: B018  # raises if there is none
     except UserError as error:
         found, _, advice = str(error).partition(": ")
         raise Finding(f"{found}.", f"{advice[:1].upper()}{advice[1:]}.") from None
-    machine = patient.deployment.stepfunctions.describe_state_machine(
-        stateMachineArn=patient.deployment.state_machine_arn
+    machine = context.deployment.stepfunctions.describe_state_machine(
+        stateMachineArn=context.deployment.state_machine_arn
     )
     if machine["status"] != "ACTIVE":
-        raise Finding(f"{machine['name']} is {machine['status']}.", redeploy(patient))
+        raise Finding(f"{machine['name']} is {machine['status']}.", redeploy(context))
     return f"{machine['name']}, active"
 
 
-def functions(patient: Patient) -> str:
-    """Every function is there and active."""
-    client = patient.client("lambda")
+def functions(context: Context) -> str:
+    """Every function exists and is active."""
+    client = context.client("lambda")
     wrong, waking = [], []
     for verb_noun in FUNCTIONS:
-        name = patient.deployment.function_name(verb_noun)
+        name = context.deployment.function_name(verb_noun)
         try:
-            found = client.get_function_configuration(FunctionName=name)
+            configuration = client.get_function_configuration(FunctionName=name)
         except client.exceptions.ResourceNotFoundException:
             wrong.append(f"There is no function {name}.")
             continue
-        if found.get("State") in ("Pending", "Inactive"):
-            waking.append(f"{name} is {found['State']}.")
-        elif found.get("State", "Active") != "Active":
-            wrong.append(f"{name} is {found['State']}: {found.get('StateReason')}.")
-        elif found.get("LastUpdateStatus") == "Failed":
-            reason = found.get("LastUpdateStatusReason")
+        if configuration.get("State") in ("Pending", "Inactive"):
+            waking.append(f"{name} is {configuration['State']}.")
+        elif configuration.get("State", "Active") != "Active":
+            state, reason = configuration["State"], configuration.get("StateReason")
+            wrong.append(f"{name} is {state}: {reason}.")
+        elif configuration.get("LastUpdateStatus") == "Failed":
+            reason = configuration.get("LastUpdateStatusReason")
             wrong.append(f"{name} couldn't be updated: {reason}.")
     if wrong:
-        raise Finding(" ".join(wrong), redeploy(patient))
+        raise Finding(" ".join(wrong), redeploy(context))
     if waking:
         raise Advice(
             " ".join(waking),
-            "Lambda gives them their network, or takes it from functions in a VPC that sleep for "
-            "weeks: wait a minute and run doctor again. The next call wakes them, and runs wait.",
+            "Lambda is setting up their network, which it takes away from functions in a VPC that "
+            "haven't been called for weeks. The next call wakes them, and runs wait for that: "
+            "wait a minute, then run doctor again.",
         )
     return f"{len(FUNCTIONS)} functions, active"
 
 
-def settings(patient: Patient) -> str:
-    """The functions' settings can be read, and are this environment's."""
-    found = patient.settings
-    if found.environment != patient.environment:
-        raise Finding(f"The functions serve {found.environment}.", "Choose its --environment.")
-    return f"goal {found.freshness_goal_hours:g} h, batches of {found.batch_size:,} rows"
+def settings(context: Context) -> str:
+    """The functions' settings are readable and belong to this environment."""
+    settings = context.settings
+    if settings.environment != context.environment:
+        raise Finding(f"The functions serve {settings.environment}.", "Choose that --environment.")
+    return f"goal {settings.freshness_goal_hours:g} h, batches of {settings.batch_size:,} rows"
 
 
-def lake(patient: Patient) -> str:
-    """The lake's bucket can be listed and tells EventBridge what arrives."""
-    bucket, prefix = split_location(patient.settings.data_location)
-    s3 = patient.client("s3")
+def lake(context: Context) -> str:
+    """The lake's bucket can be listed and sends its events to EventBridge."""
+    bucket, prefix = split_location(context.settings.data_location)
+    s3 = context.client("s3")
     try:
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000)
     except s3.exceptions.NoSuchBucket:
         raise Finding(
             f"There is no bucket {bucket}.",
-            "Make it again in the stack's region, or deploy with the right ExistingDataBucket.",
+            "Create it again in the stack's region, or deploy with the right ExistingDataBucket.",
         ) from None
     configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
     if "EventBridgeConfiguration" not in configuration:
         raise Finding(
             f"s3://{bucket} doesn't send its events to EventBridge: uploads start no run.",
-            "Let it, as docs/deploy.md says of a bucket that exists already.",
+            "Turn that on; docs/deploy.md says how, under existing buckets.",
         )
     objects = [item for item in listed.get("Contents", []) if item["Key"].endswith(".parquet")]
     if not objects:
@@ -113,63 +115,64 @@ def lake(patient: Patient) -> str:
     return f"s3://{bucket}/{prefix}, {len(objects)}{more} Parquet objects"
 
 
-def uploads(patient: Patient) -> str:
-    """Uploads reach the queue, and nothing has ended in the dead-letter queue."""
-    name = f"{patient.deployment.name}-uploads"
-    rule = patient.client("events").describe_rule(Name=name)
+def uploads(context: Context) -> str:
+    """Uploads reach the queue, and the dead-letter queue is empty."""
+    name = f"{context.deployment.name}-uploads"
+    rule = context.client("events").describe_rule(Name=name)
     if rule["State"] != "ENABLED":
         raise Finding(
             f"The EventBridge rule {name} is {rule['State']}: uploads start no run.",
-            f"Switch it on: aws events enable-rule --name {name}",
+            f"Enable it: aws events enable-rule --name {name}",
         )
-    mappings = patient.client("lambda").list_event_source_mappings(
-        FunctionName=patient.deployment.function_name("start_sync")
+    mappings = context.client("lambda").list_event_source_mappings(
+        FunctionName=context.deployment.function_name("start_sync")
     )["EventSourceMappings"]
     if not any(item.get("State") in ("Enabled", "Enabling", "Updating") for item in mappings):
-        raise Finding("Nothing reads the queue of uploads.", redeploy(patient))
-    waiting = _waiting_messages(patient, f"{name}-dlq")
+        raise Finding("No enabled event source mapping reads the uploads queue.", redeploy(context))
+    waiting = _waiting_messages(context, f"{name}-dlq")
     if waiting:
         raise Finding(
-            f"Uploads ended in the queue {name}-dlq ({waiting}): no run could be started for them.",
+            f"Uploads are in the dead-letter queue {name}-dlq ({waiting}): they started no run.",
             "Read start-sync's log, start a run (`forecast-sync start`), then empty the queue: "
-            f"aws sqs purge-queue --queue-url {_queue_url(patient, f'{name}-dlq')}",
+            f"aws sqs purge-queue --queue-url {_queue_url(context, f'{name}-dlq')}",
         )
-    return "rule, queue and reader are on; the dead-letter queue is empty"
+    return "rule and queue are enabled; the dead-letter queue is empty"
 
 
-def _waiting_messages(patient: Patient, queue: str) -> int:
-    attributes = patient.client("sqs").get_queue_attributes(
-        QueueUrl=_queue_url(patient, queue), AttributeNames=["ApproximateNumberOfMessages"]
+def _waiting_messages(context: Context, queue: str) -> int:
+    attributes = context.client("sqs").get_queue_attributes(
+        QueueUrl=_queue_url(context, queue), AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"])
 
 
-def _queue_url(patient: Patient, queue: str) -> str:
-    return str(patient.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
+def _queue_url(context: Context, queue: str) -> str:
+    return str(context.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
 
 
-def schedule(patient: Patient) -> str:
-    """The regular run is on."""
-    name = patient.deployment.name
-    found = patient.client("scheduler").get_schedule(Name=name)
-    if found["State"] != "ENABLED":
+def schedule(context: Context) -> str:
+    """Scheduled runs are enabled."""
+    name = context.deployment.name
+    schedule = context.client("scheduler").get_schedule(Name=name)
+    if schedule["State"] != "ENABLED":
         raise Advice(
-            f"The schedule {name} is {found['State']}: what no event announces waits for a run.",
+            f"The schedule {name} is {schedule['State']}: an upload whose event was lost "
+            "waits until somebody starts a run.",
             "Deploy with ScheduleState=ENABLED, unless GitHub's schedule starts the runs.",
         )
-    return f"{found['ScheduleExpression']}"
+    return str(schedule["ScheduleExpression"])
 
 
-def announcements(patient: Patient) -> str:
-    """Somebody hears of failures."""
-    pages = patient.client("sns").list_subscriptions_by_topic(TopicArn=patient.settings.topic_arn)
+def announcements(context: Context) -> str:
+    """Somebody is notified of failures."""
+    pages = context.client("sns").list_subscriptions_by_topic(TopicArn=context.settings.topic_arn)
     confirmed = [
         item for item in pages["Subscriptions"] if item["SubscriptionArn"].startswith("arn:")
     ]
     if not confirmed:
-        topic = patient.settings.topic_arn
+        topic = context.settings.topic_arn
         raise Advice(
-            "Nobody has subscribed to the topic: failures are told to nobody.",
+            "The topic has no confirmed subscription: nobody is notified of failures.",
             f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint YOU",
         )
     return f"{len(confirmed)} subscriptions"

@@ -1,4 +1,4 @@
-"""Checks of the data's way: the declared table, the database, and one row through both."""
+"""Checks of the data's path: the Glue table, Athena, the database, and one row through all."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ from forecast_sync.diagnostics.probe import (
 from forecast_sync.errors import SecretUnavailable
 from forecast_sync.extract.athena_sql import quote_name
 
-from forecast_sync_cli.client.athena import athena_of, finish
+from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import FunctionFailed
-from forecast_sync_cli.doctor.runner import Finding, Patient
+from forecast_sync_cli.doctor.runner import Context, Finding
 
 DECLARE = (
-    "Put the columns back in Glue as the table file has them; for a table file of your own "
-    "`forecast-sync tables declare` does it."
+    "Change the columns in Glue to match the table file; for a table file of your own, "
+    "`forecast-sync tables declare` does that."
 )
-REPORT = "Report it with this output: rows would be refused by `Verify load`, none would be wrong."
+REPORT = (
+    "Report this as a bug, with this output. `Verify load` would stop a run, so no wrong row "
+    "would be accepted."
+)
 
 
-def declared_table(patient: Patient) -> str:
+def declared_table(context: Context) -> str:
     """Glue declares the columns that the table file reads."""
-    settings, expected = patient.settings, patient.table.source.columns
+    settings, expected = context.settings, context.table.source.columns
     name = f"{settings.athena_db_name}.{settings.forecast_table_name}"
-    table = patient.client("glue").get_table(
+    table = context.client("glue").get_table(
         DatabaseName=settings.athena_db_name, Name=settings.forecast_table_name
     )["Table"]
     storage = table["StorageDescriptor"]
@@ -44,30 +47,33 @@ def declared_table(patient: Patient) -> str:
     if wrong:
         raise Finding(f"{name}: {'; '.join(wrong)}.", DECLARE)
     if storage["Location"].rstrip("/") != settings.data_location.rstrip("/"):
-        raise Finding(f"{name} lies at {storage['Location']}.", f"Use {settings.data_location}.")
+        raise Finding(
+            f"{name} is located at {storage['Location']}.",
+            f"Change its location to {settings.data_location}.",
+        )
     return f"{name}, {len(expected)} columns as in the table file"
 
 
-def workgroup(patient: Patient) -> str:
-    """Athena's workgroup is on, with the engine that knows our SQL."""
-    name = patient.settings.athena_workgroup
-    found = patient.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
-    engine = found["Configuration"].get("EngineVersion", {}).get("SelectedEngineVersion", "AUTO")
+def workgroup(context: Context) -> str:
+    """Athena's workgroup is enabled, with the engine version that our SQL needs."""
+    name = context.settings.athena_workgroup
+    group = context.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]
+    engine = group["Configuration"].get("EngineVersion", {}).get("SelectedEngineVersion", "AUTO")
     update = f"aws athena update-work-group --work-group {name}"
-    if found["State"] != "ENABLED":
-        raise Finding(f"The workgroup {name} is {found['State']}.", f"{update} --state ENABLED")
+    if group["State"] != "ENABLED":
+        raise Finding(f"The workgroup {name} is {group['State']}.", f"{update} --state ENABLED")
     if engine not in ("AUTO", "Athena engine version 3"):
         version = "EngineVersion={SelectedEngineVersion=Athena engine version 3}"
         choose = f"{update} --configuration-updates '{version}'"
-        raise Finding(f"The workgroup {name} has {engine}.", choose)
+        raise Finding(f"The workgroup {name} uses {engine}.", choose)
     return f"{name}, {engine}"
 
 
-def database(patient: Patient) -> str:
-    """A function reaches the branch's database, and the target is what the table file says."""
+def database(context: Context) -> str:
+    """A function reaches the branch's database, and the target matches the table file."""
     try:
-        answer = patient.deployment.invoke(
-            "inspect_database", {"git_ref": patient.git_ref, "question": {"about": "database"}}
+        answer = context.deployment.invoke(
+            "inspect_database", {"git_ref": context.git_ref, "question": {"about": "database"}}
         )
     except FunctionFailed as failed:
         raise Finding(f"{failed.error}: {failed.message}", _database_advice(failed)) from None
@@ -76,61 +82,61 @@ def database(patient: Patient) -> str:
             f"{item['column']} is {item['found'] or 'missing'}, expected {item['expected']}"
             for item in answer["differences"]
         )
-        raise Finding(f"{answer['target']}: {wrong}.", "Alter the table or the table file.")
-    there = "as the table file says" if answer["exists"] else "made by the first run"
-    return f"{answer['server']} as {answer['user']}; {answer['target']} {there}"
+        raise Finding(f"{answer['target']}: {wrong}.", "Change the table or the table file.")
+    state = "matches the table file" if answer["exists"] else "will be created by the first run"
+    return f"{answer['server']} as {answer['user']}; {answer['target']} {state}"
 
 
-def modified_time(patient: Patient) -> str:
-    """Athena's hidden columns say what S3 says."""
-    settings, source = patient.settings, patient.table.source
+def modified_time(context: Context) -> str:
+    """Athena's hidden columns agree with S3."""
+    settings, source = context.settings, context.table.source
     name = f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}"
     query = (
         f"SELECT max({source.path}) AS path, to_iso8601(max({source.modified})) AS modified "
         f"FROM {name} WHERE ({source.path}) = (SELECT max({source.path}) FROM {name})"
     )
-    row = _athena(patient).read_row(_finish(patient, query))
+    row = _athena(context).read_row(_run_query(context, query))
     if "path" not in row:
-        return f"{source.path} and {source.modified} are known; the lake has no row to compare"
+        return f"{source.path} and {source.modified} work; the lake has no row to compare"
     bucket, key = split_location(row["path"])
-    seen = patient.client("s3").head_object(Bucket=bucket, Key=key)["LastModified"]
-    if row["modified"][:19] != f"{seen:%Y-%m-%dT%H:%M:%S}":
+    modified = context.client("s3").head_object(Bucket=bucket, Key=key)["LastModified"]
+    if row["modified"][:19] != f"{modified:%Y-%m-%dT%H:%M:%S}":
         raise Finding(
-            f"{source.modified} of {row['path']} is {row['modified']}, S3 says {seen:%FT%TZ}.",
+            f"{source.modified} of {row['path']} is {row['modified']}, S3 says {modified:%FT%TZ}.",
             "Name a data column as `modified` in the table file's [source].",
         )
     return f"{source.modified} is S3's LastModified"
 
 
-def unload(patient: Patient) -> str:
-    """Athena's UNLOAD writes a row's line untouched: backslash, tab, line ends, NULL, rounding."""
-    prefix = f"{patient.settings.athena_output_location}doctor-{secrets.token_hex(6)}/"
-    query_id = _finish(patient, build_probe_unload(patient.table, prefix))
-    storage = Storage(patient.client("s3"))
-    location = _athena(patient).manifest_location(query_id)
+def unload(context: Context) -> str:
+    """Athena's UNLOAD writes lines untouched: backslash, tab, line ends, NULL, rounding."""
+    prefix = f"{context.settings.athena_output_location}doctor-{secrets.token_hex(6)}/"
+    query_id = _run_query(context, build_probe_unload(context.table, prefix))
+    storage = Storage(context.client("s3"))
+    location = _athena(context).manifest_location(query_id)
     if location is None:
-        raise Finding(f"Athena query {query_id} wrote a row and names no manifest.", REPORT)
+        raise Finding(f"Athena query {query_id} wrote a row, but no manifest.", REPORT)
     manifest = storage.read(*split_location(location))
     files = [split_location(line.strip('"')) for line in manifest.decode().split()]
     written = b"".join(gzip.decompress(storage.read(*file)) for file in files).decode()
-    patient.shared["probe"] = files
-    expected = expected_line(patient.table) + "\n"
+    context.shared["probe"] = files
+    expected = expected_line(context.table) + "\n"
     if written != expected:
         raise Finding(f"UNLOAD wrote {written!r}, expected {expected!r}.", REPORT)
-    return "backslash, tab, line ends, NULL, UTF-8 and rounding survive"
+    return "backslash, tab, line ends, NULL, UTF-8 and rounding arrive unchanged"
 
 
-def copy(patient: Patient) -> str:
-    """Postgres reads the probe's file into a temporary table, equal in value and checksum."""
-    files = patient.shared["probe"]
+def copy(context: Context) -> str:
+    """Postgres reads the probe's file into a temporary table: equal in every value and checksum."""
+    files = context.shared["probe"]
     question = {"about": "probe", "bucket": files[0][0], "keys": [key for _, key in files]}
-    answer = patient.deployment.invoke(
-        "inspect_database", {"git_ref": patient.git_ref, "question": question}
+    answer = context.deployment.invoke(
+        "inspect_database", {"git_ref": context.git_ref, "question": question}
     )
-    expected = expected_values(patient.table)
+    expected = expected_values(context.table)
     if answer["rows"] != [expected]:
         raise Finding(f"Postgres read {answer['rows']}, expected {expected}.", REPORT)
-    row = _athena(patient).read_row(_finish(patient, build_probe_select(patient.table)))
+    row = _athena(context).read_row(_run_query(context, build_probe_select(context.table)))
     if answer["hashes"] != [row["line_hash"]]:
         raise Finding(
             f"Athena's checksum is {row['line_hash']}, Postgres' {answer['hashes'][0]}.", REPORT
@@ -140,7 +146,7 @@ def copy(patient: Patient) -> str:
 
 def _database_advice(failed: FunctionFailed) -> str:
     return {
-        "BranchNotFound": "Make the branch in Neon, or choose another --git-ref.",
+        "BranchNotFound": "Create the branch in Neon, or choose another --git-ref.",
         "BranchNotMapped": "Choose a --git-ref of this environment.",
         "NeonRefused": "Put a valid API key into the stack's secret (aws secretsmanager "
         "put-secret-value), and check the parameter NeonProjectId.",
@@ -151,12 +157,12 @@ def _database_advice(failed: FunctionFailed) -> str:
         SecretUnavailable.__name__: "Run doctor again in a minute. In a VPC, Secrets "
         "Manager's endpoint must be there, as docs/deploy.md lists.",
         "ServerTooOld": "Upgrade the server to Postgres 17 or newer.",
-    }.get(failed.error, "Remove the cause that is named here, then run doctor again.")
+    }.get(failed.error, "Fix the cause that is named here, then run doctor again.")
 
 
-def _athena(patient: Patient) -> Athena:
-    return athena_of(patient.deployment, patient.settings)
+def _athena(context: Context) -> Athena:
+    return make_athena(context.deployment, context.settings)
 
 
-def _finish(patient: Patient, query: str) -> str:
-    return finish(_athena(patient), query)
+def _run_query(context: Context, query: str) -> str:
+    return run_query(_athena(context), query)

@@ -1,4 +1,4 @@
-"""The examination: checks in the order of what they rest on, each with what was found."""
+"""Runs the checks in order of dependency, each with a result and, if need be, advice."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
 from forecast_sync.tables import Table, load_table
 
 from forecast_sync_cli.client import deployment
-from forecast_sync_cli.client.athena import read_settings
-from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.deployment import Deployment, read_settings
 from forecast_sync_cli.errors import UserError
 
 Status = Literal["ok", "advice", "finding", "skipped"]
@@ -23,7 +22,7 @@ Status = Literal["ok", "advice", "finding", "skipped"]
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found; ``advice`` says what to do, and is None when there is nothing to do."""
+    """What a check found; ``advice`` says what to do about it, None if nothing."""
 
     check: str
     status: Status
@@ -48,8 +47,8 @@ class Advice(Finding):
 
 
 @dataclass
-class Patient:
-    """The deployment under examination, with what the checks share."""
+class Context:
+    """The deployment to check, and what checks share."""
 
     environment: str
     git_ref: str | None
@@ -58,21 +57,21 @@ class Patient:
 
     @cached_property
     def deployment(self) -> Deployment:
-        """The deployment; raises ``UserError`` when it isn't there."""
+        """The deployment; raises ``UserError`` if there is none."""
         return deployment.find(self.environment, self.project)
 
     @cached_property
     def settings(self) -> Settings:
-        """What the deployed functions are configured with; secrets are references only."""
+        """The settings of the deployed functions."""
         return read_settings(self.deployment)
 
     @property
     def table(self) -> Table:
-        """The table file that the deployment has chosen."""
+        """The table that the deployment syncs."""
         return load_table(self.settings.table_file)
 
     def early_client(self, service: str) -> Any:
-        """A boto3 client before it is known whether the deployment is there."""
+        """A boto3 client that doesn't need the deployment to exist."""
         session, endpoint_url = deployment.open_session()
         return session.client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
 
@@ -83,59 +82,59 @@ class Patient:
 
 @dataclass(frozen=True)
 class Check:
-    """One question; it is skipped unless all that it ``needs`` have been answered well."""
+    """One check; it is skipped if any check that it ``needs`` failed or was skipped."""
 
     name: str
-    ask: Callable[[Patient], str]
+    run: Callable[[Context], str]
     needs: tuple[str, ...] = ()
 
 
-def examine(patient: Patient, checks: Sequence[Check]) -> Iterator[Result]:
-    """Ask one check after the other; what a failure makes pointless is skipped."""
-    bad: set[str] = set()
+def run_checks(context: Context, checks: Sequence[Check]) -> Iterator[Result]:
+    """Run one check after the other, skipping those whose needs have failed."""
+    failed: set[str] = set()
     for check in checks:
-        blocked = [name for name in check.needs if name in bad]
+        blocked = [name for name in check.needs if name in failed]
         result = (
             Result(check.name, "skipped", f"needs {', '.join(blocked)}")
             if blocked
-            else _ask(patient, check)
+            else _run(context, check)
         )
         if result.status in ("finding", "skipped"):
-            bad.add(check.name)
+            failed.add(check.name)
         yield result
 
 
-def _ask(patient: Patient, check: Check) -> Result:
+def _run(context: Context, check: Check) -> Result:
     try:
-        return Result(check.name, "ok", check.ask(patient))
+        return Result(check.name, "ok", check.run(context))
     except Advice as advice:
         return Result(check.name, "advice", str(advice), advice.advice)
     except Finding as finding:
         return Result(check.name, "finding", str(finding), finding.advice)
     except ClientError as error:
-        return Result(check.name, "finding", *_explain(error, patient))
+        return Result(check.name, "finding", *_explain(error, context))
     except (UserError, ForecastSyncError, BotoCoreError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())
-        return Result(check.name, "finding", found, "Remove the cause that is named here.")
+        return Result(check.name, "finding", found, "Fix the cause that is named here.")
 
 
-def redeploy(patient: Patient) -> str:
-    """What to do when a part of the stack is missing or was changed by hand."""
-    command = f".tools/sam/bin/sam deploy --config-env {patient.environment}"
+def redeploy(context: Context) -> str:
+    """What to do if a part of the stack is missing or was changed by hand."""
+    command = f".tools/sam/bin/sam deploy --config-env {context.environment}"
     region = deployment.open_session()[0].region_name
     if region != deployment.DEFAULT_REGION:
         command += f" --region {region}"
-    if patient.project != DEFAULT_PROJECT:
-        name = stack_name(patient.project, patient.environment)
+    if context.project != DEFAULT_PROJECT:
+        name = stack_name(context.project, context.environment)
         command += f" --stack-name {name} --s3-prefix {name}"
     deploy = f"`make build`, then `{command}`"
     return f"Deploy template.yaml again: {deploy}."
 
 
-def _explain(error: ClientError, patient: Patient) -> tuple[str, str]:
+def _explain(error: ClientError, context: Context) -> tuple[str, str]:
     detail = error.response.get("Error", {})
     code = detail.get("Code", "unknown")
     found = f"AWS answered {error.operation_name} with {code}: {detail.get('Message', '')}"
     if "AccessDenied" in code or code == "UnauthorizedOperation":
         return found, f"Give your own role the permission for {error.operation_name}."
-    return found, redeploy(patient)
+    return found, redeploy(context)

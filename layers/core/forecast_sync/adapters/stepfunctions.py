@@ -6,9 +6,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import ClientError
-
-from forecast_sync.adapters.aws_errors import error_code
 from forecast_sync.errors import MAP_FAILED, LeaseHeld, message_of
 from forecast_sync.stack_names import execution_arn_of
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
@@ -163,6 +160,11 @@ class Workflow:
 
         Raises ``LeaseHeld`` when it can't be determined, as for an execution in another account.
         """
+        # Imported here: GitHub's jobs read this module without botocore.
+        from botocore.exceptions import ClientError
+
+        from forecast_sync.adapters.aws_errors import error_code
+
         if _account_of(execution_arn) != _account_of(self._arn):
             raise LeaseHeld(_undetermined(execution_arn, "it belongs to another account"))
         try:

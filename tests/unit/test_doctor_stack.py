@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from forecast_sync_cli.doctor import account, deploying
-from forecast_sync_cli.doctor.runner import Check, Patient, Result, examine
+from forecast_sync_cli.doctor import account, stack
+from forecast_sync_cli.doctor.runner import Check, Context, Result, run_checks
 from forecast_sync_cli.errors import UserError
 
 from tests.contract.stack import load_template
@@ -47,8 +47,8 @@ class Clients(SimpleNamespace):
         )
 
 
-def patient(clients: Clients, *, deployed: bool = True, **settings: Any) -> Patient:
-    class Stub(Patient):
+def context(clients: Clients, *, deployed: bool = True, **settings: Any) -> Context:
+    class Stub(Context):
         @property
         def deployment(self) -> Any:
             if not deployed:
@@ -72,8 +72,8 @@ def patient(clients: Clients, *, deployed: bool = True, **settings: Any) -> Pati
     return Stub("dev", None)
 
 
-def ask(check: Callable[[Patient], str], examined: Patient) -> Result:
-    [result] = examine(examined, [Check("it", check)])
+def ask(check: Callable[[Context], str], examined: Context) -> Result:
+    [result] = run_checks(examined, [Check("it", check)])
     return result
 
 
@@ -114,7 +114,7 @@ def test_a_stack_that_was_rolled_back_is_in_the_way(kind: str, reason: str, advi
     clients = Clients(
         describe_stacks=stacks("ROLLBACK_COMPLETE"), describe_stack_events=events(kind, reason)
     )
-    told = ask(deploying.stack, patient(clients))
+    told = ask(stack.stack_status, context(clients))
     assert told.status == "finding"
     assert f"ROLLBACK_COMPLETE: It ({kind}): {reason}" in told.found
     assert advice in str(told.advice)
@@ -141,9 +141,9 @@ def test_the_last_try_of_a_stack_that_is_gone_is_explained(
         list_stacks=[{"StackSummaries": deleted}],
         describe_stack_events=describe,
     )
-    told = ask(deploying.stack, patient(clients, deployed=False))
+    told = ask(stack.stack_status, context(clients, deployed=False))
     assert (told.status, asked) == ("finding", ["new"])
-    assert "its last try failed" in told.found
+    assert "its last deployment failed" in told.found
     assert advice in str(told.advice)
 
 
@@ -161,15 +161,15 @@ def test_what_a_stack_s_status_means(status: str, result: str, advice: str) -> N
         describe_stacks=stacks(status),
         describe_stack_events=events("AWS::S3::Bucket", "The bucket is not empty"),
     )
-    told = ask(deploying.stack, patient(clients))
+    told = ask(stack.stack_status, context(clients))
     assert told.status == result
     assert advice in str(told.advice)
 
 
 def test_a_machine_of_another_stack_is_named() -> None:
-    told = ask(deploying.stack, patient(Clients(describe_stacks=failing("ValidationError"))))
+    told = ask(stack.stack_status, context(Clients(describe_stacks=failing("ValidationError"))))
     assert told.status == "advice"
-    assert "belongs to no stack" in told.found
+    assert "doesn't belong to a stack" in told.found
     assert "ProjectName" in str(told.advice)
 
 
@@ -177,12 +177,12 @@ def test_an_account_that_was_never_deployed_to() -> None:
     clients = Clients(
         describe_stacks=failing("ValidationError"), list_stacks=[{"StackSummaries": []}]
     )
-    told = ask(deploying.stack, patient(clients, deployed=False))
+    told = ask(stack.stack_status, context(clients, deployed=False))
     assert (told.status, told.advice) == ("finding", "Deploy the stack there.")
 
 
 def test_who_may_not_look_at_the_stack_is_told_the_permission() -> None:
-    told = ask(deploying.stack, patient(Clients(describe_stacks=failing("AccessDenied"))))
+    told = ask(stack.stack_status, context(Clients(describe_stacks=failing("AccessDenied"))))
     assert (told.status, "DescribeStacks" in str(told.advice)) == ("advice", True)
 
 
@@ -202,7 +202,7 @@ def test_the_loaders_have_room(limit: int, reserved: int | None, status: str, ad
         get_account_settings=lambda: {"AccountLimit": {"ConcurrentExecutions": limit}},
         get_function_concurrency=lambda **_: answer,
     )
-    told = ask(deploying.concurrency, patient(clients, load_concurrency=100))
+    told = ask(stack.concurrency, context(clients, load_concurrency=100))
     assert told.status == status
     assert advice in str(told.advice)
 
@@ -223,12 +223,12 @@ def no_secret(**_: Any) -> Any:
 def test_a_secret_that_a_run_can_t_read(
     describe: Callable[..., Any], status: str, advice: str
 ) -> None:
-    examined = patient(
+    examined = context(
         Clients(describe_secret=describe),
         database_url_secret_arn="",
         neon_api_key_secret_arn=SECRET,
     )
-    told = ask(deploying.stored_secret, examined)
+    told = ask(stack.stored_secret, examined)
     assert told.status == status
     assert advice in str(told.advice)
 
@@ -253,13 +253,13 @@ def test_the_key_of_an_existing_bucket(key: str | None, known: dict[str, str], s
         get_bucket_encryption=lambda **_: {"ServerSideEncryptionConfiguration": {"Rules": rules}},
         describe_stacks=stacks("CREATE_COMPLETE", **known),
     )
-    told = ask(deploying.lake_key, patient(clients, data_location="s3://lake/forecast/"))
+    told = ask(stack.lake_key, context(clients, data_location="s3://lake/forecast/"))
     assert told.status == status
     assert ("ExistingDataBucketKeyArn" in str(told.advice)) == (status == "finding")
 
 
 def alarms(*without: str, **changed: Any) -> Clients:
-    names = [name for name in deploying.ALARMS if name not in without]
+    names = [name for name in stack.ALARMS if name not in without]
     listed = [{"AlarmName": f"{NAME}-{name}", "ActionsEnabled": True, **changed} for name in names]
     return Clients(describe_alarms=lambda **_: {"MetricAlarms": listed})
 
@@ -271,33 +271,29 @@ def test_the_alarms_are_the_templates() -> None:
         for item in resources
         if item["Type"] == "AWS::CloudWatch::Alarm"
     }
-    assert names == set(deploying.ALARMS)
+    assert names == set(stack.ALARMS)
 
 
 def test_an_alarm_that_is_gone_or_silent_is_named() -> None:
-    told = ask(deploying.alarms, patient(alarms("freshness", "rejects")))
+    told = ask(stack.alarms, context(alarms("freshness", "rejects")))
     assert "forecast-sync-dev-{freshness,rejects}" in told.found
-    told = ask(deploying.alarms, patient(alarms(ActionsEnabled=False)))
+    told = ask(stack.alarms, context(alarms(ActionsEnabled=False)))
     assert "enable-alarm-actions" in str(told.advice)
-    told = ask(deploying.alarms, patient(alarms(StateValue="INSUFFICIENT_DATA")))
-    assert (told.status, f"{len(deploying.ALARMS)} without data" in told.found) == ("ok", True)
+    told = ask(stack.alarms, context(alarms(StateValue="INSUFFICIENT_DATA")))
+    assert (told.status, f"{len(stack.ALARMS)} without data" in told.found) == ("ok", True)
 
 
 def test_github_s_roles_that_trust_the_classic_name_only() -> None:
     repository = {"Repository": "Owner/name"}
     classic = {**repository, "RepositoryOwnerId": "", "RepositoryId": ""}
-    told = ask(
-        deploying.github, patient(Clients(describe_stacks=stacks("CREATE_COMPLETE", **classic)))
-    )
+    told = ask(stack.github, context(Clients(describe_stacks=stacks("CREATE_COMPLETE", **classic))))
     assert told.status == "advice"
     assert "gh api repos/Owner/name" in str(told.advice)
     both = {**repository, "RepositoryOwnerId": "1", "RepositoryId": "2"}
-    told = ask(
-        deploying.github, patient(Clients(describe_stacks=stacks("CREATE_COMPLETE", **both)))
-    )
+    told = ask(stack.github, context(Clients(describe_stacks=stacks("CREATE_COMPLETE", **both))))
     assert told.status == "ok"
     none = Clients(describe_stacks=failing("ValidationError"))
-    assert ask(deploying.github, patient(none)).status == "ok"
+    assert ask(stack.github, context(none)).status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -317,7 +313,7 @@ def test_functions_in_a_vpc_sleep_and_wake(
     configuration: dict[str, str], status: str, words: str
 ) -> None:
     clients = Clients(get_function_configuration=lambda **_: configuration)
-    told = ask(account.functions, patient(clients))
+    told = ask(account.functions, context(clients))
     assert told.status == status
     assert words in f"{told.found} {told.advice}"
 
@@ -327,6 +323,6 @@ def test_a_bucket_that_is_gone_is_named() -> None:
         raise NotFound
 
     told = ask(
-        account.lake, patient(Clients(list_objects_v2=gone), data_location="s3://lake/forecast/")
+        account.lake, context(Clients(list_objects_v2=gone), data_location="s3://lake/forecast/")
     )
     assert "There is no bucket lake" in told.found
