@@ -157,7 +157,6 @@ def _import_ministack(config: Config, endpoint_url: str) -> Any:
     from ministack import app
 
     from localcloud import (
-        athena,
         http_api,
         multipart,
         provisioning,
@@ -166,8 +165,9 @@ def _import_ministack(config: Config, endpoint_url: str) -> Any:
         redrive,
         runtime_api,
     )
+    from localcloud.athena import service
 
-    athena.install(faults_dir=Path(config.state_dir) / "faults")
+    service.install(faults_dir=Path(config.state_dir) / "faults")
     redrive.install()
     queues.install()
     http_api.install()

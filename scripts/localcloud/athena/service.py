@@ -14,9 +14,9 @@ from typing import Any
 from ministack.core.responses import json_response
 from ministack.services import athena, s3
 
-from localcloud.athena_engine import Engine
+from localcloud.athena.embedded import Engine
+from localcloud.athena.unload import QueryError, Unload, parse_unload
 from localcloud.faults import FaultFile
-from localcloud.unload import QueryError, Unload, parse_unload
 
 _execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("execution")
 

@@ -13,8 +13,8 @@ import sqlglot
 from ministack.services import athena, glue
 from sqlglot import exp
 
-from localcloud.object_files import ObjectFile, ObjectFiles
-from localcloud.unload import QueryError, Unload
+from localcloud.athena.object_files import ObjectFile, ObjectFiles
+from localcloud.athena.unload import QueryError, Unload
 
 LARGEST_FILE_ROWS = 250_000
 SPREAD_FILES, SPREAD_ROWS = 4, 5_000
