@@ -166,8 +166,9 @@ def _import_ministack(config: Config, endpoint_url: str) -> Any:
         runtime_api,
     )
     from localcloud.athena import service
+    from localcloud.athena.embedded import EmbeddedEngine
 
-    service.install(faults_dir=Path(config.state_dir) / "faults")
+    service.install(EmbeddedEngine(), faults_dir=Path(config.state_dir) / "faults")
     redrive.install()
     queues.install()
     http_api.install()

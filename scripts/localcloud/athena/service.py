@@ -1,28 +1,40 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""What the local Athena lacks: UNLOAD, Athena's dialect, its hidden columns and its strictness."""
+"""The local Athena's API: what ministack's lacks, and Athena's strictness, whatever the engine."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
+import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ministack.core.responses import json_response
-from ministack.services import athena, s3
+from ministack.core.responses import error_response_json, json_response
+from ministack.services import athena
 
-from localcloud.athena.embedded import Engine
-from localcloud.athena.unload import QueryError, Unload, parse_unload
+from localcloud.athena import storage
+from localcloud.athena.engine import (
+    INTERNAL,
+    INVALID_ARGUMENT,
+    SYSTEM,
+    Engine,
+    Job,
+    QueryCancelled,
+    QueryError,
+    Rows,
+)
+from localcloud.athena.unload import Unload, UnloadUnsupported, parse_unload
 from localcloud.faults import FaultFile
 
-_execution: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("execution")
+STATEMENT_LIMIT_BYTES = 262_144
+_IDEMPOTENT = ("QueryString", "QueryExecutionContext", "ResultConfiguration", "WorkGroup")
+_LOG = logging.getLogger("athena")
 
 
-def install(faults_dir: Path) -> None:
-    """Replace ministack's way of submitting and running queries by ours.
+def install(engine: Engine, faults_dir: Path) -> None:
+    """Replace ministack's way of submitting, running and stopping queries by ours.
 
     ``faults_dir/athena-faults.json`` may hold faults for coming queries:
     ``[{"match": "UNLOAD", "times": 1, "seconds": 0, "state": "FAILED", "retryable": true,
@@ -30,109 +42,190 @@ def install(faults_dir: Path) -> None:
     ``"manifest"`` says what an UNLOAD leaves: ``"written"`` one also without a row, ``"unwritten"``
     its location only, ``"unnamed"`` neither; by itself the local Athena names none without a row.
     """
-    extension = _Extension(FaultFile(faults_dir / "athena-faults.json"), Engine())
-    original_start, original_execute = athena._start_query_execution, athena._execute_query
-
-    def start(request: dict[str, Any]) -> Any:
-        token = request.get("ClientRequestToken")
-        for execution in list(athena._executions.values()):
-            if token and execution.get("_token") == token:
-                return json_response({"QueryExecutionId": execution["QueryExecutionId"]})
-        answer = original_start(request)
-        if answer[0] == 200:
-            query_id = json.loads(answer[2])["QueryExecutionId"]
-            athena._executions[query_id]["_token"] = token
-        return answer
-
-    async def execute(query_id: str, *arguments: Any) -> None:
-        execution = athena._executions[query_id]
-        _execution.set(execution)
-        await original_execute(query_id, *arguments)
-        extension.finish(execution)
-
-    athena._start_query_execution = start
-    athena._execute_query = execute
-    athena._run_duckdb = extension.run
+    service = _Service(engine, FaultFile(faults_dir / "athena-faults.json"))
+    service.take_over()
 
 
 @dataclass(slots=True)
-class _Extension:
-    """Runs the queries, or fails them when it is asked to."""
+class _Service:
+    """Athena's API over one engine."""
 
-    faults: FaultFile
     engine: Engine
+    faults: FaultFile
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """The queries that haven't ended."""
 
-    async def run(self, query: str, database: str, _catalog: str | None = None) -> dict[str, Any]:
-        execution = _execution.get()
-        await asyncio.to_thread(self._fail, query)
-        unload = parse_unload(query)
-        execution["_scanned"] = self.engine.measure(unload.query if unload else query, database)
+    def take_over(self) -> None:
+        """From now on ministack answers with ours."""
+        start, stop = athena._start_query_execution, athena._stop_query_execution
+
+        def submit(request: dict[str, Any]) -> Any:
+            return _find_refusal(request) or _find_earlier(request) or self._submit(start, request)
+
+        def cancel(request: dict[str, Any]) -> Any:
+            answer = stop(request)
+            if job := self.jobs.get(request.get("QueryExecutionId", "")):
+                job.cancellation.cancel()
+            return answer
+
+        athena._start_query_execution = submit
+        athena._stop_query_execution = cancel
+        athena._execute_query = self.execute
+
+    def _submit(self, start: Any, request: dict[str, Any]) -> Any:
+        answer = start(request)
+        if answer[0] == 200:
+            query_id = json.loads(answer[2])["QueryExecutionId"]
+            execution = athena._executions[query_id]
+            execution["_request"] = request
+            # Athena leaves out what a query doesn't have.
+            del execution["Statistics"]["DataManifestLocation"]
+            del execution["Status"]["StateChangeReason"]
+            del execution["Status"]["CompletionDateTime"]
+            self.jobs[query_id] = Job(query_id, execution["QueryExecutionContext"]["Database"])
+        return answer
+
+    async def execute(
+        self, query_id: str, query: str, database: str, ddl: Any, _catalog: str | None = None
+    ) -> None:
+        """Run a query to its end and describe that."""
+        execution, job = athena._executions[query_id], self.jobs[query_id]
+        _move(execution, "RUNNING")
+        started = time.monotonic()
+        try:
+            if ddl is None:
+                rows = await asyncio.to_thread(self._run, execution, query, job)
+            else:
+                rows = _run_definition(ddl, database)
+            execution["_results"] = {"columns": rows.columns, "rows": rows.rows}
+            execution["_column_types"] = rows.types
+            await athena._save_query_results(query_id)
+            job.cancellation.check()
+            _move(execution, "SUCCEEDED")
+        except QueryCancelled as error:
+            _end(execution, "CANCELLED", error)
+        except QueryError as error:
+            _end(execution, execution.get("_state", "FAILED"), error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the query has ended
+            _LOG.exception("Athena query %s", query_id)
+            reason = f"{type(error).__name__}: {error}"
+            _end(execution, "FAILED", QueryError(reason, category=SYSTEM, error_type=INTERNAL))
+        finally:
+            del self.jobs[query_id]
+            _measure(execution, job, time.monotonic() - started)
+
+    def _run(self, execution: dict[str, Any], query: str, job: Job) -> Rows:
+        self._suffer(execution, query, job)
+        try:
+            unload = parse_unload(query)
+        except UnloadUnsupported as error:
+            raise QueryError(f"NOT_SUPPORTED: {error}", error_type=INVALID_ARGUMENT) from None
         if unload is None:
-            return await asyncio.to_thread(self.engine.select, query, database)
-        _refuse_full(unload)
-        files = await asyncio.to_thread(self.engine.unload, unload, database)
-        _write(execution, unload, files)
-        return {"columns": [], "rows": [], "column_types": []}
+            return self.engine.select(query, job)
+        _refuse_used_target(unload)
+        keys = self.engine.unload(unload, job)
+        _write_manifest(execution, unload, keys)
+        return Rows([], [], [])
 
-    def finish(self, execution: dict[str, Any]) -> None:
-        """Complete what ministack leaves out of an ended query's description."""
-        status = execution["Status"]
-        execution["Statistics"]["DataScannedInBytes"] = execution.get("_scanned", 0)
-        if "_state" in execution:
-            status["State"] = execution["_state"]
-        if status["State"] in ("FAILED", "CANCELLED"):
-            status["AthenaError"] = {
-                "ErrorCategory": 2,
-                "Retryable": execution.get("_retryable", False),
-                "ErrorMessage": status["StateChangeReason"],
-            }
-
-    def _fail(self, query: str) -> None:
+    def _suffer(self, execution: dict[str, Any], query: str, job: Job) -> None:
+        """What a test or a drill has asked for."""
         fault = self.faults.take(query)
         if fault is None:
             return
-        time.sleep(fault.get("seconds", 0))
-        execution = _execution.get()
+        job.cancellation.wait(fault.get("seconds", 0))
         if "manifest" in fault:
             execution["_manifest"] = fault["manifest"]
         if "state" in fault:
             execution["_state"] = fault["state"]
-            execution["_retryable"] = fault.get("retryable", False)
-            raise QueryError(fault.get("reason", "an injected fault"))
+            raise QueryError(
+                fault.get("reason", "an injected fault"), retryable=fault.get("retryable", False)
+            )
 
 
-def _refuse_full(unload: Unload) -> None:
-    bucket = s3._buckets.get(unload.bucket)
-    if bucket is None:
-        raise QueryError(f"The specified bucket does not exist: {unload.bucket}")
-    if any(key.startswith(unload.prefix) for key in list(bucket["objects"])):
+def _find_refusal(request: dict[str, Any]) -> Any | None:
+    """The answer to a statement that Athena doesn't take; None for one that it does."""
+    size = len(request.get("QueryString", "").encode())
+    if size <= STATEMENT_LIMIT_BYTES:
+        return None
+    return _refuse(
+        "1 validation error detected: Value at 'queryString' failed to satisfy constraint: Member "
+        f"must have length less than or equal to {STATEMENT_LIMIT_BYTES}"
+    )
+
+
+def _find_earlier(request: dict[str, Any]) -> Any | None:
+    """The answer to a token that was used before: the same query, or a refusal of another one."""
+    token = request.get("ClientRequestToken")
+    for execution in list(athena._executions.values()):
+        earlier = execution.get("_request", {})
+        if not token or earlier.get("ClientRequestToken") != token:
+            continue
+        if any(earlier.get(name) != request.get(name) for name in _IDEMPOTENT):
+            return _refuse("Idempotent parameters do not match")
+        return json_response({"QueryExecutionId": execution["QueryExecutionId"]})
+    return None
+
+
+def _refuse(message: str) -> Any:
+    extra = {"AthenaErrorCode": "INVALID_INPUT"}
+    return error_response_json("InvalidRequestException", message, 400, extra=extra)
+
+
+def _run_definition(ddl: Any, database: str) -> Rows:
+    """A statement that changes the catalog, which ministack does by itself."""
+    try:
+        athena._run_ddl(ddl, database)
+    except ValueError as error:
+        raise QueryError(str(error)) from None
+    return Rows([], [], [])
+
+
+def _move(execution: dict[str, Any], state: str) -> None:
+    """To a later state, unless the query was stopped meanwhile."""
+    if execution["Status"]["State"] in ("QUEUED", "RUNNING"):
+        execution["Status"]["State"] = state
+
+
+def _end(execution: dict[str, Any], state: str, error: QueryError) -> None:
+    _move(execution, state)
+    execution["Status"]["StateChangeReason"] = str(error)
+    execution["Status"]["AthenaError"] = {
+        "ErrorCategory": error.category,
+        "ErrorType": error.error_type,
+        "Retryable": error.retryable,
+        "ErrorMessage": str(error),
+    }
+
+
+def _measure(execution: dict[str, Any], job: Job, seconds: float) -> None:
+    measured, milliseconds = job.statistics, int(seconds * 1000)
+    execution["Status"]["CompletionDateTime"] = int(time.time())
+    execution["Statistics"].update(
+        EngineExecutionTimeInMillis=max(0, milliseconds - measured.queued_milliseconds),
+        TotalExecutionTimeInMillis=milliseconds,
+        QueryQueueTimeInMillis=measured.queued_milliseconds,
+        QueryPlanningTimeInMillis=measured.planning_milliseconds,
+        DataScannedInBytes=measured.scanned_bytes,
+    )
+
+
+def _refuse_used_target(unload: Unload) -> None:
+    if storage.list_keys(unload.bucket, unload.prefix):
         raise QueryError(
             f"HIVE_PATH_ALREADY_EXISTS: Target directory for table "
             f"'s3://{unload.bucket}/{unload.prefix}' already exists and is not empty"
         )
 
 
-def _write(execution: dict[str, Any], unload: Unload, files: list[tuple[str, bytes]]) -> None:
-    """The result files, and the manifest beside the query's other results."""
-    query_id = execution["QueryExecutionId"]
-    keys = []
-    for number, (partition, content) in enumerate(files):
-        keys.append(f"{unload.prefix}{partition}{query_id}_{number:05}.gz")
-        _put(unload.bucket, keys[-1], content)
-    leaves = execution.get("_manifest", "written" if files else "unnamed")
+def _write_manifest(execution: dict[str, Any], unload: Unload, keys: list[str]) -> None:
+    """The list of the result's files, beside the query's other results; none without a row."""
+    leaves = execution.get("_manifest", "written" if keys else "unnamed")
     if leaves == "unnamed":
         return
     output = execution["ResultConfiguration"]["OutputLocation"]
-    manifest = f"{output.rpartition('/')[0]}/{query_id}-manifest.csv"
-    bucket, _, key = manifest.removeprefix("s3://").partition("/")
-    listed = "".join(f"s3://{unload.bucket}/{key}\n" for key in keys)
+    manifest = f"{output.rpartition('/')[0]}/{execution['QueryExecutionId']}-manifest.csv"
+    bucket, _, manifest_key = manifest.removeprefix("s3://").partition("/")
     if leaves == "written":
-        _put(bucket, key, listed.encode())
+        listed = "".join(f"s3://{unload.bucket}/{key}\n" for key in keys)
+        storage.put(bucket, manifest_key, listed.encode())
     execution["Statistics"]["DataManifestLocation"] = manifest
-
-
-def _put(bucket: str, key: str, content: bytes) -> None:
-    headers = {"content-type": "binary/octet-stream", "content-length": str(len(content))}
-    answer = s3._put_object(bucket, key, content, headers)
-    if answer[0] >= 300:
-        raise QueryError(f"Writing s3://{bucket}/{key} failed: {answer[2]!r}")
