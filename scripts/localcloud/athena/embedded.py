@@ -24,7 +24,6 @@ from localcloud.athena.engine import (
     Job,
     QueryError,
     Rows,
-    refuse_too_many_partitions,
 )
 from localcloud.athena.object_files import ObjectFile, ObjectFiles
 from localcloud.athena.unload import Unload
@@ -82,7 +81,6 @@ class EmbeddedEngine:
             columns = [name for (name, *_) in connection.execute("DESCRIBE unloaded").fetchall()]
             (value,) = (name for name in columns if name not in unload.partitions)
             folders = _folders(connection, unload.partitions)
-            refuse_too_many_partitions(folder for folder, _ in folders)
             files = [
                 file
                 for folder, condition in folders

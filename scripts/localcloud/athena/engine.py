@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from localcloud.athena.unload import Unload
-
-PARTITION_LIMIT = 100
-"""How many partitions Athena writes in one statement."""
 
 SYSTEM, USER = 1, 2
 """Athena's ``ErrorCategory``."""
@@ -139,12 +136,3 @@ class Engine(Protocol):
         A query without rows writes no file.
         """
         ...
-
-
-def refuse_too_many_partitions(folders: Iterable[str]) -> None:
-    """Raises ``QueryError`` for more partitions than Athena writes in one statement."""
-    if len(set(folders)) > PARTITION_LIMIT:
-        raise QueryError(
-            f"HIVE_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of {PARTITION_LIMIT} open writers for "
-            "partitions/buckets"
-        )

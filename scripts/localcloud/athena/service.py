@@ -29,6 +29,8 @@ from localcloud.athena.unload import Unload, UnloadUnsupported, parse_unload
 from localcloud.faults import FaultFile
 
 STATEMENT_LIMIT_BYTES = 262_144
+PARTITION_LIMIT = 100
+"""How many partitions Athena writes in one statement."""
 _IDEMPOTENT = ("QueryString", "QueryExecutionContext", "ResultConfiguration", "WorkGroup")
 _LOG = logging.getLogger("athena")
 
@@ -124,6 +126,7 @@ class _Service:
             return self.engine.select(query, job)
         _refuse_used_target(unload)
         keys = self.engine.unload(unload, job)
+        _refuse_too_many_partitions(keys)
         _write_manifest(execution, unload, keys)
         return Rows([], [], [])
 
@@ -214,6 +217,15 @@ def _refuse_used_target(unload: Unload) -> None:
         raise QueryError(
             f"HIVE_PATH_ALREADY_EXISTS: Target directory for table "
             f"'s3://{unload.bucket}/{unload.prefix}' already exists and is not empty"
+        )
+
+
+def _refuse_too_many_partitions(keys: list[str]) -> None:
+    """What was written stays, as Athena leaves it."""
+    if len({key.rpartition("/")[0] for key in keys}) > PARTITION_LIMIT:
+        raise QueryError(
+            f"HIVE_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of {PARTITION_LIMIT} open writers for "
+            "partitions/buckets"
         )
 
 
