@@ -23,10 +23,11 @@ BENCH_ROUNDS ?= 3
 SIZES ?= 100000 1000000
 GROWTH_ROUNDS ?= 1
 FUZZ_SECONDS ?= 3600
+CONFORMANCE ?= tests/conformance tests/workflow
 WAYS ?=
 DOCS ?=
 
-.PHONY: setup demo test pooled chaos fuzz check check-code check-templates check-repository hooks docs \
+.PHONY: setup demo test pooled conformance trino chaos fuzz check check-code check-templates check-repository hooks docs \
   recording bench growth layer format lock build clean
 .DEFAULT_GOAL := setup
 
@@ -54,6 +55,20 @@ test: setup .tools/awscli/.installed .tools/sam/.installed
 pooled: setup .tools/awscli/.installed
 	@echo "pooled: the workflow's tests once more, with PgBouncer between functions and Postgres"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --pooled tests/workflow
+
+# What needs no part of the emulator but S3 and Glue, with Athena's statements on a real Trino.
+conformance: trino .tools/awscli/.installed .tools/sam/.installed
+	@echo "conformance: the workflow's tests, doctor, diff and plan with a real Trino as Athena's engine"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --athena trino -m "not slow and not emulator" \
+	  $(CONFORMANCE)
+
+# Trino's client and its Java, beside what is installed; Trino itself is fetched by Maven when it is first used.
+trino: .venv/.trino
+
+.venv/.trino: tools/trino.txt $(STAMP)
+	@echo "setup: installing what Trino needs into .venv"
+	@$(BIN)/uv pip install $(LOCKED) --python $(BIN)/python -r $<
+	@touch $@
 
 # Every fault in its long form and through PgBouncer where there is one, then rounds of random faults.
 chaos: setup
@@ -151,6 +166,8 @@ lock: setup
 	  --no-emit-index-url --extra local --extra dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --extra local --extra bench -o tools/bench.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --extra trino --constraint requirements.lock -o tools/trino.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-emit-index-url -o layers/core/requirements.txt layers/core/requirements.in
 	@for tool in installer $(TOOLS) fuzz hooks; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 import psycopg
@@ -18,6 +19,7 @@ from forecast_sync.target.schema import ensure_schema
 from localcloud import cloud
 from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialise
+from localcloud.protocol import Athena
 
 from tests.pooler import pooled
 from tests.workflow.deployed import Deployed
@@ -27,8 +29,9 @@ PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--pooled`` puts PgBouncer between the functions of the local cloud and Postgres."""
+    """What the local clouds of the tests run on: the loader's way to Postgres, Athena's engine."""
     parser.addoption("--pooled", action="store_true", help="load through PgBouncer")
+    parser.addoption("--athena", choices=get_args(Athena), default="embedded", help="its engine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,13 +82,20 @@ def pooler(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="session")
+def athena(pytestconfig: pytest.Config) -> Athena:
+    """The engine of Athena in the local clouds of this session."""
+    engine: Athena = pytestconfig.getoption("--athena")
+    return engine
+
+
+@pytest.fixture(scope="session")
 def _deployed(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, athena: Athena
 ) -> Iterator[Deployed]:
     port = free_port() if pytestconfig.getoption("--pooled") else None
     with ExitStack() as stack:
         running = stack.enter_context(
-            cloud.running(wait_scale=0.04, parameters=PARAMETERS, pooler_port=port)
+            cloud.running(wait_scale=0.04, parameters=PARAMETERS, pooler_port=port, athena=athena)
         )
         if port is not None:
             folder = tmp_path_factory.mktemp("cloud-pooler")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from localcloud import state_dir as directory
+from localcloud.athena import trino_programs
 from localcloud.build import find_layers
 from localcloud.deploy import deploy
 from localcloud.description import Cloud, forget
 from localcloud.errors import LocalCloudError as UserError
 from localcloud.keys import Keys
-from localcloud.protocol import Config, Endpoints
+from localcloud.protocol import Athena, Config, Endpoints
 from localcloud.supervision import Server
 
 __all__ = [
@@ -44,24 +45,30 @@ def up(
     template: Path = TEMPLATE,
     parameters: Mapping[str, str] | None = None,
     wait_scale: float = 1.0,
+    athena: Athena = "embedded",
+    report: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
     """Start the local cloud and leave it running; a second call on the same directory finds it.
 
     Without ``state_dir`` it begins empty in the checkout's ``build/local``; in a named one objects,
     executions and rows are kept from ``down`` to ``up``. With ``database_url`` no Postgres is
-    started. Raises ``UserError``; then, and when interrupted, no process is left.
+    started. ``athena="trino"`` runs Athena's statements on a Trino, which is fetched when it isn't
+    there yet; ``report`` gets the line that says so.
+    Raises ``UserError``; then, and when interrupted, no process is left.
     """
     path = (state_dir or DEFAULT_STATE_DIR).absolute()
     directory.prepare(path)
     with directory.locked(path):
         if directory.server_runs(path):
-            return _found(path, port, database_url)
+            return _found(path, port, database_url, athena)
         directory.stop_server(path, None)
         directory.forget_temporary(path)
         if state_dir is None:
             directory.empty(path)
         persistent = state_dir is not None
-        config = _configured(path, port, database_url, persistent, wait_scale, template)
+        config = _configured(
+            path, port, database_url, persistent, wait_scale, template, athena=athena, report=report
+        )
         server, cloud = _start(config, template, parameters or {})
         server.keep()
         return cloud
@@ -93,6 +100,7 @@ def running(
     parameters: Mapping[str, str] | None = None,
     wait_scale: float = 1.0,
     pooler_port: int | None = None,
+    athena: Athena = "embedded",
 ) -> Iterator[Cloud]:
     """A local cloud for the length of a block, which ends with this process even if that is killed.
 
@@ -112,7 +120,7 @@ def running(
             directory.forget_temporary(path)
             persistent = state_dir is not None
             config = _configured(
-                path, port, database_url, persistent, wait_scale, template, pooler_port
+                path, port, database_url, persistent, wait_scale, template, pooler_port, athena
             )
             server, cloud = _start(config, template, parameters or {})
             stack.callback(forget, path)
@@ -147,8 +155,14 @@ def _configured(
     wait_scale: float,
     template: Path,
     pooler_port: int | None = None,
+    athena: Athena = "embedded",
+    report: Callable[[str], None] = lambda _: None,
 ) -> Config:
     """With the directory's keys; whoever calls holds its lock."""
+    trino = None
+    if athena == "trino":
+        trino_programs.find_java()
+        trino = str(trino_programs.provide(report))
     return Config(
         str(path),
         port,
@@ -156,6 +170,7 @@ def _configured(
         persistent,
         wait_scale,
         pooler_port=pooler_port,
+        trino=trino,
         layers=tuple(str(layer.resolve()) for layer in find_layers(template)),
         **asdict(Keys.of(path)),
     )
@@ -188,7 +203,7 @@ def _keys(config: Config) -> Keys:
     return Keys(config.access_key_id, config.secret_access_key, config.neon_api_key)
 
 
-def _found(path: Path, port: int | None, database_url: str | None) -> Cloud:
+def _found(path: Path, port: int | None, database_url: str | None, athena: Athena) -> Cloud:
     """The cloud that runs in the directory, if it is the one that was asked for."""
     cloud = Cloud.read(path)
     if cloud is None:
@@ -196,6 +211,8 @@ def _found(path: Path, port: int | None, database_url: str | None) -> Cloud:
     other_port = port not in {None, urlsplit(cloud.endpoint_url).port}
     if database_url and cloud.database_urls != {"dev": database_url}:
         raise UserError(f"a local cloud with another database runs already: {_DOWN_FIRST}")
+    if athena != cloud.athena:
+        raise UserError(f"a local cloud whose Athena is {cloud.athena} runs already: {_DOWN_FIRST}")
     if other_port:
         raise UserError(f"a local cloud with another port runs already: {_DOWN_FIRST}")
     return replace(cloud, already_running=True)

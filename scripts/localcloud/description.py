@@ -12,7 +12,7 @@ import boto3
 
 from localcloud import private_files
 from localcloud.keys import Keys
-from localcloud.protocol import CALLS, REGION, Config, Endpoints
+from localcloud.protocol import CALLS, REGION, Athena, Config, Endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Cloud:
     database_urls: dict[str, str]
     state_dir: str
     pid: int
+    athena: Athena = "embedded"
     already_running: bool = False
 
     @classmethod
@@ -54,6 +55,7 @@ class Cloud:
             database_urls=endpoints.database_urls,
             state_dir=config.state_dir,
             pid=endpoints.pid,
+            athena="embedded" if config.trino is None else "trino",
         )
 
     @classmethod

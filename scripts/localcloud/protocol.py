@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
 
+Athena = Literal["embedded", "trino"]
+"""The engines of the local Athena."""
 REGION = "us-east-2"
 ACCOUNT = "000000000000"
 CALLS = "calls"
@@ -18,7 +21,8 @@ class Config:
     """What to run; ``wait_scale`` multiplies Wait and Retry times of Step Functions.
 
     ``pooler_port`` is where a pooler in front of Postgres listens; Neon's pooled connection strings
-    lead there. ``layers`` are the folders that the functions' layers are in.
+    lead there. ``layers`` are the folders that the functions' layers are in. ``trino`` is where
+    Trino's programs are; without it the local Athena has its embedded engine.
     """
 
     state_dir: str
@@ -31,6 +35,7 @@ class Config:
     neon_api_key: str
     pooler_port: int | None = None
     layers: tuple[str, ...] = ()
+    trino: str | None = None
     neon_project_id: str = "local-forecast-project"
 
     def to_json(self) -> str:

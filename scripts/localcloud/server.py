@@ -20,7 +20,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from localcloud import function_processes, ports, postgres, private_files
 from localcloud.databases import BRANCHES, Databases
@@ -30,6 +30,11 @@ from localcloud.neon import NeonStandIn
 from localcloud.protocol import ACCOUNT, CALLS, KEEP, REGION, Config, Endpoints
 from localcloud.request_faults import disturbed
 from localcloud.signatures import Verifier
+
+if TYPE_CHECKING:
+    # Importing one imports ministack, the other what only the extra `trino` installs.
+    from localcloud.athena.engine import Engine
+    from localcloud.athena.trino_server import TrinoServer
 
 SAVE_EVERY_SECONDS = 30.0
 
@@ -68,16 +73,17 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         os.environ.update(_environment(config, endpoint_url))
         _close_files()
         layers = [Path(layer) for layer in config.layers]
+        trino = _start_trino(config, endpoint_url, stack)
         check_functions = function_processes.begin_check(state_dir, layers)
         if config.database_url is None:
             log = state_dir / "logs" / "postgres.log"
             initialisation = postgres.initialise(state_dir / "postgres", log)
             stack.callback(initialisation.abort)
-            ministack = _import_ministack(config, endpoint_url)
+            ministack = _import_ministack(config, endpoint_url, trino)
             databases = _start_postgres(initialisation, stack)
             urls, create_database = databases.urls, databases.create
         else:
-            ministack = _import_ministack(config, endpoint_url)
+            ministack = _import_ministack(config, endpoint_url, trino)
             urls, create_database = {"dev": config.database_url}, None
         check_functions()
         function_processes.install(state_dir, layers)
@@ -94,6 +100,8 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         stack.callback(_stop_functions)
         if config.persistent:
             threading.Thread(target=_save_forever, args=[ministack, keep], daemon=True).start()
+        if trino is not None:
+            trino.await_ready()
         ready(Endpoints(os.getpid(), endpoint_url, neon.url, dict(urls)))
         verifier = Verifier(config.access_key_id, config.secret_access_key)
         port = int(listener.getsockname()[1])
@@ -149,14 +157,13 @@ def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
     }
 
 
-def _import_ministack(config: Config, endpoint_url: str) -> Any:
+def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | None) -> Any:
     """Import ministack's application with everything that it lacks."""
     import socketserver
 
     from ministack import app
 
     from localcloud import (
-        athena,
         http_api,
         multipart,
         provisioning,
@@ -165,8 +172,11 @@ def _import_ministack(config: Config, endpoint_url: str) -> Any:
         redrive,
         runtime_api,
     )
+    from localcloud.athena import service
+    from localcloud.athena.embedded import EmbeddedEngine
 
-    athena.install(faults_dir=Path(config.state_dir) / "faults")
+    engine: Engine = EmbeddedEngine() if trino is None else _make_trino_engine(trino)
+    service.install(engine, faults_dir=Path(config.state_dir) / "faults")
     redrive.install()
     queues.install()
     http_api.install()
@@ -177,6 +187,37 @@ def _import_ministack(config: Config, endpoint_url: str) -> Any:
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     return app
+
+
+def _start_trino(config: Config, endpoint_url: str, stack: ExitStack) -> TrinoServer | None:
+    """Begin to start the engine of the local Athena, where it has one in a process of its own."""
+    if config.trino is None:
+        return None
+    from localcloud.athena.trino_programs import find_java
+    from localcloud.athena.trino_server import TrinoServer
+
+    state_dir = Path(config.state_dir)
+    server = TrinoServer(
+        Path(config.trino),
+        find_java(),
+        state_dir / "tmp" / "trino",
+        state_dir / "logs" / "trino.log",
+        {
+            "endpoint": endpoint_url,
+            "region": REGION,
+            "access_key": config.access_key_id,
+            "secret_key": config.secret_access_key,
+        },
+    )
+    server.start()
+    stack.callback(server.stop)
+    return server
+
+
+def _make_trino_engine(server: TrinoServer) -> Engine:
+    from localcloud.athena.trino_engine import TrinoEngine
+
+    return TrinoEngine(server)
 
 
 def _start_postgres(initialisation: postgres.Initialisation, stack: ExitStack) -> Databases:

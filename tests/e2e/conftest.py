@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from localcloud import cloud as local_cloud
+from localcloud.protocol import Athena
 
 from tests.e2e.cloud import client, execute, variables
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[dict[str, Any]]:
-    with local_cloud.running(wait_scale=0.02) as running:
+def cloud(athena: Athena) -> Iterator[dict[str, Any]]:
+    with local_cloud.running(wait_scale=0.02, athena=athena) as running:
         up = asdict(running)
         client("events", up).disable_rule(Name="forecast-sync-dev-uploads")
         yield up

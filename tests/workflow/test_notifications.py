@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from localcloud import cloud
+from localcloud.protocol import Athena
 
 from tests.lake import make_row, make_rows
 from tests.waiting import eventually
@@ -63,8 +64,8 @@ class Inbox:
 
 
 @pytest.fixture(scope="module")
-def announced() -> Iterator[Deployed]:
-    with cloud.running(wait_scale=0.02, parameters=PARAMETERS) as running:
+def announced(athena: Athena) -> Iterator[Deployed]:
+    with cloud.running(wait_scale=0.02, parameters=PARAMETERS, athena=athena) as running:
         running.calls_dir.mkdir()
         yield Deployed(running)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from forecast_sync.config import Settings
 from localcloud import cloud
+from localcloud.protocol import Athena
 
 from tests.workflow.deployed import Deployed
 
@@ -32,8 +33,8 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def optioned() -> Iterator[Deployed]:
-    with cloud.running(parameters=OPTIONS) as running:
+def optioned(athena: Athena) -> Iterator[Deployed]:
+    with cloud.running(parameters=OPTIONS, athena=athena) as running:
         yield Deployed(running)
 
 

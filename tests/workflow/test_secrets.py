@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from localcloud import cloud
 from localcloud.postgres import Postgres
+from localcloud.protocol import Athena
 
 from tests.conftest import PARAMETERS
 from tests.lake import make_rows
@@ -41,13 +42,15 @@ class Moving:
 
 
 @pytest.fixture
-def moving(postgres: Postgres) -> Iterator[Moving]:
+def moving(postgres: Postgres, athena: Athena) -> Iterator[Moving]:
     names = [f"moving_{uuid.uuid4().hex[:8]}" for _ in range(2)]
     with psycopg.connect(postgres.url(), autocommit=True) as admin:
         for name in names:
             admin.execute(f"CREATE DATABASE {name}".encode())
     urls = [postgres.url(name) for name in names]
-    with cloud.running(database_url=urls[0], wait_scale=0.04, parameters=PARAMETERS) as running:
+    with cloud.running(
+        database_url=urls[0], wait_scale=0.04, parameters=PARAMETERS, athena=athena
+    ) as running:
         deployed = Deployed(running)
         deployed.react_to_uploads(False)
         yield Moving(deployed, urls)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from forecast_sync_cli.commands.tables import declare
 from localcloud import cloud
+from localcloud.protocol import Athena
 
 from tests.lake import make_row
 from tests.workflow.deployed import Deployed
@@ -46,9 +47,9 @@ def price(store: int, sku: str, cents: int, hour: int = 6, **changes: Any) -> di
 
 
 @pytest.fixture(scope="module")
-def prices() -> Iterator[Deployed]:
+def prices(athena: Athena) -> Iterator[Deployed]:
     parameters = {"TableFile": "price", "BatchingWindowSeconds": "1"}
-    with cloud.running(wait_scale=0.02, parameters=parameters) as running:
+    with cloud.running(wait_scale=0.02, parameters=parameters, athena=athena) as running:
         yield Deployed(running)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from localcloud import cloud
 from localcloud.description import Cloud
+from localcloud.protocol import Athena
 from localcloud.unprivileged import what_is_missing
 
 from forecast_sync_cli.commands.common import JsonOption, err, out, print_json
@@ -39,19 +40,31 @@ def up(
         typer.Option("--database-url", help="Use this Postgres instead of the embedded one."),
     ] = None,
     port: Annotated[int | None, typer.Option("--port", help="Listen on this port.")] = None,
+    athena: Annotated[
+        Athena,
+        typer.Option(
+            "--athena", help="Run Athena's statements on DuckDB (embedded) or on a real Trino."
+        ),
+    ] = "embedded",
     as_json: JsonOption = False,
 ) -> None:
     """Start the local cloud and leave it running.
 
     Without --state-dir it starts empty. It accepts only requests that are signed with the keys it
-    prints; a --state-dir keeps the same keys.
+    prints; a --state-dir keeps the same keys. --athena trino needs Maven and `make trino`.
     """
     if not as_json:
         err().line("starting the local cloud and deploying template.yaml into it ...")
     if database_url is None and (missing := what_is_missing()):
         err().line(f"note: {missing}")
     running = cloud.up(
-        state_dir, database_url, port=port, parameters=PARAMETERS, wait_scale=WAIT_SCALE
+        state_dir,
+        database_url,
+        port=port,
+        parameters=PARAMETERS,
+        wait_scale=WAIT_SCALE,
+        athena=athena,
+        report=err().line,
     )
     if as_json:
         write_json(asdict(running), indent=None)
@@ -79,6 +92,7 @@ def _show(running: Cloud) -> None:
         ("state machine", running.state_machine_arn),
         ("status API", running.api_url),
         ("Neon API", running.neon_api_url),
+        ("Athena's engine", running.athena),
         *((f"branch {branch}", url) for branch, url in running.database_urls.items()),
     ):
         terminal.line(f"  {name:<20} {value}")

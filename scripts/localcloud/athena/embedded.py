@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import gzip
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,21 @@ import sqlglot
 from ministack.services import athena, glue
 from sqlglot import exp
 
-from localcloud.object_files import ObjectFile, ObjectFiles
-from localcloud.unload import QueryError, Unload
+from localcloud.athena import storage
+from localcloud.athena.engine import (
+    DATA_ERROR,
+    EXHAUSTED,
+    SYNTAX,
+    SYSTEM,
+    Job,
+    QueryError,
+    Rows,
+)
+from localcloud.athena.object_files import ObjectFile, ObjectFiles
+from localcloud.athena.unload import Unload
 
 LARGEST_FILE_ROWS = 250_000
 SPREAD_FILES, SPREAD_ROWS = 4, 5_000
-PARTITION_LIMIT = 100
 
 MACROS = """
 CREATE MACRO is_infinite(number) AS isinf(number);
@@ -41,45 +52,70 @@ DUCKDB_TYPES = {
 }  # fmt: skip
 
 
-class Engine:
-    """Runs one query at a time per call, each in a DuckDB of its own."""
+class EmbeddedEngine:
+    """An ``Engine``: one query at a time per call, each in a DuckDB of its own."""
 
     def __init__(self) -> None:
         self._objects = ObjectFiles(Path(tempfile.mkdtemp(prefix="athena-")))
 
-    def select(self, query: str, database: str) -> dict[str, Any]:
-        """Columns, their types and rows, as ministack keeps them."""
-        with tempfile.TemporaryDirectory() as workdir, _connect() as connection:
-            statement = self._prepare(connection, query, database, Path(workdir))
+    def select(self, query: str, job: Job) -> Rows:
+        """See ``Engine``."""
+        self._measure(query, job)
+        with self._workplace(job) as (connection, workdir):
+            statement = self._prepare(connection, query, job.database, workdir)
             result = _run(connection, statement)
             description = result.description or []
             types = [str(column[1]).upper().split("(")[0] for column in description]
-            return {
-                "columns": [column[0] for column in description],
-                "column_types": [athena._DUCKDB_TYPE_MAP.get(kind, "varchar") for kind in types],
-                "rows": [list(row) for row in result.fetchall()],
-            }
+            return Rows(
+                [column[0] for column in description],
+                [athena._DUCKDB_TYPE_MAP.get(kind, "varchar") for kind in types],
+                [list(row) for row in result.fetchall()],
+            )
 
-    def unload(self, unload: Unload, database: str) -> list[tuple[str, bytes]]:
-        """The result's files as (partition folder, gzip text); no rows make no file."""
-        with tempfile.TemporaryDirectory() as workdir, _connect() as connection:
-            statement = self._prepare(connection, unload.query, database, Path(workdir))
+    def unload(self, unload: Unload, job: Job) -> list[str]:
+        """See ``Engine``."""
+        self._measure(unload.query, job)
+        with self._workplace(job) as (connection, workdir):
+            statement = self._prepare(connection, unload.query, job.database, workdir)
             _run(connection, f"CREATE TEMP TABLE unloaded AS {statement}")
             columns = [name for (name, *_) in connection.execute("DESCRIBE unloaded").fetchall()]
             (value,) = (name for name in columns if name not in unload.partitions)
-            return [
+            folders = _folders(connection, unload.partitions)
+            files = [
                 file
-                for folder, condition in _folders(connection, unload.partitions)
+                for folder, condition in folders
                 for file in _files(connection, value, folder, condition)
             ]
+        keys = []
+        for number, (folder, content) in enumerate(files):
+            keys.append(f"{unload.prefix}{folder}{job.query_id}_{number:05}.gz")
+            storage.put(unload.bucket, keys[-1], content)
+        return keys
 
-    def measure(self, query: str, database: str) -> int:
+    def _measure(self, query: str, job: Job) -> None:
         """The bytes of the objects that a query looks at, whatever columns it reads."""
         locations = {
             glue._tables[name]["StorageDescriptor"]["Location"]
-            for name in _named_tables(_parse(query), database)
+            for name in _named_tables(_parse(query), job.database)
         }
-        return sum(map(self._objects.measure, locations))
+        job.statistics.scanned_bytes = sum(map(self._objects.measure, locations))
+
+    @contextmanager
+    def _workplace(self, job: Job) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+        """A database and a folder for one query, whose cancellation interrupts it."""
+        try:
+            with (
+                tempfile.TemporaryDirectory() as workdir,
+                _connect() as connection,
+                job.cancellation.stopping(connection.interrupt),
+            ):
+                yield connection, Path(workdir)
+        except OSError as error:
+            raise QueryError(
+                f"Query exhausted resources at this scale factor: {error.strerror}",
+                category=SYSTEM,
+                error_type=EXHAUSTED,
+            ) from None
 
     def _prepare(
         self, connection: duckdb.DuckDBPyConnection, query: str, database: str, workdir: Path
@@ -107,7 +143,7 @@ def _parse(query: str) -> exp.Expr:
     try:
         return sqlglot.parse_one(query, read="athena")
     except sqlglot.ParseError as error:
-        raise QueryError(f"SYNTAX_ERROR: {error}") from None
+        raise QueryError(f"SYNTAX_ERROR: {error}", error_type=SYNTAX) from None
 
 
 def _named_tables(tree: exp.Expr, database: str) -> list[str]:
@@ -126,6 +162,12 @@ def _connect() -> duckdb.DuckDBPyConnection:
 def _run(connection: duckdb.DuckDBPyConnection, statement: str) -> duckdb.DuckDBPyConnection:
     try:
         return connection.execute(statement)
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise QueryError(
+            f"Query exhausted resources at this scale factor: {error}",
+            category=SYSTEM,
+            error_type=EXHAUSTED,
+        ) from None
     except duckdb.Error as error:
         raise QueryError(f"{type(error).__name__}: {error}") from None
 
@@ -191,7 +233,8 @@ def _check_types(
         except duckdb.Error:
             raise QueryError(
                 f"HIVE_CANNOT_OPEN_SPLIT: Error opening Hive split {file.location}: "
-                "it is not a Parquet file"
+                "it is not a Parquet file",
+                error_type=DATA_ERROR,
             ) from None
         for name, physical, converted in schema:
             types, converted_types = FITTING.get(columns.get(name, ""), ({physical}, {converted}))
@@ -199,7 +242,8 @@ def _check_types(
                 raise QueryError(
                     f"HIVE_BAD_DATA: Field {name}'s type {physical} in parquet file "
                     f"{file.location} is incompatible with type {columns[name]} defined in table "
-                    "schema"
+                    "schema",
+                    error_type=DATA_ERROR,
                 )
 
 
@@ -211,10 +255,6 @@ def _folders(
         return [("", "true")]
     names = ", ".join(f'"{name}"' for name in partitions)
     found = connection.execute(f"SELECT DISTINCT {names} FROM unloaded ORDER BY ALL").fetchall()
-    if len(found) > PARTITION_LIMIT:
-        raise QueryError(
-            f"HIVE_TOO_MANY_OPEN_PARTITIONS: Exceeded limit of {PARTITION_LIMIT} open writers"
-        )
     return [
         (
             "".join(f"{name}={value}/" for name, value in zip(partitions, values, strict=True)),

@@ -1,4 +1,4 @@
-"""UNLOAD statements, which neither ministack nor DuckDB know."""
+"""UNLOAD statements, which ministack, DuckDB and Trino don't know."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 
 
-class QueryError(Exception):
-    """Fails the query with this reason."""
+class UnloadUnsupported(Exception):
+    """An UNLOAD in a format that the local Athena doesn't write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """An UNLOAD statement: the query, where its rows go, and the columns that part them."""
+    """An UNLOAD statement: the query, where its rows go, and the columns to partition them by."""
 
     query: str
     bucket: str
@@ -23,7 +23,7 @@ class Unload:
 def parse_unload(statement: str) -> Unload | None:
     """The parts of an UNLOAD statement, or None for any other.
 
-    Raises ``QueryError`` for options other than gzip text.
+    Raises ``UnloadUnsupported`` for options other than gzip text.
     """
     found = re.fullmatch(
         r"\s*UNLOAD\s*\((.*)\)\s*TO\s*'s3://([^/']+)/([^']*)'\s*WITH\s*\((.*)\)\s*",
@@ -34,7 +34,7 @@ def parse_unload(statement: str) -> Unload | None:
         return None
     query, bucket, prefix, options = found.groups()
     if "'textfile'" not in options.lower() or "'gzip'" not in options.lower():
-        raise QueryError("NOT_SUPPORTED: the local Athena unloads TEXTFILE with GZIP only")
+        raise UnloadUnsupported("the local Athena unloads TEXTFILE with GZIP only")
     listed = re.search(r"partitioned_by\s*=\s*ARRAY\s*\[([^]]*)\]", options, re.IGNORECASE)
     partitions = tuple(re.findall(r"'(\w+)'", listed[1])) if listed else ()
     return Unload(query, bucket, prefix.rstrip("/") + "/", partitions)

@@ -1,0 +1,1 @@
+"""The local Athena: its API, and the engines that run its statements."""

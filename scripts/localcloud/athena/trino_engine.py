@@ -1,0 +1,193 @@
+"""Runs Athena's SQL on a real Trino, which Athena's engine version 3 is built on."""
+
+from __future__ import annotations
+
+import base64
+import re
+from decimal import Decimal
+from typing import Any
+
+import requests
+import trino
+from forecast_sync_cli.errors import UserError
+
+from localcloud.athena import storage
+from localcloud.athena.engine import (
+    DATA_ERROR,
+    EXHAUSTED,
+    INTERNAL,
+    NO_SUCH_TABLE,
+    SYNTAX,
+    SYSTEM,
+    USER,
+    USER_ERROR,
+    WRITE_FAILED,
+    Job,
+    QueryCancelled,
+    QueryError,
+    Rows,
+)
+from localcloud.athena.trino_server import UNLOADS, TrinoServer
+from localcloud.athena.unload import Unload
+
+_TYPES = {
+    "SYNTAX_ERROR": SYNTAX,
+    "COLUMN_NOT_FOUND": SYNTAX,
+    "TYPE_MISMATCH": DATA_ERROR,
+    "DIVISION_BY_ZERO": DATA_ERROR,
+    "NUMERIC_VALUE_OUT_OF_RANGE": DATA_ERROR,
+    "INVALID_CAST_ARGUMENT": DATA_ERROR,
+    "HIVE_BAD_DATA": DATA_ERROR,
+    "HIVE_CURSOR_ERROR": DATA_ERROR,
+    "HIVE_CANNOT_OPEN_SPLIT": DATA_ERROR,
+    "TABLE_NOT_FOUND": NO_SUCH_TABLE,
+    "SCHEMA_NOT_FOUND": NO_SUCH_TABLE,
+    "HIVE_WRITER_OPEN_ERROR": WRITE_FAILED,
+    "HIVE_WRITER_DATA_ERROR": WRITE_FAILED,
+    "HIVE_WRITER_CLOSE_ERROR": WRITE_FAILED,
+}
+_BAD_FILES = frozenset({"HIVE_BAD_DATA", "HIVE_CURSOR_ERROR", "HIVE_CANNOT_OPEN_SPLIT"})
+"""Trino calls them external errors; whoever wrote the files can mend them."""
+_PASSING = frozenset(
+    {
+        "NO_NODES_AVAILABLE",
+        "SERVER_SHUTTING_DOWN",
+        "SERVER_STARTING_UP",
+        "REMOTE_HOST_GONE",
+        "REMOTE_TASK_ERROR",
+        "PAGE_TRANSPORT_ERROR",
+        "PAGE_TRANSPORT_TIMEOUT",
+        "CLUSTER_OUT_OF_MEMORY",
+        "HIVE_WRITER_OPEN_ERROR",
+        "HIVE_WRITER_DATA_ERROR",
+        "HIVE_WRITER_CLOSE_ERROR",
+    }
+)
+"""Names of errors that the same statement needn't meet again."""
+
+
+class TrinoEngine:
+    """An ``Engine`` on a server that several queries share."""
+
+    def __init__(self, server: TrinoServer) -> None:
+        self._server = server
+
+    def select(self, query: str, job: Job) -> Rows:
+        """See ``Engine``."""
+        columns, rows = self._run(query, job)
+        types = [re.sub(r"\([^()]*\)", "", kind) for _, kind in columns]
+        return Rows(
+            [name for name, _ in columns],
+            types,
+            [[_text(value, kind) for value, kind in zip(row, types, strict=True)] for row in rows],
+        )
+
+    def unload(self, unload: Unload, job: Job) -> list[str]:
+        """See ``Engine``. Trino's own form of an UNLOAD is a table, which is then forgotten."""
+        table = f'{UNLOADS}.{UNLOADS}."{job.query_id}"'
+        options = [
+            "format = 'TEXTFILE'",
+            f"external_location = {_quote(f's3://{unload.bucket}/{unload.prefix}')}",
+        ]
+        if unload.partitions:
+            options.append(f"partitioned_by = ARRAY[{', '.join(map(_quote, unload.partitions))}]")
+        try:
+            self._run(f"CREATE TABLE {table} WITH ({', '.join(options)}) AS {unload.query}", job)
+        finally:
+            self._forget(table, job)
+        return storage.list_keys(unload.bucket, unload.prefix)
+
+    def _run(self, statement: str, job: Job) -> tuple[list[tuple[str, str]], list[list[Any]]]:
+        """Columns as (name, Trino's type), and rows as the server writes them in JSON."""
+        try:
+            self._server.await_ready()
+        except UserError as error:
+            raise _lost(str(error)) from None
+
+        def observe(stats: dict[str, Any]) -> None:
+            measured = job.statistics
+            measured.scanned_bytes = stats.get("physicalInputBytes", 0)
+            measured.rows = stats.get("processedRows", 0)
+            measured.peak_memory_bytes = stats.get("peakMemoryBytes", 0)
+            measured.queued_milliseconds = stats.get("queuedTimeMillis", 0)
+            measured.planning_milliseconds = stats.get("planningTimeMillis", 0)
+            job.cancellation.check()
+
+        cursor = self._server.connect(job.database).cursor(stats_callback=observe)
+        try:
+            cursor.execute(statement)
+            rows = cursor.fetchall()
+        except QueryCancelled:
+            cursor.cancel()
+            raise
+        except trino.exceptions.TrinoQueryError as error:
+            raise _translate(error) from None
+        except (trino.exceptions.Error, requests.RequestException, ValueError) as error:
+            raise _lost(type(error).__name__) from error
+        return [(column[0], column[1]) for column in cursor.description or []], rows
+
+    def _forget(self, table: str, job: Job) -> None:
+        """Drop the table but not its files, unless the server that knew it has died."""
+        try:
+            cursor = self._server.connect(job.database).cursor()
+            cursor.execute(f"DROP TABLE IF EXISTS {table}")
+        except (trino.exceptions.Error, requests.RequestException, ValueError):
+            return
+
+
+def _lost(why: str) -> QueryError:
+    return QueryError(
+        f"INTERNAL_ERROR_QUERY_ENGINE: the query engine ended while the query ran ({why})",
+        category=SYSTEM,
+        error_type=INTERNAL,
+        retryable=True,
+    )
+
+
+def _translate(error: trino.exceptions.TrinoQueryError) -> QueryError:
+    """With the category and type that Athena's error catalog has for it."""
+    name, kind = error.error_name or "", error.error_type
+    reason = f"{name}: {error.message}"
+    if kind == "INSUFFICIENT_RESOURCES":
+        reason = f"Query exhausted resources at this scale factor: {reason}"
+        return QueryError(reason, category=SYSTEM, error_type=EXHAUSTED)
+    is_user = kind == "USER_ERROR" or name in _BAD_FILES
+    return QueryError(
+        reason,
+        category=USER if is_user else SYSTEM,
+        error_type=_TYPES.get(name, USER_ERROR if is_user else INTERNAL),
+        retryable=name in _PASSING,
+    )
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _text(value: Any, kind: str) -> str | None:
+    """A value as Athena writes it into its results; NULL is None."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _java_double(value)
+    if kind == "varbinary":
+        return base64.b64decode(value).hex(" ")
+    if isinstance(value, list):
+        return f"[{', '.join(_text(item, '') or 'null' for item in value)}]"
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{key}={_text(item, '')}" for key, item in value.items())
+        return f"{{{pairs}}}"
+    return str(value)
+
+
+def _java_double(value: float) -> str:
+    """As Java writes it: the shortest digits, with an exponent below 0.001 and from 10^7 on."""
+    if value == 0 or value != value or 1e-3 <= abs(value) < 1e7:
+        return repr(value)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    if not isinstance(exponent, int):
+        return f"{'-' if sign else ''}Infinity"
+    first, rest = digits[0], "".join(map(str, digits[1:])) or "0"
+    return f"{'-' if sign else ''}{first}.{rest}E{exponent + len(digits) - 1}"

@@ -1,0 +1,291 @@
+"""A Trino of the local cloud's own: on loopback, for nobody else, and gone when the cloud is."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+import trino
+from forecast_sync_cli.errors import UserError
+from trino.auth import JWTAuthentication
+
+from localcloud import private_files
+from localcloud.confine import Confined
+from localcloud.ports import LOOPBACK, free_port
+from localcloud.unprivileged import launcher
+
+HEAP_MEGABYTES, QUERY_MEGABYTES, HEADROOM_MEGABYTES = 2560, 1536, 512
+START_TIMEOUT_SECONDS = 180.0
+REQUEST_TIMEOUT_SECONDS = 120.0
+POLL_SECONDS = 0.2
+CATALOG = "awsdatacatalog"
+UNLOADS = "unload"
+"""The catalog, and its schema, of the tables that UNLOADs are run as."""
+_USER = "athena"
+# fmt: off
+_JAVA_OPTIONS = (
+    f"-Xmx{HEAP_MEGABYTES}M", "-XX:MaxMetaspaceSize=384M", "-XX:MaxDirectMemorySize=384M",
+    "-XX:ReservedCodeCacheSize=128M", "-XX:+ExitOnOutOfMemoryError",
+    # It starts in half the time, and what is queried here is small.
+    "-XX:TieredStopAtLevel=1",
+    # These statistics would stand in /tmp, for everybody.
+    "-XX:-UsePerfData", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC",
+)
+# fmt: on
+
+
+class TrinoServer:
+    """One process of Trino over the local Glue and S3, started again whenever it dies.
+
+    ``folder`` is its own, for its configuration, keys and temporary files.
+    """
+
+    def __init__(
+        self, programs: Path, java: Path, folder: Path, log: Path, cloud: Mapping[str, str]
+    ) -> None:
+        """``cloud`` is the local AWS: ``endpoint``, ``region``, ``access_key``, ``secret_key``."""
+        self._programs, self._java, self._folder, self._log = programs, java, folder, log
+        self._cloud = cloud
+        self._port = 0
+        self._token = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._ready = threading.Event()
+        self._failure: str | None = None
+        # Its processes get a signal when the thread that has started them ends.
+        self._supervisor = threading.Thread(target=self._supervise, name="trino", daemon=True)
+
+    def start(self) -> None:
+        """Begin to start it; ``await_ready`` says when it answers."""
+        self._supervisor.start()
+
+    def await_ready(self) -> None:
+        """Wait until it answers queries. Raises ``UserError`` when it doesn't come up."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while not self._ready.wait(POLL_SECONDS):
+            if self._failure is not None:
+                raise UserError(self._failure)
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"Trino doesn't answer after {START_TIMEOUT_SECONDS:.0f} s: read {self._log}"
+                )
+
+    def stop(self) -> None:
+        """End it; returns when no process of it is left."""
+        self._stopping.set()
+        with self._lock:
+            if self._process is not None:
+                # Nothing of it is kept, so it needs no time to tidy up.
+                self._process.kill()
+        self._supervisor.join()
+
+    def connect(self, database: str, catalog: str = CATALOG) -> Any:
+        """A connection of the ``trino`` client, which keeps values as the server writes them."""
+        session = requests.Session()
+        session.trust_env = False
+        session.verify = str(self._certificate)
+        return trino.dbapi.connect(
+            host=LOOPBACK,
+            port=self._port,
+            user=_USER,
+            catalog=catalog,
+            schema=database,
+            http_scheme="https",
+            http_session=session,
+            auth=JWTAuthentication(self._token),
+            timezone="UTC",
+            request_timeout=REQUEST_TIMEOUT_SECONDS,
+            max_attempts=1,
+            legacy_primitive_types=True,
+        )
+
+    @property
+    def _certificate(self) -> Path:
+        return self._folder / "certificate.pem"
+
+    def _supervise(self) -> None:
+        try:
+            self._configure()
+            while not self._stopping.is_set():
+                self._run_once()
+                if not self._was_ready and not self._stopping.is_set():
+                    self._failure = f"Trino did not start: {_last_words(self._log)}"
+                    return
+        except (OSError, subprocess.SubprocessError, UserError) as error:
+            self._failure = f"Trino did not start: {error}"
+
+    _was_ready = False
+
+    def _run_once(self) -> None:
+        """Start the process, say when it answers, and wait for its end."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._process = process = self._spawn()
+        while process.poll() is None and not self._answers():
+            self._stopping.wait(POLL_SECONDS)
+        if process.poll() is None:
+            self._was_ready = True
+            self._ready.set()
+        process.wait()
+        self._ready.clear()
+
+    def _answers(self) -> bool:
+        """Whether a query works; the server calls itself started a moment too early."""
+        with suppress(trino.exceptions.Error, requests.RequestException, ValueError):
+            cursor = self.connect(UNLOADS, UNLOADS).cursor()
+            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {UNLOADS}")
+            cursor.execute("SELECT count(*) FROM (VALUES 1) AS one (x)")
+            return bool(cursor.fetchall() == [[1]])
+        return False
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = [
+            str(self._java / "java"),
+            *_JAVA_OPTIONS,
+            f"-Djava.io.tmpdir={self._folder / 'tmp'}",
+            f"-Dnode.data-dir={self._folder / 'data'}",
+            f"-Dconfig={self._folder / 'config.properties'}",
+            "-cp",
+            f"{self._programs / 'lib'}/*",
+            "io.trino.server.TrinoServer",
+        ]
+        confined = Confined(command, os.getpid(), death_signal=signal.SIGKILL.value)
+        with private_files.open_log(self._log) as log:
+            return subprocess.Popen(
+                launcher(confined),
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _configure(self) -> None:
+        """Write its files, with keys that are new each time."""
+        for name in ("data", "tmp", "catalog", "unloads"):
+            (self._folder / name).mkdir(parents=True, mode=0o700)
+        password, secret = secrets.token_hex(16), secrets.token_bytes(48)
+        self._make_certificate(password)
+        self._token = _make_token(secret)
+        private_files.write(self._folder / "token.key", base64.b64encode(secret).decode())
+        self._port = free_port()
+        internal_port = free_port()
+        _write_properties(
+            self._folder / "config.properties",
+            {
+                "coordinator": "true",
+                "node-scheduler.include-coordinator": "true",
+                "node.environment": "local",
+                "node.id": "local",
+                "node.bind-ip": LOOPBACK,
+                "node.internal-address": LOOPBACK,
+                "discovery.uri": f"http://{LOOPBACK}:{internal_port}",
+                "http-server.http.port": str(internal_port),
+                "http-server.https.enabled": "true",
+                "http-server.https.port": str(self._port),
+                "http-server.https.keystore.path": str(self._folder / "keys.p12"),
+                "http-server.https.keystore.key": password,
+                "http-server.authentication.type": "JWT",
+                "http-server.authentication.jwt.key-file": str(self._folder / "token.key"),
+                "http-server.log.enabled": "false",
+                "internal-communication.shared-secret": secrets.token_hex(32),
+                "plugin.dir": str(self._programs / "plugin"),
+                "catalog.config-dir": str(self._folder / "catalog"),
+                "query.max-length": "1000000",
+                "query.max-memory": f"{QUERY_MEGABYTES}MB",
+                "query.max-memory-per-node": f"{QUERY_MEGABYTES}MB",
+                "memory.heap-headroom-per-node": f"{HEADROOM_MEGABYTES}MB",
+            },
+        )
+        _write_properties(self._folder / "catalog" / f"{CATALOG}.properties", self._lake())
+        _write_properties(self._folder / "catalog" / f"{UNLOADS}.properties", self._unloads())
+
+    def _storage(self) -> dict[str, str]:
+        cloud = self._cloud
+        return {
+            "connector.name": "hive",
+            "fs.native-s3.enabled": "true",
+            "s3.endpoint": cloud["endpoint"],
+            "s3.region": cloud["region"],
+            "s3.aws-access-key": cloud["access_key"],
+            "s3.aws-secret-key": cloud["secret_key"],
+            "s3.path-style-access": "true",
+        }
+
+    def _lake(self) -> dict[str, str]:
+        """The catalog over the local Glue, which reads as Athena does."""
+        cloud = self._cloud
+        return {
+            **self._storage(),
+            "hive.metastore": "glue",
+            "hive.metastore.glue.endpoint-url": cloud["endpoint"],
+            "hive.metastore.glue.region": cloud["region"],
+            "hive.metastore.glue.aws-access-key": cloud["access_key"],
+            "hive.metastore.glue.aws-secret-key": cloud["secret_key"],
+            "hive.recursive-directories": "true",
+            "hive.timestamp-precision": "MILLISECONDS",
+        }
+
+    def _unloads(self) -> dict[str, str]:
+        """A catalog of the server's own: what an UNLOAD is run as isn't in the user's Glue."""
+        return {
+            **self._storage(),
+            "hive.metastore": "file",
+            "hive.metastore.catalog.dir": "local:///",
+            "fs.native-local.enabled": "true",
+            "local.location": str(self._folder / "unloads"),
+            "hive.non-managed-table-writes-enabled": "true",
+            "hive.compression-codec": "GZIP",
+            "hive.max-partitions-per-writers": "100",
+        }
+
+    def _make_certificate(self, password: str) -> None:
+        store = ["-alias", "trino", "-keystore", str(self._folder / "keys.p12"), "-storepass"]
+        options = ["-keyalg", "EC", "-groupname", "secp256r1", "-validity", "3650", "-dname"]
+        names = [f"CN={LOOPBACK}", "-ext", f"SAN=ip:{LOOPBACK}", "-storetype", "PKCS12"]
+        self._keytool("-genkeypair", *store, password, *options, *names)
+        self._keytool("-exportcert", "-rfc", *store, password, "-file", str(self._certificate))
+
+    def _keytool(self, *arguments: str) -> None:
+        ended = subprocess.run(
+            [str(self._java / "keytool"), *arguments], capture_output=True, text=True, check=False
+        )
+        if ended.returncode != 0:
+            raise UserError(f"keytool {arguments[0]} failed: {ended.stdout.strip()}")
+
+
+def _make_token(secret: bytes) -> str:
+    """A JSON Web Token for the only user."""
+    parts = [{"alg": "HS256", "typ": "JWT"}, {"sub": _USER}]
+    signed = b".".join(_encode(json.dumps(part).encode()) for part in parts)
+    return (signed + b"." + _encode(hmac.digest(secret, signed, hashlib.sha256))).decode()
+
+
+def _encode(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+
+def _write_properties(path: Path, properties: Mapping[str, str]) -> None:
+    private_files.write(path, "".join(f"{name}={value}\n" for name, value in properties.items()))
+
+
+def _last_words(log: Path) -> str:
+    """The line of the log that says why it ended, as far as one can tell, and where the log is."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()[-60:]]
+    telling = [line for line in lines if line.startswith(("1)", "Error", "Exception", "Caused by"))]
+    reason = (telling or [line for line in lines if line] or ["it said nothing"])[-1]
+    return f"{reason}; read {log}"
