@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psycopg
@@ -19,8 +20,12 @@ from localcloud import cloud
 from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialise
 
+from tests.chromium import find_chromium
 from tests.pooler import pooled
 from tests.workflow.deployed import Deployed
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 IN_CI = bool(os.environ.get("CI"))
 PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
@@ -76,6 +81,18 @@ def pooler(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """The URL of PgBouncer, in transaction mode, in front of that server."""
     with pooled(postgres.url(), free_port(), tmp_path_factory.mktemp("pooler")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A real browser, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    program = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import pytest
 from forecast_sync_cli.errors import UserError
 from localcloud import cloud as local
 
-from tests.integration.toy_cloud import TOY, client, execute, invoke, processes
+from tests.localcloud.toy_cloud import TOY, client, execute, invoke, processes
 from tests.waiting import eventually
 
 
