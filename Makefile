@@ -27,7 +27,7 @@ CONFORMANCE ?= tests/conformance tests/workflow
 WAYS ?=
 DOCS ?=
 
-.PHONY: setup demo test pooled conformance trino chaos fuzz check check-code check-templates check-repository hooks docs \
+.PHONY: setup demo test test-localcloud pooled conformance trino chaos fuzz check check-code check-templates check-repository hooks docs \
   recording bench growth layer format lock build clean
 .DEFAULT_GOAL := setup
 
@@ -50,6 +50,11 @@ demo: setup
 test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# The local cloud's own tests, which matter to who changes scripts/localcloud.
+test-localcloud: setup .tools/awscli/.installed
+	@echo "test-localcloud: the local cloud itself, with a stack that isn't ours"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/localcloud
 
 # The workflow through PgBouncer in transaction mode, as Neon's pooled connections are.
 pooled: setup .tools/awscli/.installed

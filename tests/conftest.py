@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
 
 import psycopg
@@ -21,8 +21,12 @@ from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialise
 from localcloud.protocol import Athena
 
+from tests.chromium import find_chromium
 from tests.pooler import pooled
 from tests.workflow.deployed import Deployed
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 IN_CI = bool(os.environ.get("CI"))
 PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
@@ -86,6 +90,18 @@ def athena(pytestconfig: pytest.Config) -> Athena:
     """The engine of Athena in the local clouds of this session."""
     engine: Athena = pytestconfig.getoption("--athena")
     return engine
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A real browser, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    program = find_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

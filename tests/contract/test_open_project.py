@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,15 @@ def test_every_kind_of_test_is_described() -> None:
         path.parent.relative_to(ROOT / "tests").parts[0] for path in ROOT.glob("tests/*/test_*.py")
     }
     assert table == kinds
+
+
+def test_ci_runs_every_kind_of_test() -> None:
+    """`make test` runs every folder but the local cloud's, which has a target of its own."""
+    configured = tomllib.loads(text_of("pyproject.toml"))["tool"]["pytest"]["ini_options"]
+    kinds = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/*/test_*.py")}
+    assert {*configured["testpaths"]} == kinds - {"tests/localcloud"}
+    assert any("tests/localcloud" in command for command in commands_of_make("test-localcloud"))
+    assert {"make test", "make test-localcloud"} <= {*text_of(".ci/run").splitlines()}
 
 
 def test_the_code_that_the_lists_name_is_there() -> None:

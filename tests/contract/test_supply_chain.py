@@ -18,6 +18,7 @@ WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
 TARGETS = (
     "setup",
     "test",
+    "test-localcloud",
     "pooled",
     "chaos",
     "fuzz",

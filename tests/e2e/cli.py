@@ -1,19 +1,25 @@
-"""The installed command, run as a person runs it."""
+"""The command line as a person runs it: in the test's process, or in one of its own."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import re
 import subprocess
 import sys
+import threading
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+from unittest import mock
 
 import psutil
+from forecast_sync_cli import entry
 from forecast_sync_cli.schemas import SHAPES
 from pydantic import TypeAdapter
 
@@ -22,16 +28,32 @@ MARK = f"e2e-{uuid.uuid4()}"
 """In the environment of every process that a command of these tests starts."""
 
 
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    stdout: str
+    stderr: str
+
+
 def clean_environment(**variables: str) -> dict[str, str]:
     """Without AWS and database settings of whoever runs the tests."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {**kept, "FORECAST_SYNC_TEST": MARK, **variables}
 
 
-def forecast_sync(
-    *arguments: str | Path, code: int = 0, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; it must end with this exit code, and never with a traceback."""
+def forecast_sync(*arguments: str | Path, code: int = 0, **variables: str) -> Done:
+    """Run a command to its end in this process, from its entry to its exit code.
+
+    It must end with this exit code, and never with a traceback.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    returned = _call(list(map(str, arguments)), variables, out, err)
+    return _checked(out.getvalue(), err.getvalue(), returned, code)
+
+
+def as_installed(*arguments: str | Path, code: int = 0, **variables: str) -> Done:
+    """Run a command to its end in a process of its own, as it is installed."""
     done = subprocess.run(
         [COMMAND, *map(str, arguments)],
         env=clean_environment(**variables),
@@ -40,9 +62,30 @@ def forecast_sync(
         timeout=100,
         check=False,
     )
-    assert done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
+    return _checked(done.stdout, done.stderr, done.returncode, code)
+
+
+def _call(arguments: list[str], variables: dict[str, str], out: TextIO, err: TextIO) -> int:
+    """What the process would end with."""
+    with (
+        # Lest help calls it a part of pytest.
+        mock.patch.object(sys.modules["__main__"], "__package__", None),
+        mock.patch.object(sys, "argv", ["forecast-sync", *arguments]),
+        mock.patch.dict(os.environ, clean_environment(**variables), clear=True),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            entry.main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+    raise AssertionError("the command line returned: expected it to exit")
+
+
+def _checked(out: str, err: str, returned: int, code: int) -> Done:
+    assert returned == code, f"{returned}\n{out}\n{err}"
+    assert "Traceback" not in out + err
+    return Done(out, err)
 
 
 def as_json(*arguments: str | Path, code: int = 0, **variables: str) -> Any:
@@ -67,22 +110,37 @@ def shape_of(*arguments: str, failed: bool) -> Any:
 
 def in_terminal(*arguments: str, columns: int, **variables: str) -> list[str]:
     """The lines that a command shows in a terminal of this width."""
+    with terminal() as (stream, shown):
+        returned = _call(
+            list(arguments),
+            {"COLUMNS": str(columns), "TERM": "xterm", **variables},
+            stream,
+            io.StringIO(),
+        )
+    assert returned == 0
+    return re.sub(r"\x1b\[[\d;?]*\w", "", shown.decode()).splitlines()
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[TextIO, bytearray]]:
+    """A terminal to write to, and what it has been sent, complete after the block."""
     master, slave = pty.openpty()
-    with subprocess.Popen(
-        [COMMAND, *arguments],
-        env=clean_environment(COLUMNS=str(columns), TERM="xterm", **variables),
-        stdin=slave,
-        stdout=slave,
-        stderr=subprocess.DEVNULL,
-    ):
-        os.close(slave)
-        shown = b""
+    shown = bytearray()
+
+    def read() -> None:
         # The other end of a closed terminal can't be read: EIO, or nothing.
         with suppress(OSError):
             while block := os.read(master, 4096):
-                shown += block
+                shown.extend(block)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        with os.fdopen(slave, "w") as stream:
+            yield stream, shown
+    finally:
+        reader.join()
         os.close(master)
-    return re.sub(r"\x1b\[[\d;?]*\w", "", shown.decode()).splitlines()
 
 
 def error_of(*arguments: str | Path, code: int = 1, **variables: str) -> str:

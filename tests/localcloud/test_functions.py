@@ -19,7 +19,7 @@ from localcloud.build import NESTED, package, read_template
 from localcloud.cloud import Cloud
 from localcloud.databases import Databases
 
-from tests.integration.toy_cloud import TOY, client, execute, invoke
+from tests.localcloud.toy_cloud import TOY, client, execute, invoke
 from tests.waiting import eventually
 from tests.workflow.databases import superuser_url
 

@@ -32,7 +32,7 @@ from localcloud.cloud import Cloud
 from localcloud.keys import FILE, Keys
 
 from tests.contract.stack import ROOT
-from tests.integration.toy_cloud import TOY, client, invoke
+from tests.localcloud.toy_cloud import TOY, client, invoke
 from tests.waiting import eventually
 
 EVIL = "https://evil.example"

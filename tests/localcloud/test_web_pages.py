@@ -14,8 +14,8 @@ from localcloud import cloud as local
 from localcloud.cloud import Cloud
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import CHROMIUM
-from tests.integration.toy_cloud import TOY, client, invoke
+from tests.chromium import find_chromium
+from tests.localcloud.toy_cloud import TOY, client, invoke
 
 FUNCTION = {
     "FunctionName": "planted",
@@ -91,7 +91,7 @@ def evil_page(chromium: Browser) -> Iterator[Page]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     browser = chromium.browser_type.launch(
-        executable_path=CHROMIUM,
+        executable_path=find_chromium(),
         args=["--no-sandbox", "--host-resolver-rules=MAP evil.example 127.0.0.1"],
     )
     page = browser.new_page()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.step_functions_cloud import (
+from tests.localcloud.step_functions_cloud import (
     Cloud,
     chain,
     cloud,

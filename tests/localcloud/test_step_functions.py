@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from localcloud import redrive
 from localcloud.step_functions.limits import error_matches, find_matching_retrier
 
-from tests.integration.step_functions_cloud import (
+from tests.localcloud.step_functions_cloud import (
     Cloud,
     cloud,
     each,

@@ -18,7 +18,7 @@ from localcloud.build import package
 from localcloud.cloud import Cloud
 from localcloud.errors import LocalCloudError
 
-from tests.integration.toy_cloud import TOY, client, invoke, processes
+from tests.localcloud.toy_cloud import TOY, client, invoke, processes
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
 

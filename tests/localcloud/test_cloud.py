@@ -18,7 +18,7 @@ import pytest
 from localcloud import cloud as local
 from localcloud.errors import LocalCloudError
 
-from tests.integration.toy_cloud import TOY, client, execute, invoke, processes
+from tests.localcloud.toy_cloud import TOY, client, execute, invoke, processes
 from tests.waiting import eventually
 
 

@@ -1,0 +1,17 @@
+"""Where Chromium is."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+MISSING = "Chromium isn't installed: apt-get install chromium"
+
+
+def find_chromium() -> str:
+    """Its path; skips the test where it is missing."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip(MISSING)
+    return found
