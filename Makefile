@@ -10,6 +10,7 @@ TOOLS := sam checkov awscli audit
 LOCKED := --quiet --require-hashes --only-binary :all:
 OURSELVES := --quiet --no-deps --no-build-isolation
 TEMPLATES := template.yaml $(wildcard templates/*.yaml)
+STATE_MACHINE := statemachine/sync.asl.json
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 # Lists of hashes look like secrets; so do names of secrets, and the passwords that tests and messages make up.
 LOCKS := requirements\.lock|requirements\.txt|tools/.*\.txt|package-lock\.json
@@ -27,7 +28,7 @@ WAYS ?=
 DOCS ?=
 
 .PHONY: setup demo test pooled chaos fuzz check check-code check-templates check-repository hooks docs \
-  recording bench growth layer format lock build clean
+  recording bench growth layer format lock render build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -85,7 +86,9 @@ check-templates: setup .tools/sam/.installed .tools/checkov/.installed .tools/no
 	@.tools/sam/bin/sam validate --lint --region us-east-2
 	@.tools/checkov/bin/checkov --config-file .checkov.yaml $(TEMPLATES:%=--file %)
 	@$(BIN)/python scripts/check_queries.py $(TEMPLATES)
-	@.tools/node/node_modules/.bin/asl-validator --silent --yaml-path statemachine/sync.asl.yaml
+	@$(BIN)/python scripts/render_state_machine.py --check
+	@node .tools/node/states-language.mjs statemachine/sync.asl.yaml $(STATE_MACHINE)
+	@.tools/node/node_modules/.bin/asl-validator --silent --json-path $(STATE_MACHINE)
 
 check-repository: setup .tools/audit/.installed .tools/node/.installed
 	@echo "check: workflows, secrets, known vulnerabilities"
@@ -103,7 +106,7 @@ check-repository: setup .tools/audit/.installed .tools/node/.installed
 
 .tools/node/.installed: $(wildcard tools/node/*)
 	@command -v npm >/dev/null || { \
-	  echo "error: npm wasn't found; two of the checkers need it: apt-get install npm"; exit 1; }
+	  echo "error: npm wasn't found; three of the checkers need it: apt-get install npm"; exit 1; }
 	@echo "setup: installing the checkers for Node into .tools"
 	@rm -rf .tools/node && mkdir -p .tools && cp -r tools/node .tools/node
 	@npm ci --prefix .tools/node --ignore-scripts --silent --no-audit --no-fund
@@ -113,7 +116,11 @@ check-repository: setup .tools/audit/.installed .tools/node/.installed
 hooks: .tools/hooks/.installed
 	@.tools/hooks/bin/pre-commit install --allow-missing-config
 
-build: .tools/sam/.installed
+# What Step Functions gets: the state machine's source with its aliases replaced.
+render: setup
+	@$(BIN)/python scripts/render_state_machine.py
+
+build: .tools/sam/.installed render
 	@.tools/sam/bin/sam build
 
 # The parts of docs/ that are made from the code.
