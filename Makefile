@@ -10,6 +10,8 @@ TOOLS := sam checkov awscli audit
 LOCKED := --quiet --require-hashes --only-binary :all:
 OURSELVES := --quiet --no-deps --no-build-isolation
 TEMPLATES := template.yaml $(wildcard templates/*.yaml)
+# Deployed as they are, without `sam build`, so they may hold no YAML aliases.
+UNBUILT := templates/github.yaml templates/key.yaml
 STATE_MACHINE := statemachine/sync.asl.json
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 # Lists of hashes look like secrets; so do names of secrets, and the passwords that tests and messages make up.
@@ -82,7 +84,8 @@ check-code: setup
 
 check-templates: setup .tools/sam/.installed .tools/checkov/.installed .tools/node/.installed
 	@echo "check: templates and state machine"
-	@$(BIN)/cfn-lint $(TEMPLATES)
+	@$(BIN)/cfn-lint $(UNBUILT)
+	@$(BIN)/cfn-lint --ignore-checks W1101 -- $(filter-out $(UNBUILT),$(TEMPLATES))
 	@.tools/sam/bin/sam validate --lint --region us-east-2
 	@.tools/checkov/bin/checkov --config-file .checkov.yaml $(TEMPLATES:%=--file %)
 	@$(BIN)/python scripts/check_queries.py $(TEMPLATES)
