@@ -74,9 +74,22 @@ def package(template_path: Path, artifacts_url: str) -> Package:
     _embed_nested(result, root, artifacts_url)
     _embed_functions(result, root, _take_layers(result, root))
     for properties in result.properties_of("AWS::Serverless::StateMachine"):
-        definition = yaml.safe_load((root / properties["DefinitionUri"]).read_text())
+        definition = _read_definition(root / properties["DefinitionUri"])
         properties["DefinitionUri"] = result.locate(json.dumps(definition).encode(), ".asl.json")
     return result
+
+
+def _read_definition(path: Path) -> Any:
+    """A state machine's definition, in JSON or YAML.
+
+    A file in YAML of the same name beside one in JSON is its source, which it must agree with:
+    raises ``UserError`` for a rendering that is out of date.
+    """
+    definition = yaml.safe_load(path.read_text())
+    source = path.with_suffix(".yaml")
+    if source.is_file() and yaml.safe_load(source.read_text()) != definition:
+        raise UserError(f"{path} differs from {source.name}, its source: run `make render`")
+    return definition
 
 
 def find_layers(template_path: Path) -> list[Path]:

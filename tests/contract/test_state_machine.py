@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
+import os
 import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +19,9 @@ from forecast_sync.contracts.base import Model
 from forecast_sync.dry_run.report import ReportRequest
 from forecast_sync.resolve.run import ResolveRequest
 from forecast_sync.telemetry.logging import find_run_id
+from forecast_sync_cli.errors import UserError
+from localcloud.build import package
+from render_state_machine import render
 
 from tests.contract.stack import FUNCTIONS, ROOT, function_of, machine, states, tasks, template
 
@@ -206,6 +215,100 @@ def test_every_substitution_is_given_and_used() -> None:
     assert set(re.findall(r"\$\{(\w+)\}", text)) == set(given)
     for name, value in given.items():
         assert value == {"GetAtt": f"{name.removesuffix('Arn')}.Arn"}
+
+
+RENDERING = ROOT / "statemachine/sync.asl.json"
+
+
+def test_the_rendering_is_up_to_date() -> None:
+    source = (ROOT / "statemachine/sync.asl.yaml").read_text()
+    assert RENDERING.read_text() == render(source), "run `make render`"
+    assert json.loads(RENDERING.read_text()) == machine()
+
+
+def test_the_rendering_is_what_is_deployed() -> None:
+    properties = template()["Resources"]["StateMachine"]["Properties"]
+    assert ROOT / properties["DefinitionUri"] == RENDERING
+
+
+TOY_TEMPLATE = """
+Resources:
+  Machine:
+    Type: AWS::Serverless::StateMachine
+    Properties: {DefinitionUri: machine.asl.json}
+"""
+TOY_SOURCE = "StartAt: Both\nStates: {Both: {Type: Pass, Result: [&one {n: 1}, *one], End: true}}\n"
+
+
+def test_the_local_cloud_deploys_the_rendering(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(TOY_TEMPLATE)
+    (tmp_path / "machine.asl.yaml").write_text(TOY_SOURCE)
+    rendering = tmp_path / "machine.asl.json"
+    rendering.write_text(render(TOY_SOURCE))
+    [deployed] = package(tmp_path / "template.yaml", "http://artifacts").artifacts.values()
+    assert json.loads(deployed) == json.loads(rendering.read_text())
+    assert json.loads(deployed)["States"]["Both"]["Result"] == [{"n": 1}, {"n": 1}]
+
+
+def test_the_local_cloud_refuses_a_rendering_that_is_out_of_date(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(TOY_TEMPLATE)
+    (tmp_path / "machine.asl.json").write_text(render(TOY_SOURCE))
+    (tmp_path / "machine.asl.yaml").write_text(TOY_SOURCE.replace("n: 1", "n: 2"))
+    with pytest.raises(UserError, match=r"machine\.asl\.json differs .* run `make render`"):
+        package(tmp_path / "template.yaml", "http://artifacts")
+
+
+VALIDATOR = ROOT / ".tools/node/states-language.mjs"
+with_node = pytest.mark.skipif(
+    not (shutil.which("node") and VALIDATOR.is_file()) and not os.environ.get("CI"),
+    reason="AWS's validator isn't installed: apt-get install npm, then make check-templates",
+)
+
+
+def validate(*paths: Path) -> subprocess.CompletedProcess[str]:
+    """AWS's own validator, as `make check-templates` runs it."""
+    command = ["node", VALIDATOR, *paths]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@with_node
+def test_aws_s_validator_accepts_the_source_and_its_rendering() -> None:
+    ended = validate(ROOT / "statemachine/sync.asl.yaml", RENDERING)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def _leave_the_map(definition: dict[str, Any]) -> None:
+    inner = definition["States"]["Load pages"]["ItemProcessor"]["States"]
+    inner["Page done?"]["Default"] = "Verify load"
+
+
+def _misspell_the_backoff(definition: dict[str, Any]) -> None:
+    definition["States"]["Notify"]["Retry"][0]["BackOffRate"] = 2
+
+
+def _go_nowhere(definition: dict[str, Any]) -> None:
+    definition["States"]["Record status"]["Next"] = "Notified"
+
+
+@with_node
+@pytest.mark.parametrize(
+    ("damage", "finding"),
+    [
+        (_leave_the_map, 'The value of "Default" property must be the name of an existing state.'),
+        (_misspell_the_backoff, "Field is not supported."),
+        (_go_nowhere, 'The value of "Next" property must be the name of an existing state.'),
+    ],
+)
+def test_aws_s_validator_refuses_a_broken_machine(
+    damage: Callable[[dict[str, Any]], None], finding: str, tmp_path: Path
+) -> None:
+    definition = json.loads(RENDERING.read_text())
+    damage(definition)
+    path = tmp_path / "broken.asl.json"
+    path.write_text(json.dumps(definition))
+    ended = validate(path)
+    assert ended.returncode == 1
+    assert finding in ended.stderr
 
 
 def test_the_error_tree_in_the_docstring_is_the_error_tree() -> None:

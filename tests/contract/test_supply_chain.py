@@ -152,7 +152,7 @@ HARMLESS_ACTIONS = {
 }
 HARMLESS_COMMANDS = (
     r"sam deploy --config-env \"\$ENVIRONMENT\" [^;&|<>`]*",
-    r"tar -xf build\.tar \.aws-sam/build",
+    r"tar -xf build\.tar \.aws-sam/build statemachine/sync\.asl\.json",
     r"python3 scripts/github/\w+\.py",
 )
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from forecast_sync.config import Settings
 from forecast_sync.tables import load_table
 
@@ -50,6 +51,20 @@ def test_the_queue_hides_messages_long_enough() -> None:
     window = template()["Parameters"]["BatchingWindowSeconds"]["MaxValue"]
     visibility = resources["UploadQueue"]["Properties"]["VisibilityTimeout"]
     assert visibility >= 6 * timeout + window
+
+
+def test_a_template_that_no_build_expands_has_no_aliases() -> None:
+    """`aws cloudformation deploy` sends the file as it is, and CloudFormation takes no aliases."""
+    raw = set(re.findall(r"--template-file (\S+)", (ROOT / "docs/deploy.md").read_text()))
+    nested = {
+        resource["Properties"]["TemplateURL"]
+        for resource in template()["Resources"].values()
+        if resource["Type"] == "AWS::CloudFormation::Stack"
+    }
+    assert raw | nested == {f"templates/{path.name}" for path in ROOT.glob("templates/*.yaml")}
+    for path in raw:
+        tokens = yaml.scan((ROOT / path).read_text())
+        assert not any(isinstance(token, yaml.AliasToken) for token in tokens), path
 
 
 def test_the_contract_names_are_kept() -> None:

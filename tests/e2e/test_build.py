@@ -82,5 +82,9 @@ def test_sam_builds_the_template_with_everything_in_it(tmp_path: Path) -> None:
     built = yaml.safe_load((tmp_path / "template.yaml").read_text().replace("!", ""))
     assert built["Resources"].keys() == template()["Resources"].keys()
     assert (tmp_path / "CoreLayer/python/psycopg_binary").is_dir()
-    for nested in ("Roles", "Perimeter", "Observability"):
-        assert (tmp_path / nested / "template.yaml").is_file()
+    definition = built["Resources"]["StateMachine"]["Properties"]["DefinitionUri"]
+    assert (tmp_path / definition).resolve() == ROOT / "statemachine/sync.asl.json"
+    for stack in (".", "Roles", "Perimeter", "Observability"):
+        # CloudFormation takes no aliases.
+        tokens = yaml.scan((tmp_path / stack / "template.yaml").read_text())
+        assert not [item for item in tokens if isinstance(item, yaml.AnchorToken | yaml.AliasToken)]
