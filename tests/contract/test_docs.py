@@ -95,3 +95,31 @@ def test_every_package_and_state_is_in_the_architecture() -> None:
     described = " ".join(section.replace("*", "").split())
     queries = {"Start Athena query", "Poll Athena query"}  # They are what Run queries consists of.
     assert [name for name, _ in tasks() if name not in queries and name not in described] == []
+
+
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives a document's headings."""
+    without_code = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_anchors_are_those_of_github() -> None:
+    assert anchors("# 2. Store `the` key\n```\n# a comment\n```\n### BatchRefused\n") == {
+        "2-store-the-key",
+        "batchrefused",
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_to_a_file_and_a_heading(document: str) -> None:
+    text = (ROOT / document).read_text()
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", text):
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text()), f"{path}#{anchor}"
