@@ -1,12 +1,12 @@
-# Every target installs what it needs; nothing but python3 (3.11 or newer, with its pip), make and the
-# package index is taken for granted. What is installed, the installer included, is locked by hashes.
+# Every target installs what it needs. You need only python3 (3.11 or newer, with pip), make and a package
+# index. Everything that is installed, including the installer, is locked by hash.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Tools whose pins contradict ours have environments of their own.
+# Tools whose pins conflict with ours have their own environments.
 TOOLS := sam checkov awscli audit
-# Wheels by their hashes: nothing is built of what others wrote, and nothing is fetched to build with.
-# We ourselves are built by the setuptools of tools/installer.txt.
+# Wheels only, by hash: no third-party package is built here, so no build dependency is fetched.
+# This project itself is built with the setuptools from tools/installer.txt.
 LOCKED := --quiet --require-hashes --only-binary :all:
 OURSELVES := --quiet --no-deps --no-build-isolation
 TEMPLATES := template.yaml $(wildcard templates/*.yaml)
@@ -14,7 +14,7 @@ TEMPLATES := template.yaml $(wildcard templates/*.yaml)
 UNBUILT := templates/github.yaml templates/key.yaml
 STATE_MACHINE := statemachine/sync.asl.json
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
-# Lists of hashes look like secrets; so do names of secrets, and the passwords that tests and messages make up.
+# Hashes look like secrets; so do the names of secrets, and the passwords that tests and messages invent.
 LOCKS := requirements\.lock|requirements\.txt|tools/.*\.txt|package-lock\.json
 MADE_UP := ^(password|secret|canary|test)$$
 export SAM_CLI_TELEMETRY := 0
@@ -38,7 +38,7 @@ setup: $(STAMP)
 
 $(STAMP): requirements.lock tools/installer.txt pyproject.toml layers/core/requirements.in
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "error: $$($(PYTHON) --version) was found; 3.11 or newer is needed: make PYTHON=python3.13"; exit 1; }
+	  echo "error: found $$($(PYTHON) --version), but 3.11 or newer is needed: make PYTHON=python3.13"; exit 1; }
 	@echo "setup: installing the locked dependencies into .venv"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
@@ -54,23 +54,23 @@ test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# The local cloud's own tests, which matter to who changes scripts/localcloud.
+# The local cloud's own tests, for whoever changes scripts/localcloud.
 test-localcloud: setup .tools/awscli/.installed
-	@echo "test-localcloud: the local cloud itself, with a stack that isn't ours"
+	@echo "test-localcloud: the local cloud itself, with a stack that isn't the product's"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/localcloud
 
-# The workflow through PgBouncer in transaction mode, as Neon's pooled connections are.
+# The workflow through PgBouncer in transaction mode, like Neon's pooled connections.
 pooled: setup .tools/awscli/.installed
-	@echo "pooled: the workflow's tests once more, with PgBouncer between functions and Postgres"
+	@echo "pooled: the workflow tests again, with PgBouncer between the functions and Postgres"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --pooled tests/workflow
 
-# What needs no part of the emulator but S3 and Glue, with Athena's statements on a real Trino.
+# The tests that need only S3 and Glue from the emulator, with Athena's statements on a real Trino.
 conformance: trino .tools/awscli/.installed .tools/sam/.installed
-	@echo "conformance: the workflow's tests, doctor, diff and plan with a real Trino as Athena's engine"
+	@echo "conformance: the workflow tests, doctor, diff and plan, with a real Trino as Athena's engine"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --athena trino -m "not slow and not emulator" \
 	  $(CONFORMANCE)
 
-# Trino's client and its Java, beside what is installed; Trino itself is fetched by Maven when it is first used.
+# Trino's client and its Java, next to what is installed; Maven fetches Trino itself on first use.
 trino: .venv/.trino
 
 .venv/.trino: tools/trino.txt $(STAMP)
@@ -78,22 +78,22 @@ trino: .venv/.trino
 	@$(BIN)/uv pip install $(LOCKED) --python $(BIN)/python -r $<
 	@touch $@
 
-# Every fault in its long form and through PgBouncer where there is one, then rounds of random faults.
+# Every fault in its long form, through PgBouncer if it is installed, then rounds of random faults.
 chaos: setup
-	@echo "chaos: every fault in its long form, then $(ROUNDS) rounds of random ones with seed $(SEED)"
+	@echo "chaos: every fault in its long form, then $(ROUNDS) rounds of random faults with seed $(SEED)"
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/chaos tests/workflow/test_retries.py \
 	  tests/workflow/test_redrive.py tests/e2e/test_sync.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
 	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)
 
-# Bytes that no writer makes, guided by coverage: FUZZ_SECONDS=60 for a short look. What it finds is
-# left in build/fuzz; the corpus in the repository covers what an hour has reached.
+# Bytes that no writer produces, guided by coverage: FUZZ_SECONDS=60 for a short run. Findings go to
+# build/fuzz; the corpus in the repository covers what an hour of fuzzing reached.
 fuzz: .tools/fuzz/.installed
-	@echo "fuzz: the reader of Parquet footers, for $(FUZZ_SECONDS) s"
+	@echo "fuzz: the Parquet footer reader, for $(FUZZ_SECONDS) s"
 	@mkdir -p build/fuzz/corpus
 	@PYTHONPATH=layers/core .tools/fuzz/bin/python tests/fuzz/footers.py build/fuzz/corpus tests/fuzz/corpus \
 	  -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 -max_len=4096 -artifact_prefix=build/fuzz/
 
-# What CI checks, in three parts that can be run alone; .pre-commit-config.yaml makes Git hooks of them.
+# What CI checks, in three parts that you can run alone; .pre-commit-config.yaml uses them as Git hooks.
 check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed check-code check-templates check-repository
 
 check-code: setup
@@ -129,13 +129,13 @@ check-repository: setup .tools/audit/.installed .tools/node/.installed
 
 .tools/node/.installed: $(wildcard tools/node/*)
 	@command -v npm >/dev/null || { \
-	  echo "error: npm wasn't found; three of the checkers need it: apt-get install npm"; exit 1; }
+	  echo "error: npm wasn't found, but three checkers need it: apt-get install npm"; exit 1; }
 	@echo "setup: installing the checkers for Node into .tools"
 	@rm -rf .tools/node && mkdir -p .tools && cp -r tools/node .tools/node
 	@npm ci --prefix .tools/node --ignore-scripts --silent --no-audit --no-fund
 	@touch $@
 
-# The checks at `git commit` and `git push`, in every worktree of this clone; `--no-verify` skips them once.
+# Installs the checks at `git commit` and `git push`, in every worktree of this clone; `--no-verify` skips them once.
 hooks: .tools/hooks/.installed
 	@.tools/hooks/bin/pre-commit install --allow-missing-config
 
@@ -146,24 +146,24 @@ render: setup
 build: .tools/sam/.installed render
 	@.tools/sam/bin/sam build
 
-# The parts of docs/ that are made from the code.
+# Updates the parts of docs/ that are generated from the code.
 docs: setup
 	@PYTHONPATH=scripts $(BIN)/python -m devtools.docs
 
-# The README's picture of a terminal, taken of a real session in a local cloud.
+# Records the README's terminal session, a real one in a local cloud.
 recording: setup
 	@PYTHONPATH=scripts $(BIN)/python -m devtools.terminal_session
 
-# WAYS="copy loader" measures only these; DOCS=--docs renews docs/benchmark.md and its picture.
+# WAYS="copy loader" measures only these; DOCS=--docs updates docs/benchmark.md and its picture.
 bench: .tools/bench/.installed
 	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(DOCS) $(WAYS)
 
-# What a row costs as tables grow, and for the same window into each of them.
+# What a row costs as tables grow, and what the same window costs in each of them.
 growth: .tools/bench/.installed
 	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.growth --rounds $(GROWTH_ROUNDS) $(SIZES)
 
 .tools/bench/.installed: tools/bench.txt $(STAMP)
-	@echo "setup: installing what the loader is compared with into .tools"
+	@echo "setup: installing the other loaders of the benchmark into .tools"
 	@$(BIN)/uv venv --quiet --clear .tools/bench
 	@$(BIN)/uv pip install $(LOCKED) --python .tools/bench/bin/python -r $<
 	@$(BIN)/uv pip install $(OURSELVES) --python .tools/bench/bin/python --editable .

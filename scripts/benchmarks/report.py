@@ -75,7 +75,7 @@ def write_markdown(path: Path, rows: int, rounds: int, medians: Medians) -> None
         "# The benchmark's figures",
         "",
         f"Written by `make bench ROWS={rows} BENCH_ROUNDS={rounds} DOCS=--docs`.",
-        "What they mean says [performance.md](performance.md).",
+        "[performance.md](performance.md) explains what they mean.",
         "",
     ]
     for workload, title in WORKLOADS.items():

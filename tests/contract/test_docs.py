@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from devtools.cli_reference import find_commands
@@ -10,7 +11,7 @@ from devtools.docs import PARTS, ROOT, renew
 from forecast_sync_cli.commands.examples import EXAMPLES
 from forecast_sync_cli.schemas import SHAPES
 
-from tests.contract.stack import load_template
+from tests.contract.stack import load_template, tasks
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -45,3 +46,80 @@ def test_the_functions_that_join_a_vpc_are_named() -> None:
 @pytest.mark.parametrize("name", [name for name, _ in find_commands()])
 def test_an_example_is_of_its_command(name: str) -> None:
     assert all(example.startswith(f"forecast-sync {name}") for example in EXAMPLES.get(name, ()))
+
+
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+BASES = [ROOT / name for name in ("", "layers/core/forecast_sync", "scripts", "scripts/localcloud")]
+"""What the paths of docs/architecture.md are relative to."""
+
+
+def find_path(name: str) -> Path | None:
+    return next((base / name for base in BASES if (base / name).exists()), None)
+
+
+def architecture_paths(text: str) -> set[str]:
+    """What stands in code and looks like a file or a folder of the repository."""
+    spans = re.findall(r"`([\w./-]+)`", text)
+    return {span for span in spans if re.search(r"\w/|\.(py|yaml|sql|toml|md)$", span)}
+
+
+def functions_by_file(text: str) -> set[tuple[str, str]]:
+    """Each "`function` in `file.py`": the function and the file."""
+    named = re.findall(r"((?:`\w+`(?:,| and) )*`\w+`)\s+in\s+`([\w/]+\.py)`", text)
+    return {(name, path) for names, path in named for name in re.findall(r"`(\w+)`", names)}
+
+
+def test_every_path_in_the_architecture_exists() -> None:
+    paths = architecture_paths(ARCHITECTURE)
+    assert {"lease/window.py", "sql/load/open_batch.sql", "localcloud/", "athena.py"} <= paths
+    assert [name for name in sorted(paths) if find_path(name) is None] == []
+    assert find_path("lease/nowhere.py") is None
+
+
+def test_every_function_that_the_row_passes_is_where_the_architecture_says() -> None:
+    functions = functions_by_file(ARCHITECTURE)
+    assert ("build_profile", "extract/athena_sql.py") in functions
+    assert len(functions) >= 15
+    for name, path in sorted(functions):
+        file = find_path(path)
+        assert file is not None, path
+        assert re.search(rf"^ *(def|class) {name}\b", file.read_text(), re.MULTILINE), (name, path)
+
+
+def test_every_package_and_state_is_in_the_architecture() -> None:
+    product = ROOT / "layers/core/forecast_sync"
+    packages = {path.parent.relative_to(product).as_posix() for path in product.glob("*/*.py")}
+    listed = set(re.findall(r"^\| `(\w+)/` \|", ARCHITECTURE, re.MULTILINE))
+    assert packages - listed == set()
+    section = ARCHITECTURE[ARCHITECTURE.index("\n## A run, state by state\n") :].split("\n## ")[1]
+    described = " ".join(section.replace("*", "").split())
+    queries = {"Start Athena query", "Poll Athena query"}  # They are what Run queries consists of.
+    assert [name for name, _ in tasks() if name not in queries and name not in described] == []
+
+
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives a document's headings."""
+    without_code = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", without_code, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_anchors_are_those_of_github() -> None:
+    assert anchors("# 2. Store `the` key\n```\n# a comment\n```\n### BatchRefused\n") == {
+        "2-store-the-key",
+        "batchrefused",
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_to_a_file_and_a_heading(document: str) -> None:
+    text = (ROOT / document).read_text()
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", text):
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text()), f"{path}#{anchor}"
