@@ -15,21 +15,27 @@ from forecast_sync.diagnostics.probe import (
 )
 from forecast_sync.errors import SecretUnavailable
 from forecast_sync.extract.athena_sql import quote_name
+from forecast_sync.tables import is_declared
 
 from forecast_sync_cli.client.athena import athena_of, finish
 from forecast_sync_cli.client.deployment import FunctionFailed
-from forecast_sync_cli.doctor.runner import Finding, Patient
+from forecast_sync_cli.doctor.runner import Advice, Finding, Patient
 
 DECLARE = (
-    "Put the columns back in Glue as the table file has them; for a table file of your own "
+    "Put the columns back in Glue as the table file has them; for a table file of your own, "
     "`forecast-sync tables declare` does it."
+)
+NARROW = "Runs work, but a number too large for that type fails a query instead of being rejected."
+WIDEN = (
+    "Deploy this version of the template, which declares them wider; for a table file of your own, "
+    "run `forecast-sync tables declare`."
 )
 REPORT = "Report it with this output: rows would be refused by `Verify load`, none would be wrong."
 
 
 def declared_table(patient: Patient) -> str:
     """Glue declares the columns that the table file reads."""
-    settings, expected = patient.settings, patient.table.source.columns
+    settings, source = patient.settings, patient.table.source
     name = f"{settings.athena_db_name}.{settings.forecast_table_name}"
     table = patient.client("glue").get_table(
         DatabaseName=settings.athena_db_name, Name=settings.forecast_table_name
@@ -37,15 +43,22 @@ def declared_table(patient: Patient) -> str:
     storage = table["StorageDescriptor"]
     columns = {item["Name"]: item["Type"] for item in storage["Columns"]}
     wrong = [
-        f"{column} is {columns.get(column, 'missing')}, expected {kind}"
-        for column, kind in expected.items()
-        if columns.get(column) != kind
+        f"{column} is {columns.get(column, 'missing')}, expected {source.declared[column]}"
+        for column, kind in source.columns.items()
+        if not is_declared(kind, columns.get(column))
     ]
     if wrong:
         raise Finding(f"{name}: {'; '.join(wrong)}.", DECLARE)
     if storage["Location"].rstrip("/") != settings.data_location.rstrip("/"):
         raise Finding(f"{name} lies at {storage['Location']}.", f"Use {settings.data_location}.")
-    return f"{name}, {len(expected)} columns as in the table file"
+    narrow = [
+        f"{column} is {columns[column]}, expected {kind}"
+        for column, kind in source.declared.items()
+        if columns[column] != kind
+    ]
+    if narrow:
+        raise Advice(f"{name}: {'; '.join(narrow)}. {NARROW}", WIDEN)
+    return f"{name}, {len(source.columns)} columns as in the table file"
 
 
 def workgroup(patient: Patient) -> str:
