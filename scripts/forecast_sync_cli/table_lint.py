@@ -93,8 +93,8 @@ def write_ddl(table: Table) -> str:
 
 
 def glue_input(table: Table, name: str, location: str) -> dict[str, object]:
-    """The Glue table that declares the file's ``[source.columns]``."""
-    columns = [{"Name": column, "Type": kind} for column, kind in table.source.columns.items()]
+    """The Glue table that declares what the file reads."""
+    columns = [{"Name": column, "Type": kind} for column, kind in table.source.declared.items()]
     return {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",

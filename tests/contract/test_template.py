@@ -35,7 +35,7 @@ def test_every_environment_variable_is_a_setting() -> None:
 def test_the_glue_table_declares_what_the_table_file_reads() -> None:
     table = template()["Resources"]["GlueTable"]["Properties"]["TableInput"]
     declared = {item["Name"]: item["Type"] for item in table["StorageDescriptor"]["Columns"]}
-    assert declared == load_table().source.columns
+    assert declared == load_table().source.declared
 
 
 def test_uploads_are_matched_by_prefix_and_suffix_together() -> None:

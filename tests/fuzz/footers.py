@@ -1,6 +1,6 @@
 """Fuzzes the footer reader with coverage as its guide: ``make fuzz`` says for how long.
 
-Whatever the bytes are, ``read_columns`` answers or raises ``ValueError``, in bounded time and
+Whatever the bytes are, ``read_footer`` answers or raises ``ValueError``, in bounded time and
 memory.
 What libFuzzer finds otherwise it leaves as ``crash-*``, ``timeout-*`` or ``oom-*``: a new file of
 the corpus, which ``tests/unit/test_footers.py`` replays.
@@ -13,14 +13,14 @@ import sys
 import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]  # in an environment of its own
 
 with atheris.instrument_imports(include=["forecast_sync.survey.parquet_footer"]):
-    from forecast_sync.survey.parquet_footer import MAGIC, read_columns
+    from forecast_sync.survey.parquet_footer import MAGIC, read_footer
 
 
 def look_at(data: bytes) -> None:
     """Take the bytes as a footer, and as the end of a file."""
     for tail in (data + len(data).to_bytes(4, "little") + MAGIC, data):
         try:
-            read_columns(tail)
+            read_footer(tail)
         except ValueError:
             continue
 

@@ -21,7 +21,7 @@ from forecast_sync.survey.parquet_footer import (
     MOST_VALUES,
     ParquetColumn,
     footer_size,
-    read_columns,
+    read_footer,
 )
 from forecast_sync.tables import load_table
 
@@ -54,6 +54,16 @@ def end_of_file(footer: bytes) -> bytes:
     return footer + len(footer).to_bytes(4, "little") + MAGIC
 
 
+def row_group(fields: bytes) -> bytes:
+    """A footer with one row group of these fields."""
+    return schema(ROOT_AND_A) + b"\x29\x1c" + fields + b"\x00" + b"\x00"
+
+
+def chunk(metadata: bytes) -> bytes:
+    """A row group's only column, with these fields of its metadata."""
+    return b"\x19\x1c\x3c" + metadata + b"\x00" + b"\x00"
+
+
 @contextmanager
 def at_most(mebibytes: float) -> Iterator[None]:
     """Python's allocations stay below."""
@@ -69,9 +79,9 @@ def at_most(mebibytes: float) -> Iterator[None]:
 def test_a_footer_by_hand_is_read() -> None:
     """What the attacks below are variations of."""
     footer = schema(ROOT_AND_A) + b"\x16\x00" + b"\x00"
-    assert read_columns(end_of_file(footer)) == {"a": ParquetColumn("INT32", "")}
+    assert read_footer(end_of_file(footer)).columns == {"a": ParquetColumn("INT32", "")}
     signed = footer + b"\x07" * 28
-    assert read_columns(end_of_file(signed)) == {"a": ParquetColumn("INT32", "")}
+    assert read_footer(end_of_file(signed)).columns == {"a": ParquetColumn("INT32", "")}
 
 
 ATTACKS = {
@@ -102,6 +112,19 @@ ATTACKS = {
     "structs in a logical type": schema(b"\x48\x01r\x6c" + b"\x1c" * 100_000),
     "a list of 2^62 numbers": b"\x39" + long_list(5, 2**62) + b"\x00",
     "a map": b"\x3b\x00\x00",
+    "row groups that are a number": schema(ROOT_AND_A) + b"\x25\x02\x00",
+    "row groups of numbers": schema(ROOT_AND_A) + b"\x29\x15\x02\x00",
+    "two lists of row groups": schema(ROOT_AND_A) + b"\x29\x0c\x09\x08\x0c\x00",
+    "row groups without end": schema(ROOT_AND_A) + b"\x29" + long_list(12, 2**62),
+    "columns of numbers": row_group(b"\x19\x15\x02"),
+    "columns without end": row_group(b"\x19" + long_list(12, 2**62)),
+    "encodings of names": row_group(chunk(b"\x29\x18\x01a")),
+    "encodings without end": row_group(chunk(b"\x29" + long_list(5, 2**62))),
+    "a path of numbers": row_group(chunk(b"\x39\x15\x02")),
+    "a path that isn't UTF-8": row_group(chunk(b"\x39\x18\x01\xff")),
+    "a path without end": row_group(chunk(b"\x39" + long_list(8, 2**62))),
+    "structs in a row group": row_group(b"\x5c" + b"\x1c" * 100_000),
+    "structs in a stored column": row_group(chunk(b"\x5c" + b"\x1c" * 100_000)),
 }
 
 
@@ -109,7 +132,7 @@ ATTACKS = {
 def test_an_attack_makes_its_object_a_bad_file(name: str) -> None:
     tail = end_of_file(ATTACKS[name])
     with at_most(4), pytest.raises(ValueError, match=r"^it"):
-        read_columns(tail)
+        read_footer(tail)
     lake = Lake()
     lake.objects["forecast/a.parquet"] = tail
     with pytest.raises(SourceInvalid, match=r"s3://lake/forecast/a\.parquet "):
@@ -121,10 +144,10 @@ def test_depth_has_a_limit_that_the_format_stays_below() -> None:
         nested = b"\x1c" * depth + b"\x00" * depth
         footer = schema(ROOT_AND_A) + b"\x1c" + nested + b"\x00" + b"\x00"
         if fits:
-            assert read_columns(end_of_file(footer))
+            assert read_footer(end_of_file(footer))
         else:
             with pytest.raises(ValueError, match="nests deeper"):
-                read_columns(end_of_file(footer))
+                read_footer(end_of_file(footer))
 
 
 @pytest.mark.parametrize(
@@ -140,14 +163,14 @@ def test_the_dearest_footers_take_some_seconds(footer: bytes) -> None:
     tail = end_of_file(footer[:MOST_FOOTER_BYTES])
     began = time.process_time()
     with pytest.raises(ValueError, match="footer"):
-        read_columns(tail)
+        read_footer(tail)
     assert time.process_time() - began < 20
 
 
 def test_more_values_than_are_read_are_refused_before_they_are() -> None:
     footer = b"\x39" + long_list(5, MOST_VALUES + 1) + bytes(MOST_VALUES + 2)
     with at_most(20), pytest.raises(ValueError, match="more than 3,000,000 values"):
-        read_columns(end_of_file(footer))
+        read_footer(end_of_file(footer))
 
 
 def test_the_widest_schema_takes_some_megabytes() -> None:
@@ -156,7 +179,30 @@ def test_the_widest_schema_takes_some_megabytes() -> None:
     root = b"\x48\x01r\x15" + varint(2 * (MOST_ELEMENTS - 1)) + b"\x00"
     tail = end_of_file(schema(root + leaves, MOST_ELEMENTS) + b"\x00")
     with at_most(24):
-        assert len(read_columns(tail)) == MOST_ELEMENTS - 1
+        assert len(read_footer(tail).columns) == MOST_ELEMENTS - 1
+
+
+def test_stored_columns_and_encodings_that_no_schema_has_take_some_megabytes() -> None:
+    """A name and an unknown encoding that are new in each of a row group's columns."""
+    count = MOST_ELEMENTS + 1
+    columns = b"".join(
+        b"\x3c\x29\x15%s\x19\x18\x64%s\x00\x00" % (varint(2 * n + 100), str(n).zfill(100).encode())
+        for n in range(count)
+    )
+    tail = end_of_file(row_group(b"\x19" + long_list(12, count) + columns))
+    with at_most(24), pytest.raises(ValueError, match="more columns than its schema may have"):
+        read_footer(tail)
+
+
+def test_a_stored_column_by_hand_is_read() -> None:
+    metadata = b"\x29\x25\x00\x12" + b"\x19\x18\x01A" + b"\x15\x08"
+    footer = read_footer(end_of_file(row_group(chunk(metadata) + b"\x26\x02")))
+    assert footer.has_rows
+    assert footer.storage["a"].codecs == {"BROTLI"}
+    assert footer.storage["a"].encodings == {"PLAIN", "BYTE_STREAM_SPLIT"}
+    for rows in (b"\x00", b"\x02"):
+        counted = schema(ROOT_AND_A) + b"\x16" + rows + b"\x00"
+        assert read_footer(end_of_file(counted)).has_rows is (rows != b"\x00")
 
 
 def test_a_footer_that_claims_gigabytes_is_never_fetched() -> None:
@@ -192,7 +238,7 @@ def test_the_fuzzers_corpus_costs_little() -> None:
             footer = path.read_bytes()
             for tail in (end_of_file(footer), footer):
                 try:
-                    read_columns(tail)
+                    read_footer(tail)
                 except ValueError:
                     continue
     assert time.process_time() - began < 20
@@ -205,7 +251,7 @@ def test_every_byte_of_a_real_footer_may_be_wrong() -> None:
         for value in (0x00, 0x7F, 0xFF, whole[position] ^ 0x01):
             damaged = whole[:position] + bytes([value]) + whole[position + 1 :]
             try:
-                read_columns(damaged)
+                read_footer(damaged)
             except ValueError:
                 continue
 

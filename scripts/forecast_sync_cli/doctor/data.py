@@ -15,14 +15,20 @@ from forecast_sync.diagnostics.probe import (
 )
 from forecast_sync.errors import SecretUnavailable
 from forecast_sync.extract.athena_sql import quote_name
+from forecast_sync.tables import is_declared
 
 from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import FunctionFailed
-from forecast_sync_cli.doctor.runner import Context, Finding
+from forecast_sync_cli.doctor.runner import Advice, Context, Finding
 
 DECLARE = (
     "Change the columns in Glue to match the table file; for a table file of your own, "
     "`forecast-sync tables declare` does that."
+)
+NARROW = "Runs work, but a number too large for that type fails a query instead of being rejected."
+WIDEN = (
+    "Deploy this version of the template, which declares them wider; for a table file of your own, "
+    "run `forecast-sync tables declare`."
 )
 REPORT = (
     "Report this as a bug, with this output. `Verify load` would stop a run, so no wrong row "
@@ -32,7 +38,7 @@ REPORT = (
 
 def declared_table(context: Context) -> str:
     """Glue declares the columns that the table file reads."""
-    settings, expected = context.settings, context.table.source.columns
+    settings, source = context.settings, context.table.source
     name = f"{settings.athena_db_name}.{settings.forecast_table_name}"
     table = context.client("glue").get_table(
         DatabaseName=settings.athena_db_name, Name=settings.forecast_table_name
@@ -40,9 +46,9 @@ def declared_table(context: Context) -> str:
     storage = table["StorageDescriptor"]
     columns = {item["Name"]: item["Type"] for item in storage["Columns"]}
     wrong = [
-        f"{column} is {columns.get(column, 'missing')}, expected {kind}"
-        for column, kind in expected.items()
-        if columns.get(column) != kind
+        f"{column} is {columns.get(column, 'missing')}, expected {source.declared[column]}"
+        for column, kind in source.columns.items()
+        if not is_declared(kind, columns.get(column))
     ]
     if wrong:
         raise Finding(f"{name}: {'; '.join(wrong)}.", DECLARE)
@@ -51,7 +57,14 @@ def declared_table(context: Context) -> str:
             f"{name} is located at {storage['Location']}.",
             f"Change its location to {settings.data_location}.",
         )
-    return f"{name}, {len(expected)} columns as in the table file"
+    narrow = [
+        f"{column} is {columns[column]}, expected {kind}"
+        for column, kind in source.declared.items()
+        if columns[column] != kind
+    ]
+    if narrow:
+        raise Advice(f"{name}: {'; '.join(narrow)}. {NARROW}", WIDEN)
+    return f"{name}, {len(source.columns)} columns as in the table file"
 
 
 def workgroup(context: Context) -> str:

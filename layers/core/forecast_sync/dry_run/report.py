@@ -26,7 +26,7 @@ from forecast_sync.dry_run.changes import (
     batch_location,
     report_location,
 )
-from forecast_sync.tables import Table
+from forecast_sync.tables import Table, declared_type, is_declared
 from forecast_sync.target.differences import find_differences
 from forecast_sync.verify.reconcile import read_counts
 
@@ -197,9 +197,11 @@ def _find_schema_differences(
 ) -> tuple[SchemaDifference, ...]:
     declared = catalog.columns(settings.athena_db_name, settings.forecast_table_name)
     lake = [
-        SchemaDifference(where="lake", column=name, expected=expected, found=declared.get(name))
+        SchemaDifference(
+            where="lake", column=name, expected=declared_type(expected), found=declared.get(name)
+        )
         for name, expected in table.source.columns.items()
-        if declared.get(name) != expected
+        if not is_declared(expected, declared.get(name))
     ]
     target = [
         SchemaDifference.model_validate({"where": "postgres", **difference})

@@ -178,7 +178,7 @@ def _joined(fields: list[str]) -> str:
 
 
 def _reject_reason(table: Table) -> str:
-    rules = [rule for column in table.column for rule in _reject_rules(column, table)]
+    rules = [rule for column in table.column for rule in _reject_rules(column)]
     rules += [(f"({rule.when})", rule.reason) for rule in table.reject]
     cases = " ".join(
         f"WHEN {condition} THEN {quote_literal(reason)}" for condition, reason in rules
@@ -186,16 +186,18 @@ def _reject_reason(table: Table) -> str:
     return f"CASE {cases} END" if rules else "CAST(NULL AS varchar)"
 
 
-def _reject_rules(column: Column, table: Table) -> list[tuple[str, str]]:
+def _reject_rules(column: Column) -> list[tuple[str, str]]:
     """What the target can't hold, as conditions in Athena and reasons in words."""
     name = quote_name(column.name)
     rules = [(f"{name} IS NULL", f"{column.name} is NULL")] if column.required else []
     if column.kind in TEXTS:
+        # Trino compares bytes, and from_utf8 replaces what isn't UTF-8.
+        rules.append((f"from_utf8(to_utf8({name})) <> {name}", f"{column.name} isn't UTF-8"))
         rules.append((f"strpos({name}, chr(0)) > 0", f"{column.name} has a NUL byte"))
         for length in column.arguments:
             reason = f"{column.name} is longer than {length} characters"
             rules.append((f"length({name}) > {length}", reason))
-    elif column.kind == "integer" and table.source.columns.get(column.name) != "int":
+    elif column.kind == "integer":
         outside = f"{name} < {-(2**31)} OR {name} > {2**31 - 1}"
         rules.append((outside, f"{column.name} doesn't fit integer"))
     elif column.kind == "numeric":

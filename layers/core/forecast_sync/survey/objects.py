@@ -1,15 +1,15 @@
-"""Sources: which objects a run may read, and a refusal, by name, of those Athena would misread.
+"""The lake's objects: which ones a run may read, and by name those that Athena couldn't.
 
 Athena reads a column that a file lacks as NULL, which would silently empty a nullable column of
-the target; and for a file that isn't Parquet its message comes late and from the middle of a
-query. The footers of the window's objects tell it before.
+the target, and an unsigned integer as a signed one. What it can't read at all fails a query halfway
+through, mostly without naming the file. The footers of the window's objects show it before.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import NamedTuple, Protocol
@@ -19,24 +19,14 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import SourceInvalid
-from forecast_sync.survey.parquet_footer import ParquetColumn, footer_size, read_columns
-from forecast_sync.tables import SourceType, Table
+from forecast_sync.survey.parquet_footer import footer_size, read_footer
+from forecast_sync.survey.readable import find_misfits
+from forecast_sync.tables import Table
 
 TAIL_BYTES = 64 * 1024
 READERS = 16
 NAMED_IN_MESSAGE = 3
 FINGERPRINT_DIGITS = 32
-
-FITTING: dict[SourceType, dict[str, set[str]]] = {
-    "int": {"INT32": {"", "INTEGER"}, "INT64": {"", "INTEGER"}},
-    "bigint": {"INT32": {"", "INTEGER"}, "INT64": {"", "INTEGER"}},
-    "boolean": {"BOOLEAN": {""}},
-    "date": {"INT32": {"DATE"}},
-    "string": {"BYTE_ARRAY": {"", "STRING", "ENUM"}},
-    "double": {"DOUBLE": {""}, "FLOAT": {""}},
-    "timestamp": {"INT96": {""}, "INT64": {"TIMESTAMP"}},
-}
-"""For each of Glue's types, the physical and logical Parquet types that Athena reads as it."""
 
 
 class Listing(Protocol):
@@ -161,20 +151,10 @@ def _find_fault(lake: Lake, bucket: str, key: str, table: Table, large: Lock) ->
         tail = lake.read_tail(bucket, key, TAIL_BYTES)
         size = footer_size(tail)
         if size <= len(tail):
-            columns = read_columns(tail)
+            footer = read_footer(tail)
         else:
             with large:
-                columns = read_columns(lake.read_tail(bucket, key, size))
+                footer = read_footer(lake.read_tail(bucket, key, size))
     except ValueError as error:
         return f"isn't a Parquet file: {error}"
-    return "; ".join(_misfits(columns, table))
-
-
-def _misfits(columns: dict[str, ParquetColumn], table: Table) -> Iterator[str]:
-    for name, expected in table.source.columns.items():
-        column = columns.get(name)
-        if column is None:
-            yield f"lacks the column {name} ({expected})"
-        elif column.logical not in FITTING[expected].get(column.physical, set()):
-            found = " ".join(filter(None, column))
-            yield f"has the column {name} as {found}, expected {expected}"
+    return "; ".join(find_misfits(footer, table.source))

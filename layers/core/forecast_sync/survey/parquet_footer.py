@@ -1,8 +1,9 @@
-"""Reads the columns of a Parquet file from its footer, in the format's Thrift compact encoding.
+"""Reads a Parquet file's footer: its columns, how they are stored, and whether it has any rows.
 
-A footer is whatever somebody has uploaded. Nothing in it is believed before it is checked: lengths
-and counts against the bytes that are there, depth and number of columns against limits. Only the
-schema's elements become objects, so memory grows with the columns and time with the bytes.
+The footer is Thrift in its compact encoding, and may be whatever somebody has uploaded. Nothing in
+it is believed before it is checked: lengths and counts against the bytes that are there, depth and
+number of columns against limits. Only the schema's elements and one record per stored column become
+objects, so memory grows with the columns and time with the bytes.
 """
 
 from __future__ import annotations
@@ -37,12 +38,38 @@ LOGICAL = {
     7: "TIME",
     8: "TIMESTAMP",
     10: "INTEGER",
+    11: "NULL",
 }
 CONVERTED = {0: "STRING", 4: "ENUM", 5: "DECIMAL", 6: "DATE", 9: "TIMESTAMP", 10: "TIMESTAMP"}
-CONVERTED |= dict.fromkeys((7, 8), "TIME") | dict.fromkeys(range(11, 19), "INTEGER")
+CONVERTED |= dict.fromkeys((7, 8), "TIME") | dict.fromkeys(range(15, 19), "INTEGER")
+CONVERTED |= {11: "UINT_8", 12: "UINT_16", 13: "UINT_32", 14: "UINT_64"}
+CODECS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "LZO", "BROTLI", "LZ4", "ZSTD", "LZ4_RAW")
+ENCODINGS = {
+    0: "PLAIN",
+    2: "PLAIN_DICTIONARY",
+    3: "RLE",
+    4: "BIT_PACKED",
+    5: "DELTA_BINARY_PACKED",
+    6: "DELTA_LENGTH_BYTE_ARRAY",
+    7: "DELTA_BYTE_ARRAY",
+    8: "RLE_DICTIONARY",
+    9: "BYTE_STREAM_SPLIT",
+}
 
-# Field numbers of FileMetaData and SchemaElement in the format's parquet.thrift
-SCHEMA, TYPE, NAME, CHILDREN, CONVERTED_TYPE, LOGICAL_TYPE = 2, 1, 4, 5, 6, 10
+# Field numbers in the format's parquet.thrift
+# FileMetaData
+SCHEMA, FILE_ROWS, ROW_GROUPS = 2, 3, 4
+# SchemaElement
+TYPE, TYPE_LENGTH, NAME, CHILDREN, CONVERTED_TYPE, SCALE, PRECISION = 1, 2, 4, 5, 6, 7, 8
+LOGICAL_TYPE = 10
+ELEMENT_NUMBERS = frozenset({TYPE, TYPE_LENGTH, CHILDREN, CONVERTED_TYPE, SCALE, PRECISION})
+# DecimalType and IntType, which are logical types
+DECIMAL, DECIMAL_SCALE, DECIMAL_PRECISION = 5, 1, 2
+INTEGER, BIT_WIDTH, IS_SIGNED = 10, 1, 2
+# RowGroup, ColumnChunk and ColumnMetaData
+CHUNKS, GROUP_ROWS = 1, 3
+OTHER_FILE, CHUNK_METADATA, ENCRYPTION, ENCRYPTED_METADATA = 1, 3, 8, 9
+CHUNK_ENCODINGS, PATH, CODEC = 2, 3, 4
 
 # Types of the compact encoding
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, STRUCT = (
@@ -63,18 +90,49 @@ KINDS = frozenset({TRUE, FALSE, BYTE, *NUMBERS, DOUBLE, BINARY, LIST, SET, STRUC
 
 
 class ParquetColumn(NamedTuple):
-    """A top-level column: its physical type ("GROUP" when nested) and its logical one, or ""."""
+    """A top-level column: its physical type ("GROUP" when nested) and its logical one, or "".
+
+    A decimal has ``precision`` and ``scale`` in digits; ``length`` is a FIXED one's in bytes.
+    """
 
     physical: str
     logical: str
+    precision: int = 0
+    scale: int = 0
+    length: int = 0
+
+    def __str__(self) -> str:
+        """The types as the format names them, such as ``FIXED DECIMAL(10,2)``."""
+        if self.logical == "DECIMAL":
+            return f"{self.physical} DECIMAL({self.precision},{self.scale})"
+        return f"{self.physical} {self.logical}".rstrip()
+
+
+class Storage:
+    """How a top-level column is stored, over all row groups."""
+
+    __slots__ = ("codecs", "encodings", "is_elsewhere", "is_encrypted")
+
+    def __init__(self) -> None:
+        self.codecs: set[str] = set()
+        self.encodings: set[str] = set()
+        self.is_encrypted = False
+        self.is_elsewhere = False
+
+
+class Footer(NamedTuple):
+    """What a footer says of its file; names of columns are in lower case, as Athena sees them."""
+
+    columns: dict[str, ParquetColumn]
+    storage: dict[str, Storage]
+    has_rows: bool
 
 
 class _Element(NamedTuple):
     """An element of the schema, which is a tree in depth-first order."""
 
     name: str
-    physical: str
-    logical: str
+    column: ParquetColumn
     children: int
 
 
@@ -94,22 +152,27 @@ def footer_size(tail: bytes) -> int:
     return size + FOOTER_END_BYTES
 
 
-def read_columns(tail: bytes) -> dict[str, ParquetColumn]:
-    """The top-level columns by name; ``tail`` holds at least ``footer_size`` bytes.
+def read_footer(tail: bytes) -> Footer:
+    """What the footer says; ``tail`` holds at least ``footer_size`` bytes.
 
     Raises ``ValueError`` when the footer can't be read, and nothing else, whatever the bytes are.
     """
     size = footer_size(tail)
     if size > len(tail):
         raise ValueError(f"it claims a footer of {size - FOOTER_END_BYTES:,} bytes and is shorter")
-    elements = _Footer(tail[-size:-FOOTER_END_BYTES]).schema()
-    columns = {}
+    cursor = _Cursor(tail[-size:-FOOTER_END_BYTES])
+    columns = _top_level(cursor.read_file_metadata())
+    return Footer(columns, cursor.storage, cursor.has_rows)
+
+
+def _top_level(elements: Iterator[_Element]) -> dict[str, ParquetColumn]:
     root = next(elements, None)
     if root is None:
         raise _damaged("it has no schema")
+    columns = {}
     for _ in range(root.children):
         element = _next(elements)
-        columns[element.name.lower()] = ParquetColumn(element.physical, element.logical)
+        columns[element.name.lower()] = element.column
         pending = element.children
         while pending:
             pending += _next(elements).children - 1
@@ -125,40 +188,54 @@ def _next(elements: Iterator[_Element]) -> _Element:
     return element
 
 
+def _physical(value: int | None) -> str:
+    if value is None:
+        return "GROUP"
+    if not 0 <= value < len(PHYSICAL):
+        raise _damaged(f"{value} is no physical type")
+    return PHYSICAL[value]
+
+
 def _damaged(how: str) -> ValueError:
     return ValueError(f"its footer is damaged: {how}")
 
 
-class _Footer:
-    """A cursor over FileMetaData; only the schema's elements are kept, the rest is passed over."""
+class _Cursor:
+    """A cursor over FileMetaData; what isn't kept is skipped."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._position = 0
         self._values_left = MOST_VALUES
+        self.storage: dict[str, Storage] = {}
+        self.has_rows = True
 
-    def schema(self) -> Iterator[_Element]:
-        """The elements in their order.
+    def read_file_metadata(self) -> Iterator[_Element]:
+        """The schema's elements in their order; ``storage`` and ``has_rows`` are known then.
 
-        Reads the whole struct before the first one is given: what stands behind the schema may be
-        damaged, or be another schema. Bytes behind the struct may be a signature.
+        Reads the whole struct before the first one is given: what follows the schema may be
+        damaged, or be another schema. Bytes after the struct may be a signature.
         """
-        found: list[_Element] | None = None
+        elements: list[_Element] | None = None
+        file_rows, group_rows = None, None
         for number, kind in self._fields():
-            if number != SCHEMA:
-                self._skip(kind, 1)
-            elif found is not None:
-                raise _damaged("it has two schemas")
+            if number == SCHEMA:
+                if elements is not None:
+                    raise _damaged("it has two schemas")
+                elements = self._elements(kind)
+            elif number == FILE_ROWS and kind in NUMBERS:
+                file_rows = self._zigzag()
+            elif number == ROW_GROUPS:
+                if group_rows is not None:
+                    raise _damaged("it has two lists of row groups")
+                group_rows = self._row_groups(kind)
             else:
-                found = self._elements(kind)
-        return iter(found or ())
+                self._skip(kind, 1)
+        self.has_rows = file_rows != 0 or bool(group_rows)
+        return iter(elements or ())
 
     def _elements(self, kind: int) -> list[_Element]:
-        if kind != LIST:
-            raise _damaged("its schema isn't a list")
-        size, kind = self._list_header()
-        if kind != STRUCT:
-            raise _damaged("its schema isn't a list of elements")
+        size = self._structs(kind, "its schema")
         if size > MOST_ELEMENTS:
             raise ValueError(
                 f"its schema has {size:,} elements, and at most {MOST_ELEMENTS:,} are read"
@@ -166,36 +243,138 @@ class _Footer:
         return [self._element() for _ in range(size)]
 
     def _element(self) -> _Element:
-        name, physical, logical, converted, children = None, "GROUP", "", "", 0
+        name, logical = None, ""
+        decimal: dict[int, int] = {}
+        numbers: dict[int, int] = {}
         for number, kind in self._fields():
-            if number == TYPE and kind in NUMBERS:
-                value = self._zigzag()
-                if not 0 <= value < len(PHYSICAL):
-                    raise _damaged(f"{value} is no physical type")
-                physical = PHYSICAL[value]
-            elif number == NAME and kind == BINARY:
-                name = self._text()
-            elif number == CHILDREN and kind in NUMBERS:
-                children = self._zigzag()
-                if not 0 <= children <= MOST_ELEMENTS:
-                    raise _damaged(f"an element of its schema claims {children} children")
-            elif number == CONVERTED_TYPE and kind in NUMBERS:
-                converted = CONVERTED.get(self._zigzag(), "OTHER")
+            if number == NAME and kind == BINARY:
+                name = self._text("a name in its schema")
             elif number == LOGICAL_TYPE and kind == STRUCT:
-                logical = self._union()
+                logical, decimal = self._logical_type()
+            elif number in ELEMENT_NUMBERS and kind in NUMBERS:
+                numbers[number] = self._zigzag()
             else:
                 self._skip(kind, 3)
         if name is None:
             raise _damaged("an element of its schema has no name")
-        return _Element(name, physical, logical or converted, children)
+        children = numbers.get(CHILDREN, 0)
+        if not 0 <= children <= MOST_ELEMENTS:
+            raise _damaged(f"an element of its schema claims {children} children")
+        if not logical and CONVERTED_TYPE in numbers:
+            logical = CONVERTED.get(numbers[CONVERTED_TYPE], "OTHER")
+        column = ParquetColumn(
+            _physical(numbers.get(TYPE)),
+            logical,
+            precision=decimal.get(DECIMAL_PRECISION, numbers.get(PRECISION, 0)),
+            scale=decimal.get(DECIMAL_SCALE, numbers.get(SCALE, 0)),
+            length=numbers.get(TYPE_LENGTH, 0),
+        )
+        return _Element(name, column, children)
 
-    def _union(self) -> str:
-        """The name of the logical type: the first member that is set."""
-        logical = ""
+    def _logical_type(self) -> tuple[str, dict[int, int]]:
+        """The name of the logical type, the first member that is set, and a decimal's numbers."""
+        logical, decimal = "", {}
         for number, kind in self._fields():
-            logical = logical or LOGICAL.get(number, "OTHER")
-            self._skip(kind, 4)
-        return logical
+            if logical or number not in (DECIMAL, INTEGER) or kind != STRUCT:
+                logical = logical or LOGICAL.get(number, "OTHER")
+                self._skip(kind, 4)
+                continue
+            logical, arguments = LOGICAL[number], self._numbers()
+            if number == DECIMAL:
+                decimal = arguments
+            elif not arguments.get(IS_SIGNED, 1):
+                logical = f"UINT_{arguments.get(BIT_WIDTH, 0)}"
+        return logical, decimal
+
+    def _numbers(self) -> dict[int, int]:
+        """The first two fields of a struct, where they are numbers; a truth is 1 or 0."""
+        numbers = {}
+        for number, kind in self._fields():
+            if number not in (1, 2):
+                self._skip(kind, 5)
+            elif kind in (TRUE, FALSE):
+                numbers[number] = int(kind == TRUE)
+            elif kind == BYTE:
+                numbers[number] = self._byte()
+            elif kind in NUMBERS:
+                numbers[number] = self._zigzag()
+            else:
+                self._skip(kind, 5)
+        return numbers
+
+    def _row_groups(self, kind: int) -> bool:
+        """Whether a row group has rows."""
+        has_rows = False
+        for _ in range(self._structs(kind, "its row groups")):
+            for number, of_field in self._fields():
+                if number == CHUNKS:
+                    for _ in range(self._structs(of_field, "a row group's columns")):
+                        self._chunk()
+                elif number == GROUP_ROWS and of_field in NUMBERS:
+                    has_rows |= self._zigzag() != 0
+                else:
+                    self._skip(of_field, 3)
+        return has_rows
+
+    def _chunk(self) -> None:
+        """Note how a column of a row group is stored."""
+        storage, is_encrypted, is_elsewhere = None, False, False
+        for number, kind in self._fields():
+            if number == CHUNK_METADATA and kind == STRUCT:
+                storage = self._chunk_metadata()
+                continue
+            is_encrypted |= number in (ENCRYPTION, ENCRYPTED_METADATA)
+            is_elsewhere |= number == OTHER_FILE
+            self._skip(kind, 5)
+        if storage is not None:
+            storage.is_encrypted |= is_encrypted
+            storage.is_elsewhere |= is_elsewhere
+
+    def _chunk_metadata(self) -> Storage | None:
+        name, codec, encodings = None, None, set()
+        for number, kind in self._fields():
+            if number == PATH and kind == LIST:
+                name = self._first_name()
+            elif number == CODEC and kind in NUMBERS:
+                value = self._zigzag()
+                codec = CODECS[value] if 0 <= value < len(CODECS) else "an unknown codec"
+            elif number == CHUNK_ENCODINGS and kind == LIST:
+                size, of_value = self._list_header()
+                for _ in range(size):
+                    if of_value not in NUMBERS:
+                        raise _damaged("a column's encodings aren't numbers")
+                    value = self._zigzag()
+                    encodings.add(ENCODINGS.get(value, "an unknown encoding"))
+            else:
+                self._skip(kind, 6)
+        if name is None:
+            return None
+        if name not in self.storage and len(self.storage) >= MOST_ELEMENTS:
+            raise _damaged("its row groups have more columns than its schema may have")
+        storage = self.storage.setdefault(name, Storage())
+        storage.encodings |= encodings
+        if codec is not None:
+            storage.codecs.add(codec)
+        return storage
+
+    def _first_name(self) -> str | None:
+        """The first name of a path, which is its top-level column."""
+        size, kind = self._list_header()
+        if size and kind != BINARY:
+            raise _damaged("a column's path isn't a list of names")
+        name = self._text("a name in its row groups").lower() if size else None
+        for _ in range(size - 1):
+            self._skip_value(kind, 7)
+        return name
+
+    def _structs(self, kind: int, what: str) -> int:
+        """How many structs the list has that begins here."""
+        if kind != LIST:
+            raise _damaged(f"{what} isn't a list")
+        size, of_value = self._list_header()
+        if size and of_value != STRUCT:
+            raise _damaged(f"{what} isn't a list of structs")
+        return size
 
     def _fields(self) -> Iterator[tuple[int, int]]:
         """Number and type of each field of a struct; the caller reads or skips its value."""
@@ -208,7 +387,7 @@ class _Footer:
             yield number, kind
 
     def _skip(self, kind: int, depth: int) -> None:
-        """Pass over a field's value."""
+        """Skip a field's value."""
         if kind in (TRUE, FALSE):
             return  # A field's truth is in its type.
         self._skip_value(kind, depth)
@@ -253,14 +432,14 @@ class _Footer:
                 f"its footer has more than {MOST_VALUES:,} values, and no more are read"
             )
 
-    def _text(self) -> str:
+    def _text(self, what: str) -> str:
         size = self._varint()
         start = self._position
         self._advance(size)
         try:
             return self._data[start : self._position].decode()
         except UnicodeDecodeError:
-            raise _damaged("a name in its schema isn't UTF-8") from None
+            raise _damaged(f"{what} isn't UTF-8") from None
 
     def _byte(self) -> int:
         position = self._position

@@ -10,9 +10,18 @@ from pydantic import ValidationError
 
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.tables.lines import Location, find_line
-from forecast_sync.tables.model import Column, SourceType, Table
+from forecast_sync.tables.model import Column, SourceType, Table, declared_type, is_declared
 
-__all__ = ["Column", "SourceType", "Table", "known_tables", "load_table", "parse_table"]
+__all__ = [
+    "Column",
+    "SourceType",
+    "Table",
+    "declared_type",
+    "is_declared",
+    "known_tables",
+    "load_table",
+    "parse_table",
+]
 
 
 @cache

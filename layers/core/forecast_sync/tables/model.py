@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from forecast_sync.contracts.base import Model
 from forecast_sync.tables.expressions import Expression as PlacedExpression
@@ -16,7 +17,49 @@ from forecast_sync.tables.lines import Location
 IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
 Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Expression = Annotated[str, Field(min_length=1)]
-SourceType = Literal["int", "bigint", "boolean", "date", "string", "double", "timestamp"]
+
+DECIMAL_PATTERN = r"decimal\(([1-9]\d?),(\d\d?)\)"
+LONGEST_DECIMAL = 38
+SIMPLE_SOURCE_TYPES = ("int", "bigint", "boolean", "date", "string", "double", "timestamp")
+
+
+def decimal_arguments(source_type: str) -> tuple[int, int] | None:
+    """Precision and scale of ``decimal(p,s)``; None for any other type."""
+    found = re.fullmatch(DECIMAL_PATTERN, source_type)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _source_type(text: str) -> str:
+    precision, scale = decimal_arguments(text) or (0, 0)
+    if text in SIMPLE_SOURCE_TYPES or (0 < precision <= LONGEST_DECIMAL and scale <= precision):
+        return text
+    raise PydanticCustomError(
+        "source_type",
+        "Input should be {known} or decimal(p,s) of at most 38 digits, like decimal(10,2)",
+        {"known": ", ".join(SIMPLE_SOURCE_TYPES)},
+    )
+
+
+SourceType = Annotated[str, AfterValidator(_source_type)]
+"""What a table file calls the type of a lake's column, in Glue's words."""
+
+DECLARED_AS = {"int": "bigint"}
+"""Source types that Glue declares as a wider one.
+
+A value that is too large for the target is then a reject. Declared as ``int`` it would fail the
+whole query, without naming its file.
+"""
+
+
+def declared_type(source_type: SourceType) -> str:
+    """The type that Glue should declare."""
+    return DECLARED_AS.get(source_type, source_type)
+
+
+def is_declared(source_type: SourceType, glue_type: str | None) -> bool:
+    """Whether runs work with this declaration: the right one, or the one of older versions."""
+    return glue_type in (source_type, declared_type(source_type))
+
 
 TYPE_PATTERN = (
     r"^(integer|bigint|boolean|date|timestamp|text|varchar\([1-9]\d*\)|numeric\([1-9]\d*,\d+\))$"
@@ -96,8 +139,14 @@ class Source(Model):
     )
     columns: dict[Identifier, SourceType] = Field(
         min_length=1,
-        description="What every Parquet file must have, by name; extra columns are ignored.",
+        description="What every Parquet file must have, by name: `int`, `bigint`, `boolean`, "
+        "`date`, `string`, `double`, `timestamp` or `decimal(p,s)`; extra columns are ignored.",
     )
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """The columns with their types as Glue should declare them."""
+        return {name: declared_type(kind) for name, kind in self.columns.items()}
 
     @property
     def newest_name(self) -> str:

@@ -1,0 +1,127 @@
+"""What Athena's engine reads of a Parquet file: types, codecs and encodings, measured on Trino."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forecast_sync.survey.parquet_footer import Footer, ParquetColumn, Storage
+from forecast_sync.tables.model import Source, SourceType, decimal_arguments
+
+INTEGERS = {
+    "INT32": {"", "INTEGER", "UINT_8", "UINT_16", "NULL"},
+    "INT64": {"", "INTEGER"},
+}
+FITTING: dict[SourceType, dict[str, set[str]]] = {
+    "int": INTEGERS,
+    "bigint": INTEGERS,
+    "boolean": {"BOOLEAN": {""}},
+    "date": {"INT32": {"DATE", "NULL"}},
+    "string": {"BYTE_ARRAY": {"", "STRING", "ENUM"}, "INT32": {"NULL"}},
+    "double": {"DOUBLE": {""}, "FLOAT": {""}, "INT32": {"NULL"}},
+    "timestamp": {"INT96": {""}, "INT64": {"TIMESTAMP"}},
+}
+"""For each source type, the physical and logical Parquet types that Athena reads as it.
+
+A column in which a writer has seen nothing but NULL has the logical type NULL. Decimals have their
+own rule.
+"""
+
+LONGEST_SHORT_DECIMAL = 18
+"""Digits; only decimals of at most so many are read from a column of the logical type NULL."""
+
+LONGEST_DECIMAL_BYTES = 16
+
+READ_AS_SIGNED = frozenset({"UINT_32", "UINT_64"})
+
+CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD", "LZ4", "LZO"})
+"""LZ4 and LZO in Hadoop's frames; LZ4_RAW, which most writers mean by "lz4", is another codec."""
+
+LEVELS_AND_DICTIONARIES = frozenset({"RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"})
+ENCODINGS: dict[str, frozenset[str]] = {
+    "BOOLEAN": frozenset({"PLAIN"}),
+    "INT32": frozenset({"PLAIN", "DELTA_BINARY_PACKED"}),
+    "INT64": frozenset({"PLAIN", "DELTA_BINARY_PACKED"}),
+    "INT96": frozenset({"PLAIN"}),
+    "FLOAT": frozenset({"PLAIN", "BYTE_STREAM_SPLIT"}),
+    "DOUBLE": frozenset({"PLAIN", "BYTE_STREAM_SPLIT"}),
+    "BYTE_ARRAY": frozenset({"PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"}),
+    "FIXED": frozenset({"PLAIN", "DELTA_BYTE_ARRAY"}),
+}
+"""By physical type: how values may be encoded, besides levels and dictionaries."""
+
+
+def find_misfits(footer: Footer, source: Source) -> Iterator[str]:
+    """What keeps Athena from reading a file as ``source`` says; nothing for a file without rows."""
+    if not footer.has_rows:
+        return
+    for name, expected in source.columns.items():
+        column = footer.columns.get(name)
+        if column is None:
+            yield f"lacks the column {name} ({expected})"
+        elif not _fits(column, expected):
+            yield f"has the column {name} as {column}, expected {expected}{_hint(column, expected)}"
+    stored = {
+        name: footer.storage[name]
+        for name in source.columns
+        if name in footer.columns and name in footer.storage
+    }
+    yield from _storage_misfits(footer.columns, stored)
+
+
+def _fits(column: ParquetColumn, expected: SourceType) -> bool:
+    if arguments := decimal_arguments(expected):
+        return _fits_decimal(column, *arguments)
+    return column.logical in FITTING[expected].get(column.physical, set())
+
+
+def _fits_decimal(column: ParquetColumn, precision: int, scale: int) -> bool:
+    """Whether every value of the column is one of ``decimal(precision, scale)``, unrounded."""
+    if column.logical == "NULL":
+        return column.physical == "INT32" and precision <= LONGEST_SHORT_DECIMAL
+    return (
+        column.logical == "DECIMAL"
+        and column.physical in ("INT32", "INT64", "FIXED", "BYTE_ARRAY")
+        and column.length <= LONGEST_DECIMAL_BYTES
+        and 0 <= column.scale <= scale
+        and 0 < column.precision - column.scale <= precision - scale
+    )
+
+
+def _hint(column: ParquetColumn, expected: SourceType) -> str:
+    if column.logical in READ_AS_SIGNED and column.physical in ("INT32", "INT64"):
+        return ": Athena reads it as signed, the largest value as -1; write signed integers"
+    if column.logical == "DECIMAL" and decimal_arguments(expected):
+        return ", or one with fewer digits: declare as many in [source.columns] as files have"
+    return ""
+
+
+def _storage_misfits(
+    columns: dict[str, ParquetColumn], stored: dict[str, Storage]
+) -> Iterator[str]:
+    """What Athena can't decode, each with the columns that have it, in the order of the columns."""
+    codecs: dict[str, list[str]] = {}
+    encodings: dict[str, list[str]] = {}
+    for name, storage in stored.items():
+        readable = ENCODINGS.get(columns[name].physical, frozenset()) | LEVELS_AND_DICTIONARIES
+        for codec in sorted(storage.codecs - CODECS):
+            codecs.setdefault(codec, []).append(name)
+        for encoding in sorted(storage.encodings - readable):
+            encodings.setdefault(encoding, []).append(name)
+    for codec, names in codecs.items():
+        yield (
+            f"compresses {_columns(names)} with {codec}, which Athena can't read: "
+            "write it with snappy, gzip or zstd"
+        )
+    for encoding, names in encodings.items():
+        yield (
+            f"encodes {_columns(names)} as {encoding}, which Athena can't read there: "
+            "write it without column encodings of your own"
+        )
+    if encrypted := [name for name, storage in stored.items() if storage.is_encrypted]:
+        yield f"encrypts {_columns(encrypted)}, which Athena can't read: write it unencrypted"
+    if elsewhere := [name for name, storage in stored.items() if storage.is_elsewhere]:
+        yield f"has {_columns(elsewhere)} in another file, which Athena doesn't read"
+
+
+def _columns(names: list[str]) -> str:
+    return f"the column{'s' if len(names) > 1 else ''} {', '.join(names)}"
