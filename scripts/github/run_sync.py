@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aws import AwsRefused, fail, machine_arn, say, stepfunctions
-from forecast_sync.adapters.stepfunctions import Execution, Workflow
+from forecast_sync.adapters.stepfunctions import Execution, Workflow, current_state
 from forecast_sync.errors import message_of
-from forecast_sync.runs.history import current_state
 
 TRIGGER = os.environ.get("TRIGGER", "github")
 POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "10"))

@@ -19,8 +19,8 @@ from forecast_sync.contracts.base import Model
 from forecast_sync.dry_run.report import ReportRequest
 from forecast_sync.resolve.run import ResolveRequest
 from forecast_sync.telemetry.logging import find_run_id
-from forecast_sync_cli.errors import UserError
 from localcloud.build import package
+from localcloud.errors import LocalCloudError
 from render_state_machine import render
 
 from tests.contract.stack import FUNCTIONS, ROOT, function_of, machine, states, tasks, template
@@ -254,7 +254,7 @@ def test_the_local_cloud_refuses_a_rendering_that_is_out_of_date(tmp_path: Path)
     (tmp_path / "template.yaml").write_text(TOY_TEMPLATE)
     (tmp_path / "machine.asl.json").write_text(render(TOY_SOURCE))
     (tmp_path / "machine.asl.yaml").write_text(TOY_SOURCE.replace("n: 1", "n: 2"))
-    with pytest.raises(UserError, match=r"machine\.asl\.json differs .* run `make render`"):
+    with pytest.raises(LocalCloudError, match=r"machine\.asl\.json differs .* run `make render`"):
         package(tmp_path / "template.yaml", "http://artifacts")
 
 
@@ -267,7 +267,7 @@ with_node = pytest.mark.skipif(
 
 def validate(*paths: Path) -> subprocess.CompletedProcess[str]:
     """AWS's own validator, as `make check-templates` runs it."""
-    command = ["node", VALIDATOR, *paths]
+    command = ["node", str(VALIDATOR), *map(str, paths)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

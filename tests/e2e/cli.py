@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from unittest import mock
 
 import psutil
-from forecast_sync_cli import entry
+from forecast_sync_cli.main import main
 from forecast_sync_cli.schemas import SHAPES
 from pydantic import TypeAdapter
 
@@ -76,7 +76,7 @@ def _call(arguments: list[str], variables: dict[str, str], out: TextIO, err: Tex
         redirect_stderr(err),
     ):
         try:
-            entry.main()
+            main()
         except SystemExit as ended:
             return int(ended.code or 0)
     raise AssertionError("the command line returned: expected it to exit")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from forecast_sync.adapters.stepfunctions import Workflow
+from forecast_sync.adapters.stepfunctions import Workflow, current_state
 from forecast_sync.runs import history
 
 from forecast_sync_cli.client.deployment import Deployment
@@ -92,7 +92,7 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
         run_id=found["name"],
         execution_arn=execution_arn,
         status=found["status"],
-        state=history.current_state(events),
+        state=current_state(events),
         started_at=utc(found["startDate"]),
         stopped_at=utc(stopped) if stopped else None,
         seconds=round((until - found["startDate"]).total_seconds(), 1),

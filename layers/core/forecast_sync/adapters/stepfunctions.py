@@ -177,6 +177,14 @@ class Workflow:
         return execution is not None and execution.is_alive
 
 
+def current_state(events: Sequence[HistoryEventTypeDef]) -> str | None:
+    """The state that was entered last; ``events`` are newest first."""
+    return next(
+        (e["stateEnteredEventDetails"]["name"] for e in events if "stateEnteredEventDetails" in e),
+        None,
+    )
+
+
 def _account_of(arn: str) -> str:
     return arn.split(":")[4]
 

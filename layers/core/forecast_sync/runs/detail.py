@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from forecast_sync import links
 from forecast_sync.adapters.postgres import Connection
+from forecast_sync.adapters.stepfunctions import current_state
 from forecast_sync.errors import ForecastSyncError, error_name, meaning_of
 from forecast_sync.runs import control, history, queries
 from forecast_sync.runs.model import OUTCOMES, Actions, Failure, Links, Rows, SyncDetail
@@ -46,7 +47,7 @@ def describe_sync(
         started_at=datetime.fromisoformat(execution.started_at),
         stopped_at=datetime.fromisoformat(execution.stopped_at) if execution.stopped_at else None,
         redrive_count=execution.redrive_count,
-        state=history.current_state(events),
+        state=current_state(events),
         states=history.visited_states(events),
         pages=history.count_pages(workflow, execution_arn, events),
         pages_begun=recorded.pages_begun if recorded else 0,

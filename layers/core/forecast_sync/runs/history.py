@@ -19,14 +19,6 @@ if TYPE_CHECKING:
     Events = Sequence[HistoryEventTypeDef]
 
 
-def current_state(events: Events) -> str | None:
-    """The state that was entered last."""
-    return next(
-        (e["stateEnteredEventDetails"]["name"] for e in events if "stateEnteredEventDetails" in e),
-        None,
-    )
-
-
 def visited_states(events: Events) -> list[Visit]:
     """Every state that the events name, in the order in which they were first entered."""
     visits: dict[str, Visit] = {}
