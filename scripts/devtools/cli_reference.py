@@ -100,7 +100,8 @@ def _type(annotation: Any) -> str:
         if issubclass(annotation, Model):
             return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
         return {"str": "text", "int": "number", "float": "number", "bool": "true or false"}.get(
-            annotation.__name__, "time" if annotation.__name__ == "datetime" else "any"
+            annotation.__name__,
+            "time" if annotation.__name__ in ("datetime", "AwareDatetime") else "any",
         )
     origin = typing.get_origin(annotation)
     if origin is typing.Literal:

@@ -82,7 +82,7 @@ def fill(deployment: Deployment, backfill: Backfill, follow: Follow) -> Iterator
             begun=begun,
             status=run.status,
             error=run.error,
-            counts=(run.result or {}).get("counts"),
+            counts=run.counts.model_dump() if run.counts else None,
         )
         if run.status != "SUCCEEDED":
             return

@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import Self
 
 from forecast_sync import errors
+from forecast_sync.runs.model import OUTCOMES
 
 from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 QUIET_SECONDS = 10.0
 COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
-OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 
 
 class Progress:
@@ -79,14 +79,14 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
             else "a redrive can't help: start a new run"
         )
         terminal.line(f"  {next_step}")
-    counts = (snapshot.result or {}).get("counts")
+    counts = snapshot.counts
     if counts:
-        terminal.table(counts_table(counts))
-        for message, rows in counts.get("warnings", {}).items():
+        terminal.table(counts_table(counts.model_dump()))
+        for message, rows in counts.warnings.items():
             terminal.line(
                 Styled("warning", "yellow"), f" expectation broken in {rows:,} rows: {message}"
             )
-    if (snapshot.result or {}).get("report"):
+    if snapshot.report:
         terminal.line(f"  in detail: forecast-sync plan {snapshot.run_id}")
     elif not counts and snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
         terminal.line("  coalesced: another run is active and starts one more run when it ends")

@@ -10,65 +10,20 @@ from typing import Any, Literal
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.dry_run.report import ChangeReport
+from forecast_sync.runs import model
+from forecast_sync.runs.model import FreshnessState, RejectReason, Sync
 from pydantic import Field
 
+from forecast_sync_cli.client.executions import HistoryItem
+from forecast_sync_cli.client.run_status import ExecutionStatus, Snapshot, Time
 from forecast_sync_cli.setup_shapes import CloudShape, DeclareShape, DownShape, TableShape
 
-Time = str
-ExecutionStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 
-
-class Result(Model):
-    """What a run that has ended well says of itself."""
-
-    run_id: str
-    status: Literal["succeeded", "dry_run", "failed"]
-    git_ref: str
-    neon_branch: str
-    sync_type: Literal["incremental", "full"]
-    watermark: Time | None = Field(description="Everything uploaded until then has arrived.")
-    counts: Counts
-    error_message: str | None
-    report: str | None = Field(description="Where a dry run's report is (`s3://...`).")
-
-
-class RunShape(Model):
-    """One run at one moment."""
-
-    run_id: str = Field(description="The execution's name.")
-    execution_arn: str
-    status: ExecutionStatus
-    state: str | None = Field(description="The state of the machine that was entered last.")
-    started_at: Time
-    stopped_at: Time | None
-    seconds: float = Field(description="How long it has taken so far.")
-    redrive_count: int
-    pages_done: int
-    pages_failed: int
-    pages: int | None = Field(description="None before the pages are planned.")
-    rows: dict[str, int] = Field(description="Committed so far, by outcome.")
-    rows_expected: int | None
-    error: str | None = Field(description="Why it failed, in one line.")
-    result: Result | dict[str, Any] | None = Field(
-        description="Its last word; a coalesced run's is its state."
-    )
-
-
-class ReplayShape(RunShape):
+class ReplayShape(Snapshot):
     """A replay's run, and the rejects before and after it."""
 
     rejects_before: int
     rejects_after: int
-
-
-class HistoryItem(Model):
-    """One execution."""
-
-    run_id: str
-    status: ExecutionStatus
-    started_at: Time
-    stopped_at: Time | None
-    redrive_count: int
 
 
 class StatusShape(Model):
@@ -76,14 +31,14 @@ class StatusShape(Model):
 
     environment: str
     git_ref: str | None = Field(description="As it was asked for; None is the environment's own.")
-    state: Literal["fresh", "stale", "never", "unreachable"]
+    state: FreshnessState
     why: str = Field(description="In words.")
     goal_seconds: int
     age_seconds: int | None = Field(description="Since the watermark; None without one.")
     running: str | None = Field(description="The run that works now.")
     last_success: str | None
     watermark: Time | None = Field(description="Everything uploaded until then has arrived.")
-    runs: list[dict[str, Any]] = Field(description="The newest first, as `GET /syncs` tells them.")
+    runs: list[Sync] = Field(description="Newest first, as `GET /syncs` lists them.")
 
 
 class LogLine(Model):
@@ -166,37 +121,16 @@ class PreviewShape(Model):
 
     git_ref: str
     exists: bool = Field(description="Whether Neon has the branch.")
-    run: RunShape | None
+    run: Snapshot | None
 
 
-class Reject(Model):
+class Reject(model.Reject):
     """A row that the table can't hold."""
 
-    content_hash: str
-    run_id: str = Field(description="The run that met it first.")
-    last_run_id: str = Field(description="The last full run that met it.")
-    resolved_run_id: str | None
-    source_file: str
-    reason: str
     row_json: dict[str, str | None] = Field(
         description="Its values, as text; shortened when the row is large."
     )
-    row_bytes: int = Field(description="The size of the whole row, as JSON.")
     shortened: bool = Field(description="Whether `rejects export` has more of the row.")
-    rejected_at: Time
-
-
-class RejectReason(Model):
-    """Rejects of one reason."""
-
-    reason: str
-    rows: int
-    files: int
-    example_file: str
-    last_rejected_at: Time
-    first_date: str | None
-    last_date: str | None
-    undated: int
 
 
 class ExportShape(Model):
@@ -207,11 +141,11 @@ class ExportShape(Model):
 
 
 SHAPES: dict[str, Any] = {
-    "start": RunShape,
-    "redrive": RunShape,
-    "stop": RunShape,
+    "start": Snapshot,
+    "redrive": Snapshot,
+    "stop": Snapshot,
     "status": StatusShape,
-    "status RUN": RunShape,
+    "status RUN": Snapshot,
     "history": list[HistoryItem],
     "logs": list[LogLine],
     "plan": ChangeReport,
@@ -219,7 +153,7 @@ SHAPES: dict[str, Any] = {
     "doctor": DoctorShape,
     "backfill": BackfillShape,
     "preview": PreviewShape,
-    "sync": RunShape,
+    "sync": Snapshot,
     "local up": CloudShape,
     "local down": DownShape,
     "rejects": list[RejectReason],

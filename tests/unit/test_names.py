@@ -17,7 +17,7 @@ from forecast_sync_cli.main import make_app
 
 from tests.builders import make_run
 from tests.contract.stack import template
-from tests.unit.test_announcements import ALL, RESULT, STALE
+from tests.unit.test_announcements import ALL, RESULT, make_stale
 
 ARN = "arn:aws:states:eu-west-1:111122223333:stateMachine"
 
@@ -95,7 +95,7 @@ def test_an_announcement_of_a_second_stack_says_which_and_how_to_address_it() ->
         messages.failed(make_run(environment="production"), "InvalidInput: x", second),
         messages.failed(make_run(environment="production"), "The run is ABORTED.", second),
         messages.rejected(RESULT, second),
-        messages.stale(STALE, second),
+        messages.stale(make_stale(), second),
     ]
     for announcement in told:
         assert announcement.title.endswith("(other-production)")

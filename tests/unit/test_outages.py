@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from forecast_sync.adapters.stepfunctions import Execution, Workflow
+from forecast_sync.contracts.result import RunResult
 from forecast_sync.notify import outages
 
 from tests.unit.test_announcements import RESULT, SETTINGS
@@ -112,3 +113,12 @@ def test_a_refused_input_is_told_until_it_comes_again() -> None:
 )
 def test_a_success_ends_an_outage_and_nothing_else(before: list[Execution], ends: bool) -> None:
     assert outages.ends_with(History(before), SETTINGS, RESULT) is ends
+
+
+def test_what_an_older_version_said_of_a_run_still_counts() -> None:
+    """Until then a result had an ``error_message``, always null."""
+    older = json.dumps({**json.loads(RESULT.model_dump_json()), "error_message": None})
+    ended = execution(1, status="SUCCEEDED", output=older)
+    failed = execution(2, DOWN)
+    assert not outages.is_known(History([ended, failed]), SETTINGS, "arn:1", failed, f"{DOWN}: no")
+    assert RunResult.model_validate_json(older) == RESULT

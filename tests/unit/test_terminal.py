@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from devtools.cli_reference import find_commands
+from forecast_sync.contracts.counts import Counts
 from forecast_sync_cli import backfill, diff, main
 from forecast_sync_cli.client import deployment, executions, freshness, logs, rejects, run_status
 from forecast_sync_cli.commands import doctor, fill, plan, sync, tables
@@ -77,7 +78,16 @@ SNAPSHOT = run_status.Snapshot(
     pages=2,
     rows_expected=2,
     error=EVIL,
-    result={"counts": {**COUNTS, "warnings": {EVIL: 1}}, "report": EVIL, EVIL: EVIL},
+    result=run_status.Result(
+        run_id=EVIL,
+        status="succeeded",
+        git_ref=EVIL,
+        neon_branch=EVIL,
+        sync_type="full",
+        watermark=None,
+        counts=Counts(**COUNTS, warnings={EVIL: 1}),
+        report=EVIL,
+    ),
 )
 FRESH = {
     **dict.fromkeys(("environment", "git_ref", "why", "running"), EVIL),
@@ -167,7 +177,9 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )
     window = backfill.Filled(EVIL, EVIL, EVIL, "started", "FAILED", EVIL, COUNTS)
-    item = {"run_id": EVIL, "status": EVIL, "started_at": AT, "stopped_at": AT, "redrive_count": 1}
+    item = executions.HistoryItem.model_construct(
+        run_id=EVIL, status=EVIL, started_at=AT, stopped_at=AT, redrive_count=1
+    )
     for owner, name, answer in (
         (deployment, "find", found),
         (executions, "start", EVIL),

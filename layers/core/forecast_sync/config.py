@@ -30,7 +30,6 @@ class Settings(Model):
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     environment: Literal["dev", "production"]
-    aws_region: str = "us-east-2"
     athena_db_name: str = ""
     athena_output_location: Annotated[str, Field(pattern=LOCATION)] = ""
     athena_workgroup: str = "primary"

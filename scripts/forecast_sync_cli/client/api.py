@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from forecast_sync.contracts.base import Model
+from pydantic import ValidationError
 
 from forecast_sync_cli.errors import UserError
 
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_apigatewayv2 import ApiGatewayV2Client
+
+M = TypeVar("M", bound=Model)
 
 # Longer than the gateway's own limit of 30 s, so that its answer arrives.
 TIMEOUT = urllib3.Timeout(connect=5, read=35)
@@ -41,6 +45,18 @@ class Answer:
         mistakes = self.document.get("errors", [])
         where = "; ".join(f"{item['where']}: {item['detail']}" for item in mistakes)
         return f"{detail} {where}".strip()
+
+
+def parse(model: type[M], document: Mapping[str, Any]) -> M:
+    """The API's document as the product's model; raises ``UserError`` when it doesn't fit."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UserError(
+            f"the status API's {model.__name__} doesn't fit this version of forecast-sync, "
+            f"beginning with {where}: deploy template.yaml as it is now"
+        ) from None
 
 
 class ApiClient:

@@ -9,12 +9,30 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forecast_sync.adapters.stepfunctions import ALIVE
+from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import SyncRequest
 
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.client.polling import poll
-from forecast_sync_cli.client.run_status import LOCAL_POLL_SECONDS, REDRIVABLE, describe, utc
+from forecast_sync_cli.client.run_status import (
+    LOCAL_POLL_SECONDS,
+    REDRIVABLE,
+    ExecutionStatus,
+    Time,
+    describe,
+    utc,
+)
 from forecast_sync_cli.errors import UserError
+
+
+class HistoryItem(Model):
+    """One execution."""
+
+    run_id: str
+    status: ExecutionStatus
+    started_at: Time
+    stopped_at: Time | None
+    redrive_count: int
 
 
 def new_name(trigger: str) -> str:
@@ -62,21 +80,21 @@ def stop(deployment: Deployment, execution_arn: str) -> None:
     )
 
 
-def history(deployment: Deployment, limit: int, status: str | None = None) -> list[dict[str, Any]]:
-    """Executions, newest first: run_id, status, started_at, stopped_at, redrive_count."""
+def history(deployment: Deployment, limit: int, status: str | None = None) -> list[HistoryItem]:
+    """Executions, newest first."""
     pages = deployment.stepfunctions.get_paginator("list_executions").paginate(
         stateMachineArn=deployment.state_machine_arn,
         PaginationConfig={"MaxItems": limit, "PageSize": min(limit, 100)},
         **({"statusFilter": status} if status else {}),  # type: ignore[arg-type]
     )
     return [
-        {
-            "run_id": item["name"],
-            "status": item["status"],
-            "started_at": utc(item["startDate"]),
-            "stopped_at": utc(item["stopDate"]) if "stopDate" in item else None,
-            "redrive_count": item.get("redriveCount", 0),
-        }
+        HistoryItem(
+            run_id=item["name"],
+            status=item["status"],
+            started_at=utc(item["startDate"]),
+            stopped_at=utc(item["stopDate"]) if "stopDate" in item else None,
+            redrive_count=item.get("redriveCount", 0),
+        )
         for page in pages
         for item in page["executions"]
     ]
@@ -85,13 +103,13 @@ def history(deployment: Deployment, limit: int, status: str | None = None) -> li
 def latest_redrivable(deployment: Deployment) -> str:
     """The ARN of the newest run that didn't coalesce; raises ``UserError`` unless it failed."""
     for item in history(deployment, 20):
-        arn = deployment.execution_arn(item["run_id"])
-        if item["status"] in REDRIVABLE:
+        arn = deployment.execution_arn(item.run_id)
+        if item.status in REDRIVABLE:
             return arn
-        if item["status"] == "RUNNING":
-            raise UserError(f"{item['run_id']} is running: name the run to redrive")
+        if item.status == "RUNNING":
+            raise UserError(f"{item.run_id} is running: name the run to redrive")
         if describe(deployment, arn).state != "Coalesced":
-            raise UserError(f"{item['run_id']} has succeeded: name the run to redrive")
+            raise UserError(f"{item.run_id} has succeeded: name the run to redrive")
     raise UserError("none of the last 20 runs failed: name the run to redrive")
 
 

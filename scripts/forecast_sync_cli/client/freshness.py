@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync.resolve.git_refs import DEFAULT_REFS
+from forecast_sync.runs.model import BranchStatus, StatusReport, Sync, Syncs
 
+from forecast_sync_cli.client.api import parse
 from forecast_sync_cli.client.deployment import Deployment
 
 
@@ -16,22 +18,23 @@ def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> 
     """
     query = {"git_ref": git_ref or DEFAULT_REFS.get(deployed.environment, deployed.environment)}
     goal = {} if goal_hours is None else {"goal_hours": f"{goal_hours:g}"}
-    report = deployed.ask_status("/status", {**query, **goal}) or {}
-    [branch] = report["branches"]
-    is_there = branch["state"] != "unreachable"
-    listed = deployed.ask_status("/syncs", query) if is_there else None
-    runs: list[dict[str, Any]] = listed["syncs"] if listed else []
+    report = parse(StatusReport, deployed.ask_status("/status", {**query, **goal}) or {})
+    [branch] = report.branches
+    is_reachable = branch.state != "unreachable"
+    listed = deployed.ask_status("/syncs", query) if is_reachable else None
+    runs: list[Sync] = parse(Syncs, listed).syncs if listed else []
+    shown = branch.model_dump(mode="json")
     return {
-        "environment": report["environment"],
+        "environment": report.environment,
         "git_ref": git_ref,
-        "state": branch["state"],
-        "why": _why(branch, report["goal_seconds"] / 3600),
-        "goal_seconds": report["goal_seconds"],
-        "age_seconds": branch["age_seconds"],
-        "running": branch["running"],
-        "last_success": branch["last_success"],
-        "watermark": branch["watermark"],
-        "runs": runs,
+        "state": branch.state,
+        "why": _why(branch, report.goal_seconds / 3600),
+        "goal_seconds": report.goal_seconds,
+        "age_seconds": branch.age_seconds,
+        "running": branch.running,
+        "last_success": branch.last_success,
+        "watermark": shown["watermark"],
+        "runs": [run.model_dump(mode="json") for run in runs],
     }
 
 
@@ -43,19 +46,19 @@ def ago(seconds: int) -> str:
     return f"{seconds} s"
 
 
-def _why(branch: dict[str, Any], goal_hours: float) -> str:
-    if branch["state"] == "unreachable":
-        return f"its database can't be reached: {branch['error']}"
-    age = branch["age_seconds"]
+def _why(branch: BranchStatus, goal_hours: float) -> str:
+    if branch.state == "unreachable":
+        return f"its database can't be reached: {branch.error}"
+    age = branch.age_seconds
     reason = (
         "no run has succeeded yet"
         if age is None
         else f"the rows are {ago(age)} old, the goal is {goal_hours:g} h"
     )
-    if branch["running"]:
-        return f"{reason}; {branch['running']} is running"
-    if branch["last_status"] == "failed":
-        return f"{reason}; {branch['last_run']} failed: {branch['error'] or 'no reason recorded'}"
-    if branch["last_run"] is None:
+    if branch.running:
+        return f"{reason}; {branch.running} is running"
+    if branch.last_status == "failed":
+        return f"{reason}; {branch.last_run} failed: {branch.error or 'no reason recorded'}"
+    if branch.last_run is None:
         return f"{reason}; no run has been started"
-    return reason if branch["state"] == "fresh" else f"{reason}; nothing has run since"
+    return reason if branch.state == "fresh" else f"{reason}; nothing has run since"

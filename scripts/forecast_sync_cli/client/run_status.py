@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from forecast_sync.adapters.stepfunctions import Workflow, current_state
+from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.counts import Counts
+from forecast_sync.contracts.result import RunResult
 from forecast_sync.runs import history
+from forecast_sync.runs.model import SyncDetail
+from pydantic import Field
 
+from forecast_sync_cli.client.api import parse
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.errors import UserError
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
+
+Time = str
+ExecutionStatus = Literal[
+    "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"
+]
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 REDRIVABLE = ENDED - {"SUCCEEDED"}
@@ -24,25 +34,36 @@ POLL_SECONDS = 2.0
 LOCAL_POLL_SECONDS = 0.4
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A run at one moment; times are ISO 8601 in UTC, ``rows`` are what its batches committed."""
+class Result(RunResult):
+    """What a finished run says of itself."""
 
-    run_id: str
+    error_message: str | None = Field(
+        default=None, description="Always null; why a run failed is its `error`."
+    )
+
+
+class Snapshot(Model):
+    """One run at one moment."""
+
+    run_id: str = Field(description="The execution's name.")
     execution_arn: str
-    status: str
-    state: str | None
-    started_at: str
-    stopped_at: str | None
-    seconds: float
+    status: ExecutionStatus
+    state: str | None = Field(description="The state of the machine that was entered last.")
+    started_at: Time
+    stopped_at: Time | None
+    seconds: float = Field(description="How long it has taken so far.")
     redrive_count: int
     pages_done: int = 0
     pages_failed: int = 0
-    pages: int | None = None
-    rows: dict[str, int] = field(default_factory=dict)
+    pages: int | None = Field(default=None, description="Null before the pages are planned.")
+    rows: dict[str, int] = Field(default_factory=dict, description="Committed so far, by outcome.")
     rows_expected: int | None = None
-    error: str | None = None
-    result: dict[str, Any] | None = None
+    error: str | None = Field(default=None, description="Why it failed, in one line.")
+    result: Result | dict[str, Any] | None = Field(
+        default=None,
+        union_mode="left_to_right",
+        description="The execution's output; a coalesced run's is its state.",
+    )
 
     @property
     def rows_done(self) -> int:
@@ -54,9 +75,19 @@ class Snapshot:
         """Whether nothing will change without somebody's doing."""
         return self.status in ENDED
 
+    @property
+    def counts(self) -> Counts | None:
+        """A finished run's rows by outcome."""
+        return self.result.counts if isinstance(self.result, RunResult) else None
+
+    @property
+    def report(self) -> str | None:
+        """The ``s3://`` location of a dry run's report."""
+        return self.result.report if isinstance(self.result, RunResult) else None
+
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
-        return asdict(self)
+        return self.model_dump(mode="json")
 
 
 def follow(
@@ -73,41 +104,44 @@ def follow(
 
 
 def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
-    """What is known of a run now. Raises ``UserError`` for one that doesn't exist."""
+    """A run as it is now. Raises ``UserError`` for one that doesn't exist."""
     client = deployment.stepfunctions
+    workflow = Workflow(client, deployment.state_machine_arn)
     try:
-        found = client.describe_execution(executionArn=execution_arn)
-    except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
+        execution = workflow.describe(execution_arn)
+    except client.exceptions.InvalidArn:
+        execution = None
+    if execution is None:
         raise UserError(
             f"there is no execution {execution_arn}: `forecast-sync history` lists the runs"
-        ) from None
-    workflow = Workflow(client, deployment.state_machine_arn)
+        )
     events = workflow.newest_events(execution_arn)
-    stopped = found.get("stopDate")
-    until = stopped or datetime.now(UTC)
-    failure = None
-    if found["status"] in REDRIVABLE and (described := workflow.describe(execution_arn)):
-        failure = workflow.failure_of(execution_arn, described)
-    return Snapshot(
-        run_id=found["name"],
-        execution_arn=execution_arn,
-        status=found["status"],
-        state=current_state(events),
-        started_at=utc(found["startDate"]),
-        stopped_at=utc(stopped) if stopped else None,
-        seconds=round((until - found["startDate"]).total_seconds(), 1),
-        redrive_count=found.get("redriveCount", 0),
-        **_pages(workflow, execution_arn, events),
-        rows=_rows(deployment, found["name"], json.loads(found.get("input") or "{}"), events),
-        error=failure,
-        result=json.loads(found["output"]) if found.get("output") else None,
+    run_id = execution_arn.rpartition(":")[2]
+    started_at = datetime.fromisoformat(execution.started_at)
+    stopped_at = datetime.fromisoformat(execution.stopped_at) if execution.stopped_at else None
+    failure = workflow.failure_of(execution_arn, execution) if execution.ended_badly else None
+    return Snapshot.model_validate(
+        {
+            "run_id": run_id,
+            "execution_arn": execution_arn,
+            "status": execution.status,
+            "state": current_state(events),
+            "started_at": utc(started_at),
+            "stopped_at": utc(stopped_at) if stopped_at else None,
+            "seconds": round(((stopped_at or datetime.now(UTC)) - started_at).total_seconds(), 1),
+            "redrive_count": execution.redrive_count,
+            **_pages(workflow, execution_arn, events),
+            "rows": _rows(deployment, run_id, json.loads(execution.input or "{}"), events),
+            "error": failure,
+            "result": json.loads(execution.output) if execution.output else None,
+        }
     )
 
 
 def _pages(
     workflow: Workflow, execution_arn: str, events: Sequence[HistoryEventTypeDef]
 ) -> dict[str, Any]:
-    """The fields of a snapshot that count pages, and how many rows they hold."""
+    """The fields of a snapshot that count pages and expected rows."""
     pages = history.count_pages(workflow, execution_arn, events)
     if pages is None:
         return {}
@@ -131,12 +165,12 @@ def _rows(
     git_ref = payload.get("git_ref")
     query = {"git_ref": git_ref} if isinstance(git_ref, str) else {}
     try:
-        found = deployment.ask_status(f"/syncs/{run_id}", query)
+        document = deployment.ask_status(f"/syncs/{run_id}", query)
+        return parse(SyncDetail, document).rows.model_dump(mode="json") if document else {}
     except UserError:
-        return {}  # Progress is a courtesy; the run itself tells when its database is out of reach.
-    return dict(found["rows"]) if found else {}
+        return {}  # Only progress is missing; the run itself fails if its database is unreachable.
 
 
-def utc(moment: datetime) -> str:
+def utc(time: datetime) -> str:
     """ISO 8601 in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return time.astimezone(UTC).isoformat(timespec="milliseconds")

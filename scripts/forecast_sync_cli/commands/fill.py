@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.backfill import Backfill, Filled, fill
@@ -27,7 +28,7 @@ from forecast_sync_cli.commands.common import (
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import OUTCOMES, show_outcome
+from forecast_sync_cli.progress import show_outcome
 
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,40}")
 PREVIEW = re.compile(r"(?:preview/pr-)?(\d+)")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions, run_status
@@ -31,7 +32,7 @@ from forecast_sync_cli.commands.common import (
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import OUTCOMES, counts_table
+from forecast_sync_cli.progress import counts_table
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 
@@ -80,7 +81,7 @@ def _dry_run(deployed: Deployment, options: dict[str, str | None]) -> run_status
 
 def read_report(deployed: Deployment, snapshot: run_status.Snapshot) -> dict[str, Any]:
     """The report of a dry run; raises ``UserError`` for a run that has none."""
-    location = (snapshot.result or {}).get("report")
+    location = snapshot.report
     if not location:
         raise UserError(
             f"{snapshot.run_id} has no report: only dry runs that don't coalesce write one"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions, freshness, logs, run_status
@@ -30,7 +31,7 @@ from forecast_sync_cli.commands.common import (
     report_run,
     wait_for_run,
 )
-from forecast_sync_cli.progress import COLOURS, OUTCOMES
+from forecast_sync_cli.progress import COLOURS
 from forecast_sync_cli.terminal import Styled, Terminal, write_json
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
@@ -152,17 +153,17 @@ def history(
     """List the newest executions, including those that coalesced or failed to start."""
     runs = executions.history(deployment.find(environment, project), limit)
     if as_json:
-        print_json(runs)
+        print_json([run.model_dump() for run in runs])
         return
     table = plain_table("run", "status", "started (UTC)", "ended (UTC)", "redrives")
     for run in runs:
-        colour = COLOURS.get(run["status"], "red")
-        times = (run["started_at"][:19], (run["stopped_at"] or "")[:19])
+        colour = COLOURS.get(run.status, "red")
+        times = (run.started_at[:19], (run.stopped_at or "")[:19])
         table.add_row(
-            run["run_id"],
-            Styled(run["status"], colour),
+            run.run_id,
+            Styled(run.status, colour),
             *times,
-            str(run["redrive_count"]),
+            str(run.redrive_count),
         )
     if runs:
         out().table(table)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.text.visible import visible
 from markupsafe import Markup
 from starlette.applications import Starlette
@@ -22,7 +23,7 @@ from starlette.templating import Jinja2Templates
 from forecast_sync_cli.dashboard import formatting, runbook
 from forecast_sync_cli.dashboard.actions import Actions
 from forecast_sync_cli.dashboard.security import HOSTS, Guard, Keys, run_name
-from forecast_sync_cli.dashboard.view_models import OUTCOMES, Views, chart_of
+from forecast_sync_cli.dashboard.view_models import Views, chart_of
 from forecast_sync_cli.errors import UserError
 
 HERE = Path(__file__).parent

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from forecast_sync.resolve.git_refs import map_git_ref
+from forecast_sync.runs.model import OUTCOMES
 
 from forecast_sync_cli.client import executions
 from forecast_sync_cli.client.api import Answer
@@ -18,7 +19,6 @@ from forecast_sync_cli.dashboard.throughput import Rate, Rates
 from forecast_sync_cli.errors import UserError
 
 RUNS_SHOWN = 50
-OUTCOMES = ("inserted", "updated", "unchanged", "rejected")
 STATES = {"fresh": "Fresh", "stale": "Stale", "never": "Never synced", "unreachable": "Unreachable"}
 
 
@@ -123,9 +123,9 @@ class Views:
     def _newest(self) -> str | None:
         """The newest run that goes on, else the newest one: Step Functions wakes no database."""
         listed = executions.history(self.deployment, 20)
-        running = [item for item in listed if item["status"] == "RUNNING"]
+        running = [item for item in listed if item.status == "RUNNING"]
         newest = next(iter([*running, *listed]), None)
-        return str(newest["run_id"]) if newest else None
+        return newest.run_id if newest else None
 
     def _ask(self, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
         answer = self.deployment.api.call("GET", path, query)

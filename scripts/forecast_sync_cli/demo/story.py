@@ -135,13 +135,13 @@ class _Story:
         self._show(Note(text))
 
     def _upload_and_follow(self, folder: Path, expected: str = "SUCCEEDED") -> run_status.Snapshot:
-        known = {item["run_id"] for item in executions.history(self._deployment, 100)}
+        known = {item.run_id for item in executions.history(self._deployment, 100)}
         upload(self._deployment, self._bucket, folder, find_files(folder))
 
         def find_new_run() -> str | None:
             for item in executions.history(self._deployment, 100):
-                if item["run_id"] not in known:
-                    return self._deployment.execution_arn(item["run_id"])
+                if item.run_id not in known:
+                    return self._deployment.execution_arn(item.run_id)
             return None
 
         arn = executions.until_started(find_new_run, "no S3 event has started a run", START_SECONDS)
@@ -219,10 +219,9 @@ class _Story:
 
 
 def _counts(snapshot: run_status.Snapshot) -> dict[str, int]:
-    if snapshot.result is None:
+    if snapshot.counts is None:
         raise UserError(f"{snapshot.run_id} has no result: expected a run's counts")
-    counts: dict[str, int] = snapshot.result["counts"]
-    return counts
+    return snapshot.counts.model_dump()
 
 
 def _expect(what: str, actual: object, expected: object) -> None:

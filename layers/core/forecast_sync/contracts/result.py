@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
@@ -41,17 +41,22 @@ class NotifyRequest(Model):
 
 
 class RunResult(Model):
-    """A run's last word: the execution's output, and what Notify tells.
+    """A finished run: the execution's output, and what Notify publishes.
 
-    ``report`` is the ``s3://`` location of a dry run's changes.
+    Unknown keys are ignored: the output of a run that an older version finished may have some.
     """
 
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
     run_id: str
-    status: Literal["succeeded", "dry_run", "failed"]
+    status: Literal["succeeded", "dry_run"]
     git_ref: str
     neon_branch: str
     sync_type: SyncType
-    watermark: AwareDatetime | None
+    watermark: AwareDatetime | None = Field(
+        description="Everything uploaded until then has arrived."
+    )
     counts: Counts
-    error_message: str | None = None
-    report: str | None = None
+    report: str | None = Field(
+        default=None, description="Where a dry run's report is (`s3://...`)."
+    )

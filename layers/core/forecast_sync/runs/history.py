@@ -1,6 +1,7 @@
 """What a run has done and is doing, read from the events of its execution.
 
-Events are ordered newest first everywhere in this module.
+Events are ordered newest first everywhere in this module. Pydantic is imported late: GitHub's
+scripts, which install nothing, use what needs none.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from forecast_sync.runs.model import PageCounts, Visit
-
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
     from forecast_sync.adapters.stepfunctions import Workflow
+    from forecast_sync.runs.model import PageCounts, Visit
 
     Events = Sequence[HistoryEventTypeDef]
 
 
 def visited_states(events: Events) -> list[Visit]:
     """Every state that the events name, in the order in which they were first entered."""
+    from forecast_sync.runs.model import Visit
+
     visits: dict[str, Visit] = {}
     inside: dict[str, int] = {}
     for event in reversed(events):
@@ -57,6 +59,8 @@ def find_plan(events: Events) -> dict[str, Any] | None:
 
 def count_pages(workflow: Workflow, execution_arn: str, events: Events) -> PageCounts | None:
     """A run's pages by status; None before they are planned."""
+    from forecast_sync.runs.model import PageCounts
+
     plan = find_plan(events)
     if plan is None:
         return None

@@ -153,7 +153,7 @@ class Reject(Answered):
     """A row that the table can't hold."""
 
     content_hash: str
-    run_id: str
+    run_id: str = Field(description="The run that met it first.")
     last_run_id: str = Field(description="The last full run that met the row again.")
     resolved_run_id: str | None
     source_file: str
