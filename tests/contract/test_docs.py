@@ -71,7 +71,7 @@ def functions_by_file(text: str) -> set[tuple[str, str]]:
 
 def test_every_path_in_the_architecture_exists() -> None:
     paths = architecture_paths(ARCHITECTURE)
-    assert {"lease/window.py", "sql/load/open_batch.sql", "localcloud/", "athena.py"} <= paths
+    assert {"lease/window.py", "sql/load/open_batch.sql", "localcloud/", "neon.py"} <= paths
     assert [name for name in sorted(paths) if find_path(name) is None] == []
     assert find_path("lease/nowhere.py") is None
 
