@@ -1,4 +1,4 @@
-"""The documents that are made from the code are what the code makes."""
+"""Documents against the code: generated parts, named paths and functions, links."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def find_path(name: str) -> Path | None:
 
 
 def architecture_paths(text: str) -> set[str]:
-    """What stands in code and looks like a file or a folder of the repository."""
+    """The code spans that look like files or folders of the repository."""
     spans = re.findall(r"`([\w./-]+)`", text)
     return {span for span in spans if re.search(r"\w/|\.(py|yaml|sql|toml|md)$", span)}
 
