@@ -1,4 +1,4 @@
-"""The documents that are made from the code are what the code makes."""
+"""Documents against the code: generated parts, named paths and functions, links."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def find_path(name: str) -> Path | None:
 
 
 def architecture_paths(text: str) -> set[str]:
-    """What stands in code and looks like a file or a folder of the repository."""
+    """The code spans that look like files or folders of the repository."""
     spans = re.findall(r"`([\w./-]+)`", text)
     return {span for span in spans if re.search(r"\w/|\.(py|yaml|sql|toml|md)$", span)}
 
@@ -71,7 +71,7 @@ def functions_by_file(text: str) -> set[tuple[str, str]]:
 
 def test_every_path_in_the_architecture_exists() -> None:
     paths = architecture_paths(ARCHITECTURE)
-    assert {"lease/window.py", "sql/load/open_batch.sql", "localcloud/", "athena.py"} <= paths
+    assert {"lease/window.py", "sql/load/open_batch.sql", "localcloud/", "neon.py"} <= paths
     assert [name for name in sorted(paths) if find_path(name) is None] == []
     assert find_path("lease/nowhere.py") is None
 

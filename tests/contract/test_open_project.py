@@ -25,14 +25,14 @@ def text_of(name: str) -> str:
 
 
 def targets() -> set[str]:
-    """What ``make`` can be asked for by name."""
+    """The targets that ``make`` offers by name."""
     makefile = text_of("Makefile").replace("\\\n", " ")
     [phony] = re.findall(r"^\.PHONY:(.*)$", makefile, re.MULTILINE)
     return set(phony.split())
 
 
 def make_targets(text: str) -> set[str]:
-    """The targets that a document tells to make: in code, and at the prompt of a session."""
+    """The targets that a document names after ``make``: in code spans and in sessions."""
     commands = [*CODE.findall(text), *re.findall(r"^\$ (.+)$", text, re.MULTILINE)]
     return {
         name
@@ -42,7 +42,7 @@ def make_targets(text: str) -> set[str]:
 
 
 def paths(text: str) -> set[str]:
-    """The files and folders that a document names in code, and those that it links to."""
+    """The files and folders that a document names in code spans or links to."""
     first = "docs|functions|layers|scripts|statemachine|templates|tests|tools"
     named = re.findall(rf"(?<![\w/.-])(?:{first})/[\w./-]*", " ".join(CODE.findall(text)))
     linked = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
@@ -50,7 +50,7 @@ def paths(text: str) -> set[str]:
 
 
 def existing(name: str) -> list[Path]:
-    """What a path names; a placeholder stands for any name."""
+    """The files that a path names; a placeholder matches any name."""
     pattern = PLACEHOLDER.sub("*", name).rstrip("/")
     return list(ROOT.glob(pattern))
 
@@ -81,7 +81,7 @@ def test_every_error_and_command_that_a_document_names_exists(document: str) -> 
 
 
 def test_what_is_named_is_found() -> None:
-    """Lest the tests above look at nothing."""
+    """The tests above have something to check."""
     contributing = text_of("CONTRIBUTING.md")
     assert make_targets(contributing) >= {
         "setup",
@@ -121,7 +121,7 @@ def test_ci_runs_every_kind_of_test() -> None:
 
 
 def test_the_code_that_the_lists_name_is_there() -> None:
-    """Each list tells where to put something: the file and what in it."""
+    """Each list names a file and a place in it; both exist."""
     for name, holds in (
         ("scripts/forecast_sync_cli/doctor/account.py", r"^FUNCTIONS = "),
         ("tests/contract/test_state_machine.py", r"^PAYLOADS\b"),
@@ -149,7 +149,7 @@ def test_the_hooks_download_nothing() -> None:
 
 
 def test_the_hooks_run_what_make_check_runs() -> None:
-    """A part at each commit, everything at each push, whatever has changed."""
+    """A part at every commit, and everything at every push, whatever changed."""
     assert {hook["entry"].split()[0] for hook in hooks()} == {"make"}
     asked = {stage: hook["entry"].split()[1:] for hook in hooks() for stage in hook["stages"]}
     assert asked["pre-push"] == ["check"]
@@ -163,7 +163,7 @@ def parts_of_check() -> set[str]:
 
 
 def checks(name: str) -> list[str]:
-    """The checkers that a target runs; what installs them is left out."""
+    """The checkers that a target runs, without the commands that install them."""
     return [
         command
         for command in map(str.strip, commands_of_make(name))
@@ -173,7 +173,7 @@ def checks(name: str) -> list[str]:
 
 
 def test_make_check_is_its_parts_and_nothing_else() -> None:
-    """Every checker of the whole is in one part, in the whole's order."""
+    """The parts together run every checker of ``make check``, in the same order."""
     parts = ("check-code", "check-templates", "check-repository")
     assert set(parts) == parts_of_check()
     whole = checks("check")
