@@ -26,6 +26,10 @@ def test_doctor_finds_nothing_wrong_in_a_sound_deployment(
         "announcements",
     }
     assert "made by the first run" in str(first)
+    (ran,) = (item["found"] for item in first["checks"] if item["check"] == "queries")
+    assert ran == (
+        "extract and profile: over no rows no manifest; the lake has no row to run them over"
+    )
 
 
 def test_doctor_says_what_is_wrong_and_what_to_do(deployed: Deployed, at: dict[str, Any]) -> None:
@@ -40,6 +44,9 @@ def test_doctor_says_what_is_wrong_and_what_to_do(deployed: Deployed, at: dict[s
     }
     assert checks["copy"]["status"] == "skipped"
     assert checks["modified time"]["found"].endswith("is S3's LastModified")
+    assert checks["queries"]["found"].endswith(
+        "forecast/a.parquet 1 good and 0 rejected, as the profile counts"
+    )
     assert "y_05 is numeric(12,3), expected numeric(10,2)" in checks["database"]["found"]
     assert "enable-rule" in checks["uploads"]["advice"]
     words = forecast_sync("doctor", code=1, **at).stdout

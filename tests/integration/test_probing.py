@@ -5,13 +5,24 @@ from __future__ import annotations
 import pytest
 import sqlglot
 from forecast_sync.adapters.postgres import Connection
+from forecast_sync.config import Settings
+from forecast_sync.contracts.run import Window
 from forecast_sync.diagnostics.inspect import InspectRequest, inspect
-from forecast_sync.diagnostics.probe import build_probe_select, build_probe_unload, expected_line
-from forecast_sync.tables import load_table
+from forecast_sync.diagnostics.probe import (
+    PROBED_AT,
+    Statements,
+    build_empty,
+    build_one,
+    build_probe,
+    build_sample,
+    expected_line,
+)
+from forecast_sync.extract.athena_sql import Dates, build_extract, build_lake, build_profile
+from forecast_sync.tables import known_tables, load_table
 from forecast_sync.target.differences import find_differences
 from pydantic import ValidationError
 
-from tests.builders import Files
+from tests.builders import Files, make_run
 
 TABLE = load_table()
 
@@ -23,9 +34,49 @@ def test_the_line_holds_all_that_gets_lost_elsewhere() -> None:
     assert len(fields) == len(TABLE.names)
 
 
-def test_the_queries_parse_as_athena() -> None:
-    sqlglot.parse_one(build_probe_select(TABLE), read="athena")
-    assert build_probe_unload(TABLE, "s3://b/it's/").count("'s3://b/it''s/'") == 1
+SETTINGS = Settings(environment="dev", athena_db_name="d")
+SAMPLE = {
+    "path": "s3://l/it's",
+    "modified": "2026-11-23T06:00:00.000Z",
+    "day": "2026-12-01",
+    "key_0": "it's",
+    "key_1": "7",
+    "key_2": "2026-12-01",
+}
+
+
+@pytest.mark.parametrize("name", known_tables())
+def test_the_queries_parse_as_athena(name: str) -> None:
+    table = load_table(name)
+    sqlglot.parse_one(build_sample(table, SETTINGS), read="athena")
+    for statements in (
+        build_empty(table, SETTINGS, "s3://b/it's/"),
+        build_one(table, SETTINGS, "s3://b/it's/", SAMPLE),
+        build_probe(table, SETTINGS, "s3://b/it's/"),
+    ):
+        sqlglot.parse_one(statements.profile, read="athena")
+        assert statements.extract.count("'s3://b/it''s/'") == 1
+        unloaded = statements.extract
+        query = unloaded[unloaded.index("(") + 1 : unloaded.rindex(")\nTO")]
+        sqlglot.parse_one(query, read="athena")
+
+
+@pytest.mark.parametrize("name", known_tables())
+def test_doctor_s_statements_are_a_run_s_but_for_what_they_read(name: str) -> None:
+    """Take the query for the rows out, and nothing differs."""
+    table = load_table(name)
+    window, prefix = Window(low=PROBED_AT, high=PROBED_AT), "s3://b/p/"
+    ruleless = table.model_copy(update={"reject": (), "expect": ()})
+    lake = build_lake(ruleless, SETTINGS, Dates(), window)
+    run = Statements(
+        build_extract(ruleless, SETTINGS, make_run(), window, prefix, 1),
+        build_profile(ruleless, SETTINGS, make_run(), window),
+    )
+    probe = build_probe(table, SETTINGS, prefix)
+    for ours, theirs in zip(probe, run, strict=True):
+        before, after = theirs.split(lake)
+        assert ours.startswith(before)
+        assert ours.endswith(after)
 
 
 def test_postgres_reads_the_line_and_a_broken_one_shows(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from forecast_sync.diagnostics.checksums import Dates
+from forecast_sync.extract.athena_sql import Dates
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli import diff

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.diagnostics.probe import (
-    build_probe_select,
-    build_probe_unload,
+    Statements,
+    build_empty,
+    build_one,
+    build_probe,
+    build_sample,
     expected_line,
     expected_values,
 )
@@ -121,27 +127,42 @@ def modified_time(context: Context) -> str:
     return f"{source.modified} is S3's LastModified"
 
 
+def queries(context: Context) -> str:
+    """Athena runs a run's extract and profile: over no rows, and over one row of the lake."""
+    table, settings = context.table, context.settings
+    empty = _run_statements(context, lambda prefix: build_empty(table, settings, prefix))
+    _compare(empty, "no rows", Contents())
+    answers = [f"over no rows {empty.manifest}"]
+    athena = _athena(context)
+    sample = next(athena.read_rows(_run_query(context, build_sample(table, settings))), None)
+    if sample is None:
+        answers.append("the lake has no row to run them over")
+    else:
+        one = _run_statements(context, lambda prefix: build_one(table, settings, prefix, sample))
+        _compare(one, f"a row of {sample['path']}", None)
+        found = one.contents
+        answers.append(
+            f"over a row of {sample['path']} {len(found.rows)} good and {len(found.rejects)} "
+            "rejected, as the profile counts"
+        )
+    return f"extract and profile: {'; '.join(answers)}"
+
+
 def unload(context: Context) -> str:
-    """Athena's UNLOAD writes lines untouched: backslash, tab, line ends, NULL, rounding."""
-    prefix = f"{context.settings.athena_output_location}doctor-{secrets.token_hex(6)}/"
-    query_id = _run_query(context, build_probe_unload(context.table, prefix))
-    storage = Storage(context.client("s3"))
-    location = _athena(context).manifest_location(query_id)
-    if location is None:
-        raise Finding(f"Athena query {query_id} wrote a row, but no manifest.", REPORT)
-    manifest = storage.read(*split_location(location))
-    files = [split_location(line.strip('"')) for line in manifest.decode().split()]
-    written = b"".join(gzip.decompress(storage.read(*file)) for file in files).decode()
-    context.shared["probe"] = files
-    expected = expected_line(context.table) + "\n"
-    if written != expected:
-        raise Finding(f"UNLOAD wrote {written!r}, expected {expected!r}.", REPORT)
+    """A run's extract writes a row's line untouched: backslash, tab, line ends, NULL, rounding."""
+    table, settings = context.table, context.settings
+    answer = _run_statements(context, lambda prefix: build_probe(table, settings, prefix))
+    if not answer.files:
+        raise Finding(f"{answer.extract_id} unloaded one row and names {answer.manifest}.", REPORT)
+    _compare(answer, "one row", Contents(rows=[expected_line(table).encode()]))
+    context.shared["probe"] = answer
     return "backslash, tab, line ends, NULL, UTF-8 and rounding arrive unchanged"
 
 
 def copy(context: Context) -> str:
-    """Postgres reads the probe's file into a temporary table: equal in every value and checksum."""
-    files = context.shared["probe"]
+    """Postgres reads the probe's file into a temporary table, equal in value and checksum."""
+    probe: Answer = context.shared["probe"]
+    files = probe.files
     question = {"about": "probe", "bucket": files[0][0], "keys": [key for _, key in files]}
     answer = context.deployment.invoke(
         "inspect_database", {"git_ref": context.git_ref, "question": question}
@@ -149,10 +170,10 @@ def copy(context: Context) -> str:
     expected = expected_values(context.table)
     if answer["rows"] != [expected]:
         raise Finding(f"Postgres read {answer['rows']}, expected {expected}.", REPORT)
-    row = _athena(context).read_row(_run_query(context, build_probe_select(context.table)))
-    if answer["hashes"] != [row["line_hash"]]:
+    if answer["hashes"] != [probe.profile["checksum"]]:
         raise Finding(
-            f"Athena's checksum is {row['line_hash']}, Postgres' {answer['hashes'][0]}.", REPORT
+            f"Athena's checksum is {probe.profile['checksum']}, Postgres' {answer['hashes'][0]}.",
+            REPORT,
         )
     return "one row into a temporary table, equal in every value and in its checksum"
 
@@ -171,6 +192,68 @@ def _database_advice(failed: FunctionFailed) -> str:
         "Manager's endpoint must be there, as docs/deploy.md lists.",
         "ServerTooOld": "Upgrade the server to Postgres 17 or newer.",
     }.get(failed.error, "Fix the cause that is named here, then run doctor again.")
+
+
+@dataclass
+class Contents:
+    """The lines of an extract's files, by kind."""
+
+    rows: list[bytes] = field(default_factory=list)
+    rejects: list[bytes] = field(default_factory=list)
+
+    def checksum(self) -> int:
+        """The sum of 60 bits of md5 of the good lines, as the profile takes it."""
+        return sum(int(hashlib.md5(line).hexdigest()[:15], 16) for line in self.rows)  # noqa: S324
+
+
+@dataclass
+class Answer:
+    """What Athena made of an extract and its profile."""
+
+    extract_id: str
+    manifest: str
+    files: list[tuple[str, str]]
+    contents: Contents
+    profile: dict[str, str]
+
+
+def _run_statements(context: Context, build: Callable[[str], Statements]) -> Answer:
+    """Run both under a prefix of their own, and read what they have written."""
+    prefix = f"{context.settings.athena_output_location}doctor-{secrets.token_hex(6)}/"
+    statements = build(prefix)
+    extract_id = _run_query(context, statements.extract)
+    athena, storage = _athena(context), Storage(context.client("s3"))
+    location = athena.manifest_location(extract_id)
+    content = storage.find(*split_location(location)) if location else None
+    lines = (content or b"").decode().split()
+    files = [split_location(line.strip('"')) for line in lines]
+    if location is None:
+        manifest = "no manifest"
+    elif content is None:
+        manifest = "a manifest that isn't there"
+    else:
+        manifest = f"a manifest of {len(files)} files"
+    contents = Contents()
+    for bucket, key in files:
+        into = contents.rejects if "kind=reject" in key.split("/") else contents.rows
+        into += gzip.decompress(storage.read(bucket, key)).splitlines()
+    profile = athena.read_row(_run_query(context, statements.profile))
+    return Answer(extract_id, manifest, files, contents, profile)
+
+
+def _compare(answer: Answer, over: str, expected: Contents | None) -> None:
+    """Raise a ``Finding`` unless the extract is as expected, and the profile counts the same."""
+    found = answer.contents
+    if expected is not None and found != expected:
+        raise Finding(f"UNLOAD over {over} wrote {found}, expected {expected}.", REPORT)
+    counted = {
+        "good": len(found.rows),
+        "rejected": len(found.rejects),
+        "checksum": found.checksum(),
+    }
+    profiled = {name: int(answer.profile[name]) for name in counted}
+    if profiled != counted:
+        raise Finding(f"Over {over} the profile says {profiled}, the extract {counted}.", REPORT)
 
 
 def _athena(context: Context) -> Athena:

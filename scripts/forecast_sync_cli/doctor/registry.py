@@ -26,6 +26,7 @@ CHECKS = (
     Check("workgroup", data.workgroup, STACK),
     Check("modified time", data.modified_time, (*STACK, "declared table", "workgroup")),
     Check("database", data.database, STACK),
+    Check("queries", data.queries, (*STACK, "declared table", "workgroup")),
     Check("unload", data.unload, (*STACK, "workgroup")),
     Check("copy", data.copy, (*STACK, "database", "unload")),
 )

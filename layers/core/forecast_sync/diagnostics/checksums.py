@@ -10,17 +10,10 @@ from psycopg import sql
 from forecast_sync.adapters.postgres import Connection, has_table, statement, transaction
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
-from forecast_sync.extract.athena_sql import LINE_HASH, build_sources, quote_name
+from forecast_sync.extract.athena_sql import LINE_HASH, Dates, build_sources, quote_name
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import copy_field, row_hash
-
-
-class Dates(NamedTuple):
-    """Business dates, both ends included; None is no bound."""
-
-    date_from: date | None = None
-    date_to: date | None = None
 
 
 class Sums(NamedTuple):

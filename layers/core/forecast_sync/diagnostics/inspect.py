@@ -13,8 +13,9 @@ from pydantic import Field, StrictInt
 from forecast_sync.adapters.postgres import Connection, copy_in, statement, transaction
 from forecast_sync.contracts.base import Day, Line, Model
 from forecast_sync.contracts.page import Page
-from forecast_sync.diagnostics.checksums import Dates, list_target, sum_target
+from forecast_sync.diagnostics.checksums import list_target, sum_target
 from forecast_sync.errors import InvalidInput
+from forecast_sync.extract.athena_sql import Dates
 from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.tables import Table
 from forecast_sync.target.differences import find_differences, read_columns

@@ -1,19 +1,27 @@
-"""Probing: one row with everything that gets lost on other ways, from Athena to Postgres.
+"""Probing: a run's own statements, over no rows, over a row of the lake, and over a made-up one.
 
-The row is written down three times, independently: as an Athena query, as the line that its
-UNLOAD must write, and as the values that Postgres must read from that line.
+All are composed by the code that composes a run's. The made-up row has everything that gets lost on
+other ways from Athena to Postgres, and is written down three times, independently: as an Athena
+query, as the line that an UNLOAD must write, and as the values that Postgres must read from it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import NamedTuple
 
+from forecast_sync.config import Settings
+from forecast_sync.contracts.run import Window
 from forecast_sync.extract.athena_sql import (
-    LINE_HASH,
-    copy_line,
-    exact_columns,
+    Dates,
+    build_extract,
+    build_lake,
+    build_profile,
     quote_literal,
     quote_name,
+    source_of,
 )
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
@@ -36,17 +44,76 @@ HALF = "1.005"
 ATHENA_TYPES = {"numeric": "double", "varchar": "varchar", "text": "varchar"}
 
 
-def build_probe_unload(table: Table, prefix: str) -> str:
-    """The UNLOAD of the probe's row under ``prefix`` (``s3://...``)."""
-    return read_statement("diagnostics/probe_unload.athena.sql").format(
-        probe=_probe(table), prefix=quote_literal(prefix)
+PROBE_PATH = "s3://probe/row.parquet"
+PROBED_AT = datetime(2026, 2, 28, tzinfo=UTC)
+
+BEFORE_ALL = Window(low=datetime(1970, 1, 1, tzinfo=UTC), high=datetime(1970, 1, 1, tzinfo=UTC))
+LAST_DAY = Dates(date(9999, 12, 31), date(9999, 12, 31))
+"""No object is that old; and with this date the engine reads hardly more than the footers."""
+
+
+class Statements(NamedTuple):
+    """An extract and the profile that it must add up to."""
+
+    extract: str
+    profile: str
+
+
+def build_empty(table: Table, settings: Settings, prefix: str) -> Statements:
+    """An incremental run's statements over no rows; results are written under ``prefix``."""
+    return Statements(
+        build_extract(table, settings, LAST_DAY, BEFORE_ALL, prefix, 1),
+        build_profile(table, settings, LAST_DAY, BEFORE_ALL),
     )
 
 
-def build_probe_select(table: Table) -> str:
-    """The SELECT of the probe's line and its 60 bits of md5; one row."""
-    return read_statement("diagnostics/probe_select.athena.sql").format(
-        probe=_probe(table), line_hash=LINE_HASH
+def build_sample(table: Table, settings: Settings) -> str:
+    """The SELECT that picks a row of the lake for ``build_one``; it returns one or none."""
+    sources = {name: quote_name(name) for name in table.target.key}
+    window = Window(high=datetime(9999, 12, 31, tzinfo=UTC))
+    return read_statement("diagnostics/sample.athena.sql").format(
+        date=sources[table.source.date],
+        keys=", ".join(
+            f"CAST({name} AS varchar) AS key_{number}"
+            for number, name in enumerate(sources.values())
+        ),
+        lake=build_lake(table, settings, Dates(), window),
+        present=" AND ".join(f"{name} IS NOT NULL" for name in sources.values()),
+    )
+
+
+def build_one(
+    table: Table, settings: Settings, prefix: str, sample: Mapping[str, str]
+) -> Statements:
+    """A run's statements over a row that ``build_sample`` has picked, and what else its key has.
+
+    The window is the row's object: others that were written in the same instant belong to it too.
+    """
+    columns = {column.name: column for column in table.column}
+    conditions = [
+        f"CAST({source_of(columns[name])} AS varchar) = {quote_literal(sample[f'key_{number}'])}"
+        for number, name in enumerate(table.target.key)
+    ]
+    if table.source.filter:
+        conditions.append(f"({table.source.filter})")
+    source = table.source.model_copy(update={"filter": " AND ".join(conditions)})
+    narrowed = table.model_copy(update={"source": source})
+    written = datetime.fromisoformat(sample["modified"])
+    day = date.fromisoformat(sample["day"])
+    window = Window(low=written, high=written)
+    return Statements(
+        build_extract(narrowed, settings, Dates(day, day), window, prefix, 1),
+        build_profile(narrowed, settings, Dates(day, day), window),
+    )
+
+
+def build_probe(table: Table, settings: Settings, prefix: str) -> Statements:
+    """A run's statements over the made-up row, which no rule of the table file judges."""
+    ruleless = table.model_copy(update={"reject": (), "expect": ()})
+    window, row = Window(low=PROBED_AT, high=PROBED_AT), _probe(table)
+    return Statements(
+        build_extract(ruleless, settings, Dates(), window, prefix, 1, row),
+        build_profile(ruleless, settings, Dates(), window, row),
     )
 
 
@@ -70,11 +137,13 @@ def _as_field(column: Column, table: Table) -> str:
 
 
 def _probe(table: Table) -> str:
-    values = ", ".join(
-        f"{_expression(column, table)} AS {quote_name(column.name)}" for column in table.column
-    )
+    """The made-up row as the query that stands for the lake."""
     return read_statement("diagnostics/probe.athena.sql").format(
-        values=values, exact_columns=exact_columns(table), line=copy_line(table)
+        path=quote_literal(PROBE_PATH),
+        modified=quote_literal(PROBED_AT.isoformat()),
+        values=", ".join(
+            f"{_expression(column, table)} AS {quote_name(column.name)}" for column in table.column
+        ),
     )
 
 

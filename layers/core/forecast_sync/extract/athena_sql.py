@@ -1,9 +1,9 @@
-"""The text of the two Athena queries, built from the table file."""
+"""The text of a run's two Athena queries, and of others over the same rows, from the table file."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Protocol
+from typing import NamedTuple
 
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
@@ -20,39 +20,45 @@ LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS de
 """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
 
 
-class Dated(Protocol):
-    """Bounds of business dates, both included; None is no bound."""
+class Dates(NamedTuple):
+    """Business dates, both ends included; None is no bound."""
 
-    @property
-    def date_from(self) -> date | None:
-        """The first date."""
-        ...
-
-    @property
-    def date_to(self) -> date | None:
-        """The last date."""
-        ...
+    date_from: date | None = None
+    date_to: date | None = None
 
 
 def build_extract(
-    table: Table, settings: Settings, run: Run, window: Window, prefix: str, parts: int
+    table: Table,
+    settings: Settings,
+    dates: Run | Dates,
+    window: Window,
+    prefix: str,
+    parts: int,
+    source: str | None = None,
 ) -> str:
     """The UNLOAD statement: rows and rejects as text lines under ``prefix`` (``s3://...``).
 
-    All rows of a first key are in the same of ``parts`` parts.
+    All rows that share the key's first column are in the same one of ``parts`` parts. ``source`` is
+    as in ``build_sources``.
     """
     return read_statement("extract/extract.athena.sql").format(
-        sources=build_sources(table, settings, run, window),
+        sources=build_sources(table, settings, dates, window, source),
         part=_part(table, parts),
         reject_line=_reject_line(table),
         prefix=quote_literal(prefix),
     )
 
 
-def build_profile(table: Table, settings: Settings, run: Run, window: Window) -> str:
+def build_profile(
+    table: Table,
+    settings: Settings,
+    dates: Run | Dates,
+    window: Window,
+    source: str | None = None,
+) -> str:
     """The SELECT that counts what the extract must add up to; one row."""
     return read_statement("extract/profile.athena.sql").format(
-        sources=build_sources(table, settings, run, window),
+        sources=build_sources(table, settings, dates, window, source),
         line_hash=LINE_HASH,
         warnings="".join(f", {name}" for name in warning_names(table)),
         counted_warnings="".join(
@@ -84,7 +90,7 @@ def quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def exact_columns(table: Table) -> str:
+def _exact_columns(table: Table) -> str:
     """Further columns of a SELECT: the numeric ones as exact decimals, NULL when they don't fit."""
     return "".join(
         f", TRY_CAST({quote_name(item.name)} AS decimal{item.arguments}) AS {_exact(item)}"
@@ -93,13 +99,23 @@ def exact_columns(table: Table) -> str:
     )
 
 
-def copy_line(table: Table) -> str:
+def _copy_line(table: Table) -> str:
     """The expression of a row's line, as Postgres' ``COPY`` reads it."""
     return _joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column])
 
 
-def build_sources(table: Table, settings: Settings, dates: Dated, window: Window) -> str:
-    """The WITH clause of every query: ``ranked`` has ``line``, and ``newest_first`` 1 when good."""
+def build_sources(
+    table: Table,
+    settings: Settings,
+    dates: Run | Dates,
+    window: Window,
+    source: str | None = None,
+) -> str:
+    """The WITH clause of every query: ``ranked`` has ``line``, and ``newest_first`` 1 when good.
+
+    ``source`` is the query for rows of another origin than the lake: ``source_path``,
+    ``source_modified``, the target's columns, and ``source_newest``, as ``build_lake`` has them.
+    """
     key = ", ".join(map(quote_name, table.target.key))
     day = quote_name(table.source.date)
     candidates = read_statement(
@@ -113,22 +129,11 @@ def build_sources(table: Table, settings: Settings, dates: Dated, window: Window
             f"checked.{quote_name(name)} = touched.{quote_name(name)}" for name in table.target.key
         ),
     )
-    sources = {
-        column.name: f"({column.source})" if column.source else quote_name(column.name)
-        for column in table.column
-    }
-    columns = [f"{expression} AS {quote_name(name)}" for name, expression in sources.items()]
-    columns.append(f"({table.source.newest}) AS {NEWEST}")
     return read_statement("extract/sources.athena.sql").format(
-        path=f"({table.source.path})",
-        modified=f"({table.source.modified})",
-        columns=", ".join(columns),
-        table=f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}",
-        high=_instant(window.high),
-        filter=_filter(table, sources[table.source.date], dates),
-        exact_columns=exact_columns(table),
+        source=source or build_lake(table, settings, dates, window),
+        exact_columns=_exact_columns(table),
         reject_reason=_reject_reason(table),
-        line=copy_line(table),
+        line=_copy_line(table),
         window_filter=f" WHERE source_modified >= {_instant(window.low)}" if window.low else "",
         candidates=candidates,
         first_key=quote_name(table.target.key[0]),
@@ -141,7 +146,32 @@ def build_sources(table: Table, settings: Settings, dates: Dated, window: Window
     )
 
 
-def _filter(table: Table, column: str, dates: Dated) -> str:
+def build_lake(table: Table, settings: Settings, dates: Run | Dates, window: Window) -> str:
+    """The query for the lake's rows, of all objects modified up to the window's end."""
+    columns = [f"{source_of(column)} AS {quote_name(column.name)}" for column in table.column]
+    columns.append(f"({table.source.newest}) AS {NEWEST}")
+    (day,) = (column for column in table.column if column.name == table.source.date)
+    return read_statement("extract/lake.athena.sql").format(
+        path=f"({table.source.path})",
+        modified=f"({table.source.modified})",
+        columns=", ".join(columns),
+        table=lake_name(settings),
+        high=_instant(window.high),
+        filter=_filter(table, source_of(day), dates),
+    )
+
+
+def lake_name(settings: Settings) -> str:
+    """The lake's table, with its database."""
+    return f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}"
+
+
+def source_of(column: Column) -> str:
+    """The expression of a target's column over the lake's columns."""
+    return f"({column.source})" if column.source else quote_name(column.name)
+
+
+def _filter(table: Table, column: str, dates: Run | Dates) -> str:
     bounds = ((">=", dates.date_from), ("<=", dates.date_to))
     conditions = [f"{column} {sign} DATE '{day.isoformat()}'" for sign, day in bounds if day]
     if table.source.filter:

@@ -1,2 +1,3 @@
--- One row that exists nowhere, with its COPY-text line. Only reads.
-SELECT {line} AS line FROM (SELECT *{exact_columns} FROM (SELECT {values}))
+-- One row that exists nowhere, as the lake's rows stand in a run's statements. Only reads.
+SELECT {path} AS source_path, from_iso8601_timestamp({modified}) AS source_modified, {values},
+  CAST(NULL AS timestamp) AS source_newest

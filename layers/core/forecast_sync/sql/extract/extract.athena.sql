@@ -1,5 +1,5 @@
 -- One column of text, which Athena's writer passes through: rows and rejects as COPY-text lines.
--- Parted by the key's first column, so that pages touch separate places of the target's indexes.
+-- Partitioned by the key's first column, so that pages touch separate parts of the target's indexes.
 -- May run twice: each attempt writes to a prefix of its own.
 UNLOAD (
 {sources}

@@ -1,9 +1,7 @@
--- Every row of the lake up to the window's end, with its COPY-text line or the reason why the
--- target can't hold it. Only reads.
+-- Every row of the source with its COPY-text line or the reason why the target can't hold it, and
+-- which of a key's rows is the newest. Only reads.
 WITH source AS (
-  SELECT {path} AS source_path, {modified} AS source_modified, {columns}
-  FROM {table}
-  WHERE {modified} <= {high}{filter}
+{source}
 ),
 exact AS (
   SELECT *{exact_columns} FROM source
