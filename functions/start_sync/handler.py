@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync import clients
-from forecast_sync.lease.starter import start_for_uploads
+from forecast_sync.runs.uploads import start_for_uploads
 from forecast_sync.telemetry.logging import logged
 
 

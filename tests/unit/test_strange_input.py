@@ -19,9 +19,9 @@ from forecast_sync.contracts.base import parse_payload
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.diagnostics.inspect import InspectRequest
 from forecast_sync.errors import InvalidInput, PermanentError, VerificationFailed, message_of
-from forecast_sync.lease.starter import start_for_uploads
 from forecast_sync.notify import outages
 from forecast_sync.resolve.run import ResolveRequest
+from forecast_sync.runs.uploads import start_for_uploads
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 from forecast_sync.text.strict_json import JsonInvalid, read_json, read_object
 

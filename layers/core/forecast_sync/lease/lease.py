@@ -69,7 +69,8 @@ def resume_locked(cursor: Rows, run: Run) -> None:
     refuse_overtaken(own.status if own else None, run)
     if own is None or not own.had_lease or own.status != "failed":
         return
-    later = cursor.execute(statement("lease/find_overtaker.sql"), {"run_id": run.run_id}).fetchone()
+    find_later_writer = statement("lease/find_later_writer.sql")
+    later = cursor.execute(find_later_writer, {"run_id": run.run_id}).fetchone()
     if later:
         raise Superseded(
             f"Run {later[0]} has written since {run.run_id} failed, so this one must not go on; "

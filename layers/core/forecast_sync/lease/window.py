@@ -43,7 +43,7 @@ def open_window(
         holder = lease.find_holder(cursor)
         if holder and not lease.end_dead_holder(cursor, holder, run, is_alive):
             return _coalesce(cursor, holder, run)
-        cursor.execute(statement("lease/forget_stillborn.sql"), {"run_id": run.run_id})
+        cursor.execute(statement("lease/delete_failed_start.sql"), {"run_id": run.run_id})
         cursor.execute(
             statement("lease/take_lease.sql"),
             {
@@ -72,7 +72,7 @@ def _decide(cursor: lease.Rows, settings: Settings, run: Run, watermark: datetim
     low = None
     if run.sync_type == "incremental" and watermark is not None:
         low = (watermark - settings.lookback).replace(tzinfo=UTC)
-    reach = _read_time(cursor, "lease/find_reach.sql", settings)
+    reach = _read_time(cursor, "lease/find_latest_window_end.sql", settings)
     return Window(
         low=low,
         high=max(run.started_at, reach or run.started_at),

@@ -42,5 +42,5 @@ def stage_rejects(cursor: Rows, lines: Iterator[bytes], run: Run) -> int:
     staged = copy_in(cursor, copy_stage, lines)
     if not run.dry_run:
         known = {"run_id": run.run_id, "full": run.sync_type == "full"}
-        cursor.execute(statement("load/keep_rejects.sql"), known)
+        cursor.execute(statement("load/save_rejects.sql"), known)
     return staged

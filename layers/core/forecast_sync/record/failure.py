@@ -15,6 +15,7 @@ from forecast_sync.notify import outages
 from forecast_sync.notify.notifier import notify_failure, notify_unresolved
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.resolve.run import BranchFinder, ResolveRequest, resolve_run
+from forecast_sync.runs.uploads import Starter
 
 if TYPE_CHECKING:
     from forecast_sync.adapters.sns import Topic

@@ -15,7 +15,7 @@ from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import report_location
 from forecast_sync.errors import Superseded
 from forecast_sync.lease import lease
-from forecast_sync.lease.starter import Starter
+from forecast_sync.runs.uploads import Starter
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import reject_value
 from forecast_sync.telemetry.metrics import measure_run
@@ -111,7 +111,7 @@ def record_failure(
         if lease.find_own_row(cursor, run.run_id) is None:
             values = run.model_dump(exclude={"date_from", "date_to", "batch_size"})
             values |= {"source": settings.data_location, "error_message": message}
-            cursor.execute(statement("record/record_stillborn.sql"), values)
+            cursor.execute(statement("record/record_failed_start.sql"), values)
     start_rerun(connection, workflow, run, redrive_count)
 
 
