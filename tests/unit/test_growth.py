@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from forecast_sync.adapters.s3 import Listed
@@ -15,6 +16,7 @@ from forecast_sync.contracts.run import Window
 from forecast_sync.extract.athena_sql import warning_names
 from forecast_sync.extract.queries import MOST_PARTS
 from forecast_sync.plan.pages import MOST_KEYS, count_workers, group_into_pages, plan_pages
+from forecast_sync.plan.result_files import ResultFile
 from forecast_sync.tables import load_table
 
 from tests.builders import STARTED_AT, make_run
@@ -88,7 +90,13 @@ def request(connections: int) -> PlanRequest:
 def plan(writers: int) -> tuple[Athena, PlanRequest, Plan]:
     athena = Athena(writers)
     asked = request(connections=901)
-    planned = plan_pages(athena, athena, load_table(), Settings(environment="production"), asked)
+    planned = plan_pages(
+        cast(Any, athena),
+        cast(Any, athena),
+        load_table(),
+        Settings(environment="production"),
+        asked,
+    )
     return athena, asked, planned
 
 
@@ -128,9 +136,7 @@ def test_a_child_has_few_events_and_a_run_too() -> None:
 
 
 def test_a_page_of_many_small_files_still_fits_into_a_state() -> None:
-    tiny = [
-        ("results", Listed(f"{PREFIX.format(1)}/{n:05}.gz", 10, STARTED_AT)) for n in range(5000)
-    ]
+    tiny = [ResultFile("results", f"{PREFIX.format(1)}/{n:05}.gz", 10) for n in range(5000)]
     pages = group_into_pages(QUERY, tiny, 16 * 1024 * 1024)
     assert max(len(page.keys) for page in pages) == MOST_KEYS
     assert max(size(page.model_dump_json()) for page in pages) * SPARE <= STATE_BYTES
