@@ -26,7 +26,6 @@ BYTES_A_ROW = 18
 """Of the extract's gzip text, as `make bench` measures it."""
 
 STATE_BYTES = 256 * 1024
-HISTORY_EVENTS = 25_000
 MAP_ITEMS = 100_000_000
 CHILDREN_AT_ONCE = 10_000
 SPARE = 2
@@ -122,17 +121,6 @@ def test_a_billion_rows_fit_the_quotas_twice(writers: int) -> None:
     assert size(whole.model_dump_json()) * SPARE <= STATE_BYTES
     # A request for each file, and those of planning.
     assert len(athena.files) + athena.requests <= 61 * 2000 + 200
-
-
-def test_a_child_has_few_events_and_a_run_too() -> None:
-    """A page of 16 MiB is a million rows, at most some calls of 15 minutes each.
-
-    A call makes 5 events and its Choice 2; polling makes 13 in 5 seconds for each query, for as
-    long as Athena lets a query run.
-    """
-    assert 4 * 7 * SPARE <= HISTORY_EVENTS
-    ten_minutes = 10 * 60 / 5
-    assert 2 * ten_minutes * 13 * SPARE <= HISTORY_EVENTS
 
 
 def test_a_page_of_many_small_files_still_fits_into_a_state() -> None:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from psycopg import sql
 from pydantic import Field
 
-from forecast_sync.adapters.postgres import statement
+from forecast_sync.adapters.postgres import Cursor, statement
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.page import Page, PageKind
 from forecast_sync.contracts.run import Run
-from forecast_sync.lease.lease import Rows
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import compose_parts, reject_value, shown
 
@@ -84,7 +83,7 @@ class ChangesWriter:
     table: Table
     run: Run
 
-    def save(self, cursor: Rows, page: Page, first_row: int) -> None:
+    def save(self, cursor: Cursor, page: Page, first_row: int) -> None:
         """Save what the staged batch would change; saving it again writes the same object."""
         changes = describe_batch(cursor, self.table, page.kind)
         location = batch_location(
@@ -93,7 +92,7 @@ class ChangesWriter:
         self.storage.write(*split_location(location), changes.model_dump_json().encode())
 
 
-def describe_batch(cursor: Rows, table: Table, kind: PageKind) -> BatchChanges:
+def describe_batch(cursor: Cursor, table: Table, kind: PageKind) -> BatchChanges:
     """What the staged batch would change, or why its rows are rejected; only reads."""
     if kind == "reject":
         return _describe_rejects(cursor, table)
@@ -106,7 +105,7 @@ def describe_batch(cursor: Rows, table: Table, kind: PageKind) -> BatchChanges:
     return BatchChanges(groups=groups, largest=_largest_changes(cursor, table))
 
 
-def _describe_rejects(cursor: Rows, table: Table) -> BatchChanges:
+def _describe_rejects(cursor: Cursor, table: Table) -> BatchChanges:
     values = sql.SQL(", ").join(shown(reject_value(name)) for name in table.report.by)
     cursor.execute(statement("dry_run/group_stage_rejects.sql", by=values))
     rows = cursor.fetchall()
@@ -117,7 +116,7 @@ def _describe_rejects(cursor: Rows, table: Table) -> BatchChanges:
     return BatchChanges(groups=groups, reasons=dict(reasons))
 
 
-def _largest_changes(cursor: Rows, table: Table) -> tuple[Change, ...]:
+def _largest_changes(cursor: Cursor, table: Table) -> tuple[Change, ...]:
     if table.report.watch is None:
         return ()
     parts = compose_parts(table)

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from psycopg import Cursor
-
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, Superseded
 
 LEASE_LOCK = 0x6673_0002
-
-Rows = Cursor[tuple[Any, ...]]
 
 
 class Holder(NamedTuple):
@@ -38,18 +34,18 @@ class OwnRow(NamedTuple):
     had_lease: bool
 
 
-def lock_exclusively(cursor: Rows) -> None:
+def lock_exclusively(cursor: Cursor) -> None:
     """Wait until no batch is being committed, and let none begin until the transaction ends."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEASE_LOCK])
 
 
-def find_own_row(cursor: Rows, run_id: str) -> OwnRow | None:
+def find_own_row(cursor: Cursor, run_id: str) -> OwnRow | None:
     """The run's row; None before it has taken the lease."""
     row = cursor.execute(statement("lease/find_run.sql"), {"run_id": run_id}).fetchone()
     return OwnRow(*row) if row else None
 
 
-def find_holder(cursor: Rows) -> Holder | None:
+def find_holder(cursor: Cursor) -> Holder | None:
     """The run that holds the lease now, if any."""
     row = cursor.execute(statement("lease/find_holder.sql")).fetchone()
     return Holder(*row) if row else None
@@ -67,7 +63,7 @@ def resume(connection: Connection, run: Run) -> None:
         refuse_ended(require_row(find_own_row(cursor, run.run_id), run), run)
 
 
-def resume_locked(cursor: Rows, run: Run) -> None:
+def resume_locked(cursor: Cursor, run: Run) -> None:
     """``resume`` inside a transaction that holds the exclusive lock; a run without a row passes."""
     own = find_own_row(cursor, run.run_id)
     refuse_overtaken(own.status if own else None, run)
@@ -108,7 +104,7 @@ def refuse_ended(own: OwnRow, run: Run) -> None:
         )
 
 
-def evict(cursor: Rows, holder: Holder, status: str, message: str) -> None:
+def evict(cursor: Cursor, holder: Holder, status: str, message: str) -> None:
     """End the lease of a holder that is gone; the caller holds the exclusive lock.
 
     The rerun that was requested of it passes on to the evicting run, see ``inherits_rerun``.
@@ -126,7 +122,7 @@ def inherits_rerun(run: Run, holder: Holder) -> bool:
 
 
 def end_dead_holder(
-    cursor: Rows, holder: Holder, run: Run, is_alive: Callable[[str], bool]
+    cursor: Cursor, holder: Holder, run: Run, is_alive: Callable[[str], bool]
 ) -> bool:
     """Evict ``holder`` if its execution has ended, or its row was copied by Neon's branching.
 

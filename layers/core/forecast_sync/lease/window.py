@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import LeaseHeld
@@ -57,7 +57,7 @@ def open_window(
         return window
 
 
-def _coalesce(cursor: lease.Rows, holder: lease.Holder, run: Run) -> Window:
+def _coalesce(cursor: Cursor, holder: lease.Holder, run: Run) -> Window:
     can_coalesce = run.sync_type == "incremental" and run.moves_watermark
     if not can_coalesce:
         raise LeaseHeld(
@@ -69,7 +69,7 @@ def _coalesce(cursor: lease.Rows, holder: lease.Holder, run: Run) -> Window:
 
 
 def _decide_window(
-    cursor: lease.Rows, settings: Settings, run: Run, watermark: datetime | None
+    cursor: Cursor, settings: Settings, run: Run, watermark: datetime | None
 ) -> Window:
     low = None
     if run.sync_type == "incremental" and watermark is not None:
@@ -82,12 +82,12 @@ def _decide_window(
     )
 
 
-def _count_connections(cursor: lease.Rows) -> int:
+def _count_connections(cursor: Cursor) -> int:
     row = cursor.execute(statement("lease/count_connections.sql")).fetchone()
     return int(row[0]) if row else 0
 
 
-def _read_time(cursor: lease.Rows, name: str, settings: Settings) -> datetime | None:
+def _read_time(cursor: Cursor, name: str, settings: Settings) -> datetime | None:
     """The time that a statement about this lake's runs returns, if any."""
     row = cursor.execute(statement(name), {"source": settings.data_location}).fetchone()
     return row[0] if row else None

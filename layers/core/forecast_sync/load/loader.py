@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from forecast_sync.adapters.postgres import Connection, fetch_last, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, fetch_last, statement, transaction
 from forecast_sync.contracts.page import Page, UpsertProgress, UpsertRequest
 from forecast_sync.contracts.redrive import raise_if_stale
 from forecast_sync.contracts.run import Run
@@ -21,7 +21,7 @@ from forecast_sync.tables import Table
 RESERVE_MILLISECONDS = 30_000
 RESERVE_BATCHES = 3
 
-SaveChanges = Callable[[lease.Rows, Page, int], None]
+SaveChanges = Callable[[Cursor, Page, int], None]
 """Saves what the staged batch, given by its page and first row, would change in the target."""
 
 
@@ -131,7 +131,7 @@ def _compose_opening(connection: Connection, request: UpsertRequest) -> bytes:
     ).as_bytes(connection)
 
 
-def _find_committed(cursor: lease.Rows, run: Run) -> int | None:
+def _find_committed(cursor: Cursor, run: Run) -> int | None:
     """How many lines of the page are committed; None when the run must take its lease again.
 
     The opened transaction holds the lease's shared lock until it ends, so the answer stays true.
@@ -143,7 +143,7 @@ def _find_committed(cursor: lease.Rows, run: Run) -> int | None:
 
 
 def _write_batch(
-    cursor: lease.Rows, reader: PageReader, merger: Merger, request: UpsertRequest
+    cursor: Cursor, reader: PageReader, merger: Merger, request: UpsertRequest
 ) -> None:
     run, page = request.run, request.page
     first = reader.position + 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from forecast_sync.adapters.postgres import Cursor
 from forecast_sync.errors import BatchConflict
-from forecast_sync.lease.lease import Rows
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import compose_batch
 
@@ -46,12 +46,12 @@ class Merger:
         self._checksum = checksum
         self._guide: bytes | None = None
 
-    def create_stage(self, cursor: Rows) -> None:
+    def create_stage(self, cursor: Cursor) -> None:
         """Create the table that a batch is copied into, and guide the planner as the page needs."""
         create_stage = self.statements.create_stage
         cursor.execute(b"; ".join((create_stage, self._guide)) if self._guide else create_stage)
 
-    def compare(self, cursor: Rows, staged: int) -> Comparison:
+    def compare(self, cursor: Cursor, staged: int) -> Comparison:
         """Compare the ``staged`` rows of the stage with the target; only reads."""
         if staged > SMALL_BATCH:
             if not self._has_rows(cursor):
@@ -67,7 +67,7 @@ class Merger:
             return self._compare_by(cursor, self.statements.compare_near)
         return self._compare_by(cursor, self.statements.compare)
 
-    def merge(self, cursor: Rows, staged: int) -> dict[str, int]:
+    def merge(self, cursor: Cursor, staged: int) -> dict[str, int]:
         """Insert and update the rows that differ.
 
         Returns inserted, updated, unchanged, and the checksum of these rows in the target.
@@ -88,7 +88,7 @@ class Merger:
             "checksum": compared.checksum + checksum,
         }
 
-    def _write(self, cursor: Rows, compared: Comparison, staged: int) -> tuple[int, int, int]:
+    def _write(self, cursor: Cursor, compared: Comparison, staged: int) -> tuple[int, int, int]:
         """Write what differs; inserted and updated rows, and the checksum of both."""
         if compared.unchanged == staged:
             return 0, 0, 0
@@ -100,22 +100,22 @@ class Merger:
         inserted, updated, checksum = cursor.fetchone() or (0, 0, 0)
         return inserted, updated, int(checksum)
 
-    def _insert(self, cursor: Rows) -> tuple[int, int, int]:
+    def _insert(self, cursor: Cursor) -> tuple[int, int, int]:
         cursor.execute(self.statements.insert)
         if not self._checksum:
             return cursor.rowcount, 0, 0
         inserted, checksum = cursor.fetchone() or (0, 0)
         return inserted, 0, int(checksum)
 
-    def _has_rows(self, cursor: Rows) -> bool:
+    def _has_rows(self, cursor: Cursor) -> bool:
         cursor.execute(self.statements.has_rows)
         return bool((cursor.fetchone() or (True,))[0])
 
-    def _count_near(self, cursor: Rows, limit: int) -> int:
+    def _count_near(self, cursor: Cursor, limit: int) -> int:
         cursor.execute(self.statements.count_near, {"limit": limit})
         return int((cursor.fetchone() or (0,))[0])
 
-    def _compare_by(self, cursor: Rows, compare: bytes) -> Comparison:
+    def _compare_by(self, cursor: Cursor, compare: bytes) -> Comparison:
         cursor.execute(compare)
         missing, unchanged, checksum, differing = cursor.fetchone() or (0, 0, 0, None)
         return Comparison(missing, unchanged, int(checksum), differing)

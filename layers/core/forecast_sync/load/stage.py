@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from forecast_sync.adapters.postgres import copy_in, statement
+from forecast_sync.adapters.postgres import Cursor, copy_in, statement
 from forecast_sync.contracts.run import Run
-from forecast_sync.lease.lease import Rows
 from forecast_sync.load.merge import BY_INDEX, SMALL_BATCH, Merger
 from forecast_sync.target.expressions import list_names
 
 
 def stage_rows(
-    cursor: Rows, lines: Iterator[bytes], merger: Merger, *, dry_run: bool
+    cursor: Cursor, lines: Iterator[bytes], merger: Merger, *, dry_run: bool
 ) -> dict[str, int]:
     """Stage and merge lines of good rows; a dry run only compares them.
 
@@ -34,7 +33,7 @@ def stage_rows(
     }
 
 
-def stage_rejects(cursor: Rows, lines: Iterator[bytes], run: Run) -> int:
+def stage_rejects(cursor: Cursor, lines: Iterator[bytes], run: Run) -> int:
     """Stage and save lines of rejected rows, or only count them in a dry run; how many they are."""
     cursor.execute(statement("load/create_reject_stage.sql"))
     columns = list_names(["source_file", "reason", "row_json"])

@@ -7,7 +7,7 @@ from typing import Literal
 
 from psycopg.types.json import Json
 
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
 from forecast_sync.contracts.result import RecordRequest, RunResult
@@ -83,7 +83,7 @@ def _earned_watermark(run: Run, window: Window) -> datetime | None:
     return min(window.high, run.started_at).astimezone(UTC).replace(tzinfo=None)
 
 
-def _resolve_rejects(cursor: lease.Rows, table: Table, run: Run) -> None:
+def _resolve_rejects(cursor: Cursor, table: Table, run: Run) -> None:
     if run.sync_type != "full" or run.dry_run:
         return
     cursor.execute(
