@@ -58,13 +58,13 @@ def bucket(connection: Connection) -> Bucket:
 
 
 def plan(checksum: int = 0, **counts: int) -> Plan:
-    profile = {"window_rows": 7, "rejected": 1, "candidates": 6, "good": 6, **counts}
+    profile = {"window_rows": 7, "rejected": 1, "candidates": 6, "good": 6, "checksum": checksum}
     return Plan(
         pages=3,
         concurrency=1,
         pages_bucket="results",
         pages_key="pages.json",
-        profile=Profile(**profile, checksum=checksum),
+        profile=Profile.model_validate({**profile, **counts}),
     )
 
 

@@ -62,10 +62,10 @@ def _call(work: Callable[[], Answer], event: Event, log_answer: bool = True) -> 
     with about(find_run_id(event)):
         try:
             answer = work()
+            dumped = answer.model_dump(mode="json") if isinstance(answer, Model) else answer
         except Exception as error:
             log_failure(error)
             raise
-        dumped = answer.model_dump(mode="json") if isinstance(answer, Model) else answer
         if "run_id" in dumped:
             # An upload's event names no run; the run that it has started is in the answer.
             logger.append_keys(run_id=str(dumped["run_id"]))
