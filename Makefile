@@ -100,7 +100,7 @@ check-code: setup
 	@echo "check: format, lint, types"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy layers/core/forecast_sync scripts tests
+	@$(BIN)/mypy layers/core/forecast_sync functions scripts tests
 
 check-templates: setup .tools/sam/.installed .tools/checkov/.installed .tools/node/.installed
 	@echo "check: templates and state machine"

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync import clients
-from forecast_sync.contracts.base import parse_payload
 from forecast_sync.diagnostics.inspect import BranchRequest, describe_server
-from forecast_sync.telemetry.logging import logged
+from forecast_sync.task import task
 
 
-@logged
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take a BranchRequest and answer with the server's name and version."""
-    request = parse_payload(BranchRequest, event)
+@task(BranchRequest)
+def handler(request: BranchRequest) -> dict[str, Any]:
+    """Return the server's name and version."""
     return {"server": describe_server(clients.connection_of(request.git_ref))}

@@ -1,18 +1,17 @@
-"""Clean history: once a day, forgets what no redrive can need."""
+"""Clean history: once a day, deletes what no redrive can need any more."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from forecast_sync import clients
-from forecast_sync.record.retention import clean_history
+from forecast_sync.contracts.events import CleaningRequest
+from forecast_sync.record.retention import DeletedHistory, clean_history
 from forecast_sync.target.schema import ensure_schema
-from forecast_sync.telemetry.logging import logged
+from forecast_sync.task import task
 
 
-@logged
-def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
-    """Take the schedule's event, or a ``git_ref``, and answer with the numbers of deleted rows."""
-    connection = clients.connection_of(event.get("git_ref"))
+@task(CleaningRequest)
+def handler(request: CleaningRequest) -> DeletedHistory:
+    """Delete old runs of one branch, and return how many rows that were."""
+    connection = clients.connection_of(request.git_ref)
     ensure_schema(connection, clients.table())
-    return clean_history(connection, clients.settings().history_days)._asdict()
+    return clean_history(connection, clients.settings().history_days)

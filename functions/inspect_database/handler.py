@@ -1,18 +1,20 @@
-"""Inspect database: answers what an operator asks of a branch's database, changing nothing."""
+"""Inspect database: answers an operator's questions about a branch's database; changes nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from forecast_sync import clients
-from forecast_sync.contracts.base import parse_payload
 from forecast_sync.diagnostics.inspect import InspectRequest, inspect
-from forecast_sync.telemetry.logging import logged_without_answer
+from forecast_sync.task import task
 
 
-@logged_without_answer
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take an InspectRequest and answer with what was asked for."""
-    request = parse_payload(InspectRequest, event)
-    connection = clients.connection_of(request.git_ref)
-    return inspect(connection, clients.storage().stream, clients.table(), request)
+@task(InspectRequest, log_answer=False)
+def handler(request: InspectRequest) -> dict[str, Any]:
+    """Return the answer to the request's question; it may hold values of rows."""
+    return inspect(
+        connection=clients.connection_of(request.git_ref),
+        stream=clients.storage().stream,
+        table=clients.table(),
+        request=request,
+    )

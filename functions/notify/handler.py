@@ -1,23 +1,47 @@
-"""Notify: tells the topic how a run ended, or, on a schedule, that a branch has become stale."""
+"""Notify: publishes how a run ended or, on a schedule, that a branch has become stale."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forecast_sync import clients
-from forecast_sync.contracts.base import parse_payload
+from forecast_sync.contracts.events import FreshnessCheck
 from forecast_sync.contracts.result import NotifyRequest
-from forecast_sync.notify.notifier import check_freshness, notify_result
-from forecast_sync.telemetry.logging import logged
+from forecast_sync.notify import notifier
+from forecast_sync.task import task
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logged
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take a NotifyRequest, or the schedule's event; answer with what was told."""
-    workflow, topic, settings = clients.workflow(), clients.topic(), clients.settings()
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take the run's result from the workflow, or the freshness check from its schedule."""
     if event.get("check") == "freshness":
-        is_news = check_freshness(workflow, settings, clients.connection_of, topic)
-        return {"told": ["stale"] if is_news else []}
-    result = parse_payload(NotifyRequest, event).result
-    connection = clients.connection_of(result.git_ref, result.run_id)
-    return {"told": notify_result(workflow, connection, topic, settings, result)}
+        return check_freshness(event, context)
+    return publish_result(event, context)
+
+
+@task(NotifyRequest)
+def publish_result(request: NotifyRequest) -> dict[str, Any]:
+    """Publish what a run's result changes, and return the kinds of messages that were sent."""
+    result = request.result
+    kinds = notifier.notify_result(
+        workflow=clients.workflow(),
+        connection=clients.connection_of(result.git_ref, result.run_id),
+        topic=clients.topic(),
+        settings=clients.settings(),
+        result=result,
+    )
+    return {"told": kinds}
+
+
+@task(FreshnessCheck)
+def check_freshness(_check: FreshnessCheck) -> dict[str, Any]:
+    """Publish that the environment's branch has become stale, and return whether it was sent."""
+    is_sent = notifier.check_freshness(
+        workflow=clients.workflow(),
+        settings=clients.settings(),
+        connect=clients.connection_of,
+        topic=clients.topic(),
+    )
+    return {"told": ["stale"] if is_sent else []}

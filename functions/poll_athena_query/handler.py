@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from forecast_sync import clients
-from forecast_sync.contracts.base import parse_payload
-from forecast_sync.contracts.query import PollRequest
+from forecast_sync.contracts.query import PolledQuery, PollRequest
 from forecast_sync.extract.queries import poll_query
-from forecast_sync.telemetry.logging import logged
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+from forecast_sync.task import RemainingMilliseconds, timed_task
 
 
-@logged
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take a PollRequest and answer with a PolledQuery."""
-    request = parse_payload(PollRequest, event)
-    polled = poll_query(clients.athena(), request, context.get_remaining_time_in_millis)
-    return polled.model_dump(mode="json")
+@timed_task(PollRequest)
+def handler(request: PollRequest, remaining_milliseconds: RemainingMilliseconds) -> PolledQuery:
+    """Return whether the query is done and when to poll it again."""
+    return poll_query(
+        athena=clients.athena(),
+        request=request,
+        remaining_milliseconds=remaining_milliseconds,
+    )

@@ -1,25 +1,53 @@
-"""Record status: how a run ended, told by the workflow itself or by the rule for failures."""
+"""Record status: how a run ended, as the workflow says or, if it failed, a rule outside of it."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from forecast_sync import clients
-from forecast_sync.contracts.base import parse_payload
-from forecast_sync.contracts.result import RecordRequest
-from forecast_sync.record.failure import record_failed_execution
-from forecast_sync.record.outcome import record_success
-from forecast_sync.telemetry.logging import logged
+from forecast_sync.contracts.events import RecordedFailure, StatusChange
+from forecast_sync.contracts.result import RecordRequest, RunResult
+from forecast_sync.record import outcome
+from forecast_sync.record.failure import FailureRecorder
+from forecast_sync.task import task
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logged
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take a RecordRequest and answer with a RunResult, or take a status-change event."""
-    workflow, settings = clients.workflow(), clients.settings()
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take the request of a successful run, or the event of an execution that ended badly."""
     if event.get("source") == "aws.states":
-        told = (clients.topic(), clients.told_failures())
-        places = clients.of_run(event["detail"]["name"])
-        return record_failed_execution(event["detail"], workflow, settings, *places, *told)
-    request = parse_payload(RecordRequest, event)
-    places = (clients.connection(request.run.neon_branch_id, request.run.run_id), workflow)
-    return record_success(*places, clients.table(), settings, request).model_dump(mode="json")
+        return record_failure(event, context)
+    return record_success(event, context)
+
+
+@task(RecordRequest)
+def record_success(request: RecordRequest) -> RunResult:
+    """Record a verified run, and return its result."""
+    return outcome.record_success(
+        connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
+        workflow=clients.workflow(),
+        table=clients.table(),
+        settings=clients.settings(),
+        request=request,
+    )
+
+
+@task(StatusChange)
+def record_failure(change: StatusChange) -> RecordedFailure:
+    """Record and publish a failed execution, and return whether it was recorded."""
+    return failure_recorder().record(change.detail)
+
+
+@cache
+def failure_recorder() -> FailureRecorder:
+    """The container's recorder, which remembers what it has published."""
+    return FailureRecorder(
+        workflow=clients.workflow(),
+        topic=clients.topic(),
+        settings=clients.settings(),
+        find_neon=clients.neon,
+        connect=clients.connection,
+    )

@@ -1,22 +1,21 @@
-"""Report changes: what a dry run would have done becomes one document in S3."""
+"""Report changes: what a dry run would have changed becomes one document in S3."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from forecast_sync import clients
-from forecast_sync.contracts.base import parse_payload
-from forecast_sync.dry_run.changes import report_location
-from forecast_sync.dry_run.report import ReportRequest, report_changes
-from forecast_sync.telemetry.logging import logged
+from forecast_sync.dry_run.report import ReportLocation, ReportRequest, report_changes
+from forecast_sync.task import task
 
 
-@logged
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take a ReportRequest and answer with where the report is."""
-    request = parse_payload(ReportRequest, event)
-    run, settings = request.run, clients.settings()
-    connection = clients.connection(run.neon_branch_id, run.run_id)
-    places = (clients.athena(), clients.storage(), clients.catalog())
-    report_changes(connection, *places, clients.table(), settings, request)
-    return {"report": report_location(settings, run)}
+@task(ReportRequest)
+def handler(request: ReportRequest) -> ReportLocation:
+    """Write the report, and return where it is."""
+    return report_changes(
+        connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
+        athena=clients.athena(),
+        storage=clients.storage(),
+        catalog=clients.catalog(),
+        table=clients.table(),
+        settings=clients.settings(),
+        request=request,
+    )

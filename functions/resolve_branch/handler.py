@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from forecast_sync import clients
-from forecast_sync.contracts.base import parse_payload
+from forecast_sync.contracts.run import Run
 from forecast_sync.resolve.run import ResolveRequest, resolve_run
-from forecast_sync.telemetry.logging import logged
+from forecast_sync.task import task
 
 
-@logged
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take a ResolveRequest and answer with a Run."""
-    request = parse_payload(ResolveRequest, event)
-    run = resolve_run(clients.neon(request.execution.run_id), clients.settings(), request)
-    return run.model_dump(mode="json")
+@task(ResolveRequest)
+def handler(request: ResolveRequest) -> Run:
+    """Return the run, with everything that is decided once."""
+    return resolve_run(
+        neon=clients.neon(request.execution.run_id),
+        settings=clients.settings(),
+        request=request,
+    )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from forecast_sync import clients
-from forecast_sync.lease.starter import start_for_uploads
-from forecast_sync.telemetry.logging import logged
+from forecast_sync.contracts.events import StartedRun, UploadMessages
+from forecast_sync.runs.uploads import start_for_uploads
+from forecast_sync.task import task
 
 
-@logged
-def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """Take a batch of queue messages and answer with the run's name."""
-    message_ids = [record["messageId"] for record in event["Records"]]
-    return {"run_id": start_for_uploads(clients.workflow(), message_ids)}
+@task(UploadMessages)
+def handler(messages: UploadMessages) -> StartedRun:
+    """Return the name of the run."""
+    message_ids = [message.message_id for message in messages.records]
+    return StartedRun(run_id=start_for_uploads(clients.workflow(), message_ids))

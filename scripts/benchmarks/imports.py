@@ -12,7 +12,7 @@ FUNCTION = Path(__file__).parents[2] / "functions" / "upsert_batches"
 ANY_LOADER = "import boto3, psycopg; boto3.client('s3')"
 UPSERT = (
     f"import sys; sys.path.insert(0, {str(FUNCTION)!r}); "
-    "import handler; from forecast_sync import wiring; wiring.storage()"
+    "import handler; from forecast_sync import clients; clients.storage()"
 )
 TIMES = 9
 

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from forecast_sync.config import Settings
+from forecast_sync.contracts.counts import Sums
 from forecast_sync.contracts.run import Window
-from forecast_sync.diagnostics.checksums import Sums, build_lake_keys, build_lake_sums
+from forecast_sync.diagnostics.checksums import build_lake_keys, build_lake_sums
 from forecast_sync.extract.athena_sql import Dates
 from forecast_sync.tables import Table, load_table
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forecast_sync.adapters.postgres import Connection
+from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
 from forecast_sync.contracts.page import UpsertProgress
 from forecast_sync.contracts.run import Run, Window
@@ -20,13 +21,13 @@ COLUMNS = ", ".join(load_table().names)
 LONG = 900_000
 
 
-class Starts:
+class Starts(Workflow):
     """Step Functions, which keeps the names of what is started."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def start(self, name: str, _payload: object) -> bool:
+    def start(self, name: str, payload: Mapping[str, Any]) -> bool:  # noqa: ARG002
         self.names.append(name)
         return True
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from forecast_sync.adapters.postgres import Connection
+from forecast_sync.adapters.postgres import Connection, Cursor
 from forecast_sync.config import Settings
 from forecast_sync.contracts.page import Page
 from forecast_sync.contracts.run import Run
 from forecast_sync.dry_run.changes import BatchChanges, Change, Group, describe_batch
-from forecast_sync.lease.lease import Rows
 from forecast_sync.lease.window import open_window
 from forecast_sync.load.loader import load_page
 from forecast_sync.tables import load_table
@@ -24,7 +23,7 @@ def load(connection: Connection, run: Run, rows: list[Row], kind: str = "row") -
     files.add("a.gz", [to_line(row) for row in rows])
     page = {"kind": kind, "query": f"q-{run.run_id}-{kind}"}
 
-    def keep(cursor: Rows, page: Page, first_row: int) -> None:
+    def keep(cursor: Cursor, page: Page, first_row: int) -> None:
         kept[page.number, first_row] = describe_batch(cursor, load_table(), page.kind)
 
     request = make_upsert(run, ["a.gz"], **page)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.record.retention import clean_history
+from forecast_sync.record.retention import DeletedHistory, clean_history
 
 DAYS = 30
 
@@ -46,10 +46,10 @@ def test_old_runs_go_with_their_ledger(connection: Connection) -> None:
     add_run(connection, "old", 40)
     add_run(connection, "older-failure", 35, status="failed")
     add_run(connection, "young", 3)
-    assert clean_history(connection, DAYS) == (2, 2)
+    assert clean_history(connection, DAYS) == DeletedHistory(runs=2, batches=2)
     assert kept(connection) == ["young"]
     assert ledger(connection) == {"young"}
-    assert clean_history(connection, DAYS) == (0, 0)
+    assert clean_history(connection, DAYS) == DeletedHistory(runs=0, batches=0)
 
 
 def test_nothing_above_a_run_that_may_be_redriven_goes(connection: Connection) -> None:
@@ -76,11 +76,11 @@ def test_the_watermark_of_every_lake_is_kept(connection: Connection) -> None:
     add_run(connection, "first", 200)
     add_run(connection, "newest", 100)
     add_run(connection, "failure", 90, status="failed")
-    assert clean_history(connection, DAYS) == (2, 2)
+    assert clean_history(connection, DAYS) == DeletedHistory(runs=2, batches=2)
     assert kept(connection) == ["other-lake", "newest"]
 
 
 def test_rows_without_a_run_are_left_alone(connection: Connection) -> None:
     add_run(connection, None, 400)
-    assert clean_history(connection, DAYS) == (0, 0)
+    assert clean_history(connection, DAYS) == DeletedHistory(runs=0, batches=0)
     assert kept(connection) == [None]

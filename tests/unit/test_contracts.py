@@ -8,8 +8,9 @@ import pytest
 from forecast_sync.contracts.base import parse_payload
 from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.page import UpsertRequest
+from forecast_sync.contracts.redrive import has_renewals_left, raise_if_stale
 from forecast_sync.contracts.run import SyncRequest
-from forecast_sync.errors import InvalidInput
+from forecast_sync.errors import InputsOutdated, InvalidInput, ResultInvalid
 
 from tests.builders import make_run, make_upsert
 
@@ -54,3 +55,27 @@ def test_a_checksum_travels_as_text_because_json_numbers_are_not_exact() -> None
     assert dumped["checksum"] == str(2**70 + 1)
     assert Profile.model_validate(dumped).checksum == 2**70 + 1
     assert profile.superseded == 2
+
+
+def test_a_profile_from_before_an_update_still_fits() -> None:
+    """A run that waits for its redrive carries what an older version has put into its state."""
+    counts = {"window_rows": 3, "rejected": 0, "candidates": 3, "good": 1, "checksum": "7"}
+    old = {**counts, "newest_modified": "2026-11-23T12:00:00Z"}
+    assert parse_payload(Profile, old) == parse_payload(Profile, counts)
+    with pytest.raises(InvalidInput, match="oldest_modified"):
+        parse_payload(Profile, {**counts, "oldest_modified": 1})
+
+
+@pytest.mark.parametrize(("made_at", "redrive_count"), [(0, 0), (1, 1), (2, 1)])
+def test_inputs_of_the_present_redrive_are_judged(made_at: int, redrive_count: int) -> None:
+    raise_if_stale("They differ.", made_at=made_at, redrive_count=redrive_count)
+
+
+def test_inputs_from_before_the_redrive_are_outdated_and_the_judgement_is_kept() -> None:
+    with pytest.raises(InputsOutdated, match=r"^They differ\.$"):
+        raise_if_stale(ResultInvalid("They differ."), made_at=0, redrive_count=1)
+
+
+def test_each_redrive_allows_two_renewals_more() -> None:
+    assert [has_renewals_left(renewal, 0) for renewal in range(4)] == [True, True, False, False]
+    assert [has_renewals_left(renewal, 1) for renewal in (3, 4)] == [True, False]

@@ -6,15 +6,20 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from forecast_sync.adapters.neon import NeonClient
+from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.sns import Topic
 from forecast_sync.adapters.stepfunctions import Execution, Workflow
+from forecast_sync.contracts.events import EndedExecution
 from forecast_sync.errors import BranchNotFound, ForecastSyncError, NeonUnavailable
-from forecast_sync.record.failure import record_failed_execution
-from forecast_sync.record.outcome import rerun_name
+from forecast_sync.lease.rerun import rerun_name
+from forecast_sync.record.failure import FailureRecorder
 
 from tests.unit.test_announcements import SETTINGS
 
-DETAIL = {"executionArn": "arn:aws:states:us-east-2:000000000000:execution:m:r", "name": "r"}
+ENDED = EndedExecution.model_validate(
+    {"executionArn": "arn:aws:states:us-east-2:000000000000:execution:m:r", "name": "r"}
+)
 
 
 class Inbox(Topic):
@@ -52,38 +57,43 @@ class Broken(Workflow):
     def start(self, name: str, payload: object) -> bool:  # noqa: ARG002
         raise AssertionError(name)
 
-    def find_branch(self, _name: str) -> str:
+
+class BrokenNeon(NeonClient):
+    """Neon's API, which answers with an error."""
+
+    def __init__(self, error: ForecastSyncError) -> None:
+        self.error = error
+
+    def find_branch(self, name: str) -> str:  # noqa: ARG002
         raise self.error
 
 
-def record(broken: Broken, told: set[tuple[str, int]]) -> object:
-    def connect(_branch: str | None) -> None:
+def recorder(broken: Broken) -> FailureRecorder:
+    def connect(_branch: str | None, _run_id: str) -> Connection:
         raise AssertionError("there is no database to connect to")
 
-    return record_failed_execution(
-        DETAIL,
-        broken,
-        SETTINGS,
-        lambda: broken,
-        connect,  # type: ignore[arg-type]  # it never answers
-        broken.inbox,
-        told,
+    return FailureRecorder(
+        workflow=broken,
+        topic=broken.inbox,
+        settings=SETTINGS,
+        find_neon=lambda _run_id: BrokenNeon(broken.error),
+        connect=connect,
     )
 
 
 def test_while_neon_is_out_of_reach_the_event_is_wanted_again_and_told_once() -> None:
     broken = Broken(NeonUnavailable("429"), {"git_ref": "dev"})
-    told: set[tuple[str, int]] = set()
+    warm = recorder(broken)
     for _delivery in range(2):
         with pytest.raises(NeonUnavailable):
-            record(broken, told)
+            warm.record(ENDED)
     assert broken.inbox.subjects == ["Forecast sync failed: unknown branch (dev)"]
 
 
 @pytest.mark.parametrize("asked", [{"git_ref": "dev"}, "main", {"unknown": 1}])
 def test_a_run_that_never_had_a_branch_is_told_and_done_with(asked: object) -> None:
     broken = Broken(BranchNotFound("none"), asked)
-    assert record(broken, set()) == {"recorded": False}
+    assert not recorder(broken).record(ENDED).recorded
     assert len(broken.inbox.subjects) == 1
 
 
@@ -105,5 +115,5 @@ def test_a_run_whose_input_cannot_be_read_is_told_and_done_with(asked: str) -> N
             return super().describe(execution_arn)._replace(input=asked)
 
     broken = Strange(BranchNotFound("none"), None)
-    assert record(broken, set()) == {"recorded": False}
+    assert not recorder(broken).record(ENDED).recorded
     assert len(broken.inbox.subjects) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 from forecast_sync.adapters.s3 import Listed
@@ -15,6 +16,7 @@ from forecast_sync.contracts.run import Window
 from forecast_sync.extract.athena_sql import warning_names
 from forecast_sync.extract.queries import MOST_PARTS
 from forecast_sync.plan.pages import MOST_KEYS, count_workers, group_into_pages, plan_pages
+from forecast_sync.plan.result_files import ResultFile
 from forecast_sync.tables import load_table
 
 from tests.builders import STARTED_AT, make_run
@@ -24,7 +26,6 @@ BYTES_A_ROW = 18
 """Of the extract's gzip text, as `make bench` measures it."""
 
 STATE_BYTES = 256 * 1024
-HISTORY_EVENTS = 25_000
 MAP_ITEMS = 100_000_000
 CHILDREN_AT_ONCE = 10_000
 SPARE = 2
@@ -88,7 +89,13 @@ def request(connections: int) -> PlanRequest:
 def plan(writers: int) -> tuple[Athena, PlanRequest, Plan]:
     athena = Athena(writers)
     asked = request(connections=901)
-    planned = plan_pages(athena, athena, load_table(), Settings(environment="production"), asked)
+    planned = plan_pages(
+        cast(Any, athena),
+        cast(Any, athena),
+        load_table(),
+        Settings(environment="production"),
+        asked,
+    )
     return athena, asked, planned
 
 
@@ -116,21 +123,8 @@ def test_a_billion_rows_fit_the_quotas_twice(writers: int) -> None:
     assert len(athena.files) + athena.requests <= 61 * 2000 + 200
 
 
-def test_a_child_has_few_events_and_a_run_too() -> None:
-    """A page of 16 MiB is a million rows, at most some calls of 15 minutes each.
-
-    A call makes 5 events and its Choice 2; polling makes 13 in 5 seconds for each query, for as
-    long as Athena lets a query run.
-    """
-    assert 4 * 7 * SPARE <= HISTORY_EVENTS
-    ten_minutes = 10 * 60 / 5
-    assert 2 * ten_minutes * 13 * SPARE <= HISTORY_EVENTS
-
-
 def test_a_page_of_many_small_files_still_fits_into_a_state() -> None:
-    tiny = [
-        ("results", Listed(f"{PREFIX.format(1)}/{n:05}.gz", 10, STARTED_AT)) for n in range(5000)
-    ]
+    tiny = [ResultFile("results", f"{PREFIX.format(1)}/{n:05}.gz", 10) for n in range(5000)]
     pages = group_into_pages(QUERY, tiny, 16 * 1024 * 1024)
     assert max(len(page.keys) for page in pages) == MOST_KEYS
     assert max(size(page.model_dump_json()) for page in pages) * SPARE <= STATE_BYTES

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from forecast_sync.errors import QueryFailed
-from forecast_sync.telemetry.logging import about, logged, logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from forecast_sync.contracts.base import Model
+from forecast_sync.errors import InvalidInput, QueryFailed
+from forecast_sync.task import RemainingMilliseconds, task, timed_task
+from forecast_sync.telemetry.logging import about, logger
+from pydantic import ConfigDict
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +28,27 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]
     return lambda: [json.loads(line) for line in written.getvalue().splitlines()]
 
 
-def call(event: dict[str, Any], outcome: Any) -> None:
-    @logged
-    def handler(_event: dict[str, Any], _context: None) -> Any:
+class Anything(Model):
+    """A request with any keys."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Counted(Model):
+    """An answer with a number."""
+
+    rows: int
+
+
+def call(event: dict[str, Any], outcome: Any, *, log_answer: bool = True) -> dict[str, Any]:
+    @task(Anything, log_answer=log_answer)
+    def handler(_request: Anything) -> Any:
         logger.warning("on the way")
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    handler(event, None)
+    return handler(event, LambdaContext())
 
 
 @pytest.mark.parametrize(
@@ -71,3 +87,38 @@ def test_a_request_to_the_api_names_the_run_that_it_asks_about(lines: Any) -> No
     with about("r1"):
         logger.warning("refused")
     assert [(line["run_id"], line["table"]) for line in lines()] == [("r1", "price")]
+
+
+def test_an_answer_is_returned_and_logged_as_json(lines: Any) -> None:
+    assert call({"run_id": "r1"}, Counted(rows=3)) == {"rows": 3}
+    assert lines()[-1]["answer"] == {"rows": 3}
+
+
+def test_an_answer_with_values_of_rows_is_returned_but_not_logged(lines: Any) -> None:
+    assert call({}, {"rows": [["a canary"]]}, log_answer=False) == {"rows": [["a canary"]]}
+    assert "canary" not in json.dumps(lines())
+
+
+def test_an_event_that_does_not_fit_is_one_line_with_its_run(lines: Any) -> None:
+    @task(Counted)
+    def handler(_request: Counted) -> Any:
+        raise AssertionError("it isn't called")
+
+    with pytest.raises(InvalidInput, match="rows"):
+        handler({"run": {"run_id": "r1"}}, LambdaContext())
+    [line] = lines()
+    assert (line["run_id"], line["error"]) == ("r1", "InvalidInput")
+
+
+def test_a_timed_task_is_told_how_much_time_is_left(lines: Any) -> None:
+    class Context(LambdaContext):
+        @staticmethod
+        def get_remaining_time_in_millis() -> int:
+            return 900
+
+    @timed_task(Anything)
+    def handler(_request: Anything, remaining_milliseconds: RemainingMilliseconds) -> Any:
+        return {"left": remaining_milliseconds()}
+
+    assert handler({}, Context()) == {"left": 900}
+    assert lines()[-1]["answer"] == {"left": 900}

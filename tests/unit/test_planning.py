@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from forecast_sync.adapters.s3 import Listed
+from forecast_sync.adapters.athena import Athena
+from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.page import PlanRequest
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import InputsOutdated, ResultInvalid, SourceChanged, TooManyRejects
 from forecast_sync.plan.pages import group_into_pages, page_limit, plan_pages
+from forecast_sync.plan.result_files import ResultFile
 from forecast_sync.survey.objects import survey
 from forecast_sync.tables import load_table
 from hypothesis import given
@@ -92,7 +94,8 @@ def make_request(
 
 
 def plan(world: World, **changes: Any) -> Any:
-    return plan_pages(world, world, load_table(), SETTINGS, make_request(**changes))
+    athena, storage = cast(Athena, world), cast(Storage, world)
+    return plan_pages(athena, storage, load_table(), SETTINGS, make_request(**changes))
 
 
 def test_pages_are_written_where_the_plan_says() -> None:
@@ -211,10 +214,10 @@ def test_a_redriven_judgement_asks_for_new_results() -> None:
 @given(st.lists(st.tuples(st.sampled_from(["row", "reject"]), st.integers(0, 300)), max_size=50))
 def test_every_file_is_in_one_page_of_its_kind_and_size(files: list[tuple[str, int]]) -> None:
     listed = [
-        ("b", Listed(f"p/kind={kind}/{number:03}", size, STARTED_AT))
+        ResultFile("b", f"p/kind={kind}/{number:03}", size)
         for number, (kind, size) in enumerate(files)
     ]
-    sizes = {item.key: item.size for _, item in listed}
+    sizes = {file.key: file.size for file in listed}
     pages = group_into_pages("q", listed, 100)
     assert [key for page in pages for key in page.keys] == list(sizes)
     for page in pages:

@@ -9,19 +9,19 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from forecast_sync import api
-from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.adapters.stepfunctions import Execution, Workflow
 from forecast_sync.contracts.base import parse_payload
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.diagnostics.inspect import InspectRequest
 from forecast_sync.errors import InvalidInput, PermanentError, VerificationFailed, message_of
-from forecast_sync.lease.starter import start_for_uploads
 from forecast_sync.notify import outages
 from forecast_sync.resolve.run import ResolveRequest
+from forecast_sync.runs.uploads import start_for_uploads
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 from forecast_sync.text.strict_json import JsonInvalid, read_json, read_object
 
@@ -294,7 +294,8 @@ def test_a_poisonous_upload_message_blocks_no_other(
     records = [{"messageId": f"m-{number}", "body": body} for number, body in enumerate(bodies)]
     answer = start_sync.handler({"Records": records}, LambdaContext())
     assert json.loads(machine.executions[answer["run_id"]].input) == {"trigger": "s3"}
-    assert start_for_uploads(machine, [record["messageId"] for record in reversed(records)])
+    message_ids = [record["messageId"] for record in reversed(records)]
+    assert start_for_uploads(cast(Workflow, machine), message_ids)
     assert len([name for name in machine.executions if name.startswith("uploads-")]) == 1
 
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from forecast_sync.config import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from botocore.session import Session
 
     from forecast_sync.adapters.athena import Athena
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.sns import Topic
     from forecast_sync.adapters.stepfunctions import Workflow
     from forecast_sync.contracts.run import Run
-    from forecast_sync.load.loader import Keeper
+    from forecast_sync.load.loader import SaveChanges
     from forecast_sync.tables import Table
 
 RENEWAL_SECONDS = 60
@@ -90,19 +88,13 @@ def workflow() -> Workflow:
     return Workflow(_client("stepfunctions"), settings().state_machine_arn)
 
 
-@cache
-def told_failures() -> set[tuple[str, int]]:
-    """The executions, with their redrive counts, whose failure this container has announced."""
-    return set()
-
-
-def changes_keeper(run: Run) -> Keeper | None:
-    """What keeps the changes of a dry run; None for any other."""
+def changes_writer(run: Run) -> SaveChanges | None:
+    """What saves the changes of a dry run; None for any other run."""
     if not run.dry_run:
         return None
-    from forecast_sync.dry_run.changes import keeper
+    from forecast_sync.dry_run.changes import ChangesWriter
 
-    return keeper(storage(), settings(), table(), run)
+    return ChangesWriter(storage(), settings(), table(), run).save
 
 
 def neon(run_id: str | None = None) -> NeonClient | None:
@@ -128,13 +120,6 @@ def connection(neon_branch_id: str | None, run_id: str | None = None) -> Connect
     if kept is None:
         kept = _connections[neon_branch_id] = _connect(neon_branch_id, run_id)
     return kept
-
-
-def of_run(
-    run_id: str,
-) -> tuple[Callable[[], NeonClient | None], Callable[[str | None], Connection]]:
-    """``neon`` and ``connection`` for one run."""
-    return lambda: neon(run_id), lambda neon_branch_id: connection(neon_branch_id, run_id)
 
 
 def served_refs() -> list[str]:

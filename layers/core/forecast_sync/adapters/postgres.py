@@ -50,6 +50,7 @@ REFUSED = frozenset({"3D000", "42501", "55000"})
 """Besides class 28: no such database, no permission to connect, none is let into the database."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
 def connect(url: str) -> Connection:

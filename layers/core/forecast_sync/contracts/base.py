@@ -1,4 +1,4 @@
-"""What a payload is made of: the frozen base of every model, and one line for what doesn't fit."""
+"""The frozen base of every payload's model, and one line that says what doesn't fit it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from forecast_sync.text.size_limits import shorten
 M = TypeVar("M", bound="Model")
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Unicode's control characters, its other ends of lines, and halves of surrogate pairs."""
+"""Unicode's control characters, its line and paragraph separators, and lone surrogates."""
 
 LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
-"""A text without them, for a JSON Schema."""
+"""Text without control characters, for a JSON Schema."""
 
 NAMED_IN_MESSAGE = 10
 NAME_CHARACTERS = 80
 
 
 def has_control_character(text: str) -> bool:
-    """Whether a character of ``text`` isn't shown but does something, or can't be encoded."""
+    """Whether ``text`` has a character that isn't printed, or can't be encoded."""
     return CONTROL.search(text) is not None
 
 
@@ -36,7 +36,7 @@ def _one_line(text: str) -> str:
 
 
 def _iso_date(value: object) -> object:
-    """Pydantic would take a number, or a text of digits, for seconds since 1970."""
+    """Refuse what pydantic would read as seconds since 1970: a number, or a text of digits."""
     is_date = isinstance(value, date) and type(value) is date
     if is_date or (isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)):
         return value
@@ -44,16 +44,16 @@ def _iso_date(value: object) -> object:
 
 
 Line = Annotated[str, AfterValidator(_one_line)]
-"""Text from outside, to be printed, stored and sent: without NUL and other control characters."""
+"""Text from outside that is printed, stored and sent: no NUL or other control character."""
 
 Day = Annotated[date, BeforeValidator(_iso_date)]
-"""A date from outside, YYYY-MM-DD and nothing that could be read as one."""
+"""A date from outside: YYYY-MM-DD, and nothing else that pydantic could read as a date."""
 
 
 class Model(BaseModel):
-    """Base of every contract: unknown keys are refused and values never change.
+    """Base of every payload's model: unknown keys are refused, and values never change.
 
-    A model is built when it is first used, because a function uses two or three of them.
+    A validator is built when its model is first used, because a function uses two or three of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -69,22 +69,22 @@ def parse_payload(model: type[M], payload: object) -> M:
 
 def _in_one_line(error: ValidationError, model: type[Model]) -> str:
     mistakes = error.errors()
-    found = [
+    described = [
         f"{'.'.join(map(_visible, item['loc'])) or 'input'}: {message_of(item['msg'])}"
         for item in mistakes[:NAMED_IN_MESSAGE]
     ]
     if len(mistakes) > NAMED_IN_MESSAGE:
-        found.append(f"and {len(mistakes) - NAMED_IN_MESSAGE} more")
+        described.append(f"and {len(mistakes) - NAMED_IN_MESSAGE} more")
     known = ", ".join(model.model_fields)
-    return f"{model.__name__} doesn't fit: {'; '.join(found)}. Known keys: {known}."
+    return f"{model.__name__} doesn't fit: {'; '.join(described)}. Known keys: {known}."
 
 
 def message_of(message: str) -> str:
-    """A mistake's message without pydantic's word for one of our own."""
+    """A validation message without the prefix that pydantic puts before our own ones."""
     return message.removeprefix("Value error, ")
 
 
 def _visible(name: str | int) -> str:
-    """A key, which may be anything: escaped as JSON does when it isn't a plain line."""
+    """A key, which may be any text: as JSON when it has control characters."""
     text = shorten(str(name), NAME_CHARACTERS)
     return json.dumps(text) if has_control_character(text) else text

@@ -1,15 +1,25 @@
-"""Rows by outcome: as Athena counts them in the lake, and as a run has brought them to Postgres."""
+"""Rows by outcome: as Athena counts them in the lake, and as a run writes them to Postgres."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import AwareDatetime, Field, PlainSerializer
+from pydantic import Field, PlainSerializer, model_validator
 
 from forecast_sync.contracts.base import Model
 
 BigInteger = Annotated[int, PlainSerializer(str, when_used="json")]
 """Travels as text: a state's JSON numbers are exact to 53 bits only."""
+
+
+class Sums(NamedTuple):
+    """A number of rows, and the sum of 60 bits of md5 of each row's line."""
+
+    rows: int = 0
+    checksum: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.rows} rows with checksum {self.checksum}"
 
 
 class Profile(Model):
@@ -20,12 +30,19 @@ class Profile(Model):
     candidates: int
     good: int
     checksum: BigInteger
-    newest_modified: AwareDatetime | None = None
     warnings: dict[str, int] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_newest_modified(cls, values: Any) -> Any:
+        """Runs that began before an update of the stack may carry this field; nothing reads it."""
+        if isinstance(values, dict):
+            return {name: value for name, value in values.items() if name != "newest_modified"}
+        return values
 
     @property
     def superseded(self) -> int:
-        """Candidates that a newer one of the same key outdates."""
+        """Candidates that are older than another one of the same key."""
         return self.candidates - self.good
 
 

@@ -1,4 +1,4 @@
-"""Plan pages and Load pages: what they get and answer, and the page that they share."""
+"""What Plan pages and Upsert batches get and answer, and the page that they share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PageKind = Literal["row", "reject"]
 
 
 class Page(Model):
-    """One item of the Map: result files that one worker loads, in this order."""
+    """One item of the Map: result files that one worker loads, in the order of ``keys``."""
 
     query_execution_id: str
     number: int
@@ -32,7 +32,7 @@ class PlanRequest(Model):
 
 
 class Plan(Model):
-    """Where the pages are, how many may run at once, and what to expect of them."""
+    """Where the pages file is, how many pages may load at once, and what they must add up to."""
 
     pages: int
     concurrency: int
@@ -50,6 +50,6 @@ class UpsertRequest(Model):
 
 
 class UpsertProgress(Model):
-    """Upsert's answer: not done means that its time ran out and it wants to go on."""
+    """Upsert batches' answer: not done means that its time ran out before the page ended."""
 
     done: bool

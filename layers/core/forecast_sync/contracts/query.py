@@ -1,4 +1,4 @@
-"""Run queries: what its states get and answer."""
+"""What the states of Run queries get and answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ QueryName = Literal["extract", "profile"]
 
 
 class QueryRequest(Model):
-    """What Start Athena query gets; the last three make its token and prefix unique."""
+    """What Start Athena query gets.
+
+    ``renewal``, ``attempt`` and ``redrive_count`` make the query's token and result prefix unique.
+    """
 
     run: Run
     window: Window
@@ -22,9 +25,10 @@ class QueryRequest(Model):
 
 
 class StartedQuery(Model):
-    """A submitted query and the circumstances in which it was made.
+    """A submitted query.
 
-    ``sources`` is the fingerprint of the objects that it could read.
+    ``sources`` is the fingerprint of the objects that it could read; ``renewal``, ``attempt`` and
+    ``redrive_count`` are those of its request.
     """
 
     query: QueryName
@@ -38,7 +42,7 @@ class StartedQuery(Model):
 class PollRequest(Model):
     """What Poll Athena query gets: the query, how often it was polled, and the redrive count.
 
-    An execution that began before an update of the stack knows neither ``run_id`` nor ``polls``.
+    An execution that began before the stack was updated may send neither ``run_id`` nor ``polls``.
     """
 
     run_id: str | None = None
@@ -48,7 +52,10 @@ class PollRequest(Model):
 
 
 class PolledQuery(Model):
-    """Poll's answer; failures are raised, not answered. ``wait_seconds`` is when to ask again."""
+    """Poll Athena query's answer; a failed query raises instead.
+
+    ``wait_seconds`` is how long to wait before the next poll.
+    """
 
     done: bool
     polls: int
@@ -56,7 +63,7 @@ class PolledQuery(Model):
 
 
 class Queries(Model):
-    """Both queries of a run, finished."""
+    """A run's two queries, both finished."""
 
     extract: StartedQuery
     profile: StartedQuery

@@ -1,27 +1,27 @@
-"""Redrives: a state that judged inputs from before one would only judge them again."""
+"""Redrives: which inputs of a redriven state are stale, and how often a run may renew its inputs.
+
+Step Functions gives a redriven state the input that it had before. If that input predates the
+redrive, a state that judges it could only repeat its judgement; the run queries again instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from forecast_sync.errors import ForecastSyncError, InputsOutdated
+from forecast_sync.errors import InputsOutdated
 
 RENEWALS_PER_REDRIVE = 2
 """How often the queries run again because the lake changed between them."""
 
 
-@contextmanager
-def renewing_inputs(
-    made_at: int, redrive_count: int, *judgements: type[ForecastSyncError]
-) -> Iterator[None]:
-    """Turn ``judgements`` of inputs that are older than the present redrive to ``InputsOutdated``.
+def raise_if_stale(verdict: Exception | str, *, made_at: int, redrive_count: int) -> None:
+    """Raise ``InputsOutdated`` with ``verdict`` when the judged inputs predate the present redrive.
 
-    ``made_at`` is the redrive count at which the inputs were made, ``redrive_count`` that of now.
+    ``made_at`` is the redrive count at which the inputs were made; ``redrive_count`` is the present
+    one.
     """
-    try:
-        yield
-    except judgements as error:
-        if redrive_count > made_at:
-            raise InputsOutdated(str(error)) from error
-        raise
+    if redrive_count > made_at:
+        raise InputsOutdated(str(verdict))
+
+
+def has_renewals_left(renewal: int, redrive_count: int) -> bool:
+    """Whether inputs that were renewed ``renewal`` times may be renewed again."""
+    return renewal < RENEWALS_PER_REDRIVE * (redrive_count + 1)

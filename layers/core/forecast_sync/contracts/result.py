@@ -1,4 +1,4 @@
-"""The end of a run: what Verify load, Record status and Notify get, and the run's result."""
+"""What Verify load, Record status and Notify get, and the result of a run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class NotifyRequest(Model):
 class RunResult(Model):
     """A finished run: the execution's output, and what Notify publishes.
 
-    Unknown keys are ignored: the output of a run that an older version finished may have some.
+    ``watermark`` is where the lake's next incremental window begins, before the lookback.
+    ``report`` is the ``s3://`` location of a dry run's report. Unknown keys are ignored: the output
+    of a run that an older version finished may have some.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)

@@ -1,4 +1,4 @@
-"""What travels between the states of a run: one frozen model for each edge of the workflow."""
+"""The execution input, the run that it becomes, and the window of objects that the run reads."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SyncRequest(Model):
 
 
 class ExecutionIdentity(Model):
-    """Who asks: the Step Functions execution, as its context object names it."""
+    """The Step Functions execution, as its context object names it."""
 
     run_id: str
     execution_arn: str
@@ -52,7 +52,7 @@ class ExecutionIdentity(Model):
 
 
 class Run(ExecutionIdentity):
-    """A run with everything that is decided once, at its start."""
+    """A run, with everything that is decided once, at its start."""
 
     trigger: str
     sync_type: SyncType
@@ -68,12 +68,12 @@ class Run(ExecutionIdentity):
 
     @property
     def moves_watermark(self) -> bool:
-        """Only a run that looked at every business date may move the watermark."""
+        """Whether the run moves the watermark: only if it writes, and reads every business date."""
         return not (self.dry_run or self.date_from or self.date_to)
 
     @property
     def sums_content(self) -> bool:
-        """Whether the content of what was written is summed up; a dry run writes nothing."""
+        """Whether a checksum of the written rows is kept; a dry run writes none."""
         return self.verify_checksum and not self.dry_run
 
 
@@ -84,10 +84,11 @@ class WatermarkRequest(Model):
 
 
 class Window(Model):
-    """The objects that a run looks at: modified in [low, high]; ``low`` None means all.
+    """The objects that a run reads: modified in [low, high]; without ``low``, all up to ``high``.
 
-    ``high`` is the run's start, or later where another run has looked further. ``connections`` is
-    how many the database allows; 0 when it wasn't asked.
+    ``high`` is the run's start, or the later end of a window that another run has written.
+    ``connections`` is how many connections the database allows, or 0 when unknown. ``outcome`` is
+    ``coalesced`` when the run ends here because ``holder`` will run again for it.
     """
 
     outcome: Literal["proceed", "coalesced"] = "proceed"

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import NamedTuple
 
 from psycopg import sql
 
 from forecast_sync.adapters.postgres import Connection, has_table, statement, transaction
 from forecast_sync.config import Settings
+from forecast_sync.contracts.counts import Sums
 from forecast_sync.contracts.run import Window
 from forecast_sync.extract.athena_sql import LINE_HASH, Dates, build_sources, quote_name
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import copy_field, row_hash
-
-
-class Sums(NamedTuple):
-    """The rows of a business date, and the sum of 60 bits of md5 of their lines."""
-
-    rows: int
-    checksum: int
 
 
 def build_lake_sums(table: Table, settings: Settings, dates: Dates, window: Window) -> str:

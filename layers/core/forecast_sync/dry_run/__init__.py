@@ -1,1 +1,1 @@
-"""Report changes: what a run would change, without writing it."""
+"""Dry runs and Report changes: what a run would change in the target, without changing it."""

@@ -1,21 +1,19 @@
-"""Changes: what a batch of a dry run would do to the target, and where it is kept."""
+"""What a batch of a dry run would change in the target, and where in S3 that is saved."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Protocol
+from dataclasses import dataclass
 
 from psycopg import sql
 from pydantic import Field
 
-from forecast_sync.adapters.postgres import statement
-from forecast_sync.adapters.s3 import split_location
+from forecast_sync.adapters.postgres import Cursor, statement
+from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.page import Page, PageKind
 from forecast_sync.contracts.run import Run
-from forecast_sync.lease.lease import Rows
-from forecast_sync.load.loader import Keeper
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import compose_parts, reject_value, shown
 
@@ -23,7 +21,7 @@ LARGEST = 20
 
 
 class Group(Model):
-    """Rows with the same values in the columns that a report groups by."""
+    """Rows by outcome that share the values ``by`` in the columns that the report groups by."""
 
     by: tuple[str | None, ...]
     inserted: int = 0
@@ -32,7 +30,7 @@ class Group(Model):
     rejected: int = 0
 
     def plus(self, other: Group) -> Group:
-        """Both together."""
+        """The sum of both."""
         return Group(
             by=self.by,
             inserted=self.inserted + other.inserted,
@@ -43,7 +41,7 @@ class Group(Model):
 
 
 class Change(Model):
-    """A row whose value of the watched column would change."""
+    """A row whose value in the watched column would change."""
 
     key: tuple[str, ...]
     before: str | None
@@ -51,7 +49,7 @@ class Change(Model):
 
     @property
     def size(self) -> float:
-        """How far both are apart; nothing counts as zero."""
+        """How large the change is; NULL counts as zero."""
         return abs(float(self.after or 0) - float(self.before or 0))
 
 
@@ -63,38 +61,39 @@ class BatchChanges(Model):
     reasons: dict[str, int] = Field(default_factory=dict)
 
 
-class Writer(Protocol):
-    """What keeping changes needs of S3."""
-
-    def write(self, bucket: str, key: str, content: bytes) -> None:
-        """Put an object."""
-        ...
-
-
 def report_location(settings: Settings, run: Run) -> str:
     """Where a dry run's report is, as ``s3://bucket/key``."""
     return f"{settings.athena_output_location}{run.run_id}/changes.json"
 
 
-def batch_location(settings: Settings, run: Run, batch: tuple[str, int, int]) -> str:
-    """Where a batch, by its query, page and first row, keeps its changes."""
-    name = "-".join(map(str, batch))
+def batch_location(
+    settings: Settings, run: Run, query_execution_id: str, page: int, first_row: int
+) -> str:
+    """Where the changes of a batch are, as ``s3://bucket/key``."""
+    name = f"{query_execution_id}-{page}-{first_row}"
     return f"{settings.athena_output_location}{run.run_id}/changes/{name}.json"
 
 
-def keeper(store: Writer, settings: Settings, table: Table, run: Run) -> Keeper:
-    """Keeps a batch's changes in S3, for the report; written again, it is the same object."""
+@dataclass(frozen=True)
+class ChangesWriter:
+    """Saves the changes of a dry run's batches in S3, for the report."""
 
-    def keep(cursor: Rows, page: Page, first_row: int) -> None:
-        changes = describe_batch(cursor, table, page.kind)
-        location = batch_location(settings, run, (page.query_execution_id, page.number, first_row))
-        store.write(*split_location(location), changes.model_dump_json().encode())
+    storage: Storage
+    settings: Settings
+    table: Table
+    run: Run
 
-    return keep
+    def save(self, cursor: Cursor, page: Page, first_row: int) -> None:
+        """Save what the staged batch would change; saving it again writes the same object."""
+        changes = describe_batch(cursor, self.table, page.kind)
+        location = batch_location(
+            self.settings, self.run, page.query_execution_id, page.number, first_row
+        )
+        self.storage.write(*split_location(location), changes.model_dump_json().encode())
 
 
-def describe_batch(cursor: Rows, table: Table, kind: PageKind) -> BatchChanges:
-    """What the staged batch would change, or whom it rejects; only reads."""
+def describe_batch(cursor: Cursor, table: Table, kind: PageKind) -> BatchChanges:
+    """What the staged batch would change, or why its rows are rejected; only reads."""
     if kind == "reject":
         return _describe_rejects(cursor, table)
     parts = compose_parts(table)
@@ -106,7 +105,7 @@ def describe_batch(cursor: Rows, table: Table, kind: PageKind) -> BatchChanges:
     return BatchChanges(groups=groups, largest=_largest_changes(cursor, table))
 
 
-def _describe_rejects(cursor: Rows, table: Table) -> BatchChanges:
+def _describe_rejects(cursor: Cursor, table: Table) -> BatchChanges:
     values = sql.SQL(", ").join(shown(reject_value(name)) for name in table.report.by)
     cursor.execute(statement("dry_run/group_stage_rejects.sql", by=values))
     rows = cursor.fetchall()
@@ -117,7 +116,7 @@ def _describe_rejects(cursor: Rows, table: Table) -> BatchChanges:
     return BatchChanges(groups=groups, reasons=dict(reasons))
 
 
-def _largest_changes(cursor: Rows, table: Table) -> tuple[Change, ...]:
+def _largest_changes(cursor: Cursor, table: Table) -> tuple[Change, ...]:
     if table.report.watch is None:
         return ()
     parts = compose_parts(table)

@@ -1,39 +1,39 @@
-"""The report of a dry run: what its batches have kept, added up into one document in S3."""
+"""The report of a dry run: the changes of all its batches, added up in one document in S3."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 from pydantic import AwareDatetime
 
+from forecast_sync.adapters.athena import Athena
+from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import Connection, statement, transaction
-from forecast_sync.adapters.s3 import split_location
+from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.page import Plan
-from forecast_sync.contracts.query import Queries
+from forecast_sync.contracts.query import Queries, StartedQuery
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import (
     LARGEST,
     BatchChanges,
     Change,
     Group,
-    Writer,
     batch_location,
     report_location,
 )
 from forecast_sync.tables import Table, declared_type, is_declared
 from forecast_sync.target.differences import find_differences
-from forecast_sync.verify.reconcile import read_counts
+from forecast_sync.verify.ledger import read_counts
 
 READERS = 16
 TERABYTE = 10**12
 SMALLEST_QUERY_BYTES = 10 * 10**6
-"""Athena bills no query for less."""
+"""Athena bills at least as much for each query."""
 
 
 class ReportRequest(Model):
@@ -43,6 +43,12 @@ class ReportRequest(Model):
     window: Window
     queries: Queries
     plan: Plan
+
+
+class ReportLocation(Model):
+    """What Report changes answers: where the report is, as ``s3://bucket/key``."""
+
+    report: str
 
 
 class SchemaDifference(Model):
@@ -64,7 +70,7 @@ class ScannedQuery(Model):
 
 
 class ChangeReport(Model):
-    """Everything that a dry run has found out."""
+    """Everything that a dry run says about the run that it stands for."""
 
     run_id: str
     git_ref: str
@@ -82,43 +88,19 @@ class ChangeReport(Model):
     schema_differences: tuple[SchemaDifference, ...]
 
 
-class Store(Writer, Protocol):
-    """What reporting changes needs of S3."""
-
-    def read(self, bucket: str, key: str) -> bytes:
-        """A whole object."""
-        ...
-
-
-class Meter(Protocol):
-    """What reporting changes needs of Athena."""
-
-    def scanned_bytes(self, query_execution_id: str) -> int:
-        """How much a query has read."""
-        ...
-
-
-class Catalog(Protocol):
-    """What reporting changes needs of Glue."""
-
-    def columns(self, database: str, table: str) -> Mapping[str, str]:
-        """The declared columns and their types."""
-        ...
-
-
 def report_changes(
     connection: Connection,
-    athena: Meter,
-    store: Store,
+    athena: Athena,
+    storage: Storage,
     catalog: Catalog,
     table: Table,
     settings: Settings,
     request: ReportRequest,
-) -> ChangeReport:
-    """Add up what the batches have kept, write the report to S3 and return it."""
+) -> ReportLocation:
+    """Add up what the batches have saved, write the report to S3 and return where it is."""
     run, extract = request.run, request.queries.extract
     counts, _ = read_counts(connection, extract.query_execution_id, request.plan.profile)
-    changes = _sum(_read_batches(connection, store, settings, request))
+    changes = _sum(_read_batches(connection, storage, settings, request))
     report = ChangeReport(
         run_id=run.run_id,
         git_ref=run.git_ref,
@@ -130,26 +112,27 @@ def report_changes(
         watched=table.report.watch,
         key=table.target.key,
         **dict(changes),
-        queries=_weigh(athena, settings, request.queries),
+        queries=_price_queries(athena, settings, request.queries),
         schema_differences=_find_schema_differences(connection, catalog, table, settings),
     )
     location = report_location(settings, run)
-    store.write(*split_location(location), report.model_dump_json().encode())
-    return report
+    storage.write(*split_location(location), report.model_dump_json().encode())
+    return ReportLocation(report=location)
 
 
 def _read_batches(
-    connection: Connection, store: Store, settings: Settings, request: ReportRequest
+    connection: Connection, storage: Storage, settings: Settings, request: ReportRequest
 ) -> list[BatchChanges]:
-    """What the batches in the ledger have kept; an attempt without a commit isn't read."""
+    """What the ledger's batches have saved; an attempt that wasn't committed isn't read."""
     query_id = request.queries.extract.query_execution_id
     with transaction(connection) as cursor:
         cursor.execute(statement("dry_run/list_batches.sql"), {"query_execution_id": query_id})
         batches = cursor.fetchall()
 
     def read(batch: tuple[int, int]) -> BatchChanges:
-        location = batch_location(settings, request.run, (query_id, *batch))
-        return BatchChanges.model_validate_json(store.read(*split_location(location)))
+        page, first_row = batch
+        location = batch_location(settings, request.run, query_id, page, first_row)
+        return BatchChanges.model_validate_json(storage.read(*split_location(location)))
 
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(read, batches))
@@ -161,8 +144,8 @@ def _sum(batches: Iterable[BatchChanges]) -> BatchChanges:
     largest: list[Change] = []
     for batch in batches:
         for group in batch.groups:
-            known = groups.get(group.by)
-            groups[group.by] = known.plus(group) if known else group
+            so_far = groups.get(group.by)
+            groups[group.by] = so_far.plus(group) if so_far else group
         reasons.update(batch.reasons)
         largest += batch.largest
     return BatchChanges(
@@ -176,20 +159,23 @@ def _sortable(by: tuple[str | None, ...]) -> list[tuple[bool, str]]:
     return [(value is None, value or "") for value in by]
 
 
-def _weigh(athena: Meter, settings: Settings, queries: Queries) -> tuple[ScannedQuery, ...]:
-    found = []
-    for started in (queries.extract, queries.profile):
-        scanned = athena.scanned_bytes(started.query_execution_id)
-        billed = max(scanned, SMALLEST_QUERY_BYTES)
-        found.append(
-            ScannedQuery(
-                query=started.query,
-                query_execution_id=started.query_execution_id,
-                scanned_bytes=scanned,
-                usd=round(billed / TERABYTE * settings.athena_usd_per_terabyte, 6),
-            )
-        )
-    return tuple(found)
+def _price_queries(
+    athena: Athena, settings: Settings, queries: Queries
+) -> tuple[ScannedQuery, ...]:
+    return tuple(
+        _price_query(athena, settings, started) for started in (queries.extract, queries.profile)
+    )
+
+
+def _price_query(athena: Athena, settings: Settings, started: StartedQuery) -> ScannedQuery:
+    scanned = athena.scanned_bytes(started.query_execution_id)
+    billed = max(scanned, SMALLEST_QUERY_BYTES)
+    return ScannedQuery(
+        query=started.query,
+        query_execution_id=started.query_execution_id,
+        scanned_bytes=scanned,
+        usd=round(billed / TERABYTE * settings.athena_usd_per_terabyte, 6),
+    )
 
 
 def _find_schema_differences(

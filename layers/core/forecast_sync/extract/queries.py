@@ -10,7 +10,8 @@ from typing import Protocol
 from forecast_sync.adapters.athena import Cost
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest, StartedQuery
-from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
+from forecast_sync.contracts.redrive import raise_if_stale
+from forecast_sync.errors import QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.survey.objects import Lake, check_sources, survey
 from forecast_sync.tables import Table
@@ -108,10 +109,11 @@ def _poll_once(athena: QueryEngine, request: PollRequest) -> Cost | None:
     try:
         return athena.poll(started.query_execution_id)
     except (QueryRetryable, QueryFailed) as error:
-        if request.redrive_count > started.redrive_count:
-            raise InputsOutdated(
-                f"Query {started.query_execution_id} failed before the redrive."
-            ) from error
+        raise_if_stale(
+            f"Query {started.query_execution_id} failed before the redrive.",
+            made_at=started.redrive_count,
+            redrive_count=request.redrive_count,
+        )
         allowed = SUBMISSIONS_PER_REDRIVE * (request.redrive_count + 1)
         if isinstance(error, QueryRetryable) and started.attempt + 1 >= allowed:
             raise QueryFailed(f"{error} It was submitted {started.attempt + 1} times.") from error

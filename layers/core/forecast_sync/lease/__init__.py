@@ -1,1 +1,1 @@
-"""Read watermark: one run per database at a time, and what it looks at."""
+"""Read watermark: one run per database at a time, its window of objects, and its rerun."""

@@ -1,20 +1,20 @@
-"""The lease: one working run per database, taken over from the dead, refused to the overtaken."""
+"""The lease: one working run per database.
+
+A run takes it over from a holder whose execution has ended. A run that another one has overtaken
+never gets it again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from psycopg import Cursor
-
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, Superseded
 
 LEASE_LOCK = 0x6673_0002
-
-Rows = Cursor[tuple[Any, ...]]
 
 
 class Holder(NamedTuple):
@@ -27,35 +27,35 @@ class Holder(NamedTuple):
 
 
 class OwnRow(NamedTuple):
-    """A run's own row; without having had the lease it only says that the run failed."""
+    """A run's own row; if ``had_lease`` is false, it only says that the run failed to start."""
 
     status: str
     watermark: datetime
     had_lease: bool
 
 
-def lock_exclusively(cursor: Rows) -> None:
-    """Wait until no batch is being committed, and keep others from beginning one."""
+def lock_exclusively(cursor: Cursor) -> None:
+    """Wait until no batch is being committed, and let none begin until the transaction ends."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEASE_LOCK])
 
 
-def find_own_row(cursor: Rows, run_id: str) -> OwnRow | None:
-    """The run's row, or None before it has taken the lease."""
-    found = cursor.execute(statement("lease/find_run.sql"), {"run_id": run_id}).fetchone()
-    return OwnRow(*found) if found else None
+def find_own_row(cursor: Cursor, run_id: str) -> OwnRow | None:
+    """The run's row; None before it has taken the lease."""
+    row = cursor.execute(statement("lease/find_run.sql"), {"run_id": run_id}).fetchone()
+    return OwnRow(*row) if row else None
 
 
-def find_holder(cursor: Rows) -> Holder | None:
-    """Who holds the lease now."""
-    found = cursor.execute(statement("lease/find_holder.sql")).fetchone()
-    return Holder(*found) if found else None
+def find_holder(cursor: Cursor) -> Holder | None:
+    """The run that holds the lease now, if any."""
+    row = cursor.execute(statement("lease/find_holder.sql")).fetchone()
+    return Holder(*row) if row else None
 
 
 def resume(connection: Connection, run: Run) -> None:
     """Take the lease again for a redriven run.
 
-    Raises ``Superseded`` when a later run has written since or the run's row is gone, ``LeaseHeld``
-    while another one works.
+    Raises ``Superseded`` when a later run has written since, when this run's row is gone, or when
+    it has ended here otherwise, and ``LeaseHeld`` while another run works.
     """
     with transaction(connection) as cursor:
         lock_exclusively(cursor)
@@ -63,13 +63,14 @@ def resume(connection: Connection, run: Run) -> None:
         refuse_ended(require_row(find_own_row(cursor, run.run_id), run), run)
 
 
-def resume_locked(cursor: Rows, run: Run) -> None:
-    """``resume`` inside a transaction that holds the exclusive lock."""
+def resume_locked(cursor: Cursor, run: Run) -> None:
+    """``resume`` inside a transaction that holds the exclusive lock; a run without a row passes."""
     own = find_own_row(cursor, run.run_id)
     refuse_overtaken(own.status if own else None, run)
     if own is None or not own.had_lease or own.status != "failed":
         return
-    later = cursor.execute(statement("lease/find_overtaker.sql"), {"run_id": run.run_id}).fetchone()
+    find_later_writer = statement("lease/find_later_writer.sql")
+    later = cursor.execute(find_later_writer, {"run_id": run.run_id}).fetchone()
     if later:
         raise Superseded(
             f"Run {later[0]} has written since {run.run_id} failed, so this one must not go on; "
@@ -84,7 +85,7 @@ def resume_locked(cursor: Rows, run: Run) -> None:
 def require_row(own: OwnRow | None, run: Run) -> OwnRow:
     """The row of a run that has had the lease.
 
-    Raises ``Superseded`` when it isn't there any more, or what the run's failure has left instead.
+    Raises ``Superseded`` when it is gone, or when the row is only that of a failure to start.
     """
     if own is None or not own.had_lease:
         raise Superseded(
@@ -95,7 +96,7 @@ def require_row(own: OwnRow | None, run: Run) -> OwnRow:
 
 
 def refuse_ended(own: OwnRow, run: Run) -> None:
-    """Raise ``Superseded`` when a run of this name has ended before."""
+    """Raise ``Superseded`` when a run of this name has ended here before."""
     if own.status != "running":
         raise Superseded(
             f"A run {run.run_id} has ended here before ({own.status}); start a new "
@@ -103,10 +104,10 @@ def refuse_ended(own: OwnRow, run: Run) -> None:
         )
 
 
-def evict(cursor: Rows, holder: Holder, status: str, message: str) -> None:
+def evict(cursor: Cursor, holder: Holder, status: str, message: str) -> None:
     """End the lease of a holder that is gone; the caller holds the exclusive lock.
 
-    Its rerun is the evicting run's to start, see ``hands_on_rerun``.
+    The rerun that was requested of it passes on to the evicting run, see ``inherits_rerun``.
     """
     cursor.execute(
         statement("lease/end_lease.sql"),
@@ -115,15 +116,18 @@ def evict(cursor: Rows, holder: Holder, status: str, message: str) -> None:
     cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": holder.run_id})
 
 
-def hands_on_rerun(holder: Holder, run: Run) -> bool:
-    """Whether the run that evicts ``holder`` owes the rerun that was asked of it."""
+def inherits_rerun(run: Run, holder: Holder) -> bool:
+    """Whether the run that evicts ``holder`` has to start the rerun that was requested of it."""
     return holder.rerun_requested and not _is_copied(holder, run)
 
 
 def end_dead_holder(
-    cursor: Rows, holder: Holder, run: Run, is_alive: Callable[[str], bool]
+    cursor: Cursor, holder: Holder, run: Run, is_alive: Callable[[str], bool]
 ) -> bool:
-    """Evict ``holder`` when its rows were copied by branching, or when its execution has ended."""
+    """Evict ``holder`` if its execution has ended, or its row was copied by Neon's branching.
+
+    False when it is alive. Raises what ``is_alive(execution_arn)`` raises.
+    """
     if _is_copied(holder, run):
         evict(cursor, holder, "superseded", "This row was copied from another Neon branch.")
         return True
@@ -134,13 +138,13 @@ def end_dead_holder(
 
 
 def _is_copied(holder: Holder, run: Run) -> bool:
-    """Whether the holder's row came with a Neon branch that was made of another one."""
+    """Whether the holder's row was copied when this Neon branch was created from another one."""
     branches = {holder.neon_branch_id, run.neon_branch_id}
     return None not in branches and len(branches) == 2
 
 
 def refuse_overtaken(status: str | None, run: Run) -> None:
-    """Raise ``Superseded`` when the run's own row, by its status, is another run's past."""
+    """Raise ``Superseded`` when the ``status`` of the run's own row says that it was overtaken."""
     if status == "superseded":
         raise Superseded(
             f"Run {run.run_id} was overtaken; start a new {run.sync_type} run instead."

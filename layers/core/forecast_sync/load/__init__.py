@@ -1,1 +1,1 @@
-"""Load pages: a page's lines, read from S3, staged and merged batch by batch."""
+"""Upsert batches: a page's lines, read from S3, are staged and merged batch by batch."""

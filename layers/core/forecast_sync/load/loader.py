@@ -1,4 +1,4 @@
-"""Loading: a page's lines into the target, batch by batch, each batch one short transaction."""
+"""Loads a page's lines into the target, batch by batch, each batch one short transaction."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from forecast_sync.adapters.postgres import Connection, fetch_last, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, fetch_last, statement, transaction
 from forecast_sync.contracts.page import Page, UpsertProgress, UpsertRequest
-from forecast_sync.contracts.redrive import renewing_inputs
+from forecast_sync.contracts.redrive import raise_if_stale
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, ResultInvalid
 from forecast_sync.lease import lease
@@ -21,12 +21,12 @@ from forecast_sync.tables import Table
 RESERVE_MILLISECONDS = 30_000
 RESERVE_BATCHES = 3
 
-Keeper = Callable[[lease.Rows, Page, int], None]
-"""Keeps what the staged batch, known by its page and first row, would change."""
+SaveChanges = Callable[[Cursor, Page, int], None]
+"""Saves what the staged batch, given by its page and first row, would change in the target."""
 
 
 class BatchCounts(NamedTuple):
-    """A batch's rows by outcome, and the checksum of what then stands in the target."""
+    """A batch's rows by outcome, and the checksum of the target's rows after it."""
 
     inserted: int = 0
     updated: int = 0
@@ -46,37 +46,54 @@ def load_page(
     table: Table,
     request: UpsertRequest,
     remaining_milliseconds: Callable[[], int],
-    keep_changes: Keeper | None,
+    save_changes: SaveChanges | None,
 ) -> UpsertProgress:
-    """Load what the ledger doesn't have of the page, until it or the time ends.
+    """Load the lines of a page that the ledger doesn't have yet, until the page or the time ends.
 
     ``stream(bucket, key)`` yields an object's bytes; ``remaining_milliseconds()`` is what is left
-    of the Lambda's time; ``keep_changes`` keeps what each batch of a dry run would do. Raises
-    ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven page's
-    files can't be read, and what the adapters raise; whatever was committed before stays, and a
-    second call goes on after it. Only a call that begins takes a failed run's lease again: one that
-    goes on may be what is left of an execution that was stopped.
+    of the Lambda's time; ``save_changes`` saves what each batch of a dry run would change.
+
+    Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven
+    page's files can't be read, and what the adapters raise. Batches that were committed before
+    stay, and the next call goes on after them.
     """
-    with renewing_inputs(0, request.redrive_count, ResultInvalid):
-        reader = PageReader(stream, request.page)
-        merger = Merger(table, checksum=request.run.sums_content)
-        opening = _compose_opening(connection, request)
-        reader.skip_to(_read_position(connection, request.page))
-        slowest = 0
-        while reader.has_more():
-            before = remaining_milliseconds()
-            # A call that loads nothing would be repeated for ever: the first batch is always tried.
-            if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
-                return UpsertProgress(done=False)
-            committed = _load_batch(connection, opening, reader, merger, request, keep_changes)
-            if committed is None:
-                if slowest:
-                    raise LeaseHeld(
-                        f"Run {request.run.run_id} was recorded as ended while this page loaded."
-                    )
-                lease.resume(connection, request.run)
-            slowest = max(slowest, before - remaining_milliseconds(), 1)
-        return UpsertProgress(done=True)
+    try:
+        return _load(connection, stream, table, request, remaining_milliseconds, save_changes)
+    except ResultInvalid as error:
+        # A page's files were made before any redrive of its child execution.
+        raise_if_stale(error, made_at=0, redrive_count=request.redrive_count)
+        raise
+
+
+def _load(
+    connection: Connection,
+    stream: Stream,
+    table: Table,
+    request: UpsertRequest,
+    remaining_milliseconds: Callable[[], int],
+    save_changes: SaveChanges | None,
+) -> UpsertProgress:
+    reader = PageReader(stream, request.page)
+    merger = Merger(table, checksum=request.run.sums_content)
+    opening = _compose_opening(connection, request)
+    reader.skip_to(_read_position(connection, request.page))
+    slowest = 0
+    while reader.has_more():
+        before = remaining_milliseconds()
+        # The first batch is always tried: a call that loads nothing would be repeated forever.
+        if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
+            return UpsertProgress(done=False)
+        committed = _load_batch(connection, opening, reader, merger, request, save_changes)
+        if committed is None:
+            # Only a call that begins may take a failed run's lease again; one that has loaded
+            # a batch may be left over from an execution that was stopped.
+            if slowest:
+                raise LeaseHeld(
+                    f"Run {request.run.run_id} was recorded as ended while this page loaded."
+                )
+            lease.resume(connection, request.run)
+        slowest = max(slowest, before - remaining_milliseconds(), 1)
+    return UpsertProgress(done=True)
 
 
 def _load_batch(
@@ -85,22 +102,25 @@ def _load_batch(
     reader: PageReader,
     merger: Merger,
     request: UpsertRequest,
-    keep_changes: Keeper | None,
+    save_changes: SaveChanges | None,
 ) -> int | None:
-    """How many lines were committed before; None when the run's row doesn't say that it works."""
+    """How many lines of the page were committed before; None when the run has no lease.
+
+    The batch is loaded if it begins there. If another call has committed more, the reader skips it.
+    """
     with transaction(connection, opening) as cursor:
         committed = _find_committed(cursor, request.run)
         if committed == reader.position:
             _write_batch(cursor, reader, merger, request)
-            if keep_changes:
-                keep_changes(cursor, request.page, committed + 1)
+            if save_changes:
+                save_changes(cursor, request.page, committed + 1)
     if committed is not None and committed > reader.position:
         reader.skip_to(committed)
     return committed
 
 
 def _compose_opening(connection: Connection, request: UpsertRequest) -> bytes:
-    """What opens each batch of a page, in one round trip: values stand in it as literals."""
+    """The statements that open each batch of a page, sent in one round trip with literal values."""
     page = request.page
     return statement(
         "load/open_batch.sql",
@@ -111,8 +131,8 @@ def _compose_opening(connection: Connection, request: UpsertRequest) -> bytes:
     ).as_bytes(connection)
 
 
-def _find_committed(cursor: lease.Rows, run: Run) -> int | None:
-    """How many lines of the page are committed; None when the run must resume first.
+def _find_committed(cursor: Cursor, run: Run) -> int | None:
+    """How many lines of the page are committed; None when the run must take its lease again.
 
     The opened transaction holds the lease's shared lock until it ends, so the answer stays true.
     Raises ``Superseded`` when the run was overtaken.
@@ -123,7 +143,7 @@ def _find_committed(cursor: lease.Rows, run: Run) -> int | None:
 
 
 def _write_batch(
-    cursor: lease.Rows, reader: PageReader, merger: Merger, request: UpsertRequest
+    cursor: Cursor, reader: PageReader, merger: Merger, request: UpsertRequest
 ) -> None:
     run, page = request.run, request.page
     first = reader.position + 1

@@ -1,42 +1,44 @@
-"""Merging: staged rows into the target; written is only what the target lacks or has otherwise."""
+"""Merges staged rows into the target, and writes only those that differ from it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from forecast_sync.adapters.postgres import Cursor
 from forecast_sync.errors import BatchConflict
-from forecast_sync.lease.lease import Rows
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import compose_batch
 
 SMALL_BATCH = 250_000
-"""Up to this many rows the planner isn't free. Left alone, it reads the whole target for each small
-batch when the target has grown since it was analyzed, as it does in a first load."""
+"""Up to this many rows, settings guide the planner. Left alone, it reads the whole target for each
+small batch when the target has grown since it was analyzed, as during a first load."""
 
 NEAR_FACTOR = 4
-"""Reading a row next to a staged one costs about a quarter of looking one up by index."""
+"""Reading a row near a staged one, in a range, costs about a quarter of an index look-up."""
 
 BY_INDEX = b"SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 BY_RANGE = b"SET LOCAL enable_seqscan = off"
 
 
 class Comparison(NamedTuple):
-    """Staged rows that the target lacks, that it has equal, and the sum of the latter's hashes.
+    """How staged rows compare with the target.
 
-    ``places`` says where in the stage the rows are that differ, when they are few.
+    ``missing`` rows aren't in the target; ``unchanged`` ones are equal there, and ``checksum`` is
+    the sum of their hashes. ``differing`` is the stage's ctids of all others, when they are few.
     """
 
     missing: int
     unchanged: int
     checksum: int = 0
-    places: str | None = None
+    differing: str | None = None
 
 
 class Merger:
-    """Merges the batches of a page; what one of them finds in the target serves the next.
+    """Merges the batches of a page; what the first one learns about the target serves the others.
 
-    A page holds all rows of some first keys (restaurants), so its batches look alike: either the
-    target has few rows near them, which are read in one range, or many, which are looked up.
+    A page holds all rows of some values of the key's first column (restaurants), so its batches are
+    alike. If the target has few rows with these values, they are read in one range; if it has many,
+    each staged row is looked up by index.
     """
 
     def __init__(self, table: Table, *, checksum: bool) -> None:
@@ -44,13 +46,13 @@ class Merger:
         self._checksum = checksum
         self._guide: bytes | None = None
 
-    def create_stage(self, cursor: Rows) -> None:
-        """Make the table that a batch is copied into, and guide the planner as the page needs."""
+    def create_stage(self, cursor: Cursor) -> None:
+        """Create the table that a batch is copied into, and guide the planner as the page needs."""
         create_stage = self.statements.create_stage
         cursor.execute(b"; ".join((create_stage, self._guide)) if self._guide else create_stage)
 
-    def compare(self, cursor: Rows, staged: int) -> Comparison:
-        """How ``staged`` rows in the stage compare with the target; only reads."""
+    def compare(self, cursor: Cursor, staged: int) -> Comparison:
+        """Compare the ``staged`` rows of the stage with the target; only reads."""
         if staged > SMALL_BATCH:
             if not self._has_rows(cursor):
                 return Comparison(missing=staged, unchanged=0)
@@ -65,54 +67,55 @@ class Merger:
             return self._compare_by(cursor, self.statements.compare_near)
         return self._compare_by(cursor, self.statements.compare)
 
-    def merge(self, cursor: Rows, staged: int) -> dict[str, int]:
-        """Insert and update what differs.
+    def merge(self, cursor: Cursor, staged: int) -> dict[str, int]:
+        """Insert and update the rows that differ.
 
-        Returns inserted, updated, unchanged and the checksum of what then stands in the target.
-        Raises ``BatchConflict`` when these don't add up to ``staged``.
+        Returns inserted, updated, unchanged, and the checksum of these rows in the target.
+        Raises ``BatchConflict`` when they don't add up to ``staged``.
         """
-        found = self.compare(cursor, staged)
-        inserted, updated, checksum = self._write(cursor, found, staged)
-        if inserted + updated + found.unchanged != staged:
+        compared = self.compare(cursor, staged)
+        inserted, updated, checksum = self._write(cursor, compared, staged)
+        if inserted + updated + compared.unchanged != staged:
             raise BatchConflict(
                 f"Of {staged} rows {inserted} were inserted, {updated} updated and "
-                f"{found.unchanged} found equal: another transaction or a trigger got in the way."
+                f"{compared.unchanged} found equal: another transaction or a trigger got in the "
+                "way."
             )
         return {
             "inserted": inserted,
             "updated": updated,
-            "unchanged": found.unchanged,
-            "checksum": found.checksum + checksum,
+            "unchanged": compared.unchanged,
+            "checksum": compared.checksum + checksum,
         }
 
-    def _write(self, cursor: Rows, found: Comparison, staged: int) -> tuple[int, int, int]:
-        """Inserted, updated and the checksum of both."""
-        if found.unchanged == staged:
+    def _write(self, cursor: Cursor, compared: Comparison, staged: int) -> tuple[int, int, int]:
+        """Write what differs; inserted and updated rows, and the checksum of both."""
+        if compared.unchanged == staged:
             return 0, 0, 0
-        if found.missing == staged:
+        if compared.missing == staged:
             return self._insert(cursor)
-        if found.places or staged <= SMALL_BATCH:
+        if compared.differing or staged <= SMALL_BATCH:
             cursor.execute(BY_INDEX)
-        cursor.execute(self.statements.merge, {"places": found.places})
+        cursor.execute(self.statements.merge, {"differing": compared.differing})
         inserted, updated, checksum = cursor.fetchone() or (0, 0, 0)
         return inserted, updated, int(checksum)
 
-    def _insert(self, cursor: Rows) -> tuple[int, int, int]:
+    def _insert(self, cursor: Cursor) -> tuple[int, int, int]:
         cursor.execute(self.statements.insert)
         if not self._checksum:
             return cursor.rowcount, 0, 0
         inserted, checksum = cursor.fetchone() or (0, 0)
         return inserted, 0, int(checksum)
 
-    def _has_rows(self, cursor: Rows) -> bool:
+    def _has_rows(self, cursor: Cursor) -> bool:
         cursor.execute(self.statements.has_rows)
         return bool((cursor.fetchone() or (True,))[0])
 
-    def _count_near(self, cursor: Rows, limit: int) -> int:
+    def _count_near(self, cursor: Cursor, limit: int) -> int:
         cursor.execute(self.statements.count_near, {"limit": limit})
         return int((cursor.fetchone() or (0,))[0])
 
-    def _compare_by(self, cursor: Rows, compare: bytes) -> Comparison:
+    def _compare_by(self, cursor: Cursor, compare: bytes) -> Comparison:
         cursor.execute(compare)
-        missing, unchanged, checksum, places = cursor.fetchone() or (0, 0, 0, None)
-        return Comparison(missing, unchanged, int(checksum), places)
+        missing, unchanged, checksum, differing = cursor.fetchone() or (0, 0, 0, None)
+        return Comparison(missing, unchanged, int(checksum), differing)

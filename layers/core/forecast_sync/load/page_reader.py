@@ -1,4 +1,4 @@
-"""Reads a page: gzip text files from S3 as one stream of whole lines, in constant memory."""
+"""Reads a page: gzip text files from S3, as one stream of whole lines, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forecast_sync.errors import ResultInvalid
 
 INFLATED_BYTES = 1024 * 1024
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
-"""A loader has 256 MB: a line of 24 MB takes 50 of them, and one of 64 MB takes 130."""
+"""A loader has 256 MB of memory: a line of 24 MB takes 50 MB of it, and one of 64 MB takes 130."""
 
 Stream = Callable[[str, str], Iterator[bytes]]
 
@@ -44,7 +44,7 @@ class PageReader:
             yield self._take_block(wanted - self.position)
 
     def skip_to(self, position: int) -> None:
-        """Go on after ``position`` lines; raises ``ResultInvalid`` when the page is shorter."""
+        """Skip to after ``position`` lines; raises ``ResultInvalid`` when the page is shorter."""
         for _ in self.take(position - self.position):
             pass
         if self.position != position:

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import ValidationError
 
 from forecast_sync import errors
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.config import Settings
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import ExecutionIdentity, Run
 from forecast_sync.errors import ForecastSyncError, Superseded
-from forecast_sync.lease import lease
 from forecast_sync.notify import messages, outages
 from forecast_sync.notify.messages import Notification
 from forecast_sync.resolve.git_refs import DEFAULT_REFS, map_git_ref
@@ -129,7 +128,7 @@ def check_freshness(
 
 
 def _save_states(
-    cursor: lease.Rows, neon_branch: str, run_id: str | None, states: Mapping[Subject, str]
+    cursor: Cursor, neon_branch: str, run_id: str | None, states: Mapping[Subject, str]
 ) -> set[Subject]:
     """Save the states of a branch; the subjects whose state differs from the last published one.
 

@@ -1,1 +1,1 @@
-"""Plan pages: Athena's result becomes pages that loaders take."""
+"""Plan pages: the queries' results become pages, unless too many rows are rejected."""

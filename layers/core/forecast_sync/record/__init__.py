@@ -1,1 +1,1 @@
-"""Record status: how a run ended, in success and failure, and how long that is kept."""
+"""Record status: how a run ended, in success or failure, and how long that is kept."""

@@ -1,75 +1,141 @@
-"""Failing: puts an execution that ended badly on record, from outside of the execution."""
+"""Records and publishes executions that ended badly, which they can't do themselves.
+
+A rule for Step Functions' status changes calls this, after the execution has ended.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forecast_sync.adapters.postgres import Connection
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import parse_payload
-from forecast_sync.contracts.run import ExecutionIdentity
+from forecast_sync.contracts.events import EndedExecution, RecordedFailure
+from forecast_sync.contracts.run import ExecutionIdentity, Run
 from forecast_sync.errors import ForecastSyncError, InvalidInput, TransientError
 from forecast_sync.notify import outages
 from forecast_sync.notify.notifier import notify_failure, notify_unresolved
 from forecast_sync.record.outcome import record_failure
-from forecast_sync.resolve.run import BranchFinder, ResolveRequest, resolve_run
+from forecast_sync.resolve.run import ResolveRequest, resolve_run
 
 if TYPE_CHECKING:
+    from forecast_sync.adapters.neon import NeonClient
+    from forecast_sync.adapters.postgres import Connection
     from forecast_sync.adapters.sns import Topic
     from forecast_sync.adapters.stepfunctions import Execution, Workflow
 
 
-def record_failed_execution(
-    detail: dict[str, Any],
-    workflow: Workflow,
-    settings: Settings,
-    find_neon: Callable[[], BranchFinder | None],
-    connect: Callable[[str | None], Connection],
-    topic: Topic,
-    told: set[tuple[str, int]],
-) -> dict[str, Any]:
-    """Record and announce what a status-change event tells, unless it is outdated.
+class Failure(NamedTuple):
+    """An execution that ended badly, and why, in one line that begins with the error's name."""
 
-    ``detail`` is the event's; an execution that was redriven since, or has succeeded, is left
-    alone. A run whose branch can't be resolved has no database: it is announced only. ``told``
-    keeps the failures that were announced: Lambda hands over an event again when this raises, as it
-    does while Neon or the database can't be asked.
+    identity: ExecutionIdentity
+    execution: Execution
+    message: str
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What makes it one failure: a redriven execution can fail again."""
+        return self.identity.execution_arn, self.execution.redrive_count
+
+
+@dataclass(frozen=True)
+class FailureRecorder:
+    """Records and publishes failures; one per container, which remembers what it has published.
+
+    ``find_neon(run_id)`` gives the Neon API, or None when one database serves every branch;
+    ``connect(neon_branch_id, run_id)`` connects to a branch's database. Both are called only when
+    needed, because they may be what has failed. ``published`` holds the keys of published failures:
+    Lambda delivers an event again when ``record`` raises, as it does while Neon or the database is
+    out of reach.
     """
-    execution_arn, name = detail["executionArn"], detail["name"]
-    execution = workflow.describe(execution_arn)
-    if execution is None or not execution.ended_badly:
-        return {"recorded": False}
-    message = workflow.failure_of(execution_arn, execution)
-    failure = (execution_arn, execution.redrive_count)
 
-    def is_known() -> bool:
-        return failure in told or outages.is_known(
-            workflow, settings, execution_arn, execution, message
+    workflow: Workflow
+    topic: Topic
+    settings: Settings
+    find_neon: Callable[[str], NeonClient | None]
+    connect: Callable[[str | None, str], Connection]
+    published: set[tuple[str, int]] = field(default_factory=set)
+
+    def record(self, ended: EndedExecution) -> RecordedFailure:
+        """Record and publish how an execution ended, unless the event is outdated.
+
+        An execution that was redriven since, or has succeeded, is left alone. A run whose branch
+        can't be resolved has no database to be recorded in: its failure is only published.
+        """
+        failure = self._read_failure(ended)
+        if failure is None:
+            return RecordedFailure(recorded=False)
+        try:
+            run = self._resolve(failure)
+        except ForecastSyncError as error:
+            self._publish_unresolved(failure)
+            if isinstance(error, TransientError):
+                raise
+            return RecordedFailure(recorded=False)
+        self._record_and_publish(failure, run)
+        return RecordedFailure(recorded=True)
+
+    def _read_failure(self, ended: EndedExecution) -> Failure | None:
+        """What Step Functions knows about the execution now; None when it hasn't failed."""
+        execution = self.workflow.describe(ended.execution_arn)
+        if execution is None or not execution.ended_badly:
+            return None
+        identity = ExecutionIdentity.model_validate(
+            {
+                "run_id": ended.name,
+                "execution_arn": ended.execution_arn,
+                "started_at": execution.started_at,
+            }
         )
+        message = self.workflow.failure_of(ended.execution_arn, execution)
+        return Failure(identity, execution, message)
 
-    identity = ExecutionIdentity.model_validate(
-        {"run_id": name, "execution_arn": execution_arn, "started_at": execution.started_at}
-    )
-    try:
-        asked = {"input": _read_input(execution), "execution": identity}
-        run = resolve_run(find_neon(), settings, parse_payload(ResolveRequest, asked))
-    except ForecastSyncError as error:
-        if not is_known():
-            notify_unresolved(topic, settings, identity, message)
-            told.add(failure)
-        if isinstance(error, TransientError):
-            raise
-        return {"recorded": False}
-    connection = None
-    try:
-        connection = connect(run.neon_branch_id)
-        record_failure(connection, workflow, settings, run, message, execution.redrive_count)
-    finally:
-        if notify_failure(connection, topic, settings, run, message, is_known):
-            told.add(failure)
-    return {"recorded": True}
+    def _resolve(self, failure: Failure) -> Run:
+        payload = {"input": _read_input(failure.execution), "execution": failure.identity}
+        neon = self.find_neon(failure.identity.run_id)
+        return resolve_run(neon, self.settings, parse_payload(ResolveRequest, payload))
+
+    def _publish_unresolved(self, failure: Failure) -> None:
+        if not self._is_known(failure):
+            notify_unresolved(self.topic, self.settings, failure.identity, failure.message)
+            self.published.add(failure.key)
+
+    def _record_and_publish(self, failure: Failure, run: Run) -> None:
+        """Publish it even if it can't be recorded; the error of that is raised afterwards."""
+        connection = None
+        try:
+            connection = self.connect(run.neon_branch_id, run.run_id)
+            record_failure(
+                connection,
+                self.workflow,
+                self.settings,
+                run,
+                failure.message,
+                failure.execution.redrive_count,
+            )
+        finally:
+            is_published = notify_failure(
+                connection,
+                self.topic,
+                self.settings,
+                run,
+                failure.message,
+                lambda: self._is_known(failure),
+            )
+            if is_published:
+                self.published.add(failure.key)
+
+    def _is_known(self, failure: Failure) -> bool:
+        """Whether people know already: from this container, or from the branch's run before."""
+        return failure.key in self.published or outages.is_known(
+            self.workflow,
+            self.settings,
+            failure.identity.execution_arn,
+            failure.execution,
+            failure.message,
+        )
 
 
 def _read_input(execution: Execution) -> Any:

@@ -1,41 +1,41 @@
-"""Recording: how a run ended, the watermark it earned, and the rerun that was asked for."""
+"""Puts the outcome of a run on record in its database, with the watermark that it has earned."""
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Literal
 
 from psycopg.types.json import Json
 
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
+from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
 from forecast_sync.contracts.result import RecordRequest, RunResult
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import report_location
 from forecast_sync.errors import Superseded
 from forecast_sync.lease import lease
-from forecast_sync.lease.starter import Starter
+from forecast_sync.lease.rerun import start_rerun
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import reject_value
 from forecast_sync.telemetry.metrics import measure_run
-from forecast_sync.verify.reconcile import read_counts
+from forecast_sync.verify.ledger import read_counts
 
-EXECUTION_NAME_LIMIT = 80
 MESSAGE_LIMIT = 2000
 
 
 def record_success(
     connection: Connection,
-    workflow: Starter,
+    workflow: Workflow,
     table: Table,
     settings: Settings,
     request: RecordRequest,
 ) -> RunResult:
-    """Move the watermark, end the lease, and start the rerun that was asked for.
+    """Move the watermark, end the lease, and start the rerun if one was requested.
 
-    Raises ``Superseded`` when the run was overtaken, or its row is gone, or the ledger isn't the
-    verified one: a database that was copied with the run's row and then took the other's place.
+    Raises ``Superseded`` when the run was overtaken, when its row is gone, or when the ledger isn't
+    the one that was verified: the database was copied with the run's row, and the copy has replaced
+    the original.
     """
     run, profile = request.run, request.plan.profile
     counts, _ = read_counts(connection, request.queries.extract.query_execution_id, profile)
@@ -46,13 +46,19 @@ def record_success(
             f"{profile.rejected}; start a new {run.sync_type} run instead."
         )
     status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
-    watermark = _earned_watermark(run, request.window) if run.moves_watermark else None
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor)
         lease.resume_locked(cursor, run)
-        values = {**counts.model_dump(), "warnings": Json(counts.warnings), "status": status}
-        values |= {"run_id": run.run_id, "watermark": watermark}
-        cursor.execute(statement("record/finish_run.sql"), values)
+        cursor.execute(
+            statement("record/finish_run.sql"),
+            {
+                **counts.model_dump(),
+                "warnings": Json(counts.warnings),
+                "status": status,
+                "run_id": run.run_id,
+                "watermark": _earned_watermark(run, request.window),
+            },
+        )
         _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
     start_rerun(connection, workflow, run, request.redrive_count)
@@ -70,12 +76,14 @@ def record_success(
     return result
 
 
-def _earned_watermark(run: Run, window: Window) -> datetime:
-    """The window's end but never past the run's start, as naive UTC."""
+def _earned_watermark(run: Run, window: Window) -> datetime | None:
+    """The window's end, but never past the run's start, as naive UTC; None if it doesn't move."""
+    if not run.moves_watermark:
+        return None
     return min(window.high, run.started_at).astimezone(UTC).replace(tzinfo=None)
 
 
-def _resolve_rejects(cursor: lease.Rows, table: Table, run: Run) -> None:
+def _resolve_rejects(cursor: Cursor, table: Table, run: Run) -> None:
     if run.sync_type != "full" or run.dry_run:
         return
     cursor.execute(
@@ -90,13 +98,13 @@ def _resolve_rejects(cursor: lease.Rows, table: Table, run: Run) -> None:
 
 def record_failure(
     connection: Connection,
-    workflow: Starter,
+    workflow: Workflow,
     settings: Settings,
     run: Run,
     message: str,
     redrive_count: int,
 ) -> None:
-    """Put a failed run on record, end its lease, and start the rerun that was asked for.
+    """Put a failed run on record, end its lease, and start the rerun if one was requested.
 
     ``message`` begins with the error's name; a run that was overtaken is recorded as superseded.
     """
@@ -109,38 +117,12 @@ def record_failure(
             {"run_id": run.run_id, "status": status, "error_message": message},
         )
         if lease.find_own_row(cursor, run.run_id) is None:
-            values = run.model_dump(exclude={"date_from", "date_to", "batch_size"})
-            values |= {"source": settings.data_location, "error_message": message}
-            cursor.execute(statement("record/record_stillborn.sql"), values)
+            cursor.execute(
+                statement("record/record_failed_start.sql"),
+                {
+                    **run.model_dump(exclude={"date_from", "date_to", "batch_size"}),
+                    "source": settings.data_location,
+                    "error_message": message,
+                },
+            )
     start_rerun(connection, workflow, run, redrive_count)
-
-
-def start_rerun(
-    connection: Connection, workflow: Starter, run: Run, redrive_count: int = 0
-) -> None:
-    """Start the rerun that was asked for; the flag stays until that has worked.
-
-    A run ends once for each redrive, so each of its ends has a rerun of its own.
-    """
-    with transaction(connection) as cursor:
-        row = cursor.execute(statement("lease/read_rerun.sql"), {"run_id": run.run_id}).fetchone()
-    if not row or not row[0]:
-        return
-    workflow.start(
-        rerun_name(run.run_id, redrive_count), {"git_ref": run.git_ref, "trigger": "rerun"}
-    )
-    with transaction(connection) as cursor:
-        cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": run.run_id})
-
-
-def rerun_name(run_id: str, redrive_count: int = 0) -> str:
-    """``<run>-rerun``, of a redriven run ``<run>-rerun-<redrive count>``.
-
-    A digest stands for a name that Step Functions would find too long: reruns of reruns grow, and
-    cutting their names would make two of them equal.
-    """
-    suffix = f"-rerun-{redrive_count}" if redrive_count else "-rerun"
-    name = f"{run_id}{suffix}"
-    if len(name) <= EXECUTION_NAME_LIMIT:
-        return name
-    return hashlib.sha256(run_id.encode()).hexdigest()[:32] + suffix

@@ -1,1 +1,1 @@
-"""Resolve branch: a git ref becomes an environment and a Neon branch."""
+"""Resolve branch: the execution input becomes a run of an environment and a Neon branch."""

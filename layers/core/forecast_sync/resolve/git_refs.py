@@ -1,4 +1,4 @@
-"""Branches: which environment and Neon branch a git ref belongs to; anything else is refused."""
+"""Which environment and Neon branch a git ref belongs to; any other ref is refused."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ DEFAULT_REFS = {"production": "main", "dev": "dev"}
 PREVIEWS = "preview/pr-"
 PREVIEW_ENVIRONMENT = "dev"
 REF_PATTERN = r"^(refs/heads/)?(main|dev|(feature/|preview/pr-)[^\x00-\x20\x7f-\x9f\u2028\u2029]+)$"
-"""What a git ref of any environment looks like; ``map_git_ref`` says which one it belongs to."""
+"""What a git ref of any environment looks like; ``map_git_ref`` says which environment that is."""
 
 
 class Mapping(NamedTuple):
-    """Where the forecasts of a git ref go."""
+    """The environment and the Neon branch of a git ref."""
 
     git_ref: str
     environment: str
@@ -25,12 +25,12 @@ def map_git_ref(git_ref: str | None, environment: str) -> Mapping:
     """Map a git ref (a branch name, or ``refs/heads/...``) for the stack of ``environment``.
 
     None is the environment's own branch. Raises ``BranchNotMapped`` for a ref that belongs to no
-    environment or to another one's stack.
+    environment, or to the stack of another one.
     """
     if environment not in DEFAULT_REFS:
         raise BranchNotMapped(f"{environment!r} is no environment; expected production or dev.")
-    wanted = DEFAULT_REFS[environment] if git_ref is None else git_ref.removeprefix("refs/heads/")
-    mapping = _map(wanted)
+    branch = DEFAULT_REFS[environment] if git_ref is None else git_ref.removeprefix("refs/heads/")
+    mapping = _map(branch)
     if mapping is None:
         raise BranchNotMapped(
             f"The git ref {git_ref!r} belongs to no environment; expected main, dev, feature/NAME "

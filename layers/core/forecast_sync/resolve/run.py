@@ -1,45 +1,39 @@
-"""Resolving: the execution input becomes a run with its environment, branch and batch size."""
+"""Resolve branch: the execution input becomes a run with its environment, branch and batch size."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
+from forecast_sync.adapters.neon import NeonClient
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import ExecutionIdentity, Run, SyncRequest
 from forecast_sync.resolve.git_refs import map_git_ref
 
 
-class BranchFinder(Protocol):
-    """What resolving needs of Neon."""
-
-    def find_branch(self, name: str) -> str:
-        """The id of the branch of exactly this name."""
-        ...
-
-
 class ResolveRequest(Model):
-    """What Resolve branch gets: the execution's input as it came, and its identity."""
+    """What Resolve branch gets: the execution's input as it is, and the execution's identity."""
 
     input: dict[str, Any]
     execution: ExecutionIdentity
 
 
-def resolve_run(neon: BranchFinder | None, settings: Settings, request: ResolveRequest) -> Run:
-    """Decide everything that a run needs to know from its start; ``neon`` None means one database.
+def resolve_run(neon: NeonClient | None, settings: Settings, request: ResolveRequest) -> Run:
+    """Decide everything about a run that is decided once, at its start.
 
-    Raises ``InvalidInput``, ``BranchNotMapped``, and what the Neon API raises.
+    Without ``neon`` one database serves every branch. Raises ``InvalidInput``, ``BranchNotMapped``,
+    and what the Neon API raises.
     """
-    wanted = SyncRequest.parse(request.input)
-    mapping = map_git_ref(wanted.git_ref, settings.environment)
+    sync = SyncRequest.parse(request.input)
+    mapping = map_git_ref(sync.git_ref, settings.environment)
     return Run(
         **request.execution.model_dump(),
-        trigger=wanted.trigger,
-        sync_type=wanted.sync_type,
-        date_from=wanted.date_from,
-        date_to=wanted.date_to,
-        dry_run=wanted.dry_run,
-        batch_size=wanted.batch_size or settings.batch_size,
+        trigger=sync.trigger,
+        sync_type=sync.sync_type,
+        date_from=sync.date_from,
+        date_to=sync.date_to,
+        dry_run=sync.dry_run,
+        batch_size=sync.batch_size or settings.batch_size,
         verify_checksum=settings.verify_checksum,
         git_ref=mapping.git_ref,
         environment=mapping.environment,

@@ -1,1 +1,1 @@
-"""What a function says of itself: log lines and metrics."""
+"""What functions report about themselves: log lines and metrics."""

@@ -1,4 +1,4 @@
-"""Measuring: a run's metrics, printed as one line that CloudWatch reads (EMF).
+"""A run's metrics, printed as lines of JSON that CloudWatch reads (EMF).
 
 The alarms and the dashboard in templates/observability.yaml use these names.
 """
@@ -17,19 +17,19 @@ NAMESPACE = "ForecastSync"
 
 
 def measure_rejects(run: Run, profile: Profile) -> None:
-    """The share of rejected rows, judged before anything is loaded."""
+    """The percentage of rejected rows, known before anything is loaded."""
     share = 100 * profile.rejected / max(1, profile.window_rows)
     _emit({"RejectPercent": share}, unit="Percent", run=run)
 
 
 def measure_query(bytes_scanned: int, milliseconds: int, run_id: str | None) -> None:
-    """What a finished query has cost: Athena bills the bytes."""
+    """What a finished query took; Athena bills the bytes."""
     _emit({"AthenaBytesScanned": bytes_scanned}, unit="Bytes", run_id=run_id)
     _emit({"AthenaMilliseconds": milliseconds}, unit="Milliseconds", run_id=run_id)
 
 
 def measure_run(run: Run, result: RunResult) -> None:
-    """A run's rows by outcome; only one that moves the watermark makes the table fresh."""
+    """A run's rows by outcome, and its success if it moves the watermark: that makes rows fresh."""
     if run.dry_run:
         return
     counts = result.counts
@@ -49,7 +49,7 @@ def _emit(
 ) -> None:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     if run:
-        # Previews share one series: each new value of a dimension is a metric to pay for.
+        # Previews share one series: each value of a dimension is billed as a metric of its own.
         metrics.add_dimension("branch", run.neon_branch.split("/")[0])
         run_id = run.run_id
     if run_id:

@@ -1,1 +1,1 @@
-"""Verify load: what Athena counted against what Postgres holds."""
+"""Verify load: what Athena counted in the lake against what was loaded into Postgres."""

@@ -1,23 +1,19 @@
-"""Verifying: what Athena counted in the lake against what Postgres has in its ledger."""
+"""Verify load: what Athena counted in the lake against what the ledger says was loaded."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from forecast_sync.adapters.postgres import Connection, statement, transaction
+from forecast_sync.adapters.postgres import Connection
+from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.counts import Counts, Profile
-from forecast_sync.contracts.redrive import RENEWALS_PER_REDRIVE
+from forecast_sync.contracts.redrive import has_renewals_left, raise_if_stale
 from forecast_sync.contracts.result import VerifyRequest
 from forecast_sync.contracts.run import Run
-from forecast_sync.errors import InputsOutdated, SourceChanged, VerificationFailed
+from forecast_sync.errors import SourceChanged, VerificationFailed
 from forecast_sync.lease import lease
-from forecast_sync.survey.objects import Listing, lake_changed
-from forecast_sync.verify.locate_mismatch import Results, find_parting
-
-
-class Storage(Listing, Results, Protocol):
-    """What verifying needs of S3."""
+from forecast_sync.survey.objects import lake_changed
+from forecast_sync.verify.ledger import read_counts
+from forecast_sync.verify.locate_mismatch import locate_mismatch
 
 
 def verify_load(
@@ -25,51 +21,29 @@ def verify_load(
 ) -> Counts:
     """Compare the profile with the ledger and return the run's counts.
 
-    Raises ``SourceChanged`` when they differ and the lake changed between the queries or since,
-    ``InputsOutdated`` when they differ and were made before the present redrive, and
-    ``VerificationFailed`` with both sides, and the page where they part, otherwise.
+    When they differ, raises ``InputsOutdated`` if the results predate the present redrive,
+    ``SourceChanged`` if the lake has changed since the queries began and the run may query it
+    again, and otherwise ``VerificationFailed`` with both sides and the first page with a mismatch.
     """
     lease.resume(connection, request.run)
-    counts, checksum = read_counts(
-        connection, request.queries.extract.query_execution_id, request.plan.profile
-    )
-    differences = _differences(request.plan.profile, counts, checksum, request.run)
+    extract, profile = request.queries.extract, request.plan.profile
+    counts, checksum = read_counts(connection, extract.query_execution_id, profile)
+    differences = _find_differences(profile, counts, checksum, request.run)
     if not differences:
         return counts
     message = "Lake and ledger differ: " + "; ".join(differences) + "."
-    if request.redrive_count > request.queries.extract.redrive_count:
-        raise InputsOutdated(message)
-    renewals_left = request.renewal < RENEWALS_PER_REDRIVE * (request.redrive_count + 1)
-    if renewals_left and lake_changed(storage, settings, request.window, request.queries):
+    raise_if_stale(message, made_at=extract.redrive_count, redrive_count=request.redrive_count)
+    if has_renewals_left(request.renewal, request.redrive_count) and lake_changed(
+        storage, settings, request.window, request.queries
+    ):
         raise SourceChanged(message)
-    parting = find_parting(connection, storage, request.plan, summed=request.run.sums_content)
-    raise VerificationFailed(f"{message} {parting} Redrive to query and load the window again.")
-
-
-def read_counts(
-    connection: Connection, query_execution_id: str, profile: Profile
-) -> tuple[Counts, int]:
-    """The run's counts, from ledger and profile, and the ledger's checksum."""
-    with transaction(connection) as cursor:
-        row = cursor.execute(
-            statement("verify/sum_ledger.sql"), {"query_execution_id": query_execution_id}
-        ).fetchone()
-    inserted, updated, unchanged, rejected, checksum = map(int, row or (0, 0, 0, 0, 0))
-    counts = Counts(
-        window_rows=profile.window_rows,
-        rejected=rejected,
-        candidates=profile.candidates,
-        superseded=profile.superseded,
-        good=inserted + updated + unchanged,
-        inserted=inserted,
-        updated=updated,
-        unchanged=unchanged,
-        warnings=profile.warnings,
+    mismatch = locate_mismatch(
+        connection, storage, request.plan, with_checksum=request.run.sums_content
     )
-    return counts, checksum
+    raise VerificationFailed(f"{message} {mismatch} Redrive to query and load the window again.")
 
 
-def _differences(profile: Profile, counts: Counts, checksum: int, run: Run) -> list[str]:
+def _find_differences(profile: Profile, counts: Counts, checksum: int, run: Run) -> list[str]:
     compared = [
         ("good rows", profile.good, counts.good),
         ("rejected rows", profile.rejected, counts.rejected),
@@ -77,7 +51,7 @@ def _differences(profile: Profile, counts: Counts, checksum: int, run: Run) -> l
     if run.sums_content:
         compared.append(("checksum", profile.checksum, checksum))
     return [
-        f"{name}: {sent} in the lake, {arrived} in the ledger"
-        for name, sent, arrived in compared
-        if sent != arrived
+        f"{name}: {in_lake} in the lake, {in_ledger} in the ledger"
+        for name, in_lake, in_ledger in compared
+        if in_lake != in_ledger
     ]

@@ -1,11 +1,10 @@
 -- What the extract must add up to. The checksum is a sum, so that it doesn't depend on any order.
 -- Only reads.
 {sources}
-SELECT window_rows, rejected, candidates, good, checksum, newest_modified{warnings}
+SELECT window_rows, rejected, candidates, good, checksum{warnings}
 FROM (
   SELECT count(*) AS window_rows,
-         count(reject_reason) AS rejected,
-         to_iso8601(max(source_modified)) AS newest_modified
+         count(reject_reason) AS rejected
   FROM in_window
 )
 CROSS JOIN (

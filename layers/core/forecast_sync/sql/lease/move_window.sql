@@ -1,3 +1,3 @@
--- The window of a run that has the lease already, decided anew. May run twice: it says the same.
+-- Replaces the window of a run that already has the lease. May run twice: it writes the same again.
 UPDATE forecast_sync_status SET window_low = %(low)s, window_high = %(high)s
 WHERE run_id = %(run_id)s AND status = 'running'

@@ -1,5 +1,5 @@
--- Begins a run: the partial unique index admits one running row. May run twice: the caller has
--- looked for the run's own row under the exclusive lock before.
+-- Takes the lease: the partial unique index admits one running row. May run twice: the caller has
+-- looked for the run's own row before, under the exclusive lock.
 INSERT INTO forecast_sync_status (
     sync_type, last_sync_timestamp, last_sync_date, records_synced, status, run_id, execution_arn,
     source, git_ref, neon_branch, neon_branch_id, trigger, dry_run, window_low, window_high,

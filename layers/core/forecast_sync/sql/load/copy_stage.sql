@@ -1,2 +1,2 @@
--- Takes the lines as they are. May run twice: the stage goes with its transaction.
+-- Takes the lines as they are. May run twice: the stage is dropped with its transaction.
 COPY forecast_sync_stage ({columns}) FROM STDIN

@@ -1,2 +1,2 @@
--- The batch's rejects; gone with the transaction, so it may run twice.
+-- The batch's rejects. May run twice: the table is dropped with the transaction.
 CREATE TEMP TABLE forecast_sync_stage (source_file text, reason text, row_json json) ON COMMIT DROP

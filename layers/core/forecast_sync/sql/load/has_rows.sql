@@ -1,3 +1,2 @@
--- Whether the target has a row: comparing a large batch with an empty target is work for nothing.
--- Only reads.
+-- Whether the target has a row: a large batch needn't be compared with an empty target. Only reads.
 SELECT EXISTS (SELECT FROM {target})

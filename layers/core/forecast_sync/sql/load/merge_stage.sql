@@ -1,11 +1,11 @@
--- Writes only what differs, so that it may run twice and the second time costs nothing: no row
+-- Writes only rows that differ, so it may run twice, and the second time costs nothing: no row
 -- version, no WAL, no lock, no id. Sorted by key: index locality, and no deadlock between pages.
--- The hashes are of what then stands in the target, triggers included.
+-- The hashes are of the target's rows after triggers have run.
 WITH merged AS (
     MERGE INTO {target} AS target
     USING (
         SELECT {columns} FROM forecast_sync_stage
-        WHERE %(places)s::tid[] IS NULL OR ctid = ANY (%(places)s::tid[])
+        WHERE %(differing)s::tid[] IS NULL OR ctid = ANY (%(differing)s::tid[])
         ORDER BY {key}
     ) AS source
     ON {same_key}

@@ -1,5 +1,6 @@
--- The fence: waits for a takeover and for a ghost of the page, and only then looks at the run's row
--- and at the ledger. Sent as one, each statement has a snapshot of its own. Only reads.
+-- The fence: waits for a takeover of the lease and for another call that loads the same page, and
+-- only then reads the run's row and the ledger. Sent as one query, each statement still has a
+-- snapshot of its own. Only reads.
 SELECT pg_advisory_xact_lock_shared({lease});
 SELECT pg_advisory_xact_lock(hashtextextended({query_execution_id}, {page}));
 SELECT (SELECT status FROM forecast_sync_status WHERE run_id = {run_id}),

@@ -1,4 +1,4 @@
--- The ledger's row, in the batch's own transaction: the batch is committed exactly when it exists.
+-- The ledger's row, in the batch's own transaction: the batch is committed exactly when its row is.
 INSERT INTO forecast_sync_batch (
     query_execution_id, page, first_row, last_row, run_id, inserted, updated, unchanged, rejected,
     checksum

@@ -1,4 +1,4 @@
--- The same insert, with the hashes of what then stands in the target, triggers included.
+-- The same insert, with the hashes of the target's rows after triggers have run.
 WITH inserted AS (
     {insert}
     RETURNING {hash} AS hash

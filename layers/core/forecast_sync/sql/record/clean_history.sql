@@ -1,4 +1,4 @@
--- Forgets history below one cut: the oldest run that works, waits for its rerun, or ended within
+-- Deletes history below one cut: the oldest run that works, waits for its rerun, or ended within
 -- the kept days. A run above the cut may be redriven, and then asks whether a later run has
 -- written, so nothing above it is touched; nor are rows without a run, nor the newest success of
 -- a lake, which is its watermark. May run twice: the second time finds nothing.

@@ -1,5 +1,5 @@
--- Ends a run that has done its work, and moves the watermark, never backwards. May run twice: the
--- same values are written again; the rerun flag stays until the rerun has started.
+-- Ends a successful run, and moves the watermark: the latest of all runs, so it never goes back. May
+-- run twice: the same values are written again; the rerun flag stays until the rerun has started.
 UPDATE forecast_sync_status
 SET status = %(status)s,
     last_sync_timestamp = coalesce(%(watermark)s, last_sync_timestamp),

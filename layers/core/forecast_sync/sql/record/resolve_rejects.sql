@@ -1,5 +1,5 @@
--- A full run looks at every object, so a reject that it hasn't met again is repaired or gone. With
--- dates it has looked at these only. May run twice: what is resolved stays so.
+-- A full run reads every object, so a reject that it hasn't met again is repaired or gone. With
+-- dates, that holds for rows of these dates only. May run twice: what is resolved stays so.
 UPDATE forecast_sync_rejects SET resolved_run_id = %(run_id)s
 WHERE resolved_run_id IS NULL AND last_run_id <> %(run_id)s
   AND starts_with(source_file, (

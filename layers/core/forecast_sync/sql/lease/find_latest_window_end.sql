@@ -1,4 +1,4 @@
--- How late the objects are that runs of this lake have written rows of. Only reads.
+-- The latest end of a window from which a run of this lake has written rows. Only reads.
 SELECT max(window_high)
 FROM forecast_sync_status AS run
 WHERE run_id IS NOT NULL AND NOT dry_run AND source = %(source)s

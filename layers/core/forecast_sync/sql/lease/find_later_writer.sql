@@ -1,5 +1,5 @@
--- A run that has written to the target since this one had the lease: one that had it later, or an
--- earlier one that was redriven and has looked further. Only reads.
+-- A run that has written to the target since this one had the lease: a later run, or an earlier one
+-- that was redriven and whose window ends later. Only reads.
 SELECT later.run_id
 FROM forecast_sync_status AS mine
 JOIN forecast_sync_status AS later ON later.id <> mine.id AND later.run_id IS NOT NULL

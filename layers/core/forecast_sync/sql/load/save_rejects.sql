@@ -1,6 +1,6 @@
--- Windows overlap, so the same reject comes again: its content hash lets it in once. A full run
--- says that it has seen it, and one that was resolved is open again. May run twice: it says the
--- same again.
+-- Windows overlap, so the same reject comes again: its content hash admits it once. A full run
+-- notes that it has seen it, and a resolved one is open again. May run twice: it writes the same
+-- again.
 INSERT INTO forecast_sync_rejects (
     content_hash, run_id, last_run_id, source_file, reason, row_json
 )

@@ -1,5 +1,5 @@
--- A run that failed and has no row, as before it had the lease. It has no window, which says that
--- it can't go on from here. May run twice: a run has one row.
+-- Records a run that failed to start: it never had the lease, so it has no row yet. Its row has no
+-- window, which says that it can't be resumed here. May run twice: a run has one row.
 INSERT INTO forecast_sync_status (
     sync_type, last_sync_timestamp, last_sync_date, records_synced, status, error_message, run_id,
     execution_arn, source, git_ref, neon_branch, neon_branch_id, trigger, dry_run, finished_at,

@@ -1,0 +1,90 @@
+"""The files that the extract has written: those that Athena's manifest names, with their sizes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from forecast_sync.adapters.s3 import Storage, split_location
+from forecast_sync.config import Settings
+from forecast_sync.contracts.counts import Profile
+from forecast_sync.contracts.page import PageKind, PlanRequest
+from forecast_sync.contracts.redrive import has_renewals_left
+from forecast_sync.errors import ResultInvalid, SourceChanged
+from forecast_sync.survey.objects import lake_changed
+
+
+class ResultFile(NamedTuple):
+    """A gzip file of the extract; ``size`` in compressed bytes."""
+
+    bucket: str
+    key: str
+    size: int
+
+    @property
+    def kind(self) -> PageKind:
+        """Whether its lines are good rows or rejects: the extract is partitioned by that."""
+        return "reject" if "/kind=reject/" in self.key else "row"
+
+
+def list_result_files(
+    storage: Storage,
+    settings: Settings,
+    profile: Profile,
+    request: PlanRequest,
+    manifest_location: str | None,
+) -> list[ResultFile]:
+    """The extract's files, in the order of their keys.
+
+    An extract of no rows may leave no manifest. Raises ``ResultInvalid`` when the profile counted
+    rows and there is none, or a file of it is missing, and ``SourceChanged`` when the lake has
+    changed since the queries began and the run may query it again.
+    """
+    manifest = storage.find(*split_location(manifest_location)) if manifest_location else None
+    if manifest is None:
+        _refuse_missing_rows(storage, settings, profile, request)
+        return []
+    return _measure(storage, manifest)
+
+
+def _refuse_missing_rows(
+    storage: Storage, settings: Settings, profile: Profile, request: PlanRequest
+) -> None:
+    """Raise when the profile counted lines, good rows or rejects, but the extract wrote none."""
+    expected = profile.good + profile.rejected
+    if expected == 0:
+        return
+    extract = request.queries.extract
+    if has_renewals_left(extract.renewal, request.redrive_count) and lake_changed(
+        storage, settings, request.window, request.queries
+    ):
+        raise SourceChanged(
+            f"Athena query {extract.query_execution_id} found no row, the profile {expected}: "
+            "an object came, went or was overwritten meanwhile."
+        )
+    raise ResultInvalid(
+        f"Athena query {extract.query_execution_id} has no result manifest, expected one of "
+        f"{profile.good} rows and {profile.rejected} rejects; redrive to query again."
+    )
+
+
+def _measure(storage: Storage, manifest: bytes) -> list[ResultFile]:
+    """The manifest says which files there are; a listing only adds their sizes."""
+    locations = [location.strip('"') for location in manifest.decode().split()]
+    files = sorted(split_location(location) for location in locations)
+    if not files:
+        return []
+    bucket = files[0][0]
+    folder = _common_folder([key for _, key in files])
+    sizes = {item.key: item.size for item in storage.list(bucket, folder)}
+    missing = [key for _, key in files if key not in sizes]
+    if missing:
+        raise ResultInvalid(f"s3://{bucket}/{missing[0]} is in the manifest but not in the bucket.")
+    return [ResultFile(bucket, key, sizes[key]) for bucket, key in files]
+
+
+def _common_folder(keys: list[str]) -> str:
+    first, last = min(keys), max(keys)
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    return first[:shared].rpartition("/")[0] + "/"
