@@ -38,7 +38,7 @@ def test_the_functions_that_join_a_vpc_are_named() -> None:
         if "VpcConfig" in resource.get("Properties", {})
     }
     text = (ROOT / "docs/deploy.md").read_text()
-    named = text[text.index("**A VPC**") : text.index("The others reach AWS and Neon")]
+    named = text[text.index("### A VPC") : text.index("The others reach AWS and Neon")]
     listed = re.findall(r"`([a-z-]+)`", named)
     assert {name.title().replace("-", "") for name in listed} == joins
 
@@ -123,3 +123,9 @@ def test_every_link_leads_to_a_file_and_a_heading(document: str) -> None:
         target = (ROOT / document).parent / path if path else ROOT / document
         assert target.exists(), path
         assert not anchor or anchor in anchors(target.read_text()), f"{path}#{anchor}"
+
+
+def test_the_runbook_links_to_no_other_document() -> None:
+    """The dashboard serves the runbook alone, so such a link would lead nowhere there."""
+    text = (ROOT / "docs/runbook.md").read_text()
+    assert re.findall(r"\]\((?!https?:|#)[^)]*\)", text) == []
