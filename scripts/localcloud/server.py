@@ -164,9 +164,9 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     from ministack import app
 
     from localcloud import (
+        cloudformation,
         http_api,
         multipart,
-        provisioning,
         python_runtime,
         queues,
         redrive,
@@ -181,7 +181,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     queues.install()
     http_api.install()
     multipart.install()
-    provisioning.install(endpoint_url)
+    cloudformation.install(endpoint_url)
     python_runtime.install([Path(layer) for layer in config.layers])
     runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
