@@ -247,7 +247,7 @@ def test_the_command_that_takes_a_url_says_no_before_anything_is_started(
         *("localhost,127.0.0.1", "localhost:1,localhost:2"),
     ],
 )
-def test_foreign_requests_and_sockets_stay_as_they_are(url: str) -> None:
+def test_loopback_and_sockets_stay_as_they_are(url: str) -> None:
     parameters = read_connection_string(f"postgresql://app@{url}/shop")
     assert parameters.get("sslmode") == "prefer"
     assert parameters["host"].count(",") == parameters["hostaddr"].count(",")
