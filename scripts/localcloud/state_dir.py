@@ -44,8 +44,8 @@ def is_state_dir(path: Path) -> bool:
 def prepare(path: Path) -> None:
     """Create the directory for this user alone, or check that an existing one is.
 
-    Raises ``LocalCloudError`` if it holds files that aren't a local cloud's, or if other users could
-    read or change what is written there.
+    Raises ``LocalCloudError`` if it holds files that aren't a local cloud's, or if other users
+    could read or change what is written there.
     """
     with _opened(path, create=True) as folder:
         # In this order: the marker is the first file that another `up` makes meanwhile.
@@ -91,7 +91,7 @@ def forget_temporary(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One ``up`` or ``down`` at a time; raises ``LocalCloudError`` after a long wait for another."""
+    """One ``up`` or ``down`` at a time; raises ``LocalCloudError`` if another takes long."""
     with private_files.open_lock(path / "lock") as lock:
         deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
         while not _try_lock(lock.fileno()):

@@ -50,7 +50,7 @@ class Server:
         return cls(config, process, process.stdin, process.stdout)
 
     def await_endpoints(self) -> Endpoints:
-        """Send the configuration and wait for the endpoints; raises ``LocalCloudError`` with its reason."""
+        """Send the configuration and await the endpoints; raises ``LocalCloudError`` otherwise."""
         with suppress(BrokenPipeError):
             self.stdin.write(self.config.to_json() + "\n")
             self.stdin.flush()
