@@ -97,9 +97,10 @@ fuzz: .tools/fuzz/.installed
 check: setup $(TOOLS:%=.tools/%/.installed) .tools/node/.installed check-code check-templates check-repository
 
 check-code: setup
-	@echo "check: format, lint, types"
+	@echo "check: format, lint, imports, types"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@PYTHONPATH=layers/core:scripts $(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/mypy layers/core/forecast_sync functions scripts tests
 
 check-templates: setup .tools/sam/.installed .tools/checkov/.installed .tools/node/.installed

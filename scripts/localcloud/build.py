@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 from localcloud.function_processes import bootstrap
 
 ARTIFACTS_BUCKET = "forecast-sync-local-artifacts"
@@ -52,7 +52,7 @@ def read_template(path: Path) -> Template:
     """A SAM template with its short tags (``!Sub``) in their long form."""
     template = yaml_parse(path.read_text())
     if not isinstance(template, dict) or "Resources" not in template:
-        raise UserError(f"{path} was read, a SAM template with Resources was expected")
+        raise LocalCloudError(f"{path} was read, a SAM template with Resources was expected")
     return template
 
 
@@ -83,12 +83,12 @@ def _read_definition(path: Path) -> Any:
     """A state machine's definition, in JSON or YAML.
 
     A file in YAML of the same name beside one in JSON is its source, which it must agree with:
-    raises ``UserError`` for a rendering that is out of date.
+    raises ``LocalCloudError`` for a rendering that is out of date.
     """
     definition = yaml.safe_load(path.read_text())
     source = path.with_suffix(".yaml")
     if source.is_file() and yaml.safe_load(source.read_text()) != definition:
-        raise UserError(f"{path} differs from {source.name}, its source: run `make render`")
+        raise LocalCloudError(f"{path} differs from {source.name}, its source: run `make render`")
     return definition
 
 
@@ -129,7 +129,9 @@ def _embed_functions(result: Package, root: Path, layer_paths: list[Path]) -> No
 
 def _zipped(folder: Path, bootstrap: str) -> bytes:
     if not folder.is_dir():
-        raise UserError(f"the template names the function code {folder}, which isn't a directory")
+        raise LocalCloudError(
+            f"the template names the function code {folder}, which isn't a directory"
+        )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):

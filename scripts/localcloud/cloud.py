@@ -15,7 +15,7 @@ from localcloud.athena import trino_programs
 from localcloud.build import find_layers
 from localcloud.deploy import deploy
 from localcloud.description import Cloud, forget
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 from localcloud.keys import Keys
 from localcloud.protocol import Athena, Config, Endpoints
 from localcloud.supervision import Server
@@ -54,7 +54,7 @@ def up(
     executions and rows are kept from ``down`` to ``up``. With ``database_url`` no Postgres is
     started. ``athena="trino"`` runs Athena's statements on a Trino, which is fetched when it isn't
     there yet; ``report`` gets the line that says so.
-    Raises ``UserError``; then, and when interrupted, no process is left.
+    Raises ``LocalCloudError``; then, and when interrupted, no process is left.
     """
     path = (state_dir or DEFAULT_STATE_DIR).absolute()
     directory.prepare(path)
@@ -115,7 +115,7 @@ def running(
         directory.prepare(path)
         with directory.locked(path):
             if directory.server_runs(path):
-                raise UserError(f"a local cloud runs in {path} already: {_DOWN_FIRST}")
+                raise LocalCloudError(f"a local cloud runs in {path} already: {_DOWN_FIRST}")
             directory.stop_server(path, None)
             directory.forget_temporary(path)
             persistent = state_dir is not None
@@ -207,12 +207,14 @@ def _found(path: Path, port: int | None, database_url: str | None, athena: Athen
     """The cloud that runs in the directory, if it is the one that was asked for."""
     cloud = Cloud.read(path)
     if cloud is None:
-        raise UserError(f"a local cloud without a cloud.json runs in {path}: end it")
+        raise LocalCloudError(f"a local cloud without a cloud.json runs in {path}: end it")
     other_port = port not in {None, urlsplit(cloud.endpoint_url).port}
     if database_url and cloud.database_urls != {"dev": database_url}:
-        raise UserError(f"a local cloud with another database runs already: {_DOWN_FIRST}")
+        raise LocalCloudError(f"a local cloud with another database runs already: {_DOWN_FIRST}")
     if athena != cloud.athena:
-        raise UserError(f"a local cloud whose Athena is {cloud.athena} runs already: {_DOWN_FIRST}")
+        raise LocalCloudError(
+            f"a local cloud whose Athena is {cloud.athena} runs already: {_DOWN_FIRST}"
+        )
     if other_port:
-        raise UserError(f"a local cloud with another port runs already: {_DOWN_FIRST}")
+        raise LocalCloudError(f"a local cloud with another port runs already: {_DOWN_FIRST}")
     return replace(cloud, already_running=True)

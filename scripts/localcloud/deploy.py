@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from localcloud.build import ARTIFACTS_BUCKET, Package, package
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -33,7 +33,7 @@ def deploy(
     """Bring the stack up to the template; returns its outputs by name.
 
     Of ``parameters`` only those are passed that the template declares.
-    Raises ``UserError`` with the first reason that CloudFormation gives.
+    Raises ``LocalCloudError`` with the first reason that CloudFormation gives.
     """
     artifacts_url = f"{endpoint_url}/{ARTIFACTS_BUCKET}"
     built = package(template_path, artifacts_url)
@@ -56,7 +56,7 @@ def deploy(
             cloudformation.update_stack(**request)
     except ClientError as error:
         if "No updates are to be performed" not in str(error):
-            raise UserError(
+            raise LocalCloudError(
                 f"CloudFormation refused {template_path}: {error.response['Error']['Message']}"
             ) from None
     return _outputs(cloudformation, template_path, stack_name)
@@ -89,14 +89,14 @@ def _outputs(cloudformation: Any, template_path: Path, stack_name: str) -> dict[
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while (status := _status(cloudformation, stack_name)) and status.endswith("_IN_PROGRESS"):
         if time.monotonic() > deadline:
-            raise UserError(
+            raise LocalCloudError(
                 f"the stack {stack_name} is still {status} after {TIMEOUT_SECONDS:.0f} s"
             )
         time.sleep(0.1)
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
         advice = OTHER_STATE if status and status.startswith("UPDATE") else ""
         reason = _first_reason(cloudformation, stack_name)
-        raise UserError(f"{template_path} ended as {status}: {reason}{advice}")
+        raise LocalCloudError(f"{template_path} ended as {status}: {reason}{advice}")
     stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 

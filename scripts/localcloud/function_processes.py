@@ -25,7 +25,7 @@ from zlib import crc32
 
 from localcloud import unprivileged
 from localcloud.confine import Confined
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 from localcloud.unprivileged import FIRST_FUNCTION_USER, LAST_FUNCTION_USER, Folders, launcher
 
 START_TIMEOUT_SECONDS = 60.0
@@ -57,12 +57,12 @@ def install(state_dir: Path, layers: Sequence[Path]) -> None:
 
 
 def begin_check(state_dir: Path, layers: Sequence[Path]) -> Callable[[], None]:
-    """Try whether a function can start; what is returned raises ``UserError`` when it can't."""
+    """Try to start a function; the returned call raises ``LocalCloudError`` if that failed."""
     if not unprivileged.is_root():
         return lambda: None
     for folder in _folders(layers).paths:
         if not folder.stat().st_mode & 0o005 == 0o005:
-            raise UserError(
+            raise LocalCloudError(
                 f"functions don't run as root, and {folder} is closed to other users (mode"
                 f" {folder.stat().st_mode & 0o777:04o}), expected one that they can read:"
                 f" `chmod -R o+rX {folder}`, or run this command as another user"
@@ -81,7 +81,7 @@ def begin_check(state_dir: Path, layers: Sequence[Path]) -> Callable[[], None]:
         _, said = trial.communicate(timeout=START_TIMEOUT_SECONDS)
         if trial.returncode != 0:
             last = said.decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
-            raise UserError(
+            raise LocalCloudError(
                 f"functions don't run as root, and another user can't start {sys.executable} with"
                 f" {', '.join(map(str, layers))}: {last}; `chmod -R o+rX` what it names, or run"
                 " this command as another user"

@@ -9,7 +9,7 @@ from collections import deque
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
-from localcloud.loopback import find_foreign
+from localcloud.foreign_requests import find_foreign
 from localcloud.request_faults import Application, Message, Receive, Send
 from localcloud.signatures import Claim, Head, Refused, Verifier, read_claim
 

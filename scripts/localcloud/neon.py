@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from localcloud.loopback import LoopbackHandler
+from localcloud.foreign_requests import LoopbackHandler
 from localcloud.neon_project import CreateDatabase, Project, Refusal
 
 PREFIX = "/api/v2"

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from localcloud import private_files
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 
 LOOPBACK = "127.0.0.1"
 
@@ -21,7 +21,7 @@ def free_port() -> int:
 def listen(state_dir: Path, port: int | None) -> socket.socket:
     """The port that was asked for, else the last one, else a free one; saved state follows to it.
 
-    Raises ``UserError`` when the port that was asked for can't be had.
+    Raises ``LocalCloudError`` when the port that was asked for can't be had.
     """
     memory = state_dir / "port"
     last = int(private_files.read(memory) or 0)
@@ -32,7 +32,7 @@ def listen(state_dir: Path, port: int | None) -> socket.socket:
     except OSError as error:
         if port is not None:
             listener.close()
-            raise UserError(
+            raise LocalCloudError(
                 f"port {port} of {LOOPBACK} can't be used ({error.strerror}): choose another --port"
             ) from None
         listener.bind((LOOPBACK, 0))

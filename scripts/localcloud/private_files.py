@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEVER_BLOCK = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -30,7 +30,7 @@ def write(path: Path, text: str) -> None:
 def read(path: Path, owners: frozenset[int] | None = None) -> str | None:
     """The text of a file of ours; None when there is none.
 
-    ``owners`` are others who may have written it. Raises ``UserError`` for anything else.
+    ``owners`` are others who may have written it. Raises ``LocalCloudError`` for anything else.
     """
     try:
         descriptor = _open(path, os.O_RDONLY, owners)
@@ -41,12 +41,12 @@ def read(path: Path, owners: frozenset[int] | None = None) -> str | None:
 
 
 def open_log(path: Path) -> IO[bytes]:
-    """A file to append to. Raises ``UserError`` when something else stands there."""
+    """A file to append to. Raises ``LocalCloudError`` when something else stands there."""
     return os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
 def open_lock(path: Path) -> IO[bytes]:
-    """A file to lock; its content means nothing. Raises ``UserError`` as ``open_log`` does."""
+    """A file to lock; its content is irrelevant. Raises ``LocalCloudError`` like ``open_log``."""
     return os.fdopen(_open(path, os.O_RDWR | os.O_CREAT), "r+b")
 
 
@@ -64,9 +64,9 @@ def describe(found: os.stat_result, owners: frozenset[int]) -> str | None:
     return None
 
 
-def refusal(path: Path, why: str) -> UserError:
+def refusal(path: Path, why: str) -> LocalCloudError:
     """Of an entry that stands where a file of ours should."""
-    return UserError(
+    return LocalCloudError(
         f"{path} is {why}, expected a file or directory of user {os.geteuid()} with one name:"
         " remove it, or name another --state-dir"
     )

@@ -11,7 +11,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from localcloud.loopback import LoopbackHandler
+from localcloud.foreign_requests import LoopbackHandler
 
 ADDRESS = "AWS_LAMBDA_RUNTIME_API"
 

@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from localcloud import function_processes, ports, postgres, private_files
 from localcloud.databases import BRANCHES, Databases
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 from localcloud.guard import guarded
 from localcloud.neon import NeonStandIn
 from localcloud.protocol import ACCOUNT, CALLS, KEEP, REGION, Config, Endpoints
@@ -47,7 +47,7 @@ def main() -> None:
         return
     try:
         run(Config(**json.loads(line)), lambda endpoints: _answer({"endpoints": asdict(endpoints)}))
-    except UserError as error:
+    except LocalCloudError as error:
         _answer({"error": str(error)})
         sys.exit(1)
     # Threads in the middle of a Wait state or a query are not waited for.
@@ -164,9 +164,9 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     from ministack import app
 
     from localcloud import (
+        cloudformation,
         http_api,
         multipart,
-        provisioning,
         python_runtime,
         queues,
         redrive,
@@ -181,7 +181,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     queues.install()
     http_api.install()
     multipart.install()
-    provisioning.install(endpoint_url)
+    cloudformation.install(endpoint_url)
     python_runtime.install([Path(layer) for layer in config.layers])
     runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
@@ -279,7 +279,7 @@ def _held_lock(state_dir: Path) -> IO[bytes]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(
+        raise LocalCloudError(
             f"{state_dir} is in use by another local cloud: `forecast-sync local down` it first"
         ) from None
     return lock

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from localcloud import private_files, unprivileged
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 from localcloud.postgres import stop_leftover
 
 LOCK_TIMEOUT_SECONDS = 150.0
@@ -42,17 +42,17 @@ def is_state_dir(path: Path) -> bool:
 
 
 def prepare(path: Path) -> None:
-    """Make the directory for us alone, or make sure that an existing one is.
+    """Create the directory for this user alone, or check that an existing one is.
 
-    Raises ``UserError`` when somebody else's files are in it, or when somebody else could read or
-    change what we write there.
+    Raises ``LocalCloudError`` if it holds files that aren't a local cloud's, or if other users
+    could read or change what is written there.
     """
     with _opened(path, create=True) as folder:
         # In this order: the marker is the first file that another `up` makes meanwhile.
         with os.scandir(folder) as entries:
             is_empty = next(entries, None) is None
         if not is_empty and not is_state_dir(path):
-            raise UserError(
+            raise LocalCloudError(
                 f"{path} holds files that aren't a local cloud's: name a new --state-dir"
             )
         _tighten(path, folder)
@@ -64,7 +64,7 @@ def prepare(path: Path) -> None:
 
 
 def check(path: Path) -> bool:
-    """Whether a local cloud has been there. Raises ``UserError`` when it isn't ours to end."""
+    """Whether it is a local cloud's. Raises ``LocalCloudError`` if it is another user's."""
     with suppress(PermissionError):
         if not path.is_dir() or not is_state_dir(path):
             return False
@@ -91,12 +91,12 @@ def forget_temporary(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One ``up`` or ``down`` at a time; the next waits. Raises ``UserError`` after a long wait."""
+    """One ``up`` or ``down`` at a time; raises ``LocalCloudError`` if another takes long."""
     with private_files.open_lock(path / "lock") as lock:
         deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
         while not _try_lock(lock.fileno()):
             if time.monotonic() > deadline:
-                raise UserError(
+                raise LocalCloudError(
                     f"another command is busy with {path} for {LOCK_TIMEOUT_SECONDS:.0f} s: end it"
                 )
             time.sleep(0.1)
@@ -120,7 +120,7 @@ def stop_server(path: Path, pid: int | None) -> None:
     while server_runs(path):
         if time.monotonic() > deadline:
             if process is None:
-                raise UserError(
+                raise LocalCloudError(
                     f"a local cloud that isn't recorded in {path}/cloud.json holds {path}: end it"
                 )
             process.kill()
@@ -294,5 +294,7 @@ def _close(name: str, folder: int, owners: frozenset[int]) -> None:
         os.close(entry)
 
 
-def _unusable(path: Path, why: str) -> UserError:
-    return UserError(f"{path} can't be used as --state-dir: {why}; or name another --state-dir")
+def _unusable(path: Path, why: str) -> LocalCloudError:
+    return LocalCloudError(
+        f"{path} can't be used as --state-dir: {why}; or name another --state-dir"
+    )

@@ -13,7 +13,7 @@ from typing import IO
 
 from localcloud import private_files
 from localcloud import state_dir as directory
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 from localcloud.protocol import KEEP, Config, Endpoints
 
 STOP_TIMEOUT_SECONDS = 60.0
@@ -50,7 +50,7 @@ class Server:
         return cls(config, process, process.stdin, process.stdout)
 
     def await_endpoints(self) -> Endpoints:
-        """Tell it what to run and wait until it does. Raises ``UserError`` with its own reason."""
+        """Send the configuration and await the endpoints; raises ``LocalCloudError`` otherwise."""
         with suppress(BrokenPipeError):
             self.stdin.write(self.config.to_json() + "\n")
             self.stdin.flush()
@@ -58,10 +58,10 @@ class Server:
             line = self.stdout.readline()
         if not line:
             log = f"{self.config.state_dir}/logs/server.log"
-            raise UserError(f"the local cloud ended while it started: read {log}")
+            raise LocalCloudError(f"the local cloud ended while it started: read {log}")
         answer = json.loads(line)
         if "error" in answer:
-            raise UserError(answer["error"])
+            raise LocalCloudError(answer["error"])
         return Endpoints(**answer["endpoints"])
 
     def keep(self) -> None:

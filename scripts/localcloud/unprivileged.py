@@ -19,7 +19,7 @@ from pathlib import Path
 
 from localcloud import private_files
 from localcloud.confine import FIRST_DESCRIPTOR, Confined, Limits, landlock_version
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 
 _Popen = subprocess.Popen
 """Whatever the server lets others find there."""
@@ -71,11 +71,11 @@ def spawn(
     """Run ``command``; on Linux it gets ``death_signal`` when the calling thread dies.
 
     As root it becomes ``nobody``, without any right of root's; it reaches ``folders`` by the paths
-    that these tell. Raises ``UserError`` when that isn't possible.
+    that these tell. Raises ``LocalCloudError`` when that isn't possible.
     """
     if platform.system() != "Linux":
         if is_root():
-            raise UserError(
+            raise LocalCloudError(
                 f"{Path(command[0]).name} refuses to run as root, and only Linux lets it run as"
                 " somebody else here: run this command as another user"
             )

@@ -152,13 +152,6 @@ def test_a_call_that_wrote_no_line_counts_by_lambda_s_report(
     assert not counts({"time": "t", "type": "platform.runtimeDone", "record": record})
 
 
-def test_lambda_reports_failures_at_the_level_that_functions_log_at() -> None:
-    logging = template()["Globals"]["Function"]["LoggingConfig"]
-    assert logging == {"LogFormat": "JSON", "LogGroup": {"Ref": "LogGroup"}}
-    given = template()["Resources"]["Observability"]["Properties"]["Parameters"]
-    assert given["LogGroup"] == {"Ref": "LogGroup"}
-
-
 def test_the_alarm_adds_up_what_the_filter_counts() -> None:
     alarm = observability()["FunctionErrorsAlarm"]["Properties"]
     [counted] = observability()["FunctionErrors"]["Properties"]["MetricTransformations"]
@@ -167,10 +160,6 @@ def test_the_alarm_adds_up_what_the_filter_counts() -> None:
         counted["MetricName"],
     )
     assert (counted["MetricValue"], alarm["Statistic"]) == ("1", "Sum")
-    assert alarm["Period"] * alarm["EvaluationPeriods"] == 600
-    assert alarm["Threshold"] == {"Ref": "ErrorsAlarm"}
-    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
-    assert template()["Parameters"]["ErrorsAlarm"]["Default"] == 5
 
 
 def test_no_metric_of_an_alarm_is_two_stacks_at_once() -> None:
@@ -185,7 +174,6 @@ def test_no_metric_of_an_alarm_is_two_stacks_at_once() -> None:
 def test_the_templates_queries_are_parsed() -> None:
     paths = [ROOT / "template.yaml", *sorted(ROOT.glob("templates/*.yaml"))]
     assert check_queries.main([str(path) for path in paths]) == 0
-    assert "scripts/check_queries.py $(TEMPLATES)" in (ROOT / "Makefile").read_text()
 
 
 def test_every_parameter_is_described_and_used() -> None:
@@ -193,14 +181,6 @@ def test_every_parameter_is_described_and_used() -> None:
     for name, parameter in template()["Parameters"].items():
         assert parameter["Description"], name
         assert f"!Ref {name}" in text or f"${{{name}}}" in text, name
-
-
-def test_every_parameter_that_is_secret_is_not_echoed() -> None:
-    parameters = template()["Parameters"]
-    assert [name for name, item in parameters.items() if item.get("NoEcho")] == [
-        "NeonApiKey",
-        "DatabaseUrl",
-    ]
 
 
 def test_a_redrive_is_never_cleaned_away() -> None:
@@ -326,7 +306,6 @@ FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
 
 
 def test_a_check_of_a_branch_takes_no_question_of_its_tables() -> None:
-    assert set(BranchRequest.model_fields) == {"git_ref"}
     keys = {"about": "keys", "day": "2026-01-01", "limit": 50_000}
     with pytest.raises(InvalidInput):
         parse_payload(BranchRequest, {"git_ref": "dev", "question": keys})

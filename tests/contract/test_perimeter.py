@@ -39,20 +39,33 @@ def _trusts(statements: list[Any], account: str, source: str) -> bool:
     return any(matches(item, Request("sts:AssumeRole", "*", context)) for item in statements)
 
 
-def test_a_schedule_may_do_one_thing() -> None:
+def test_a_schedule_may_do_what_it_is_for_and_nothing_else() -> None:
+    """Each schedule's target against what its role allows."""
+    targets = {}
+    for resource in template()["Resources"].values():
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::Scheduler::Schedule":
+            target = properties["Target"]
+            targets[_role(target["RoleArn"])] = ("states:StartExecution", target["Arn"])
+        for event in properties.get("Events", {}).values():
+            if event["Type"] == "ScheduleV2":
+                name = properties["FunctionName"]
+                targets[_role(event["Properties"]["RoleArn"])] = ("lambda:InvokeFunction", name)
+    wanted = {role: (action, _last_part(arn)) for role, (action, arn) in targets.items()}
     rendered = render("templates/roles.yaml", **ROLES)
-    found = {
-        role: [
-            (action, arn.rpartition(":")[2])
-            for _, action, arn in permissions(rendered.statements(role))
-        ]
-        for role in SCHEDULES
-    }
-    assert found == {
-        "SyncScheduleRole": [("states:StartExecution", "forecast-sync-dev")],
-        "FreshnessScheduleRole": [("lambda:InvokeFunction", "forecast-sync-dev-notify")],
-        "CleanHistoryScheduleRole": [("lambda:InvokeFunction", "forecast-sync-dev-clean-history")],
-    }
+    assert set(wanted) == set(SCHEDULES)
+    for role in SCHEDULES:
+        allowed = permissions(rendered.statements(role))
+        assert [(action, arn.rpartition(":")[2]) for _, action, arn in allowed] == [wanted[role]]
+
+
+def _role(value: dict[str, str]) -> str:
+    return value["GetAtt"].removeprefix("Roles.Outputs.")
+
+
+def _last_part(value: dict[str, str]) -> str:
+    name = value["Sub"].rpartition(":")[2]
+    return name.replace("${ProjectName}", "forecast-sync").replace("${Environment}", "dev")
 
 
 def test_sam_generates_no_role() -> None:

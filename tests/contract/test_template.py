@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from forecast_sync.config import Settings
 from forecast_sync.tables import load_table
 
+from tests.contract.rendering import render
 from tests.contract.stack import FUNCTIONS, ROOT, load_template, template
 
 
@@ -39,11 +41,18 @@ def test_the_glue_table_declares_what_the_table_file_reads() -> None:
     assert declared == load_table().source.declared
 
 
-def test_uploads_are_matched_by_prefix_and_suffix_together() -> None:
-    pattern = template()["Resources"]["UploadRule"]["Properties"]["EventPattern"]
-    assert pattern["source"] == ["aws.s3"]
-    assert pattern["detail-type"] == ["Object Created"]
-    assert pattern["detail"]["object"]["key"] == [{"wildcard": "forecast/*.parquet"}]
+def test_an_upload_starts_a_run_if_athena_would_read_the_file() -> None:
+    """The rule's pattern against the lake's location: prefix and suffix must both match."""
+    resources = template()["Resources"]
+    location, _ = resources["GlueTable"]["Properties"]["TableInput"]["StorageDescriptor"][
+        "Location"
+    ]["Sub"]
+    prefix = location.removeprefix("s3://${Bucket}/")
+    detail = resources["UploadRule"]["Properties"]["EventPattern"]["detail"]
+    [pattern] = [item["wildcard"] for item in detail["object"]["key"]]
+    assert fnmatchcase(f"{prefix}2026/a.parquet", pattern)
+    assert not fnmatchcase(f"{prefix}2026/a.csv", pattern)
+    assert not fnmatchcase("elsewhere/a.parquet", pattern)
 
 
 def test_the_queue_hides_messages_long_enough() -> None:
@@ -66,19 +75,6 @@ def test_a_template_that_no_build_expands_has_no_aliases() -> None:
     for path in raw:
         tokens = yaml.scan((ROOT / path).read_text())
         assert not any(isinstance(token, yaml.AliasToken) for token in tokens), path
-
-
-def test_the_contract_names_are_kept() -> None:
-    resources = template()["Resources"]
-    assert resources["DataBucket"]["Properties"]["BucketName"] == {
-        "Sub": "${ProjectName}-datalake-${Environment}-${BucketSuffix}"
-    }
-    assert resources["LogGroup"]["Properties"]["LogGroupName"] == {
-        "Sub": "/aws/lambda/${ProjectName}-${Environment}"
-    }
-    assert resources["StateMachine"]["Properties"]["Name"] == {
-        "Sub": "${ProjectName}-${Environment}"
-    }
 
 
 @pytest.mark.parametrize(
@@ -120,55 +116,36 @@ def test_the_functions_in_the_vpc_are_those_that_may_join_it() -> None:
     joining = {name for name, properties in functions().items() if "VpcConfig" in properties}
     allowed = {name for name in functions() if "VpcPolicy" in str(roles[f"{name}Role"])}
     assert joining == allowed
-    assert {"UpsertBatches", "ReadWatermark", "VerifyLoad", "RecordStatus"} <= joining
-    assert not {"StartAthenaQuery", "PlanPages", "StartSync"} & joining
 
 
-@pytest.mark.parametrize("name", ["DataBucket", "ResultsBucket"])
-def test_a_bucket_is_private_and_encrypted(name: str) -> None:
-    properties = template()["Resources"][name]["Properties"]
-    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
-    [rule] = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule["ServerSideEncryptionByDefault"]["If"] == [
-        "HasKey",
-        {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "KmsKeyArn"}},
-        {"SSEAlgorithm": "AES256"},
-    ]
+KEY = "arn:aws:kms:us-east-2:123456789012:key/1"
 
 
-def test_logs_secrets_and_announcements_are_encrypted_with_the_key_if_there_is_one() -> None:
-    fields = {
-        "AWS::Logs::LogGroup": "KmsKeyId",
-        "AWS::SecretsManager::Secret": "KmsKeyId",
-        "AWS::SNS::Topic": "KmsMasterKeyId",
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "AWS::Athena::WorkGroup",
+        "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket",
+        "AWS::SNS::Topic",
+        "AWS::SecretsManager::Secret",
+    ],
+)
+def test_what_can_be_encrypted_with_the_key_is_if_there_is_one(kind: str) -> None:
+    given = {"Environment": "dev", "DatabaseUrl": "postgresql://host/db"}
+    with_key = render("template.yaml", KmsKeyArn=KEY, **given).of_type(kind)
+    assert [name for name, properties in with_key.items() if KEY not in str(properties)] == []
+    without = render("template.yaml", **given).of_type(kind)
+    assert without.keys() == with_key.keys()
+    assert "Kms" not in str(without)
+    assert "aws:kms" not in str(without)
+
+
+def test_a_parameter_that_a_secret_keeps_is_not_echoed() -> None:
+    kept = {
+        resource["Properties"]["SecretString"]["Ref"]
+        for resource in template()["Resources"].values()
+        if resource["Type"] == "AWS::SecretsManager::Secret"
     }
-    found = {
-        name: resource["Properties"].get(fields[resource["Type"]])
-        for name, resource in template()["Resources"].items()
-        if resource["Type"] in fields
-    }
-    key = {"If": ["HasKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
-    assert found == dict.fromkeys(
-        ["LogGroup", "VendedLogGroup", "NeonApiKeySecret", "DatabaseUrlSecret", "Topic"], key
-    )
-
-
-def test_the_lake_is_never_deleted() -> None:
-    bucket = template()["Resources"]["DataBucket"]
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == (
-        "RetainExceptOnCreate",
-        "Retain",
-    )
-
-
-def test_only_the_loader_is_reserved_and_only_if_asked() -> None:
-    reserved = {
-        name: properties["ReservedConcurrentExecutions"]
-        for name, properties in functions().items()
-        if "ReservedConcurrentExecutions" in properties
-    }
-    assert reserved == {
-        "UpsertBatches": {
-            "If": ["ReservesLoaders", {"Ref": "ReservedLoaders"}, {"Ref": "AWS::NoValue"}]
-        }
-    }
+    hidden = {name for name, item in template()["Parameters"].items() if item.get("NoEcho")}
+    assert kept == hidden

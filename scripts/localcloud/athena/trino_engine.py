@@ -9,7 +9,6 @@ from typing import Any
 
 import requests
 import trino
-from forecast_sync_cli.errors import UserError
 
 from localcloud.athena import storage
 from localcloud.athena.engine import (
@@ -29,6 +28,7 @@ from localcloud.athena.engine import (
 )
 from localcloud.athena.trino_server import UNLOADS, TrinoServer
 from localcloud.athena.unload import Unload
+from localcloud.errors import LocalCloudError as UserError
 
 _TYPES = {
     "SYNTAX_ERROR": SYNTAX,

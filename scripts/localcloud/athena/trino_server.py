@@ -19,11 +19,11 @@ from typing import Any
 
 import requests
 import trino
-from forecast_sync_cli.errors import UserError
 from trino.auth import JWTAuthentication
 
 from localcloud import private_files
 from localcloud.confine import Confined
+from localcloud.errors import LocalCloudError as UserError
 from localcloud.ports import LOOPBACK, free_port
 from localcloud.unprivileged import launcher
 

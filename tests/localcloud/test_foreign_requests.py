@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from localcloud.loopback import find_foreign
+from localcloud.foreign_requests import find_foreign
 
 OWN = ("Host", "127.0.0.1:4566")
 
