@@ -35,6 +35,8 @@ CATALOG = "awsdatacatalog"
 UNLOADS = "unload"
 """The catalog, and its schema, of the tables that UNLOADs are run as."""
 _USER = "athena"
+_Popen = subprocess.Popen
+"""The server replaces it by one that starts functions only."""
 # fmt: off
 _JAVA_OPTIONS = (
     f"-Xmx{HEAP_MEGABYTES}M", "-XX:MaxMetaspaceSize=384M", "-XX:MaxDirectMemorySize=384M",
@@ -166,7 +168,7 @@ class TrinoServer:
         ]
         confined = Confined(command, os.getpid(), death_signal=signal.SIGKILL.value)
         with private_files.open_log(self._log) as log:
-            return subprocess.Popen(
+            return _Popen(
                 launcher(confined),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
@@ -261,11 +263,11 @@ class TrinoServer:
         self._keytool("-exportcert", "-rfc", *store, password, "-file", str(self._certificate))
 
     def _keytool(self, *arguments: str) -> None:
-        ended = subprocess.run(
-            [str(self._java / "keytool"), *arguments], capture_output=True, text=True, check=False
-        )
+        program = str(self._java / "keytool")
+        ended = _Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said, _ = ended.communicate()
         if ended.returncode != 0:
-            raise UserError(f"keytool {arguments[0]} failed: {ended.stdout.strip()}")
+            raise UserError(f"keytool {arguments[0]} failed: {said.decode().strip()}")
 
 
 def _make_token(secret: bytes) -> str:
