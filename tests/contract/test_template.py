@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest

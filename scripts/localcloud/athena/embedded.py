@@ -27,6 +27,7 @@ from localcloud.athena.engine import (
 )
 from localcloud.athena.object_files import ObjectFile, ObjectFiles
 from localcloud.athena.unload import Unload
+from localcloud.athena.values import as_text
 
 LARGEST_FILE_ROWS = 250_000
 SPREAD_FILES, SPREAD_ROWS = 4, 5_000
@@ -69,7 +70,7 @@ class EmbeddedEngine:
             return Rows(
                 [column[0] for column in description],
                 [athena._DUCKDB_TYPE_MAP.get(kind, "varchar") for kind in types],
-                [list(row) for row in result.fetchall()],
+                [list(map(as_text, row)) for row in result.fetchall()],
             )
 
     def unload(self, unload: Unload, job: Job) -> list[str]:

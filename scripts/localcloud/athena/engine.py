@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from localcloud.athena.unload import Unload
 
@@ -45,11 +45,11 @@ class QueryCancelled(QueryError):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a SELECT returned; types are Athena's names, values Python's or text."""
+    """What a SELECT returned; types are Athena's names, values text or None for NULL."""
 
     columns: list[str]
     types: list[str]
-    rows: list[list[Any]]
+    rows: list[list[str | None]]
 
 
 @dataclass(slots=True)

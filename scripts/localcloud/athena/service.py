@@ -72,6 +72,7 @@ class _Service:
 
         athena._start_query_execution = submit
         athena._stop_query_execution = cancel
+        athena._get_query_results = _wrap_results(athena._get_query_results)
         athena._execute_query = self.execute
 
     def _submit(self, start: Any, request: dict[str, Any]) -> Any:
@@ -143,6 +144,21 @@ class _Service:
             raise QueryError(
                 fault.get("reason", "an injected fault"), retryable=fault.get("retryable", False)
             )
+
+
+def _wrap_results(read: Any) -> Any:
+    """Reading results, refused as Athena does for a query that has none, or none yet."""
+
+    def read_results(request: dict[str, Any]) -> Any:
+        execution = athena._executions.get(request.get("QueryExecutionId", ""), {})
+        state = execution.get("Status", {}).get("State", "SUCCEEDED")
+        if state in ("QUEUED", "RUNNING"):
+            return _refuse(f"Query has not yet finished. Current state: {state}")
+        if state != "SUCCEEDED":
+            return _refuse(f"Query did not finish successfully. Final query state: {state}")
+        return read(request)
+
+    return read_results
 
 
 def _find_refusal(request: dict[str, Any]) -> Any | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from decimal import Decimal
 from typing import Any
 
 import requests
@@ -28,7 +27,8 @@ from localcloud.athena.engine import (
 )
 from localcloud.athena.trino_server import UNLOADS, TrinoServer
 from localcloud.athena.unload import Unload
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.athena.values import as_text
+from localcloud.errors import LocalCloudError
 
 _TYPES = {
     "SYNTAX_ERROR": SYNTAX,
@@ -79,7 +79,10 @@ class TrinoEngine:
         return Rows(
             [name for name, _ in columns],
             types,
-            [[_text(value, kind) for value, kind in zip(row, types, strict=True)] for row in rows],
+            [
+                [as_text(_decode(value, kind)) for value, kind in zip(row, types, strict=True)]
+                for row in rows
+            ],
         )
 
     def unload(self, unload: Unload, job: Job) -> list[str]:
@@ -101,7 +104,7 @@ class TrinoEngine:
         """Columns as (name, Trino's type), and rows as the server writes them in JSON."""
         try:
             self._server.await_ready()
-        except UserError as error:
+        except LocalCloudError as error:
             raise _lost(str(error)) from None
 
         def observe(stats: dict[str, Any]) -> None:
@@ -164,30 +167,6 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _text(value: Any, kind: str) -> str | None:
-    """A value as Athena writes it into its results; NULL is None."""
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return _java_double(value)
-    if kind == "varbinary":
-        return base64.b64decode(value).hex(" ")
-    if isinstance(value, list):
-        return f"[{', '.join(_text(item, '') or 'null' for item in value)}]"
-    if isinstance(value, dict):
-        pairs = ", ".join(f"{key}={_text(item, '')}" for key, item in value.items())
-        return f"{{{pairs}}}"
-    return str(value)
-
-
-def _java_double(value: float) -> str:
-    """As Java writes it: the shortest digits, with an exponent below 0.001 and from 10^7 on."""
-    if value == 0 or value != value or 1e-3 <= abs(value) < 1e7:
-        return repr(value)
-    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    if not isinstance(exponent, int):
-        return f"{'-' if sign else ''}Infinity"
-    first, rest = digits[0], "".join(map(str, digits[1:])) or "0"
-    return f"{'-' if sign else ''}{first}.{rest}E{exponent + len(digits) - 1}"
+def _decode(value: Any, kind: str) -> Any:
+    """JSON has no bytes."""
+    return base64.b64decode(value) if kind == "varbinary" and value is not None else value

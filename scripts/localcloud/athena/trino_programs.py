@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 
 VERSION = "476"
 SHA256 = "cfd5accde17e8ebd251eeeb78aed1f490e77bb3a164d95a0f454bf8a7c1cbd3f"
@@ -33,10 +33,10 @@ def cache_folder() -> Path:
 
 
 def find_java() -> Path:
-    """The ``bin`` folder of the Java in the extra ``trino``. Raises ``UserError`` without it."""
+    """The ``bin`` folder of the Java in the extra ``trino``. Raises ``LocalCloudError`` without it."""
     missing = [name for name in _MODULES if find_spec(name) is None]
     if missing:
-        raise UserError(
+        raise LocalCloudError(
             f"--athena trino needs the Python packages {' and '.join(missing)}: `make trino`"
             " installs them, or `pip install 'forecast-sync[trino]'`"
         )
@@ -49,7 +49,7 @@ def provide(report: Callable[[str], None], cache: Path | None = None) -> Path:
     """The folder with Trino's ``lib`` and ``plugin``, fetched when the cache lacks it.
 
     Several processes may call it at once: the first fetches, the others wait for it. What was
-    fetched is used only when its SHA-256 is the pinned one. Raises ``UserError`` when it can't be
+    fetched is used only when its SHA-256 is the pinned one. Raises ``LocalCloudError`` when it can't be
     fetched.
     """
     cache = cache or cache_folder()
@@ -72,7 +72,7 @@ def _locked(cache: Path) -> Iterator[None]:
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (cache / "lock").open("w")
     except OSError as error:
-        raise UserError(
+        raise LocalCloudError(
             f"{cache} can't be written to ({error.strerror}): Trino is kept there; set"
             " XDG_CACHE_HOME to another folder"
         ) from None
@@ -84,7 +84,7 @@ def _locked(cache: Path) -> Iterator[None]:
 def _fetch(folder: Path) -> Path:
     maven = shutil.which("mvn")
     if maven is None:
-        raise UserError(
+        raise LocalCloudError(
             "--athena trino needs Apache Maven, which fetches Trino, and there is no `mvn`:"
             " `apt-get install maven` or `brew install maven`"
         )
@@ -100,7 +100,7 @@ def _fetch(folder: Path) -> Path:
     if ended.returncode != 0 or len(archives) != 1:
         lines = [line for line in ended.stdout.splitlines() if line.startswith("[ERROR]")]
         reason = lines[0].removeprefix("[ERROR]").strip() if lines else ended.stderr.strip()
-        raise UserError(f"Maven couldn't fetch {ARTIFACT}: {reason or 'it gave no reason'}")
+        raise LocalCloudError(f"Maven couldn't fetch {ARTIFACT}: {reason or 'it gave no reason'}")
     return archives[0]
 
 
@@ -108,7 +108,7 @@ def _check(archive: Path) -> None:
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != SHA256:
-        raise UserError(
+        raise LocalCloudError(
             f"Maven fetched another {ARTIFACT} than the pinned one: its SHA-256 is {digest},"
             f" expected {SHA256}; remove it from Maven's local repository and try again"
         )

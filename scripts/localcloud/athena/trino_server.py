@@ -23,7 +23,7 @@ from trino.auth import JWTAuthentication
 
 from localcloud import private_files
 from localcloud.confine import Confined
-from localcloud.errors import LocalCloudError as UserError
+from localcloud.errors import LocalCloudError
 from localcloud.ports import LOOPBACK, free_port
 from localcloud.unprivileged import launcher
 
@@ -35,6 +35,8 @@ CATALOG = "awsdatacatalog"
 UNLOADS = "unload"
 """The catalog, and its schema, of the tables that UNLOADs are run as."""
 _USER = "athena"
+_Popen = subprocess.Popen
+"""The server replaces it by one that starts functions only."""
 # fmt: off
 _JAVA_OPTIONS = (
     f"-Xmx{HEAP_MEGABYTES}M", "-XX:MaxMetaspaceSize=384M", "-XX:MaxDirectMemorySize=384M",
@@ -74,13 +76,13 @@ class TrinoServer:
         self._supervisor.start()
 
     def await_ready(self) -> None:
-        """Wait until it answers queries. Raises ``UserError`` when it doesn't come up."""
+        """Wait until it answers queries. Raises ``LocalCloudError`` when it doesn't come up."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self._ready.wait(POLL_SECONDS):
             if self._failure is not None:
-                raise UserError(self._failure)
+                raise LocalCloudError(self._failure)
             if time.monotonic() > deadline:
-                raise UserError(
+                raise LocalCloudError(
                     f"Trino doesn't answer after {START_TIMEOUT_SECONDS:.0f} s: read {self._log}"
                 )
 
@@ -125,7 +127,7 @@ class TrinoServer:
                 if not self._was_ready and not self._stopping.is_set():
                     self._failure = f"Trino did not start: {_last_words(self._log)}"
                     return
-        except (OSError, subprocess.SubprocessError, UserError) as error:
+        except (OSError, subprocess.SubprocessError, LocalCloudError) as error:
             self._failure = f"Trino did not start: {error}"
 
     _was_ready = False
@@ -166,7 +168,7 @@ class TrinoServer:
         ]
         confined = Confined(command, os.getpid(), death_signal=signal.SIGKILL.value)
         with private_files.open_log(self._log) as log:
-            return subprocess.Popen(
+            return _Popen(
                 launcher(confined),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
@@ -261,11 +263,11 @@ class TrinoServer:
         self._keytool("-exportcert", "-rfc", *store, password, "-file", str(self._certificate))
 
     def _keytool(self, *arguments: str) -> None:
-        ended = subprocess.run(
-            [str(self._java / "keytool"), *arguments], capture_output=True, text=True, check=False
-        )
+        program = str(self._java / "keytool")
+        ended = _Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said, _ = ended.communicate()
         if ended.returncode != 0:
-            raise UserError(f"keytool {arguments[0]} failed: {ended.stdout.strip()}")
+            raise LocalCloudError(f"keytool {arguments[0]} failed: {said.decode().strip()}")
 
 
 def _make_token(secret: bytes) -> str:
