@@ -108,6 +108,7 @@ def chromium() -> Iterator[Browser]:
 def _deployed(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, athena: Athena
 ) -> Iterator[Deployed]:
+    """The one local cloud of a worker's tests, for all that don't need one of their own."""
     port = free_port() if pytestconfig.getoption("--pooled") else None
     with ExitStack() as stack:
         running = stack.enter_context(
@@ -117,7 +118,10 @@ def _deployed(
             folder = tmp_path_factory.mktemp("cloud-pooler")
             stack.enter_context(pooled(running.database_urls["dev"], port, folder))
         running.calls_dir.mkdir()
-        yield Deployed(running)
+        deployed = Deployed(running)
+        deployed.postpone_schedules()
+        deployed.warm_up()
+        yield deployed
 
 
 @pytest.fixture

@@ -35,10 +35,11 @@ class FaultFile:
 
     def await_end(self, fault: dict[str, Any]) -> None:
         """Wait until the file names no fault with the same ``match``, used up or not."""
-        while self._names(fault):
+        while self.names(fault):
             time.sleep(POLL_SECONDS)
 
-    def _names(self, fault: dict[str, Any]) -> bool:
+    def names(self, fault: dict[str, Any]) -> bool:
+        """Whether the file has a fault with the same ``match``, used up or not."""
         with self._lock:
             return any(other["match"] == fault["match"] for other in self._read())
 

@@ -11,7 +11,6 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from localcloud import cloud
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.e2e.cli import COMMAND, clean_environment
@@ -93,24 +92,11 @@ def check(page: Page, name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def browsed_cloud(chromium: Browser) -> Iterator[Deployed]:  # noqa: ARG001  # skips first
-    with cloud.running(wait_scale=0.02, parameters={"PageBytes": "1"}) as running:
-        yield Deployed(running)
-
-
-@pytest.fixture
-def deployed(browsed_cloud: Deployed) -> Deployed:
-    """The local cloud with an empty lake and empty databases."""
-    browsed_cloud.reset()
-    return browsed_cloud
-
-
-@pytest.fixture(scope="session")
-def served(browsed_cloud: Deployed) -> Iterator[str]:
+def served(_deployed: Deployed) -> Iterator[str]:
     """The address that `forecast-sync dashboard` prints."""
     process = subprocess.Popen(
         [COMMAND, "dashboard", "--port", "0"],
-        env=clean_environment(**browsed_cloud.cloud.variables),
+        env=clean_environment(**_deployed.cloud.variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -126,7 +112,7 @@ def served(browsed_cloud: Deployed) -> Iterator[str]:
 
 
 @pytest.fixture
-def dashboard(deployed: Deployed, served: str, chromium: Browser) -> Iterator[Dashboard]:  # noqa: ARG001
+def dashboard(chromium: Browser, deployed: Deployed, served: str) -> Iterator[Dashboard]:  # noqa: ARG001
     """The dashboard of an empty deployment; nothing comes from outside, and nothing complains."""
     shown = Dashboard(served, served.partition("?")[0], chromium)
     yield shown

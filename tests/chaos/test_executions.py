@@ -31,8 +31,7 @@ def test_a_stopped_run_is_taken_over_and_its_redrive_refused(deployed: Deployed)
 
 def test_a_run_that_timed_out_is_redriven(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(50)))
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 6})
-    with machine_timeout(deployed, 5):
+    with machine_timeout(deployed, 5), deployed.held_query():
         timed_out = deployed.run()
         assert timed_out.status == "TIMED_OUT"
         status = eventually(lambda: _ended(deployed, timed_out.name))
@@ -72,14 +71,22 @@ def test_a_failure_that_is_told_too_late_is_ignored(deployed: Deployed) -> None:
 
 def test_uploads_while_a_run_works_lose_nothing(deployed: Deployed) -> None:
     """Each file starts a run of its own; most of them coalesce, and the last rerun has all."""
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
     arns = []
-    for number in range(6):
-        deployed.upload(f"file-{number}", make_rows(range(number * 10, number * 10 + 15)))
-        arns.append(deployed.start())
+    with deployed.held_query():
+        for number in range(6):
+            deployed.upload(f"file-{number}", make_rows(range(number * 10, number * 10 + 15)))
+            arns.append(deployed.start())
+        eventually(lambda: _works(deployed, arns))
     for arn in arns:
         assert deployed.wait(arn).status == "SUCCEEDED"
     scene.settled(deployed)
+
+
+def _works(deployed: Deployed, arns: list[str]) -> bool:
+    """Whether one of the executions polls its query, and the others have met its lease."""
+    return {"Poll Athena query", "Coalesced"} == {
+        state for arn in arns for state in deployed.entered(arn)
+    } & {"Poll Athena query", "Coalesced"}
 
 
 def _ended(deployed: Deployed, run: str) -> dict[str, Any] | None:

@@ -127,10 +127,10 @@ def test_an_upload_in_parts_appears_between_the_queries(deployed: Deployed) -> N
     part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=content)
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     deployed.upload("few", make_rows(range(50)))
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
-    arn = deployed.start()
-    eventually(lambda: deployed.entered(arn).count("Query finished") == 1)
-    s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
+    with deployed.held_query():
+        arn = deployed.start()
+        eventually(lambda: deployed.entered(arn).count("Query finished") == 1)
+        s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
     deployed.remember(key, content)
     ended = deployed.wait(arn)
     assert "Query anew" in ended.entered
@@ -140,10 +140,10 @@ def test_an_upload_in_parts_appears_between_the_queries(deployed: Deployed) -> N
 def test_a_file_is_deleted_between_the_queries(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(50)))
     deployed.upload("gone", make_rows(range(50, 60)))
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
-    arn = deployed.start()
-    eventually(lambda: deployed.entered(arn).count("Query finished") == 1)
-    deployed.delete("gone")
+    with deployed.held_query():
+        arn = deployed.start()
+        eventually(lambda: deployed.entered(arn).count("Query finished") == 1)
+        deployed.delete("gone")
     ended = deployed.wait(arn)
     assert "Query anew" in ended.entered
     scene.finished(deployed, ended)

@@ -60,11 +60,11 @@ def test_the_branch_is_deleted_during_the_run(deployed: Deployed) -> None:
     """The run fails by name, and no other branch gets its rows."""
     deployed.upload("few", make_rows(range(20)))
     created = deployed.neon("POST", "/branches", {"branch": {"name": "preview/pr-8"}})
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
-    arn = deployed.start(git_ref="preview/pr-8")
-    eventually(lambda: "Run queries" in deployed.entered(arn))
-    deployed.neon("DELETE", f"/branches/{created['branch']['id']}")
-    _end_sessions(deployed)
+    with deployed.held_query():
+        arn = deployed.start(git_ref="preview/pr-8")
+        eventually(lambda: "Run queries" in deployed.entered(arn))
+        deployed.neon("DELETE", f"/branches/{created['branch']['id']}")
+        _end_sessions(deployed)
     failed = deployed.wait(arn)
     assert failed.status == "FAILED"
     assert "gone (404)" in scene.task_failures(deployed, failed.arn)

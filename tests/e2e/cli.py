@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from unittest import mock
 
 import psutil
-from forecast_sync_cli.main import main
+from forecast_sync_cli import main as command_line
 from forecast_sync_cli.schemas import SHAPES
 from pydantic import TypeAdapter
 
@@ -43,7 +43,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 def forecast_sync(*arguments: str | Path, code: int = 0, **variables: str) -> Done:
-    """Run a command to its end in this process, from its entry to its exit code.
+    """Run a command to its end in this process, up to its exit code.
 
     It must end with this exit code, and never with a traceback.
     """
@@ -76,7 +76,7 @@ def _call(arguments: list[str], variables: dict[str, str], out: TextIO, err: Tex
         redirect_stderr(err),
     ):
         try:
-            main()
+            command_line.main()
         except SystemExit as ended:
             return int(ended.code or 0)
     raise AssertionError("the command line returned: expected it to exit")

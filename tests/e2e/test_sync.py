@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -10,7 +11,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.e2e.cli import COMMAND, as_json, clean_environment, error_of, our_processes
+from tests.e2e.cli import (
+    COMMAND,
+    as_installed,
+    as_json,
+    clean_environment,
+    error_of,
+    our_processes,
+)
 from tests.lake import make_rows, to_parquet
 from tests.waiting import eventually
 
@@ -24,11 +32,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "lake"
 
 
-def test_a_folder_arrives_and_again_nothing_changes(folder: Path, database_url: str) -> None:
+@pytest.mark.parametrize(
+    "after",
+    [None, pytest.param(0.7, marks=pytest.mark.slow), pytest.param(5.0, marks=pytest.mark.slow)],
+)
+def test_a_folder_arrives_and_nothing_changes_when_it_is_synced_again(
+    folder: Path, database_url: str, after: float | None
+) -> None:
+    """Between the two, a third sync is interrupted, and leaves nothing behind."""
     before = our_processes()
-    first = as_json("sync", folder, "--database-url", database_url)
+    to = ("--database-url", database_url)
+    first = json.loads(as_installed("sync", folder, *to, "--json").stdout)
     assert first["result"]["counts"]["inserted"] == 50
-    second = as_json("sync", folder, "--database-url", database_url)
+    interrupt_sync(folder, database_url, after)
+    second = as_json("sync", folder, *to)
     counts = second["result"]["counts"]
     assert (counts["inserted"], counts["updated"], counts["unchanged"]) == (0, 0, 50)
     with psycopg.connect(database_url) as connection:
@@ -36,6 +53,27 @@ def test_a_folder_arrives_and_again_nothing_changes(folder: Path, database_url: 
         assert found == (50, 50)
         assert connection.execute("SELECT last_value FROM forecast_data_id_seq").fetchone() == (50,)
     assert our_processes() <= before
+
+
+def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None:
+    """Ctrl-C after so many seconds, or when its first function has started."""
+    before = our_processes()
+    process = subprocess.Popen(
+        [COMMAND, "sync", folder, "--database-url", database_url],
+        env=clean_environment(),
+        text=True,
+        stderr=subprocess.PIPE,
+    )
+    if after is None:
+        own = ("the command", "the local cloud", "a function")
+        eventually(lambda: len(our_processes() - before) >= len(own), 60, "a function's start")
+    else:
+        time.sleep(after)  # not a synchronisation: the moment is what varies
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    eventually(lambda: our_processes() <= before, what="the end of every process")
 
 
 def test_a_file_that_isn_t_parquet_fails_by_name(folder: Path, database_url: str) -> None:
@@ -64,26 +102,3 @@ def test_a_folder_without_parquet_is_told_at_once(tmp_path: Path, database_url: 
     assert "no *.parquet" in error_of("sync", tmp_path, "--database-url", database_url)
     missing = tmp_path / "missing"
     assert "isn't a directory" in error_of("sync", missing, "--database-url", database_url)
-
-
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize(
-    "after", [pytest.param(0.7, marks=SLOW), 2.5, pytest.param(5.0, marks=SLOW)]
-)
-def test_ctrl_c_leaves_nothing_behind(folder: Path, database_url: str, after: float) -> None:
-    before = our_processes()
-    process = subprocess.Popen(
-        [COMMAND, "sync", folder, "--database-url", database_url],
-        env=clean_environment(),
-        text=True,
-        stderr=subprocess.PIPE,
-    )
-    time.sleep(after)  # not a synchronisation: the moment is what varies
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130, error
-    assert "Traceback" not in error
-    eventually(lambda: our_processes() <= before, what="the end of every process")
-    assert as_json("sync", folder, "--database-url", database_url)["status"] == "SUCCEEDED"

@@ -19,6 +19,8 @@ from tests.waiting import eventually
 
 BRANCHES = {"main", "dev", "preview/pr-7"}
 """What the Neon stand-in begins with."""
+EMPTIED = ("dev", "preview/pr-7")
+"""Where tests load."""
 
 
 def superuser_url(cloud: Cloud, branch: str = "dev") -> str:
@@ -70,8 +72,20 @@ class Databases:
         for branch in self.neon("GET", "/branches")["branches"]:
             if branch["name"] not in BRANCHES:
                 self.neon("DELETE", f"/branches/{branch['id']}")
-        for name in ("dev", "preview/pr-7"):
+        for name in EMPTIED:
             eventually(partial(self._is_emptied, name), what="an empty database")
+
+    def _has_running(self, branch: str) -> bool:
+        """Whether a branch's status table says that a run works."""
+        if branch not in self.cloud.database_urls:
+            return False
+        try:
+            [(exists,)] = self.query("SELECT to_regclass('forecast_sync_status')", branch=branch)
+            return bool(exists) and self.query(
+                "SELECT count(*) FROM forecast_sync_status WHERE status = 'running'", branch=branch
+            ) != [(0,)]
+        except psycopg.Error:
+            return False
 
     def _is_emptied(self, branch: str) -> bool:
         """False when a batch of a run that was stopped is still going on."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from tests.lake import Row, to_parquet
+from tests.lake import Row, make_row, to_parquet
 from tests.waiting import eventually
-from tests.workflow.databases import Databases
+from tests.workflow.databases import EMPTIED, Databases
 
 PREFIX = "forecast/"
+WARM_UP_SECONDS = 180
+RECORDED_SECONDS = 5
+SCHEDULE = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State")
+"""What a schedule is made of; its description has more."""
 
 
 @dataclass(frozen=True)
@@ -63,22 +68,59 @@ class Deployed(Databases):
             )
         return self.clients[service]
 
+    def warm_up(self) -> None:
+        """Run once, and fail once, so that no test waits for the first start of its functions.
+
+        On a busy machine these starts take longer than a test may wait for a run.
+        """
+        self.reset()
+        self.upload("cold", [make_row(1)])
+        ended = self.wait(self.start(), WARM_UP_SECONDS)
+        assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+        self.athena_faults({"match": "UNLOAD", "state": "FAILED"})
+        failed = self.wait(self.start(), WARM_UP_SECONDS)
+        assert failed.error == "QueryFailed", failed
+        recorded = partial(self._is_recorded, failed.name)
+        eventually(recorded, WARM_UP_SECONDS, "the record of a failure")
+
+    def _is_recorded(self, run: str) -> bool:
+        return (self.status(run) or {}).get("status") == "failed"
+
+    def postpone_schedules(self) -> None:
+        """No schedule starts anything, however long the tests take."""
+        scheduler = self.client("scheduler")
+        for listed in scheduler.list_schedules()["Schedules"]:
+            described = scheduler.get_schedule(Name=listed["Name"], GroupName=listed["GroupName"])
+            kept = {name: value for name, value in described.items() if name in SCHEDULE}
+            tomorrow = datetime.now(UTC) + timedelta(days=1)
+            scheduler.update_schedule(**kept, StartDate=tomorrow)
+
     def reset(self) -> None:
-        """An empty lake, the first branches, empty databases; uploads start nothing."""
+        """An empty lake, the first branches, empty databases; uploads start nothing.
+
+        What the last test has left working ends first: it would ask Neon or write in the next one.
+        """
         self.react_to_uploads(False)
+        self.athena_faults()
+        self.request_faults()
+        self._await_end_of_runs()
+        s3 = self.client("s3")
+        for item in s3.list_objects_v2(Bucket=self.cloud.bucket).get("Contents", []):
+            s3.delete_object(Bucket=self.cloud.bucket, Key=item["Key"])
+        self.files.clear()
+        self.reset_branches()
+
+    def _await_end_of_runs(self) -> None:
+        """Stop what runs, and wait until the failures of all runs are recorded."""
         sfn = self.client("stepfunctions")
         running = sfn.list_executions(
             stateMachineArn=self.cloud.state_machine_arn, statusFilter="RUNNING"
         )["executions"]
         for execution in running:
             self.stop(execution["executionArn"])
-        s3 = self.client("s3")
-        for item in s3.list_objects_v2(Bucket=self.cloud.bucket).get("Contents", []):
-            s3.delete_object(Bucket=self.cloud.bucket, Key=item["Key"])
-        self.files.clear()
-        self.reset_branches()
-        self.athena_faults()
-        self.request_faults()
+        # A test may have seen to it that a failure can't be recorded.
+        with suppress(AssertionError):
+            eventually(lambda: not any(map(self._has_running, EMPTIED)), RECORDED_SECONDS)
 
     def react_to_uploads(self, enabled: bool) -> None:
         """Let uploads start runs, or not."""
@@ -213,6 +255,15 @@ class Deployed(Databases):
         self.client("cloudformation").delete_stack(StackName=stack)
         for file in self.cloud.calls_dir.glob(f"{stack}-*.jsonl"):
             file.unlink()
+
+    @contextmanager
+    def held_query(self, match: str = "UNLOAD") -> Iterator[None]:
+        """The next query whose text has this part goes on until the end of a block."""
+        self.athena_faults({"match": match, "hold": True})
+        try:
+            yield
+        finally:
+            self.athena_faults()
 
     def athena_faults(self, *faults: dict[str, Any]) -> None:
         """What the next queries suffer."""

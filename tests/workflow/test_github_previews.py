@@ -48,12 +48,13 @@ def test_a_preview_branch_that_goes_while_the_run_works_is_a_warning(
 ) -> None:
     branch_id = _make_branch(deployed, "preview/pr-802")
     deployed.upload("first", make_rows(range(12)))
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 3})
+    deployed.athena_faults({"match": "UNLOAD", "hold": True})
     arn = execution_arn(runner, deployed, "preview")
 
     def delete() -> None:
         eventually(lambda: waits_for_athena(deployed, arn), 30)
         deployed.neon("DELETE", f"/branches/{branch_id}")
+        deployed.athena_faults()
 
     goes = threading.Thread(target=delete)
     goes.start()

@@ -111,7 +111,6 @@ def test_a_failed_page_tells_why_it_failed_and_not_that_a_map_has(
 
 
 def test_a_run_that_was_stopped_says_by_whom(runner: Runner, deployed: Deployed) -> None:
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 30})
     arn = execution_arn(runner, deployed, "github")
 
     def stop() -> None:
@@ -121,9 +120,10 @@ def test_a_run_that_was_stopped_says_by_whom(runner: Runner, deployed: Deployed)
         )
 
     stopped = threading.Thread(target=stop)
-    stopped.start()
-    ended = runner.step("run_sync.py")
-    stopped.join()
+    with deployed.held_query():
+        stopped.start()
+        ended = runner.step("run_sync.py")
+        stopped.join()
     assert ended.returncode == 1
     assert ended.stderr == "::error::The run is ABORTED. StoppedByHand: by a test\n"
 
@@ -131,8 +131,8 @@ def test_a_run_that_was_stopped_says_by_whom(runner: Runner, deployed: Deployed)
 def test_a_run_that_takes_longer_than_the_job_is_told_from_one_that_failed(
     runner: Runner, deployed: Deployed
 ) -> None:
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 3})
-    ended = runner.step("run_sync.py", WAIT_SECONDS="0")
+    with deployed.held_query():
+        ended = runner.step("run_sync.py", WAIT_SECONDS="0")
     assert ended.returncode == 1
     assert "still active after 0 s" in ended.stderr
     assert json.loads((runner.folder / "result.json").read_text())["status"] == "RUNNING"

@@ -63,18 +63,20 @@ def test_a_query_that_failed_for_good_fails_the_run(deployed: Deployed, state: s
 
 def test_a_slow_query_is_polled_until_it_ends(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(10)))
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 1})
-    ended = deployed.succeed()
-    assert ended.entered.count("Poll Athena query") > 2
+    with deployed.held_query():
+        arn = deployed.start()
+        eventually(lambda: deployed.entered(arn).count("Poll Athena query") > 4)
+    assert deployed.wait(arn).status == "SUCCEEDED"
     assert deployed.table() == reference(deployed.files)
 
 
 def test_an_object_overwritten_between_the_queries_sends_the_run_back(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(10)))
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
-    arn = deployed.start()
-    eventually(lambda: deployed.entered(arn).count("Query finished") == 1)
-    deployed.upload("few", make_rows(range(10), y_50=4.0, updated_at=MORNING + timedelta(hours=1)))
+    later = MORNING + timedelta(hours=1)
+    with deployed.held_query():
+        arn = deployed.start()
+        eventually(lambda: deployed.entered(arn).count("Query finished") == 1)
+        deployed.upload("few", make_rows(range(10), y_50=4.0, updated_at=later))
     ended = deployed.wait(arn)
     assert ended.status == "SUCCEEDED", ended.cause
     assert "Query anew" in ended.entered
@@ -102,12 +104,14 @@ def _waiting(deployed: Deployed) -> bool:
 
 
 def test_a_full_run_waits_for_the_one_that_works(deployed: Deployed) -> None:
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 2})
     deployed.upload("few", make_rows(range(10)))
-    first = deployed.start()
-    eventually(lambda: "Poll Athena query" in deployed.entered(first))
-    ended = deployed.succeed(sync_type="full")
-    assert deployed.attempts(ended.arn, "Read watermark") > 1
+    with deployed.held_query():
+        first = deployed.start()
+        eventually(lambda: "Poll Athena query" in deployed.entered(first))
+        full = deployed.start(sync_type="full")
+        eventually(lambda: deployed.attempts(full, "Read watermark") > 1)
+    ended = deployed.wait(full)
+    assert ended.status == "SUCCEEDED", ended.cause
     assert ended.changed == (0, 0, 10)
 
 

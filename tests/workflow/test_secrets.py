@@ -67,10 +67,10 @@ def test_warm_functions_follow_the_secret_and_no_run_is_split(moving: Moving) ->
 
     # In the middle of a run: its lease is in the second database, its loaders see the first.
     deployed.upload("third", make_rows(range(30, 50)))
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 3})
-    arn = deployed.start()
-    eventually(lambda: "Poll Athena query" in deployed.entered(arn))
-    moving.lead_to(0)
+    with deployed.held_query():
+        arn = deployed.start()
+        eventually(lambda: "Poll Athena query" in deployed.entered(arn))
+        moving.lead_to(0)
     ended = deployed.wait(arn)
     assert ended.status == "FAILED"
     children = [deployed.describe(child) for child in deployed.children(arn)]

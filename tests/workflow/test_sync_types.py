@@ -148,14 +148,14 @@ def _finished(deployed: Deployed) -> list[tuple[Any, ...]]:
 def test_a_second_run_coalesces_and_the_first_one_s_rerun_brings_its_rows(
     deployed: Deployed,
 ) -> None:
-    deployed.athena_faults({"match": "UNLOAD", "seconds": 3})
     deployed.upload("first", make_rows(range(10)))
-    first = deployed.start("first-of-two-" + deployed.cloud.endpoint_url[-5:])
-    eventually(lambda: "Poll Athena query" in deployed.entered(first))
-    deployed.upload("second", make_rows(range(10, 20)))
-    second = deployed.succeed()
-    assert second.entered[-1] == "Coalesced"
-    assert deployed.describe(first)["status"] == "RUNNING"
+    with deployed.held_query():
+        first = deployed.start("first-of-two-" + deployed.cloud.endpoint_url[-5:])
+        eventually(lambda: "Poll Athena query" in deployed.entered(first))
+        deployed.upload("second", make_rows(range(10, 20)))
+        second = deployed.succeed()
+        assert second.entered[-1] == "Coalesced"
+        assert deployed.describe(first)["status"] == "RUNNING"
     ended = deployed.wait(first)
     rerun = deployed.wait(f"{ended.arn}-rerun")
     assert (ended.status, rerun.status) == ("SUCCEEDED", "SUCCEEDED")

@@ -26,7 +26,7 @@ from localcloud.athena.engine import (
     Rows,
 )
 from localcloud.athena.unload import Unload, UnloadUnsupported, parse_unload
-from localcloud.faults import FaultFile
+from localcloud.faults import POLL_SECONDS, FaultFile
 
 STATEMENT_LIMIT_BYTES = 262_144
 PARTITION_LIMIT = 100
@@ -41,6 +41,7 @@ def install(engine: Engine, faults_dir: Path) -> None:
     ``faults_dir/athena-faults.json`` may hold faults for coming queries:
     ``[{"match": "UNLOAD", "times": 1, "seconds": 0, "state": "FAILED", "retryable": true,
     "reason": "..."}]``; ``match`` is a part of the query's text, without ``state`` it is only slow.
+    With ``"hold": true`` the query goes on until the file no longer names the fault.
     ``"manifest"`` says what an UNLOAD leaves: ``"written"`` one also without a row, ``"unwritten"``
     its location only, ``"unnamed"`` neither; by itself the local Athena names none without a row.
     """
@@ -137,6 +138,8 @@ class _Service:
         if fault is None:
             return
         job.cancellation.wait(fault.get("seconds", 0))
+        while fault.get("hold") and self.faults.names(fault):
+            job.cancellation.wait(POLL_SECONDS)
         if "manifest" in fault:
             execution["_manifest"] = fault["manifest"]
         if "state" in fault:

@@ -33,7 +33,7 @@ def cache_folder() -> Path:
 
 
 def find_java() -> Path:
-    """The ``bin`` folder of the Java in the extra ``trino``. Raises ``LocalCloudError`` without it."""
+    """The ``bin`` folder of the extra ``trino``'s Java; without it, raises ``LocalCloudError``."""
     missing = [name for name in _MODULES if find_spec(name) is None]
     if missing:
         raise LocalCloudError(
@@ -49,8 +49,8 @@ def provide(report: Callable[[str], None], cache: Path | None = None) -> Path:
     """The folder with Trino's ``lib`` and ``plugin``, fetched when the cache lacks it.
 
     Several processes may call it at once: the first fetches, the others wait for it. What was
-    fetched is used only when its SHA-256 is the pinned one. Raises ``LocalCloudError`` when it can't be
-    fetched.
+    fetched is used only when its SHA-256 is the pinned one. Raises ``LocalCloudError`` when it
+    can't be fetched.
     """
     cache = cache or cache_folder()
     folder = cache / f"trino-{VERSION}"
