@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 from devtools.cli_reference import find_commands
 from devtools.docs import PARTS, ROOT, renew
@@ -18,6 +21,17 @@ from tests.contract.stack import load_template, tasks
 def test_a_document_says_what_the_code_does(name: str) -> None:
     text = (ROOT / name).read_text()
     assert text == renew(text, PARTS[name]()), f"{name} is outdated: make docs"
+
+
+@pytest.mark.parametrize("table", ["forecast", "price"])
+def test_the_editors_schema_accepts_a_table_file_and_finds_a_wrong_key(table: str) -> None:
+    schema = json.loads((ROOT / "docs/table.schema.json").read_text())
+    file = ROOT / f"layers/core/forecast_sync/tables/{table}.toml"
+    document = tomllib.loads(file.read_text())
+    jsonschema.validate(document, schema)
+    document["target"]["keys"] = document["target"].pop("key")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
 
 
 def test_every_command_has_examples_and_its_json_a_shape() -> None:
