@@ -60,6 +60,7 @@ def make_app() -> Typer:
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,
         help="Sync forecasts from a data lake into Neon Postgres. Works with AWS, or with a local"
         " cloud once the variables that `local up` prints are set.",
     )

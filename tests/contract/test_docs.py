@@ -12,7 +12,9 @@ import pytest
 from devtools.cli_reference import find_commands
 from devtools.docs import PARTS, ROOT, renew
 from forecast_sync_cli.commands.examples import EXAMPLES
+from forecast_sync_cli.main import make_app
 from forecast_sync_cli.schemas import SHAPES
+from typer.testing import CliRunner
 
 from tests.contract.stack import load_template, tasks
 
@@ -137,3 +139,11 @@ def test_every_link_leads_to_a_file_and_a_heading(document: str) -> None:
         target = (ROOT / document).parent / path if path else ROOT / document
         assert target.exists(), path
         assert not anchor or anchor in anchors(target.read_text()), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("group", [[], ["local"], ["rejects"], ["tables"]], ids=str)
+def test_a_list_of_commands_cuts_no_sentence_in_80_columns(group: list[str]) -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(make_app(), [*group, "--help"]).output
+    commands = shown[shown.index("Commands:") :]
+    assert "..." not in commands
+    assert max(map(len, shown.splitlines())) <= 80

@@ -69,7 +69,7 @@ SyncTypeOption = Annotated[
     SyncType,
     typer.Option("--sync-type", help="Read only what is new (incremental), or everything (full)."),
 ]
-RunArgument = Annotated[str, typer.Argument(help="The run's name or execution ARN.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or execution ARN.")]
 
 LEFT_ALIGNED = frozenset({"run", "status", "type", "started (UTC)", "ended (UTC)", "what differs"})
 
