@@ -56,7 +56,7 @@ def test_plan_of_an_empty_database_and_of_a_run_that_was_none(
     assert as_json("plan", **at)["counts"]["inserted"] == 5
     assert deployed.query("SELECT count(*) FROM forecast_data") == [(0,)]
     run = as_json("start", **at)["run_id"]
-    assert "only a dry run" in error_of("plan", run, **at)
+    assert "only dry runs" in error_of("plan", run, **at)
 
 
 def test_diff_names_the_keys_that_differ(deployed: Deployed, at: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ def test_diff_names_the_keys_that_differ(deployed: Deployed, at: dict[str, Any])
     one_day = as_json("diff", "--date-from", "2026-12-07", "--date-to", "2026-12-07", **at)
     assert (one_day["equal"], one_day["lake_rows"]) == (True, 10)
     words = forecast_sync("diff", "--now", "--limit", "1", code=1, **at).stdout
-    assert "there are more" in words
+    assert "more keys differ" in words
     assert "105 rows in the lake" in words
 
 
@@ -98,7 +98,7 @@ def test_a_backfill_goes_on_where_it_ended(deployed: Deployed, at: dict[str, Any
     dates = ("--from", "2026-12-01", "--to", "2026-12-08", "--days-per-run", "3")
     words = forecast_sync("backfill", *dates, code=1, **at)
     assert "2026-12-04 to 2026-12-06: FAILED, started" in words.stderr
-    assert "the same command goes on from there" in words.stderr
+    assert "repeat the command: it resumes from there" in words.stderr
     assert deployed.query("SELECT count(*) FROM forecast_data") == [(30,)]
     deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT early")
     second = as_json("backfill", *dates, **at)
@@ -125,4 +125,4 @@ def test_a_preview_branch_is_filled_and_one_that_is_gone_is_told(
     gone = as_json("preview", "preview/pr-99", code=3, **at)
     assert gone == {"git_ref": "preview/pr-99", "exists": False, "run": None}
     assert "is gone" in forecast_sync("preview", "99", code=3, **at).stdout
-    assert "expected 12" in error_of("preview", "main", **at)
+    assert "expected a number such as 12" in error_of("preview", "main", **at)
