@@ -1,58 +1,36 @@
 """A lake for tests: forecasts as Parquet, and what a sync of them must leave in Postgres.
 
-The reference reads the Parquet files with pyarrow and shares no code with the product.
+The rows are the demo's. The reference reads the Parquet files with pyarrow and shares no code with
+the product.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from forecast_sync_cli.demo import data
 
 KEY = ("restaurant_id", "inventory_item_id", "business_date")
 VALUES = ("dma_id", "dc_id", "state", "y_05", "y_50", "y_95")
-SCHEMA = pa.schema(
-    [
-        ("restaurant_id", pa.int32()),
-        ("inventory_item_id", pa.int32()),
-        ("business_date", pa.date32()),
-        ("dma_id", pa.string()),
-        ("dc_id", pa.int32()),
-        ("state", pa.string()),
-        ("y_05", pa.float64()),
-        ("y_50", pa.float64()),
-        ("y_95", pa.float64()),
-        ("updated_at", pa.timestamp("us")),
-    ]
-)
 MORNING = datetime.fromisoformat("2026-11-23T06:00:00")
 LIMIT = Decimal(10) ** 8
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
-Row = dict[str, Any]
+SCHEMA = data.SCHEMA
+Row = data.Row
 Table = dict[tuple[Any, ...], tuple[Any, ...]]
 
 
 def make_row(number: int, **changes: Any) -> Row:
     """A valid forecast; the number makes its key."""
-    return {
-        "restaurant_id": number,
-        "inventory_item_id": 7,
-        "business_date": date(2026, 12, 1) + timedelta(days=number % 10),
-        "dma_id": f"dma-{number % 5}",
-        "dc_id": 3,
-        "state": "OH",
-        "y_05": number * 0.5,
-        "y_50": number * 1.0,
-        "y_95": number * 1.5,
-        "updated_at": MORNING,
-        **changes,
-    }
+    day = data.FIRST_DAY + timedelta(days=number % 10)
+    return {**data.make_row(number, 7, day, number * 1.0, MORNING), **changes}
 
 
 def make_rows(numbers: Iterable[int], **changes: Any) -> list[Row]:

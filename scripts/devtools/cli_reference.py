@@ -1,117 +1,62 @@
-"""The reference of the command line, made from the commands and from the shapes of their JSON."""
+"""The reference of the command line: Typer's own documentation, and the schemas of its JSON."""
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterator
 from typing import Any
 
 import typer
-from forecast_sync.contracts.base import Model
 from forecast_sync_cli.commands.examples import EXAMPLES
+from forecast_sync_cli.main import make_app
 from forecast_sync_cli.schemas import SHAPES
+from pydantic import TypeAdapter
+from typer.cli import get_docs_for_click
+
+from devtools.schema_tables import describe_type, summary_of, write_table
 
 
 def write_reference() -> str:
-    """A Markdown section for each command, then one for each shape."""
-    lines = [line for name, command in find_commands() for line in _command(name, command)]
-    lines += ["## Shapes", "", "Times are ISO 8601. `?` marks what may be null.", ""]
-    for shape in _all_shapes():
-        lines += _shape(shape)
-    return "\n".join(lines)
+    """What ``typer utils docs`` writes about the commands, then a section for each JSON object."""
+    schemas, definitions = TypeAdapter.json_schemas(
+        (name, "serialization", TypeAdapter(shape)) for name, shape in SHAPES.items()
+    )
+    types = {name: describe_type(schema) for (name, _), schema in schemas.items()}
+    app = typer.main.get_command(make_app())
+    for name, command in _walk("", app):
+        command.short_help = (command.help or "").splitlines()[0]
+        command.epilog = "\n".join(_epilog(name, types))
+    commands = get_docs_for_click(
+        obj=app, ctx=typer.Context(app), indent=1, name="forecast-sync", title="Commands"
+    )
+    lines = ["## JSON", "", "Times are ISO 8601. `?` marks values that may be null.", ""]
+    for name, schema in definitions["$defs"].items():
+        lines += [f"### {name}", "", summary_of(schema), ""]
+        lines += [*write_table(schema), ""]
+    return f"{commands.strip()}\n\n" + "\n".join(lines)
 
 
 def find_commands() -> list[tuple[str, Any]]:
-    """Every command by its full name, groups that answer by themselves included."""
-    from forecast_sync_cli.main import make_app
-
-    return list(_walk("", typer.main.get_command(make_app())))
+    """Every command by its full name, groups that do something themselves included."""
+    return [
+        (name, command)
+        for name, command in _walk("", typer.main.get_command(make_app()))
+        if not getattr(command, "commands", {}) or (name and command.invoke_without_command)
+    ]
 
 
 def _walk(prefix: str, command: Any) -> Iterator[tuple[str, Any]]:
-    children = getattr(command, "commands", {})
-    if not children or (prefix and command.invoke_without_command):
-        yield prefix, command
-    for name, child in children.items():
+    yield prefix, command
+    for name, child in getattr(command, "commands", {}).items():
         yield from _walk(f"{prefix} {name}".strip(), child)
 
 
-def _command(name: str, command: Any) -> Iterator[str]:
-    yield from (f"### `forecast-sync {name}`", "")
-    yield from ("\n".join(line.strip() for line in (command.help or "").splitlines()), "")
-    options = [option for option in command.params if option.name != "help"]
-    if options:
-        yield from ("| argument or option | default | what it is |", "|---|---|---|")
-        yield from (_option(option) for option in options)
-        yield ""
-    shapes = [key for key in SHAPES if key == name or key.startswith(f"{name} RUN")]
-    for key in shapes:
-        of_run = " with a run" if key.endswith(" RUN") else ""
-        yield from (f"`--json`{of_run}: {_type(SHAPES[key])}", "")
+def _epilog(name: str, types: dict[str, str]) -> Iterator[str]:
+    """The JSON that a command prints, and its examples."""
+    if name in types:
+        yield from (f"`--json` prints: {types[name]}", "")
+    if f"{name} RUN" in types:
+        yield from (f"`--json` with a run prints: {types[f'{name} RUN']}", "")
     if name in EXAMPLES:
-        yield from ("```console", *(f"$ {example}" for example in EXAMPLES[name]), "```", "")
-
-
-def _option(option: Any) -> str:
-    names = (
-        option.name.upper()
-        if option.param_type_name == "argument"
-        else ", ".join([*option.opts, *option.secondary_opts])
-    )
-    default = getattr(option.default, "value", option.default)
-    shown = "" if default is None or default is False else f"`{default}`"
-    if option.required:
-        shown = "*needed*"
-    if option.envvar:
-        shown = f"`${option.envvar}`, else {shown}"
-    return f"| `{names}` | {shown} | {option.help or ''} |"
-
-
-def _all_shapes() -> list[type[Model]]:
-    """Every model that a shape is made of, each once, after the one that uses it."""
-    found: dict[type[Model], None] = {}
-
-    def add(annotation: Any) -> None:
-        if isinstance(annotation, type) and issubclass(annotation, Model):
-            if annotation not in found:
-                found[annotation] = None
-                for field in annotation.model_fields.values():
-                    add(field.annotation)
-            return
-        for argument in typing.get_args(annotation):
-            add(argument)
-
-    for shape in SHAPES.values():
-        add(shape)
-    return list(found)
-
-
-def _shape(shape: type[Model]) -> Iterator[str]:
-    yield from (f"### {shape.__name__}", "", (shape.__doc__ or "").splitlines()[0], "")
-    yield from ("| key | type | what it is |", "|---|---|---|")
-    for name, field in shape.model_fields.items():
-        yield f"| `{name}` | {_type(field.annotation)} | {field.description or ''} |"
-    yield ""
-
-
-def _type(annotation: Any) -> str:
-    arguments = typing.get_args(annotation)
-    if isinstance(annotation, type) and not arguments:
-        if issubclass(annotation, Model):
-            return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-        return {"str": "text", "int": "number", "float": "number", "bool": "true or false"}.get(
-            annotation.__name__,
-            "time" if annotation.__name__ in ("datetime", "AwareDatetime") else "any",
-        )
-    origin = typing.get_origin(annotation)
-    if origin is typing.Literal:
-        return " or ".join(f"`{value}`" for value in arguments)
-    if origin in (list, tuple):
-        return f"list of {_type(arguments[0])}"
-    if origin is dict:
-        return f"object of {_type(arguments[1])}"
-    if origin is typing.Annotated:
-        return _type(arguments[0])
-    if type(None) in arguments:
-        return " or ".join(_type(item) for item in arguments if item is not type(None)) + "?"
-    return " or ".join(map(_type, arguments)) if arguments else "any"
+        yield from ("**Examples**:", "", "```console")
+        yield from (f"$ {example}" for example in EXAMPLES[name])
+        yield "```"

@@ -1,4 +1,4 @@
-"""The parts of the documentation that are made from the code, between two marks each."""
+"""``make docs``: writes the parts of docs/ that are generated from the code."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ ROOT = Path(__file__).parents[2]
 PARTS: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": cli_reference.write_reference,
     "docs/tables.md": table_reference.write_reference,
+    "docs/table.schema.json": table_reference.write_schema,
 }
 
 
 def renew(text: str, part: str) -> str:
-    """``text`` with ``part`` between its marks."""
+    """``text`` with ``part`` between its marks; without marks, all of it is generated."""
     begin, end = "<!-- made from the code -->", "<!-- end -->"
+    if begin not in text:
+        return part
     return re.sub(
         f"{begin}.*{end}", lambda _: f"{begin}\n\n{part.strip()}\n\n{end}", text, flags=re.DOTALL
     )
@@ -28,7 +31,7 @@ def main() -> None:
     """Write every part."""
     for name, write in PARTS.items():
         path = ROOT / name
-        path.write_text(renew(path.read_text(), write()))
+        path.write_text(renew(path.read_text() if path.exists() else "", write()))
 
 
 if __name__ == "__main__":

@@ -1,53 +1,50 @@
-"""The reference of the table files, made from their model; `make docs` writes it into the docs."""
+"""The JSON Schema of table files, for editors, and their reference, which is made from it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
-from forecast_sync.contracts.base import Model
-from forecast_sync.tables.model import (
-    Column,
-    Expectation,
-    Index,
-    RejectRule,
-    Report,
-    Source,
-    Target,
-)
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from forecast_sync.tables.model import Table
 
-SECTIONS: tuple[tuple[str, type[Model]], ...] = (
-    ("[target]", Target),
-    ("[[target.index]]", Index),
-    ("[source]", Source),
-    ("[[column]]", Column),
-    ("[[reject]]", RejectRule),
-    ("[[expect]]", Expectation),
-    ("[report]", Report),
-)
+from devtools.schema_tables import summary_of, write_table
+
+
+def write_schema() -> str:
+    """The JSON Schema, with which editors complete and check table files."""
+    return json.dumps(Table.model_json_schema(), indent=2) + "\n"
 
 
 def write_reference() -> str:
-    """A Markdown section for each part of a table file."""
-    return "\n".join(line for heading, model in SECTIONS for line in _section(heading, model))
+    """A Markdown section for each table of a table file."""
+    schema = Table.model_json_schema()
+    return "\n".join(_sections(schema, schema["$defs"], ()))
 
 
-def _section(heading: str, model: type[Model]) -> Iterator[str]:
-    yield f"### `{heading}`\n"
-    yield f"{(model.__doc__ or '').splitlines()[0]}\n"
-    yield "| key | default | what it is |"
-    yield "|---|---|---|"
-    for name, field in model.model_fields.items():
-        yield f"| `{name}` | {_default(field)} | {field.description} |"
-    yield ""
+def _sections(
+    schema: dict[str, Any], definitions: dict[str, Any], path: tuple[str, ...]
+) -> Iterator[str]:
+    """The sections of the tables within a table, each followed by those within it."""
+    for key, value in schema["properties"].items():
+        is_array = value.get("type") == "array"
+        reference = (value["items"] if is_array else value).get("$ref")
+        if reference is None:
+            continue
+        table = definitions[reference.rpartition("/")[2]]
+        name = ".".join((*path, key))
+        yield f"### `[[{name}]]`" if is_array else f"### `[{name}]`"
+        yield from ("", summary_of(table), "")
+        yield from write_table(_without_tables(table), defaults=True)
+        yield ""
+        yield from _sections(table, definitions, (*path, key))
 
 
-def _default(field: FieldInfo) -> str:
-    default: Any = field.default
-    if default is PydanticUndefined:
-        return "*needed*"
-    if default is None or default == ():
-        return "none"
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+def _without_tables(table: dict[str, Any]) -> dict[str, Any]:
+    """A table without the keys that have sections of their own."""
+    keys = {
+        key: value
+        for key, value in table["properties"].items()
+        if "$ref" not in value and "$ref" not in value.get("items", {})
+    }
+    return {**table, "properties": keys}

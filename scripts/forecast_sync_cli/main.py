@@ -60,27 +60,29 @@ def make_app() -> Typer:
         no_args_is_help=True,
         add_completion=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,
         help="Sync forecasts from a data lake into Neon Postgres. Works with AWS, or with a local"
         " cloud once the variables that `local up` prints are set.",
     )
-    app.command("logs")(runs.show_logs)
-    app.command("diff")(diff.show_diff)
-    for command in (
-        runs.start,
-        runs.status,
-        runs.history,
-        runs.redrive,
-        runs.stop,
-        plan.plan,
-        doctor.doctor,
-        fill.backfill,
-        fill.preview,
-        sync.sync,
-        dashboard.dashboard,
-        demo.example,
-        demo.demo,
-    ):
-        app.command()(command)
+    commands: dict[str, Callable[..., None]] = {
+        "start": runs.start,
+        "status": runs.status,
+        "history": runs.history,
+        "redrive": runs.redrive,
+        "stop": runs.stop,
+        "logs": runs.show_logs,
+        "plan": plan.plan,
+        "diff": diff.show_diff,
+        "doctor": doctor.doctor,
+        "backfill": fill.backfill,
+        "preview": fill.preview,
+        "sync": sync.sync,
+        "dashboard": dashboard.dashboard,
+        "example": demo.example,
+        "demo": demo.demo,
+    }
+    for name, command in commands.items():
+        app.command(name)(command)
     app.add_typer(local.app, name="local")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(tables.app, name="tables")

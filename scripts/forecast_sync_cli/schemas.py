@@ -1,6 +1,6 @@
-"""What each command prints with ``--json``: the stable shapes, documented in docs/cli.md.
+"""What each command prints with ``--json``, as docs/cli.md documents it.
 
-Keys are only ever added. The tests read every document that they get through these models.
+Keys are only ever added. The tests validate every document that they read against these models.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from forecast_sync.contracts.counts import Counts
 from forecast_sync.dry_run.report import ChangeReport
 from forecast_sync.runs import model
 from forecast_sync.runs.model import FreshnessState, RejectReason, Sync
+from localcloud.description import Cloud
 from pydantic import Field
 
 from forecast_sync_cli.client.executions import HistoryItem
 from forecast_sync_cli.client.run_status import ExecutionStatus, Snapshot, Time
-from forecast_sync_cli.setup_shapes import CloudShape, DeclareShape, DownShape, TableShape
 
 
 class ReplayShape(Snapshot):
@@ -140,6 +140,29 @@ class ExportShape(Model):
     rows: int
 
 
+class DownShape(Model):
+    """What was stopped."""
+
+    was_running: bool
+
+
+class TableShape(Model):
+    """A sound table file."""
+
+    target: str
+    columns: int
+    reject_rules: int
+    expectations: int
+
+
+class DeclareShape(Model):
+    """A table in Glue."""
+
+    database: str
+    table: str
+    action: Literal["created", "updated"]
+
+
 SHAPES: dict[str, Any] = {
     "start": Snapshot,
     "redrive": Snapshot,
@@ -154,7 +177,7 @@ SHAPES: dict[str, Any] = {
     "backfill": BackfillShape,
     "preview": PreviewShape,
     "sync": Snapshot,
-    "local up": CloudShape,
+    "local up": Cloud,
     "local down": DownShape,
     "rejects": list[RejectReason],
     "rejects list": list[Reject],

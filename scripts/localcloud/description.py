@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 import boto3
+from pydantic import ConfigDict, Field
 
 from localcloud import private_files
 from localcloud.keys import Keys
@@ -19,18 +21,20 @@ from localcloud.protocol import CALLS, REGION, Athena, Config, Endpoints
 class Cloud:
     """Where a running local cloud listens, and the keys that were made for it."""
 
-    endpoint_url: str
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    endpoint_url: Annotated[str, Field(description="The value for `AWS_ENDPOINT_URL`.")]
     region: str
-    bucket: str
-    results_bucket: str
+    bucket: Annotated[str, Field(description="The lake's bucket.")]
+    results_bucket: Annotated[str, Field(description="The bucket of query results.")]
     state_machine_arn: str
     api_url: str
     neon_api_url: str
     neon_project_id: str
     neon_api_key: str
-    access_key_id: str
-    secret_access_key: str
-    database_urls: dict[str, str]
+    access_key_id: Annotated[str, Field(description="The value for `AWS_ACCESS_KEY_ID`.")]
+    secret_access_key: Annotated[str, Field(description="The value for `AWS_SECRET_ACCESS_KEY`.")]
+    database_urls: Annotated[dict[str, str], Field(description="By Neon branch.")]
     state_dir: str
     pid: int
     athena: Athena = "embedded"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 from devtools.cli_reference import find_commands
 from devtools.docs import PARTS, ROOT, renew
 from forecast_sync_cli.commands.examples import EXAMPLES
+from forecast_sync_cli.main import make_app
 from forecast_sync_cli.schemas import SHAPES
+from typer.testing import CliRunner
 
 from tests.contract.stack import load_template, tasks
 
@@ -18,6 +23,17 @@ from tests.contract.stack import load_template, tasks
 def test_a_document_says_what_the_code_does(name: str) -> None:
     text = (ROOT / name).read_text()
     assert text == renew(text, PARTS[name]()), f"{name} is outdated: make docs"
+
+
+@pytest.mark.parametrize("table", ["forecast", "price"])
+def test_the_editors_schema_accepts_a_table_file_and_finds_a_wrong_key(table: str) -> None:
+    schema = json.loads((ROOT / "docs/table.schema.json").read_text())
+    file = ROOT / f"layers/core/forecast_sync/tables/{table}.toml"
+    document = tomllib.loads(file.read_text())
+    jsonschema.validate(document, schema)
+    document["target"]["keys"] = document["target"].pop("key")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
 
 
 def test_every_command_has_examples_and_its_json_a_shape() -> None:
@@ -129,3 +145,11 @@ def test_the_runbook_links_to_no_other_document() -> None:
     """The dashboard serves the runbook alone, so such a link would lead nowhere there."""
     text = (ROOT / "docs/runbook.md").read_text()
     assert re.findall(r"\]\((?!https?:|#)[^)]*\)", text) == []
+
+
+@pytest.mark.parametrize("group", [[], ["local"], ["rejects"], ["tables"]], ids=str)
+def test_a_list_of_commands_cuts_no_sentence_in_80_columns(group: list[str]) -> None:
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(make_app(), [*group, "--help"]).output
+    commands = shown[shown.index("Commands:") :]
+    assert "..." not in commands
+    assert max(map(len, shown.splitlines())) <= 80

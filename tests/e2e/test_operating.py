@@ -98,7 +98,7 @@ def test_a_backfill_goes_on_where_it_ended(deployed: Deployed, at: dict[str, Any
     dates = ("--from", "2026-12-01", "--to", "2026-12-08", "--days-per-run", "3")
     words = forecast_sync("backfill", *dates, code=1, **at)
     assert "2026-12-04 to 2026-12-06: FAILED, started" in words.stderr
-    assert "it resumes from there" in words.stderr
+    assert "repeat the command: it resumes from there" in words.stderr
     assert deployed.query("SELECT count(*) FROM forecast_data") == [(30,)]
     deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT early")
     second = as_json("backfill", *dates, **at)

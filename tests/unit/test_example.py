@@ -26,7 +26,7 @@ def test_no_file_is_replaced_and_a_folder_that_is_missing_is_named(tmp_path: Pat
     file.write_text("mine")
     done = CliRunner().invoke(make_app(), ["example", str(file)])
     assert isinstance(done.exception, UserError)
-    assert "is there already" in str(done.exception)
+    assert "already exists" in str(done.exception)
     assert file.read_text() == "mine"
     done = CliRunner().invoke(make_app(), ["example", str(tmp_path / "missing" / "x")])
     assert "can't be written" in str(done.exception)

@@ -39,21 +39,28 @@ WaitOption = Annotated[
 BatchSizeOption = Annotated[
     int | None, typer.Option("--batch-size", help="Rows per batch. Default: as deployed.")
 ]
-DATE_FORMATS = ["%Y-%m-%d"]
+DATE, DATE_FORMATS = "YYYY-MM-DD", ["%Y-%m-%d"]
 DateFromOption = Annotated[
     datetime | None,
-    typer.Option(formats=DATE_FORMATS, help="First business date. Default: no limit."),
+    typer.Option(
+        formats=DATE_FORMATS, metavar=DATE, help="First business date. Default: no limit."
+    ),
 ]
 DateToOption = Annotated[
     datetime | None,
-    typer.Option(formats=DATE_FORMATS, help="Last business date. Default: no limit."),
+    typer.Option(formats=DATE_FORMATS, metavar=DATE, help="Last business date. Default: no limit."),
 ]
 FirstDateOption = Annotated[
     datetime,
-    typer.Option("--date-from", "--from", formats=DATE_FORMATS, help="First business date."),
+    typer.Option(
+        "--date-from", "--from", formats=DATE_FORMATS, metavar=DATE, help="First business date."
+    ),
 ]
 LastDateOption = Annotated[
-    datetime, typer.Option("--date-to", "--to", formats=DATE_FORMATS, help="Last business date.")
+    datetime,
+    typer.Option(
+        "--date-to", "--to", formats=DATE_FORMATS, metavar=DATE, help="Last business date."
+    ),
 ]
 LimitOption = Annotated[
     int, typer.Option("--limit", "-n", min=1, help="Show at most this many lines.")
@@ -62,7 +69,7 @@ SyncTypeOption = Annotated[
     SyncType,
     typer.Option("--sync-type", help="Read only what is new (incremental), or everything (full)."),
 ]
-RunArgument = Annotated[str, typer.Argument(help="The run's name or execution ARN.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or execution ARN.")]
 
 LEFT_ALIGNED = frozenset({"run", "status", "type", "started (UTC)", "ended (UTC)", "what differs"})
 

@@ -29,10 +29,10 @@ def dashboard(
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = False,
 ) -> None:
-    """Serve the dashboard on loopback until Ctrl-C, with your own AWS credentials.
+    """Serve the dashboard on loopback until Ctrl-C.
 
-    Prints the address on stdout. The token in it keeps other users of this machine out; each start
-    makes a new one.
+    It acts with your own AWS credentials. Prints its address on stdout. The token in it keeps
+    other users of this machine out; each start makes a new one.
     """
     from forecast_sync_cli.dashboard import server
     from forecast_sync_cli.dashboard.app import make_app

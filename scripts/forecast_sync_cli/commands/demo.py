@@ -15,11 +15,14 @@ from forecast_sync_cli.terminal import Styled, Table, Terminal
 
 
 def example(
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="The Parquet file to create.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", dir_okay=False, help="The Parquet file to create.")
+    ],
 ) -> None:
-    """Write a small Parquet file for a first upload: two days of forecasts, dated now.
+    """Write a small Parquet file for a first upload.
 
-    It has the columns of the table file `forecast`. An existing file is never overwritten.
+    It holds forecasts of two days, dated now, in the columns of the table file `forecast`. An
+    existing file is never overwritten.
     """
     from forecast_sync_cli.demo.data import write_example
 
@@ -28,7 +31,10 @@ def example(
 
 
 def demo() -> None:
-    """Show the whole job on this machine: upload, sync, change, failure, redrive."""
+    """Show the whole job: upload, sync, change, failure, redrive.
+
+    Runs on this machine and takes about a minute.
+    """
     from forecast_sync_cli.demo.story import perform
 
     with _Narrator(out()) as narrator:

@@ -31,7 +31,7 @@ def doctor(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a deployment, from your credentials to one row in Postgres.
+    """Check a deployment, from credentials to a row in Postgres.
 
     Athena's UNLOAD writes the row, and Postgres reads it into a temporary table; nothing is left
     in the database. Exits with 1 if anything is wrong.

@@ -60,4 +60,5 @@ def add_examples(app: typer.Typer) -> None:
         for command in group.registered_commands if group else ():
             name = command.name or command.callback.__name__ if command.callback else ""
             examples = EXAMPLES.get(f"{prefix} {name}".strip(), ())
-            command.epilog = "\n\n".join(("Examples:", *examples))
+            # Paragraphs that begin with \b keep their lines.
+            command.epilog = "\n".join(("Examples:", "", "\b", *examples))

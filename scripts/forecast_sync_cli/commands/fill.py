@@ -51,7 +51,7 @@ def backfill(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Fill business dates from the whole lake, one window of dates after the other.
+    """Fill business dates from the whole lake, window by window.
 
     Repeat the command to resume: runs that succeeded are skipped, failed ones are redriven, and a
     running one is waited for. Other runs may take the lease between two windows. Exits with 1 if a
@@ -108,7 +108,10 @@ def _report_backfill(filled: list[Filled], *, as_json: bool) -> None:
 
 def preview(
     pull_request: Annotated[
-        str, typer.Argument(help="The pull request's number, or preview/pr-NUMBER.")
+        str,
+        typer.Argument(
+            metavar="PULL_REQUEST", help="The pull request's number, or preview/pr-NUMBER."
+        ),
     ],
     wait_for_branch: Annotated[
         float,

@@ -38,7 +38,8 @@ from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 def plan(
     run: Annotated[
-        str | None, typer.Argument(help="Show this earlier dry run. Default: start one.")
+        str | None,
+        typer.Argument(metavar="RUN", help="Show this earlier dry run. Default: start one."),
     ] = None,
     git_ref: GitRefOption = None,
     sync_type: SyncTypeOption = SyncType.INCREMENTAL,
@@ -49,11 +50,11 @@ def plan(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run would change: everything runs, but no row is written.
+    """Show what a run would change, without writing a row.
 
-    Shows rows by business date and state, the largest changes, what Athena read and what that
-    cost, and where the columns of lake, table file and Postgres differ. Only the run's own record
-    is written to the database. Exits with 1 if the dry run fails.
+    Starts a dry run and shows rows by business date and state, the largest changes, what Athena
+    read and what that cost, and where the columns of lake, table file and Postgres differ. Only
+    the run's own record is written to the database. Exits with 1 if the dry run fails.
     """
     deployed = deployment.find(environment, project)
     if run is None:

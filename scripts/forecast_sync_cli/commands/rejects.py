@@ -27,7 +27,7 @@ from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.progress import show_outcome
 from forecast_sync_cli.terminal import Styled, Table
 
-app = typer.Typer(help="Rows that the table can't hold: list, group, export and replay them.")
+app = typer.Typer()
 
 RunOption = Annotated[str | None, typer.Option("--run", help="Only rejects found by this run.")]
 ReasonOption = Annotated[
@@ -44,7 +44,7 @@ def main(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Rows that the table can't hold: list, group, export and replay them.
+    """Rows that the table can't hold: list, export, replay.
 
     Without a command it counts them by reason.
     """
@@ -63,7 +63,10 @@ def list_(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """List rejects, newest first, with reason, file and row; large rows are shortened."""
+    """List rejects, newest first.
+
+    Shows the reason, file and row of each; large rows are shortened.
+    """
     deployed = deployment.find(environment, project)
     query = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     newest = list(rejects.read(deployed, limit, **query))
@@ -113,7 +116,9 @@ def reasons(
 
 @app.command()
 def export(
-    path: Annotated[Path, typer.Argument(help="The file to write; it ends in .jsonl or .csv.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write; it ends in .jsonl or .csv.")
+    ],
     git_ref: GitRefOption = None,
     run: RunOption = None,
     reason: ReasonOption = None,
@@ -147,7 +152,7 @@ def replay(
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Load rejects after a fix: starts a full run over their business dates.
+    """Load rejects after a fix, by a full run over their dates.
 
     Rows that the table can hold now are loaded; the others stay rejects. Exits with 1 if the run
     fails.

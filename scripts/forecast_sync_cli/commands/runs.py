@@ -48,7 +48,7 @@ def start(
     ] = False,
     batch_size: BatchSizeOption = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="A unique name for the run. Default: made up.")
+        str | None, typer.Option("--name", help="A unique name for the run. Default: generated.")
     ] = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
@@ -79,14 +79,19 @@ def start(
 def redrive(
     run: Annotated[
         str | None,
-        typer.Argument(help="The run's name or ARN. Default: the newest run, if it failed."),
+        typer.Argument(
+            metavar="RUN", help="The run's name or ARN. Default: the newest run, if it failed."
+        ),
     ] = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Redrive a failed, stopped or timed-out run: only what hasn't succeeded runs again."""
+    """Redrive a failed, stopped or timed-out run.
+
+    Only what hasn't succeeded runs again. Exits with 1 if the run fails.
+    """
     deployed = deployment.find(environment, project)
     arn = deployed.execution_arn(run) if run else executions.latest_redrivable(deployed)
     count = executions.redrive(deployed, arn)
@@ -99,7 +104,10 @@ def stop(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Stop a run. Committed batches stay, and a redrive continues from there."""
+    """Stop a run.
+
+    Committed batches stay, and a redrive continues from there.
+    """
     deployed = deployment.find(environment, project)
     arn = deployed.execution_arn(run)
     executions.stop(deployed, arn)
@@ -108,7 +116,7 @@ def stop(
 
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="Show this run, given by its name or ARN.")
+        str | None, typer.Argument(metavar="RUN", help="Show this run, given by its name or ARN.")
     ] = None,
     git_ref: GitRefOption = None,
     goal_hours: Annotated[
@@ -124,7 +132,7 @@ def status(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show whether a branch is fresh, why, and what is running; or everything about one run.
+    """Show how fresh a branch is and what is running, or one run.
 
     A branch's age is the time since its watermark; every file uploaded before the watermark is in
     the table. Exits with 1 if the database can't be reached.
@@ -150,7 +158,10 @@ def history(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """List the newest executions, including those that coalesced or failed to start."""
+    """List the newest runs.
+
+    Runs that coalesced or failed to start are included.
+    """
     runs = executions.history(deployment.find(environment, project), limit)
     if as_json:
         print_json([run.model_dump() for run in runs])

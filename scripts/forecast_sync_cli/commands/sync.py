@@ -13,16 +13,19 @@ from forecast_sync_cli.progress import Progress
 
 
 def sync(
-    folder: Annotated[Path, typer.Argument(help="Folder with Parquet files, at any depth.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder with Parquet files, at any depth.")
+    ],
     database_url: Annotated[
         str, typer.Option("--database-url", envvar="DATABASE_URL", help="Postgres 17 or newer.")
     ],
     batch_size: BatchSizeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Sync a folder of Parquet files into a Postgres, running the whole workflow locally.
+    """Sync a folder of Parquet files into Postgres, on this machine.
 
-    Nothing is left running. Exits with 1 if the run fails.
+    The whole workflow runs in a local cloud of its own; nothing is left running. Exits with 1
+    if the run fails.
     """
     terminal = err()
     with Progress(terminal) as progress:

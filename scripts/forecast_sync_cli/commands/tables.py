@@ -25,13 +25,14 @@ app = typer.Typer(
 )
 
 TableArgument = Annotated[
-    str, typer.Argument(help="The path of a .toml file, or the name of a known table.")
+    str,
+    typer.Argument(metavar="TABLE", help="The path of a .toml file, or a known table's name."),
 ]
 
 
 @app.command()
 def check(table: TableArgument, as_json: JsonOption = False) -> None:
-    """Check a table file: its keys, its SQL, and the columns that it names.
+    """Check a table file: its keys, its SQL and its columns.
 
     Reports each mistake with file, line and key, and exits with 1.
     """
@@ -63,10 +64,10 @@ def declare(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare the deployment's table in Glue, from its table file. Safe to repeat.
+    """Declare the deployment's table in Glue, from its table file.
 
-    The template declares `forecast` itself. A stack with another TableFile needs this command once,
-    and again whenever the file's [source.columns] change.
+    Safe to repeat. The template declares `forecast` itself. A stack with another TableFile
+    needs this command once, and again whenever the file's [source.columns] change.
     """
     deployed = deployment.find(environment, project)
     settings = read_settings(deployed)

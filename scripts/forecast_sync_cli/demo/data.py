@@ -8,8 +8,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import duckdb
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -38,33 +36,42 @@ SCHEMA = pa.schema(
 Row = dict[str, Any]
 
 
+def make_row(restaurant: int, item: int, day: date, median: float, updated_at: datetime) -> Row:
+    """A valid forecast of a restaurant's item for one day."""
+    return {
+        "restaurant_id": restaurant,
+        "inventory_item_id": item,
+        "business_date": day,
+        "dma_id": f"dma-{restaurant % 7}",
+        "dc_id": restaurant % 9,
+        "state": STATES[0],
+        "y_05": median * 0.8,
+        "y_50": median,
+        "y_95": median * 1.3,
+        "updated_at": updated_at,
+    }
+
+
 def forecasts(days: Iterable[int], updated_at: datetime) -> list[Row]:
-    """A row for each restaurant, item and day (counted from the first one), always the same."""
+    """A row for each restaurant, item and day after the first one; always the same rows."""
     rows = []
     for day in days:
         random = Random(SEED + day)  # noqa: S311  # nothing here is a secret
+        date_of_day = FIRST_DAY + timedelta(days=day)
         for restaurant in range(RESTAURANTS):
             for item in range(ITEMS):
-                middle = random.uniform(0, 900)
-                rows.append(
-                    {
-                        "restaurant_id": restaurant,
-                        "inventory_item_id": item,
-                        "business_date": FIRST_DAY + timedelta(days=day),
-                        "dma_id": f"dma-{restaurant % 7}" if restaurant % 4 else None,
-                        "dc_id": restaurant % 9 if item % 3 else None,
-                        "state": STATES[restaurant % len(STATES)],
-                        "y_05": middle * 0.8,
-                        "y_50": middle,
-                        "y_95": middle * 1.3,
-                        "updated_at": updated_at,
-                    }
-                )
+                row = make_row(restaurant, item, date_of_day, random.uniform(0, 900), updated_at)
+                row["state"] = STATES[restaurant % len(STATES)]
+                if restaurant % 4 == 0:
+                    row["dma_id"] = None
+                if item % 3 == 0:
+                    row["dc_id"] = None
+                rows.append(row)
     return rows
 
 
 def write_first_files(folder: Path, updated_at: datetime) -> list[tuple[str, int, Path]]:
-    """Twenty days by five producers; for each file what wrote it, its rows and its path."""
+    """Write twenty days as five producers do; for each file its writer, row count and path."""
     writers: list[tuple[str, str, Callable[[list[Row], Path], None]]] = [
         ("pyarrow, snappy", "pyarrow/forecast.parquet", with_pyarrow),
         ("pyarrow, zstd, INT96 timestamps", "spark/part-00000.parquet", with_int96),
@@ -86,9 +93,9 @@ def write_first_files(folder: Path, updated_at: datetime) -> list[tuple[str, int
 
 
 def write_example(path: Path) -> int:
-    """Two days of forecasts, written now; returns how many rows.
+    """Write two days of forecasts, dated now; returns the number of rows.
 
-    Raises ``UserError`` when the file is there already or can't be written.
+    Raises ``UserError`` if the file exists or can't be written.
     """
     updated_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     rows = forecasts(range(2), updated_at)
@@ -96,32 +103,36 @@ def write_example(path: Path) -> int:
         with path.open("xb") as file:
             pq.write_table(_table(rows), file, compression="snappy")
     except FileExistsError:
-        raise UserError(f"{path} is there already: name a new file") from None
+        raise UserError(f"{path} already exists: name a new file") from None
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}") from None
     return len(rows)
 
 
 def with_pyarrow(rows: list[Row], path: Path) -> None:
-    """What pandas and most Python programs write."""
+    """A file as pandas and most Python programs write it."""
     pq.write_table(_table(rows), path, compression="snappy")
 
 
 def with_int96(rows: list[Row], path: Path) -> None:
-    """Timestamps as older Spark and Hive write them."""
+    """A file with timestamps as older versions of Spark and Hive write them."""
     pq.write_table(_table(rows), path, compression="zstd", use_deprecated_int96_timestamps=True)
 
 
 def with_polars(rows: list[Row], path: Path) -> None:
-    """A writer that shares no code with the others."""
+    """A file by a writer that shares no code with the others."""
+    import polars as pl
+
     frame = pl.from_arrow(_table(rows))
     if not isinstance(frame, pl.DataFrame):
-        raise TypeError("a table becomes a frame")
+        raise TypeError("polars made no data frame of a table")
     frame.write_parquet(path, compression="zstd")
 
 
 def with_duckdb(rows: list[Row], path: Path) -> None:
     """One file by DuckDB's COPY."""
+    import duckdb
+
     forecast = _table(rows)
     with duckdb.connect() as connection:
         connection.register("forecast", forecast)
@@ -129,7 +140,9 @@ def with_duckdb(rows: list[Row], path: Path) -> None:
 
 
 def with_partitions(rows: list[Row], path: Path) -> None:
-    """A folder for each model version, which is no column of the table."""
+    """A folder for each model version, which isn't a column of the table."""
+    import duckdb
+
     forecast = _table(rows)
     with duckdb.connect() as connection:
         connection.register("forecast", forecast)
