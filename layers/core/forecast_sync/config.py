@@ -83,7 +83,7 @@ class Settings(Model):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the settings; raises ``ConfigurationInvalid``, which names every invalid variable."""
+        """Read the settings; raises ``ConfigurationInvalid`` naming every invalid variable."""
         values = {
             name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())
         }
