@@ -207,7 +207,7 @@ def _checked(key: str) -> str:
     """The key, if a header can carry it: urllib3's refusal would quote an unsuitable one."""
     if key and not PLAIN.fullmatch(key):
         raise ConfigurationInvalid(
-            "NEON_API_KEY contains a space, a line break or another character that no key has; "
+            "NEON_API_KEY has a space, a line break or another character that no key has; "
             "store the key alone."
         )
     return key
