@@ -1,6 +1,8 @@
-"""Wiring: the adapters that a handler hands to its use case, each made once per process.
+"""The adapters that a handler hands to its use case, each created once per process.
 
-Imports stand inside the functions, so that a function pays only for what it touches.
+Modules are imported inside the functions, so that a Lambda function loads only what it uses. A
+warm process outlives what it was started with: connection strings and API keys are looked up again
+for each run, see ``connection``.
 """
 
 from __future__ import annotations
@@ -27,11 +29,16 @@ if TYPE_CHECKING:
     from forecast_sync.tables import Table
 
 RENEWAL_SECONDS = 60
+"""How long a value that was looked up counts as current."""
 
 _connections: dict[str | None, Connection] = {}
+"""By Neon branch id; None is the key when ``DATABASE_URL`` serves every branch."""
+
 _database_urls: dict[str | None, str] = {}
+"""The connection string of each connection, by the same key."""
+
 _looked_up: dict[str, tuple[str | None, float]] = {}
-"""By what was looked up: the run for which, and when by the clock."""
+"""When a key or connection string was last looked up: the run's id and the Unix time."""
 
 
 @cache
@@ -98,94 +105,98 @@ def changes_writer(run: Run) -> SaveChanges | None:
 
 
 def neon(run_id: str | None = None) -> NeonClient | None:
-    """The Neon API with the key of now, see ``connection``; None when one database overrides it."""
+    """The Neon API with a current key; None when ``DATABASE_URL`` serves every branch."""
     return None if settings().has_database_url else _current_neon(run_id)
 
 
 def connection(neon_branch_id: str | None, run_id: str | None = None) -> Connection:
-    """The container's connection to a branch's database, made anew when it no longer answers.
+    """The process's connection to a branch's database, replaced when it no longer answers.
 
-    Whether the connection string is still the same is looked up for each run, a secret's a minute
-    later again: one that was replaced is used although the old database still answers. In the
-    middle of a run that leads to a database where the run doesn't hold the lease, which refuses it.
+    The connection string is looked up again for each run and, when it is a secret, every minute: a
+    changed one is used even while the old database still answers. If it changes during a run, the
+    new database refuses the run, which doesn't hold the lease there.
     """
     from forecast_sync.adapters.postgres import is_healthy
 
-    kept = _connections.get(neon_branch_id)
-    if kept is not None and not is_healthy(kept):
-        kept = None
-    if kept is not None and _is_replaced(neon_branch_id, run_id):
-        kept.close()
-        kept = None
-    if kept is None:
-        kept = _connections[neon_branch_id] = _connect(neon_branch_id, run_id)
-    return kept
+    current = _connections.get(neon_branch_id)
+    if current is not None and is_healthy(current):
+        if not _is_url_changed(neon_branch_id, run_id):
+            return current
+        current.close()
+    connected = _connections[neon_branch_id] = _connect(neon_branch_id, run_id)
+    return connected
 
 
 def served_refs() -> list[str]:
-    """The git refs that this deployment serves: the environment's own, and Neon's previews."""
+    """The git refs that this deployment serves: the environment's own, and the preview branches."""
     from forecast_sync.resolve.git_refs import DEFAULT_REFS, PREVIEW_ENVIRONMENT, PREVIEWS
 
-    environment, found = settings().environment, neon()
-    previews = found.names_under(PREVIEWS) if found and environment == PREVIEW_ENVIRONMENT else []
+    environment, api = settings().environment, neon()
+    previews = api.names_under(PREVIEWS) if api and environment == PREVIEW_ENVIRONMENT else []
     return [DEFAULT_REFS[environment], *previews]
 
 
 def connection_of(git_ref: str | None, run_id: str | None = None) -> Connection:
-    """The connection to the database of a git ref's branch; None is the environment's own."""
+    """A connection to the database of a git ref's branch; None is the environment's own."""
     from forecast_sync.resolve.git_refs import map_git_ref
 
     branch = map_git_ref(git_ref, settings().environment).neon_branch
-    found = neon(run_id)
-    return connection(found.find_branch(branch) if found else None, run_id)
+    api = neon(run_id)
+    return connection(api.find_branch(branch) if api else None, run_id)
 
 
-def _is_due(what: str, run_id: str | None) -> bool:
-    """Whether to look something up again: for each run once, and whenever a minute has passed.
+def _is_due(name: str, run_id: str | None) -> bool:
+    """Whether to look a value up again: once per run, and after ``RENEWAL_SECONDS``.
 
-    During a run Neon's limited API is asked only once: a branch's id says which database it is.
+    Neon's API, which is rate-limited, is asked only once per run: a branch id always leads to the
+    same database.
     """
-    last_run, at = _looked_up.get(what, (None, 0.0))
-    # The wall clock: a monotonic one may stand still while the container is frozen.
-    is_fresh = 0 <= time.time() - at < RENEWAL_SECONDS
-    lasts = run_id is not None and not settings().has_database_url
-    return run_id != last_run or not (is_fresh or lasts)
+    last_run, looked_up_at = _looked_up.get(name, (None, 0.0))
+    # Wall-clock time, because a monotonic clock may stop while the process is frozen.
+    is_current = 0 <= time.time() - looked_up_at < RENEWAL_SECONDS
+    is_fixed_per_run = run_id is not None and not settings().has_database_url
+    return run_id != last_run or not (is_current or is_fixed_per_run)
 
 
-def _note_look_up(what: str, run_id: str | None) -> None:
-    _looked_up[what] = (run_id, time.time())
+def _note_look_up(name: str, run_id: str | None) -> None:
+    _looked_up[name] = (run_id, time.time())
 
 
-def _is_replaced(neon_branch_id: str | None, run_id: str | None) -> bool:
-    """Whether the connection string isn't any more the one that the kept connection was made by."""
+def _is_url_changed(neon_branch_id: str | None, run_id: str | None) -> bool:
+    """Whether the connection string is another than the current connection was opened with."""
     from forecast_sync.errors import NeonUnavailable
 
-    what = f"url of {neon_branch_id}"
-    if not _is_due(what, run_id):
+    if not _is_due(_url_name(neon_branch_id), run_id):
         return False
+    previous = _database_urls.get(neon_branch_id)
     try:
-        url = _find_database_url(neon_branch_id, run_id)
+        return _look_up_url(neon_branch_id, run_id) != previous
     except NeonUnavailable:
-        # The kept connection leads to the branch all the same; only its password may be old.
+        # The connection still leads to the branch; at worst its password has been rotated.
         return False
-    known, _database_urls[neon_branch_id] = _database_urls.get(neon_branch_id), url
-    _note_look_up(what, run_id)
-    return url != known
 
 
 def _connect(neon_branch_id: str | None, run_id: str | None) -> Connection:
-    """By the known connection string, or by a new one: a password may have been rotated."""
+    """Connect with the known connection string while it is current, else with a new one."""
     from forecast_sync.adapters.postgres import connect
     from forecast_sync.errors import DatabaseRefused, DatabaseUnavailable
 
-    what = f"url of {neon_branch_id}"
     known = _database_urls.get(neon_branch_id)
-    if known and not _is_due(what, run_id):
+    if known and not _is_due(_url_name(neon_branch_id), run_id):
+        # The password may have been rotated meanwhile.
         with suppress(DatabaseRefused, DatabaseUnavailable):
             return connect(known)
+    return connect(_look_up_url(neon_branch_id, run_id))
+
+
+def _url_name(neon_branch_id: str | None) -> str:
+    return f"url of {neon_branch_id}"
+
+
+def _look_up_url(neon_branch_id: str | None, run_id: str | None) -> str:
     url = _database_urls[neon_branch_id] = _find_database_url(neon_branch_id, run_id)
-    _note_look_up(what, run_id)
-    return connect(url)
+    _note_look_up(_url_name(neon_branch_id), run_id)
+    return url
 
 
 def _find_database_url(neon_branch_id: str | None, run_id: str | None) -> str:
@@ -208,10 +219,10 @@ def _find_database_url(neon_branch_id: str | None, run_id: str | None) -> str:
 
 
 def _current_neon(run_id: str | None) -> NeonClient:
-    is_made = bool(_neon_client.cache_info().currsize)
+    is_new = not _neon_client.cache_info().currsize
     client = _neon_client()
     if _is_due("key", run_id):
-        if is_made:
+        if not is_new:
             client.renew_key()
         _note_look_up("key", run_id)
     return client
@@ -238,9 +249,10 @@ def _secret(arn: str) -> str:
 
 @cache
 def session() -> Session:
-    """What clients are made of: botocore's session, to which boto3's adds what nothing here uses.
+    """The session that AWS clients are created from.
 
-    Without boto3's resources and transfers a function starts a twentieth faster.
+    It is botocore's: boto3 adds resources and transfers, which nothing here uses, and without them
+    a function starts 5% faster.
     """
     from botocore.session import Session
 

@@ -1,4 +1,4 @@
-"""What is configured: the environment variables of a function, read once and checked."""
+"""The settings of a function: its environment variables, read and validated once."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
 
 LOCATION = r"^(s3://[A-Za-z0-9._-]+/([^\x00-\x1f\x7f]*/)?)?$"
 RUNBOOK = r"^(https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[\w./~%=&?+-]*)?|[\w.-][\w./-]*)$"
-"""A web page, or a file of the repository."""
+"""A URL, or a path in the repository."""
 
 
 class Settings(Model):
-    """The settings of one deployment; each field is the environment variable in upper case.
+    """The settings of one deployment; each field is the environment variable of its name.
 
-    ``data_location`` and ``athena_output_location`` are ``s3://bucket/prefix/``;
-    ``page_bytes`` counts compressed bytes; ``reject_percent`` is in percent of the window's rows;
-    ``history_days`` can't be less than the 14 days of a redrive.
+    ``data_location`` and ``athena_output_location`` are ``s3://bucket/prefix/``; ``page_bytes``
+    counts compressed bytes; ``reject_percent`` is a percentage of the window's rows;
+    ``history_days`` must exceed the 14 days in which a run can be redriven.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
@@ -62,12 +62,12 @@ class Settings(Model):
 
     @property
     def lookback(self) -> timedelta:
-        """How far before the watermark a window begins."""
+        """How long before the watermark a window begins."""
         return timedelta(hours=self.lookback_hours)
 
     @property
     def deployment(self) -> str:
-        """``PROJECT-ENVIRONMENT``, which every name of the deployment begins with."""
+        """``PROJECT-ENVIRONMENT``, the beginning of every name in the deployment."""
         machine = self.state_machine_arn.rpartition(":")[2]
         return machine or stack_name(DEFAULT_PROJECT, self.environment)
 
@@ -78,21 +78,21 @@ class Settings(Model):
 
     @property
     def has_database_url(self) -> bool:
-        """Whether one database overrides every branch."""
+        """Whether one database serves every branch."""
         return bool(self.database_url.get_secret_value() or self.database_url_secret_arn)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the settings; raises ``ConfigurationInvalid`` naming each variable that is wrong."""
-        found = {
+        """Read the settings; raises ``ConfigurationInvalid`` naming every invalid variable."""
+        values = {
             name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())
         }
         try:
-            return cls.model_validate(found)
+            return cls.model_validate(values)
         except ValidationError as error:
-            wrong = "; ".join(
+            mistakes = "; ".join(
                 f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()
             )
             raise ConfigurationInvalid(
-                f"The function's environment doesn't fit: {wrong}. Correct it in template.yaml."
+                f"Invalid environment variables: {mistakes}. Correct them in template.yaml."
             ) from None

@@ -1,1 +1,1 @@
-"""The edges: one module for each service that the product talks to."""
+"""The edges: a module for each service that the product talks to."""

@@ -1,7 +1,7 @@
-"""Connection strings: where libpq would really connect to, and how the server there is verified.
+"""Connection strings: which servers libpq would connect to, and how it verifies them.
 
-A part of it comes from elsewhere than the string: from the environment and from service files. So
-everything that decides where and how is settled here and handed to libpq by name.
+libpq takes some parameters from the environment and from service files. So everything that decides
+where to connect, and how, is resolved here and passed to libpq explicitly.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from forecast_sync.adapters.loopback import is_loopback, resolve_localhost
 from forecast_sync.errors import ConfigurationInvalid
 
 REFUSED = ("service", "servicefile", "sslkeylogfile")
-"""They hand the decision, or the keys of the connection, to a file."""
-PLACE = ("host", "hostaddr")
+"""They leave the decision, or the session's keys, to a file."""
+
+ADDRESS = ("host", "hostaddr")
 VERIFICATION = (
     *("sslrootcert", "sslcrl", "sslcrldir", "sslsni", "sslnegotiation", "channel_binding"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version", "sslkeylogfile"),
 )
-"""Taken from the string or else from libpq's own defaults, never from the environment."""
+"""Taken from the string or from libpq's own defaults, never from the environment."""
+
 OLD_PROTOCOLS = ("", "TLSv1", "TLSv1.1")
 
 
 class Endpoint(NamedTuple):
-    """One server of a connection string, as libpq takes it: an address goes before a name."""
+    """One server of a connection string; libpq prefers the address to the host name."""
 
     host: str
     address: str
@@ -35,19 +37,18 @@ class Endpoint(NamedTuple):
 
 
 def read_connection_string(url: str) -> dict[str, str]:
-    """What libpq is told for ``url``: nothing that decides about TLS is left to the environment.
+    """The parameters to connect with; nothing that concerns TLS is left to the environment.
 
-    A server is local when it is a Unix socket or loopback, by its address and by its name; the
-    name ``localhost`` is resolved, and what it resolved to is kept. Unless every server is local,
-    ``sslmode`` is ``verify-full``, against the roots in the string's ``sslrootcert`` or else
-    certifi's. The environment's ``PGHOST``, ``PGHOSTADDR`` and ``PGSERVICE`` count only for a
-    string that names no server. Raises ``ConfigurationInvalid``, whose message doesn't hold the
-    string.
+    A server is local when both its address and its name are a Unix socket or loopback;
+    ``localhost`` is resolved, and the resolved address is used. Unless every server is local,
+    ``sslmode`` is ``verify-full``, with the roots of the string's ``sslrootcert``, else certifi's.
+    The environment's ``PGHOST``, ``PGHOSTADDR`` and ``PGSERVICE`` only apply to a string that names
+    no server. Raises ``ConfigurationInvalid`` with a message that doesn't contain the string.
     """
     given = _parse(url)
     defaults, compiled = _defaults()
-    if any(name in given for name in PLACE):
-        defaults = {name: value for name, value in defaults.items() if name not in PLACE}
+    if any(name in given for name in ADDRESS):
+        defaults = {name: value for name, value in defaults.items() if name not in ADDRESS}
     parameters = {"host": "", "hostaddr": "", **defaults, **given}
     endpoints = _endpoints(parameters)
     pinned = [_pin(endpoint) for endpoint in endpoints]
@@ -64,47 +65,47 @@ def read_connection_string(url: str) -> dict[str, str]:
         **verification,
         "sslrootcert": verification["sslrootcert"] or certifi.where(),
         "sslmode": "verify-full",
-        # An encryption by Kerberos would take the place of TLS.
+        # Kerberos encryption would replace TLS.
         "gssencmode": "disable",
     }
 
 
 def _parse(url: str) -> dict[str, str]:
-    """What the string itself says; an empty value says nothing, as to libpq."""
+    """The parameters in the string itself; an empty value is none, as in libpq."""
     try:
-        # In C a string ends at its first NUL.
-        found = conninfo.conninfo_to_dict(url) if "\0" not in url else None
+        # In C, a string ends at its first NUL.
+        parsed = conninfo.conninfo_to_dict(url) if "\0" not in url else None
     except (psycopg.Error, ValueError):
-        found = None
-    if found is None:
+        parsed = None
+    if parsed is None:
         raise ConfigurationInvalid(
-            "The connection string can't be read; expected postgresql://user:password@host/database."
+            "The connection string is malformed; expected postgresql://user:password@host/database."
         ) from None
-    given = {name: str(value) for name, value in found.items() if value != ""}
+    given = {name: str(value) for name, value in parsed.items() if value != ""}
     for name in REFUSED:
         if name in given:
             raise ConfigurationInvalid(
-                f"The connection string has the parameter {name}, which isn't taken; leave it out "
-                "and name host, port, user and database."
+                f"The connection string has the parameter {name}, which isn't supported; leave it "
+                "out and name host, port, user and database."
             )
     if _is_cut_wrongly(given):
-        # Said before libpq says it: its message would hold what it took for the host.
+        # Checked before libpq does, because its message would quote the supposed host.
         raise ConfigurationInvalid(
-            "The connection string's parts can't be told apart; percent-encode the password: "
+            "The connection string is ambiguous; percent-encode the password: "
             "@ is %40, / is %2F, : is %3A."
         )
     return given
 
 
 def _is_cut_wrongly(given: dict[str, str]) -> bool:
-    """Whether a part of the password stands where the host, the port or the database should."""
+    """Whether a part of the password has ended up in the host, the port or the database."""
     ports = given.get("port", "").split(",")
-    names = "".join(given.get(name, "") for name in (*PLACE, "dbname"))
+    names = "".join(given.get(name, "") for name in (*ADDRESS, "dbname"))
     return "@" in names or not all(port.isdigit() for port in ports if port)
 
 
 def _defaults() -> tuple[dict[str, str], dict[str, str]]:
-    """What libpq adds to a string: by the environment and its service file, and compiled in."""
+    """The defaults of libpq: from the environment and its service file, and compiled in."""
     options = psycopg.pq.Conninfo.get_defaults()
     defaults = {
         option.keyword.decode(): option.val.decode()
@@ -116,14 +117,14 @@ def _defaults() -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _endpoints(parameters: dict[str, str]) -> list[Endpoint]:
-    hosts, addresses, ports = (parameters.get(name, "").split(",") for name in (*PLACE, "port"))
+    hosts, addresses, ports = (parameters.get(name, "").split(",") for name in (*ADDRESS, "port"))
     count = max(len(hosts), len(addresses))
     if any(len(values) not in (1, count) for values in (hosts, addresses, ports)) or (
         count > 1 and [""] not in (hosts, addresses) and len(hosts) != len(addresses)
     ):
         raise ConfigurationInvalid(
             f"The connection string has {len(hosts)} hosts, {len(addresses)} addresses and "
-            f"{len(ports)} ports; expected as many of each."
+            f"{len(ports)} ports; expected the same number of each."
         )
     return [
         Endpoint(*parts)
@@ -138,7 +139,7 @@ def _endpoints(parameters: dict[str, str]) -> list[Endpoint]:
 
 
 def _pin(endpoint: Endpoint) -> list[Endpoint]:
-    """A local server with each of its addresses; nothing for a remote one."""
+    """A local server, once per address; nothing for a remote one."""
     host, address, _ = endpoint
     is_socket = not host or host.startswith("/")
     if address:
@@ -152,6 +153,6 @@ def _pin(endpoint: Endpoint) -> list[Endpoint]:
 
 
 def _joined(endpoints: list[Endpoint]) -> dict[str, str]:
-    names = (*PLACE, "port")
+    names = (*ADDRESS, "port")
     columns = zip(*endpoints, strict=True)
     return {name: ",".join(values) for name, values in zip(names, columns, strict=True)}

@@ -1,4 +1,4 @@
-"""Endpoints: the URLs that credentials are sent to, read by the parser that connects to them."""
+"""Endpoints: the URLs that credentials are sent to, parsed as the HTTP client parses them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from forecast_sync.adapters.loopback import is_loopback, resolve_localhost
 from forecast_sync.errors import ConfigurationInvalid
 
 PLAIN = re.compile(r"[!-~]+")
-"""Printable ASCII, without a space."""
+"""Printable ASCII without spaces."""
 
 
 def read_endpoint(text: str, setting: str) -> str:
-    """The URL in ``text`` as urllib3 understands and connects to it, without a slash at its end.
+    """The URL in ``text`` as urllib3 would connect to it, without a trailing slash.
 
-    ``localhost`` is replaced by its address. Raises ``ConfigurationInvalid`` naming ``setting``
-    unless it is https, or http to loopback, and nothing but scheme, host, port and path. No message
-    holds the text: it may have a password in it.
+    ``localhost`` is replaced by its address. The URL must use https, or http to loopback, and
+    consist of scheme, host, port and path only; otherwise this raises ``ConfigurationInvalid``,
+    which names ``setting`` but never the text, because a password may be in it.
     """
     url = _parse(text)
     if url is None:
@@ -49,9 +49,9 @@ def _parse(text: str) -> Url | None:
 
 
 def _loopback_address(host: str) -> str | None:
-    """The address to connect to when ``host`` is this machine; None when it isn't."""
+    """The address to connect to if ``host`` is this machine, else None."""
     address = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    found = [address] if is_loopback(address) else resolve_localhost(address)
-    # Servers on this machine rather listen on 127.0.0.1 than on ::1.
-    first = next((each for each in found if ":" not in each), next(iter(found), None))
+    addresses = [address] if is_loopback(address) else resolve_localhost(address)
+    # Local servers tend to listen on 127.0.0.1 rather than on ::1.
+    first = next((each for each in addresses if ":" not in each), next(iter(addresses), None))
     return f"[{first}]" if first and ":" in first else first

@@ -1,4 +1,4 @@
-"""Loopback: what never leaves this machine, by its address and never by its name."""
+"""Loopback: whether traffic stays on this machine, judged by address, never by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 
 def is_loopback(address: str) -> bool:
-    """Whether it is an address of loopback, without brackets; a name isn't one."""
+    """Whether it is a loopback address, without brackets; a name never is."""
     try:
         return "%" not in address and ipaddress.ip_address(address).is_loopback
     except ValueError:
@@ -15,12 +15,12 @@ def is_loopback(address: str) -> bool:
 
 
 def resolve_localhost(name: str) -> list[str]:
-    """What ``localhost`` resolves to here; empty for another name, or when it leads elsewhere."""
+    """The loopback addresses of ``localhost``; empty for other names, or if any address isn't."""
     if name.lower() != "localhost":
         return []
     try:
         answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except OSError:
         return []
-    found = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-    return found if all(map(is_loopback, found)) else []
+    addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+    return addresses if all(map(is_loopback, addresses)) else []

@@ -1,4 +1,4 @@
-"""Neon's API: finds a branch by its exact name, and the connection string of a branch by its id."""
+"""Neon's API: finds a branch by its exact name, and a connection string by the branch's id."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from forecast_sync.errors import (
 
 PAGE_SIZE = 100
 MAX_PAGES = 1000
-# Short hiccups are waited for here, longer ones by the state machine's Retry.
+# Short faults are retried here, longer ones by the state machine's Retry.
 RETRIES = urllib3.Retry(
     total=3,
     backoff_factor=0.3,
@@ -33,12 +33,12 @@ RETRIES = urllib3.Retry(
 )
 TRANSIENT_STATUS = frozenset({408, 423, 425, 429})
 
-MOST_ANSWER_BYTES = 4 * 1024 * 1024
-"""Of Neon's API; a page of 100 branches has some 100 kB."""
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Of one answer; a page of 100 branches has about 100 kB."""
 
 
 class _Shape(BaseModel):
-    """What is read of an answer, checked; the rest may be anything."""
+    """The part of an answer that is read and validated; other keys are ignored."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -81,11 +81,11 @@ S = TypeVar("S", bound=_Shape)
 
 
 class NeonClient:
-    """One Neon project, always asked with an explicit branch id.
+    """One Neon project, always queried with an explicit branch id.
 
-    The API answers for the default branch when no id is given, and its search matches parts of
-    names, so neither is relied upon. ``read_key`` is asked for the API key, and once more when the
-    key is refused, because it may have been rotated. Messages never carry the key or a connection
+    Without an id the API answers for the default branch, and its search matches parts of names, so
+    this relies on neither. ``read_key`` returns the API key; it is called again when the key is
+    refused, because the key may have been rotated. Messages never contain the key or a connection
     string.
     """
 
@@ -99,7 +99,7 @@ class NeonClient:
         )
 
     def renew_key(self) -> None:
-        """Read the API key again: it may have been replaced while the old one still works."""
+        """Read the API key again, which may have been replaced while the old one still works."""
         self._api_key = _checked(self._read_key())
         if not self._api_key or not self._project_id:
             raise ConfigurationInvalid(
@@ -107,7 +107,7 @@ class NeonClient:
             )
 
     def find_branch(self, name: str) -> str:
-        """The id of the branch of exactly this name; ``BranchNotFound`` when there is none."""
+        """The id of the branch with exactly this name; raises ``BranchNotFound`` without one."""
         similar = []
         for branch in self._branches(name):
             if branch.name == name:
@@ -132,19 +132,19 @@ class NeonClient:
         role: str | None = None,
         pooled: bool = True,
     ) -> str:
-        """The ``postgresql://`` URL of a branch; database and role may be left out if unique.
+        """The ``postgresql://`` URL of a branch; database and role may be omitted if unique.
 
-        Raises ``BranchNotFound`` when the branch is gone and ``DatabaseAmbiguous`` when there are
-        several databases or roles, or none.
+        Raises ``BranchNotFound`` when the branch is gone, and ``DatabaseAmbiguous`` when the
+        omitted database or role isn't unique.
         """
         path = f"/branches/{quote(branch_id, safe='')}"
-        asked = {
+        fields = {
             "branch_id": branch_id,
             "database_name": database or self._only(path, "databases", "NEON_DATABASE_NAME"),
             "role_name": role or self._only(path, "roles", "NEON_ROLE_NAME"),
             "pooled": "true" if pooled else "false",
         }
-        return self._get("/connection_uri", asked, _Uri).uri
+        return self._get("/connection_uri", fields, _Uri).uri
 
     def _branches(self, name: str) -> Iterator[_Branch]:
         fields = {"search": name, "limit": str(PAGE_SIZE)}
@@ -156,7 +156,7 @@ class NeonClient:
                 return
             fields["cursor"] = cursor
         raise NeonRefused(
-            f"Neon's list of branches for {name!r} has no end after {MAX_PAGES} pages; "
+            f"Neon's list of branches for {name!r} hasn't ended after {MAX_PAGES} pages; "
             "report it to Neon."
         )
 
@@ -182,21 +182,21 @@ class NeonClient:
             return shape.model_validate_json(answer.body)
         except ValidationError:
             raise NeonUnavailable(
-                f"Neon's answer to {path} isn't what its API reference says; if it stays so, "
+                f"Neon's answer to {path} doesn't match its API reference; if this persists, "
                 "report it to Neon."
             ) from None
 
     def _request(self, url: str, fields: dict[str, str]) -> _Answer:
         headers = {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}
         try:
-            # Neon redirects nobody; whoever does isn't followed, with the key or without.
+            # Neon never redirects, so a redirect isn't followed, with or without the key.
             answer = self._pool.request(
                 "GET", url, fields=fields, headers=headers, redirect=False, preload_content=False
             )
-            body = answer.read(MOST_ANSWER_BYTES + 1, decode_content=True)
-            if len(body) > MOST_ANSWER_BYTES:
+            body = answer.read(MAX_ANSWER_BYTES + 1, decode_content=True)
+            if len(body) > MAX_ANSWER_BYTES:
                 answer.close()
-                raise NeonUnavailable(f"Neon's answer has more than {MOST_ANSWER_BYTES:,} bytes.")
+                raise NeonUnavailable(f"Neon's answer has more than {MAX_ANSWER_BYTES:,} bytes.")
             answer.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise NeonUnavailable(f"Neon didn't answer: {type(error).__name__}.") from None
@@ -204,7 +204,7 @@ class NeonClient:
 
 
 def _checked(key: str) -> str:
-    """The key, if a header can carry it: what refuses one that can't would name it."""
+    """The key, if a header can carry it: urllib3's refusal would quote an unsuitable one."""
     if key and not PLAIN.fullmatch(key):
         raise ConfigurationInvalid(
             "NEON_API_KEY has a space, a line break or another character that no key has; "

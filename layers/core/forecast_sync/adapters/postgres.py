@@ -1,4 +1,4 @@
-"""Postgres: connects safely and sorts its errors by what the workflow does about them."""
+"""Postgres: connects safely, and translates errors into those that the workflow knows."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ BY_CLASS: dict[str, type[ForecastSyncError]] = {
 }
 
 REFUSED = frozenset({"3D000", "42501", "55000"})
-"""Besides class 28: no such database, no permission to connect, none is let into the database."""
+"""Besides class 28: no such database, no permission to connect, no connections allowed."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
 def connect(url: str) -> Connection:
-    """Open a connection that works directly and through a pooler in transaction mode.
+    """Open a connection that works both directly and through a pooler in transaction mode.
 
-    ``read_connection_string`` says where it goes and how TLS is verified. Raises
+    ``read_connection_string`` decides where it leads and how TLS is verified. Raises
     ``ConfigurationInvalid`` for a malformed URL, ``DatabaseUnavailable``, ``DatabaseRefused`` or
-    ``ServerTooOld``; no message holds the URL.
+    ``ServerTooOld``; no message contains the URL.
     """
     parameters = read_connection_string(url)
     parameters.setdefault("connect_timeout", str(CONNECT_SECONDS))
@@ -67,16 +67,16 @@ def connect(url: str) -> Connection:
     except psycopg.Error as error:
         raise _explain(parameters, error) from None
     if connection.info.server_version < OLDEST_SERVER:
-        found = connection.info.server_version // 10_000
+        version = connection.info.server_version // 10_000
         connection.close()
-        raise ServerTooOld(f"The server is Postgres {found}; 17 or newer is needed. Upgrade it.")
-    # Whatever the database's default is: a fence must see what was committed while it waited.
+        raise ServerTooOld(f"The server is Postgres {version}; 17 or newer is needed. Upgrade it.")
+    # Whatever the database's default: the fence must see what was committed while it waited.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     return connection
 
 
 def is_healthy(connection: Connection) -> bool:
-    """Whether a kept connection still answers."""
+    """Whether an open connection still answers."""
     if connection.closed or connection.broken:
         return False
     try:
@@ -93,7 +93,7 @@ def transaction(
 ) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
     """One short READ COMMITTED transaction in UTC and ISO dates, with errors translated.
 
-    ``opening`` is statements that go along with its beginning; ``fetch_last`` takes their answer.
+    ``opening`` statements are sent together with its beginning; ``fetch_last`` reads their result.
     """
     with translated(), connection.transaction(), connection.cursor() as cursor:
         cursor.execute(b"SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; " + opening)
@@ -103,24 +103,24 @@ def transaction(
 def copy_in(
     cursor: psycopg.Cursor[tuple[Any, ...]], copy_from: bytes, blocks: Iterable[bytes]
 ) -> int:
-    """Send blocks of lines to a ``COPY ... FROM STDIN``; how many rows the server took.
+    """Send blocks of lines to a ``COPY ... FROM STDIN``; the number of rows copied.
 
-    Inside a ``transaction``, which translates what psycopg raises.
+    Call it within a ``transaction``, which translates psycopg's errors.
     """
     try:
         with cursor.copy(copy_from) as copy:
             for block in blocks:
                 copy.write(block)
     except ValueError:
-        # A pooler whose server goes answers with two errors where psycopg unpacks one result.
+        # A pooler that loses its server answers with two errors; psycopg unpacks one result.
         if not cursor.connection.broken:
             raise
-        raise DatabaseUnavailable("The connection to Postgres was cut during a COPY.") from None
+        raise DatabaseUnavailable("The connection to Postgres was lost during a COPY.") from None
     return cursor.rowcount
 
 
 def fetch_last(cursor: psycopg.Cursor[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """The row that the last of several statements, sent at once, answered with."""
+    """The row returned by the last of several statements that were sent together."""
     while cursor.nextset():
         pass
     return cursor.fetchone() or ()
@@ -139,7 +139,7 @@ def statement(name: str, **parts: sql.Composable) -> sql.Composed:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn psycopg's errors into this package's, by SQLSTATE and never by text."""
+    """Translate psycopg's errors into this package's, by SQLSTATE and never by text."""
     try:
         yield
     except psycopg.Error as error:
@@ -147,7 +147,7 @@ def translated() -> Iterator[None]:
 
 
 def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncError:
-    """Why no connection was opened: refused, which stays so, or one that may succeed later."""
+    """Why connecting failed: a refusal, which lasts, or something that may pass."""
     from forecast_sync.adapters import refusals
 
     text = next(iter(str(error).splitlines()), type(error).__name__).strip()
@@ -161,8 +161,8 @@ def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncEr
         refusal = refusals.find_tls_refusal(parameters)
         if refusal:
             return DatabaseRefused(
-                f"No TLS to Postgres, {refusal}: {text}. It needs a certificate for the host's "
-                "name by an authority that is known, or named in sslrootcert."
+                f"No TLS to Postgres, {refusal}: {text}. The server needs a certificate for its "
+                "host name from a known authority, or one that sslrootcert names."
             )
     return DatabaseUnavailable(f"No connection to Postgres: {text}")
 

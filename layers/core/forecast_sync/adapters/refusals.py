@@ -1,8 +1,8 @@
-"""Refusals: why a connection couldn't be opened, which libpq tells as text only.
+"""Why Postgres refused a connection, which libpq reports only as text.
 
-psycopg's error of a failed connection has no SQLSTATE, because libpq hands none out. So the attempt
-is made once more while libpq writes down the protocol's messages, and the server's answer is read
-there. What TLS has refused is found by a handshake of Python's own.
+psycopg's error for a failed connection has no SQLSTATE, because libpq exposes none. So this
+connects once more while libpq traces the protocol, and reads the server's answer from the trace. A
+TLS handshake of Python's own shows why TLS failed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import psycopg
 from psycopg import conninfo, errors, pq
 
 SECONDS = 5
-"""For each of the few looks: a function that has failed to connect has little time left."""
+"""For each attempt: a function that failed to connect has little time left."""
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
@@ -36,27 +36,27 @@ Parameters = dict[str, Any]
 
 
 def find_code(parameters: Parameters, error: psycopg.Error) -> str | None:
-    """The SQLSTATE with which the server refused a connection; None when nobody refused it."""
+    """The SQLSTATE with which the server refused the connection; None if it didn't refuse."""
     if isinstance(error, errors.ConnectionTimeout):
         return None
     if error.pgconn is not None and error.pgconn.needs_password:
         return WRONG_LOGIN
     messages = _trace(parameters)
-    answered = re.findall(r'ErrorResponse\t(?: [SV] "[^"]*")* C "(\w{5})"', messages)
-    code = answered[-1] if answered else None
+    codes = re.findall(r'ErrorResponse\t(?: [SV] "[^"]*")* C "(\w{5})"', messages)
+    code = codes[-1] if codes else None
     if code != UNNAMED:
         return code
-    if _password_was_the_last_word(messages):
+    if _refused_password(messages):
         return WRONG_LOGIN
     return NO_SUCH_DATABASE if _lacks_database(parameters) else code
 
 
 def find_tls_refusal(parameters: Parameters) -> str | None:
-    """Why TLS can't be had from the server as ``parameters`` want it; None when it can.
+    """Why the server doesn't offer TLS as ``parameters`` require; None when it does.
 
-    Also None when the server can't be reached or cuts the handshake: that may pass.
+    Also None when the server can't be reached or drops the handshake, which may pass.
     """
-    # Of several hosts libpq's last word is about the last one.
+    # Of several hosts, libpq's message is about the last one.
     host = _last(parameters.get("host"))
     port = int(_last(parameters.get("port")) or 5432)
     address = _last(parameters.get("hostaddr")) or host
@@ -82,27 +82,27 @@ def find_tls_refusal(parameters: Parameters) -> str | None:
 
 
 def _last(values: object) -> str:
-    """The last of the values that a connection string lists with commas."""
+    """The last of the values that a connection string separates by commas."""
     return str(values or "").rpartition(",")[2]
 
 
 def _trace(parameters: Parameters) -> str:
-    """The messages of one more attempt; empty where libpq can't write them down."""
+    """The protocol trace of another attempt; empty where libpq can't write one."""
     if not hasattr(os, "memfd_create"):
         return ""
     text = conninfo.make_conninfo(**{**parameters, "connect_timeout": SECONDS})
     attempt = pq.PGconn.connect_start(text.encode())
-    # In memory only: among the messages is the proof of the password.
-    with open(os.memfd_create("libpq"), "rb") as written:  # noqa: PTH123
+    # In memory only, because the password's proof is in the trace.
+    with open(os.memfd_create("libpq"), "rb") as trace:  # noqa: PTH123
         try:
-            attempt.trace(written.fileno())
+            attempt.trace(trace.fileno())
             attempt.set_trace_flags(pq.Trace.SUPPRESS_TIMESTAMPS)
             _await_end(attempt)
             attempt.untrace()
         finally:
             attempt.finish()
-        written.seek(0)
-        return written.read().decode(errors="replace")
+        trace.seek(0)
+        return trace.read().decode(errors="replace")
 
 
 def _await_end(attempt: pq.abc.PGconn) -> None:
@@ -117,24 +117,24 @@ def _await_end(attempt: pq.abc.PGconn) -> None:
                 return
 
 
-def _password_was_the_last_word(messages: str) -> bool:
-    """Whether the error answers a password, not what came after it had been accepted."""
-    told = [line.split("\t") for line in messages.splitlines() if line[:2] in ("F\t", "B\t")]
-    before = [kind for _, _, kind, *_ in told[:-1]]
+def _refused_password(messages: str) -> bool:
+    """Whether the error answers the password rather than something after its acceptance."""
+    exchanged = [line.split("\t") for line in messages.splitlines() if line[:2] in ("F\t", "B\t")]
+    before = [kind for _, _, kind, *_ in exchanged[:-1]]
     return bool(before) and before[-1] in ("PasswordMessage", "SASLResponse", "SASLInitialResponse")
 
 
 def _lacks_database(parameters: Parameters) -> bool:
-    """Whether the server, asked by way of another database, doesn't know the one that is wanted."""
-    wanted = parameters.get("dbname") or parameters.get("user")
+    """Whether the database doesn't exist, as another database of the server says."""
+    name = parameters.get("dbname") or parameters.get("user")
     for database in MAINTENANCE_DATABASES:
         try:
-            asked = {**parameters, "dbname": database, "connect_timeout": SECONDS}
-            with psycopg.connect(**asked, autocommit=True, prepare_threshold=None) as connection:
-                found = connection.execute(
-                    "SELECT 1 FROM pg_database WHERE datname = %s AND datallowconn", [wanted]
-                )
-                return found.fetchone() is None
+            other = {**parameters, "dbname": database, "connect_timeout": SECONDS}
+            with psycopg.connect(**other, autocommit=True, prepare_threshold=None) as connection:
+                row = connection.execute(
+                    "SELECT 1 FROM pg_database WHERE datname = %s AND datallowconn", [name]
+                ).fetchone()
+                return row is None
         except psycopg.Error:
             continue
     return False

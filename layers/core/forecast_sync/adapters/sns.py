@@ -1,4 +1,4 @@
-"""SNS: publishes what people should know."""
+"""SNS: publishes notifications."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Topic:
         self._arn = arn
 
     def publish(self, subject: str, text: str, chat: str) -> None:
-        """Publish ``text``, and ``chat`` to those who subscribe over HTTP(S), as chat clients do.
+        """Publish ``text``, or ``chat`` to subscribers over HTTP(S), which chat clients are.
 
-        The subject is made what SNS allows: at most 100 characters of ASCII, on one line.
+        The subject is converted to what SNS allows: one line of at most 100 ASCII characters.
         """
         subject = visible(subject).encode("ascii", "backslashreplace").decode("ascii")
         self._client.publish(

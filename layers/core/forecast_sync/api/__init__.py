@@ -1,7 +1,7 @@
-"""The status API: routes, models and problem details over the use cases of reporting and operating.
+"""The status API: routes, schemas and problem details over the use cases in ``runs``.
 
-``answer`` is what the function's handler calls; ``app`` knows the routes and draws the OpenAPI
-document from them.
+The function's handler calls ``answer``; ``app`` has the routes and makes the OpenAPI document from
+them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Description: what the OpenAPI document says besides the routes themselves."""
+"""What the OpenAPI document says besides the routes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forecast_sync.api import problems
 
 VERSION = "1.0.0"
 DESCRIPTION = (
-    "Starts, watches, redrives and stops the runs of one deployment. Every call is signed with "
+    "Starts, shows, redrives and stops the runs of one deployment. Every call is signed with "
     "AWS Signature Version 4 for the service `execute-api`; errors are RFC 9457 problem details, "
     "but for those of the gateway itself: 403 without a valid signature, 429 above the throttle."
 )
@@ -43,11 +43,11 @@ BY_GATEWAY = (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 def answers(success: HTTPStatus, description: str, *errors: HTTPStatus) -> dict[int, Any]:
-    """What a route answers with: its success, its own errors, and those that every route has."""
+    """The responses of a route: success, its own errors, and those that every route has."""
     problem = {problems.PROBLEM_JSON: {"model": problems.Problem}}
     gateway = {"application/json": {"schema": {"type": "object"}}}
-    found: dict[int, Any] = {int(success): {"description": description}}
+    responses: dict[int, Any] = {int(success): {"description": description}}
     for status in sorted({*EVERYWHERE, *errors}):
         content = gateway if status in BY_GATEWAY else problem
-        found[int(status)] = {"description": status.phrase, "content": content}
-    return found
+        responses[int(status)] = {"description": status.phrase, "content": content}
+    return responses

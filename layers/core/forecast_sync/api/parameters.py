@@ -1,4 +1,4 @@
-"""Parameters: what the paths, queries and headers of the API hold, as OpenAPI describes it."""
+"""The parameters in the API's paths, queries and headers, as OpenAPI describes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RunId = Annotated[
 ]
 AfterRun = Annotated[
     str | None,
-    Query(pattern=NAME, max_length=80, description="`next` of the page before."),
+    Query(pattern=NAME, max_length=80, description="`next` of the previous page."),
 ]
 Trigger = Annotated[
     str | None, Query(pattern=LINE_PATTERN, max_length=64, description="What started the run.")
@@ -41,23 +41,24 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="The same key and body again find the run that they have started.",
+        description="Repeating a key with the same body returns the run that it started.",
     ),
 ]
 AfterReject = Annotated[
     str | None,
-    Query(pattern=r"^[0-9a-f]{32}$", description="`next` of the page before."),
+    Query(pattern=r"^[0-9a-f]{32}$", description="`next` of the previous page."),
 ]
 ContentHash = Annotated[
     str, Path(pattern=r"^[0-9a-f]{32}$", description="`content_hash` of a reject.")
 ]
 Offset = Annotated[
-    int, Query(ge=0, le=2**31 - 1, description="`next` of the part before, in characters.")
+    int, Query(ge=0, le=2**31 - 1, description="`next` of the previous part, in characters.")
 ]
 Reason = Annotated[
     str | None, Query(pattern=LINE_PATTERN, max_length=255, description="Exactly this reason.")
 ]
 RejectsOf = Annotated[
-    str | None, Query(pattern=NAME, max_length=80, description="Met by this run, first or last.")
+    str | None,
+    Query(pattern=NAME, max_length=80, description="Rejected by this run, first or last."),
 ]
-Resolved = Annotated[bool, Query(description="Also those that a later full run no longer met.")]
+Resolved = Annotated[bool, Query(description="Include those that a later full run no longer met.")]

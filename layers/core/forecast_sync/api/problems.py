@@ -1,4 +1,4 @@
-"""Problems: every error of the API as RFC 9457 problem details, without a trace or a secret."""
+"""Every error of the API as RFC 9457 problem details, without traces or secrets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from pydantic import Field
 
 from forecast_sync import clients, errors
+from forecast_sync.adapters.aws_errors import error_code
 from forecast_sync.api.requests import UNREADABLE, RequestTooLarge
 from forecast_sync.contracts.base import Model, message_of
 from forecast_sync.errors import (
@@ -33,7 +34,7 @@ from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
-MOST_MISTAKES = 20
+MAX_MISTAKES = 20
 WHERE_CHARACTERS = 200
 DETAIL_CHARACTERS = 1000
 INSTANCE_CHARACTERS = 1000
@@ -51,7 +52,7 @@ THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException"})
 
 
 class Mistake(Model):
-    """One part of a request that doesn't fit."""
+    """One invalid part of a request."""
 
     where: str = Field(
         description="The place in the request: query, path, header or body, then names."
@@ -79,14 +80,13 @@ def problem(
     mistakes: list[Mistake] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response[str]:
-    """A response of problem details; ``error`` is the name of the error that the runbook knows."""
-    shown, detail = shorten(instance, INSTANCE_CHARACTERS), shorten(detail, MESSAGE_CHARACTERS)
+    """A response of problem details; ``error`` names an error that the runbook explains."""
     body = Problem(
         type=runbook_url(clients.settings().runbook_url, error) if error else "about:blank",
         title=error or status.phrase,
         status=status,
-        detail=detail,
-        instance=shown,
+        detail=shorten(detail, MESSAGE_CHARACTERS),
+        instance=shorten(instance, INSTANCE_CHARACTERS),
         errors=mistakes,
     )
     return Response(
@@ -112,14 +112,14 @@ def install(app: APIGatewayHttpResolver) -> None:
 
 
 def refusal(error: Exception, path: str) -> dict[str, Any]:
-    """The whole answer to a request that no route has seen."""
+    """The whole answer to a request that is refused before routing."""
     if isinstance(error, RequestValidationError):
         return answered(_invalid(error, path))
     return answered(_unsupported(error, path))
 
 
 def answered(response: Response[str]) -> dict[str, Any]:
-    """A response as the gateway takes it."""
+    """A response in the gateway's format."""
     headers = {**response.headers, "Content-Type": PROBLEM_JSON}
     return {"statusCode": response.status_code, "headers": headers, "body": response.body}
 
@@ -127,7 +127,7 @@ def answered(response: Response[str]) -> dict[str, Any]:
 def refuse_unknown_parameters(
     app: APIGatewayHttpResolver, next_middleware: Callable[..., Response[Any]]
 ) -> Response[Any]:
-    """A misspelt filter must not look like an empty one; raises ``RequestValidationError``."""
+    """Refuse misspelt filters, which would silently not filter: ``RequestValidationError``."""
     known = [field.alias for field in app.context["_route"].dependant.query_params]
     unknown = sorted(set(app.current_event.query_string_parameters) - set(known))
     if unknown:
@@ -148,12 +148,12 @@ def _at_its_path(
 
 
 def _invalid(error: RequestValidationError, path: str) -> Response[str]:
-    is_read = all(item["type"] not in UNREADABLE for item in error.errors())
+    is_readable = all(item["type"] not in UNREADABLE for item in error.errors())
     return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY if is_read else HTTPStatus.BAD_REQUEST,
-        "The request doesn't fit; `errors` tells where. GET /openapi.json is the reference.",
+        HTTPStatus.UNPROCESSABLE_ENTITY if is_readable else HTTPStatus.BAD_REQUEST,
+        "The request is invalid; `errors` says where. GET /openapi.json is the reference.",
         path,
-        mistakes=[_mistake(item) for item in error.errors()[:MOST_MISTAKES]],
+        mistakes=[_mistake(item) for item in error.errors()[:MAX_MISTAKES]],
     )
 
 
@@ -162,7 +162,7 @@ def _unsupported(_: Exception, path: str) -> Response[str]:
 
 
 def _not_found(_: NotFoundError, path: str) -> Response[str]:
-    detail = f"There is no {path}; GET /openapi.json lists what there is."
+    detail = f"There is no {path}; GET /openapi.json lists the paths."
     return problem(HTTPStatus.NOT_FOUND, detail, path)
 
 
@@ -177,16 +177,16 @@ def _refused(error: ForecastSyncError, path: str) -> Response[str]:
 
 
 def _refused_by_aws(error: ClientError, path: str) -> Response[str]:
-    code = error.response.get("Error", {}).get("Code", "")
+    code = error_code(error)
     logger.error("AWS refused %s with %s", error.operation_name, code)
     if code in THROTTLED:
-        return _unavailable(f"AWS throttles {error.operation_name}; try again.", path, None)
+        return _unavailable(f"AWS is throttling {error.operation_name}; try again.", path, None)
     detail = f"AWS refused {error.operation_name}: {code}."
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, path)
 
 
 def _unexpected(error: Exception, path: str) -> Response[str]:
-    # Nobody knows what the text of a foreign error holds: only its class is told.
+    # The text of a foreign error may contain anything, so only its class is shown.
     logger.error("%s, unexpected", type(error).__name__)
     detail = f"{type(error).__name__}, unexpected: see the function's log."
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, path)

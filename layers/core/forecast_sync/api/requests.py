@@ -1,4 +1,4 @@
-"""Requests and answers at the door: what can't be read is refused before a route sees it."""
+"""Requests before routing: unreadable ones are refused before a route sees them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from forecast_sync.errors import ForecastSyncError
 from forecast_sync.text.size_limits import shorten
 from forecast_sync.text.strict_json import JsonInvalid, read_json
 
-MOST_BODY_BYTES = 256 * 1024
-"""An execution's input holds no more."""
+MAX_BODY_BYTES = 256 * 1024
+"""The limit of an execution's input."""
 
-MOST_ANSWER_BYTES = 6 * 1000 * 1000
-"""Lambda's limit is 6 MiB for the whole answer, which holds the body as escaped text."""
+MAX_ANSWER_BYTES = 6 * 1000 * 1000
+"""Lambda's limit is 6 MiB for the whole answer, in which the body is escaped text."""
 
 WHERE_CHARACTERS = 80
 UNREADABLE = frozenset({"json_invalid", "encoding_invalid", "control_character"})
-"""Types of mistakes that are 400: the request can't be read, whatever it asks for."""
+"""Types of mistakes that are answered with 400, because the request can't be read."""
 
 
 class RequestTooLarge(ForecastSyncError):
@@ -35,8 +35,8 @@ class RequestTooLarge(ForecastSyncError):
 def readable(event: dict[str, Any]) -> dict[str, Any]:
     """The gateway's event with its body as text.
 
-    Raises ``RequestValidationError`` for control characters in path and query and for a body that
-    isn't text, ``RequestUnsupportedContentType`` for a form.
+    Raises ``RequestValidationError`` for control characters in path or query and for a body that
+    isn't text, and ``RequestUnsupportedContentType`` for a form.
     """
     for place, texts in _addressed(event):
         if any(map(has_control_character, texts)):
@@ -59,24 +59,26 @@ def readable(event: dict[str, Any]) -> dict[str, Any]:
 def read_body(text: str) -> Any:
     """A request's JSON document.
 
-    Raises ``RequestValidationError`` when it can't be read or a text in it has control characters,
-    and ``RequestTooLarge``.
+    Raises ``RequestValidationError`` when it can't be parsed or contains control characters, and
+    ``RequestTooLarge``.
     """
     try:
         document = read_json(text)
     except JsonInvalid as error:
         raise _unreadable("json_invalid", ("body",), f"JSON decode error: {error}") from None
-    for place, found in _texts(document, ("body",)):
-        if has_control_character(found):
+    for place, string in _texts(document, ("body",)):
+        if has_control_character(string):
             raise _unreadable("control_character", place, "Control characters aren't allowed")
-    if len(text) > MOST_BODY_BYTES:
-        raise RequestTooLarge(f"The body has {len(text):,} bytes, at most {MOST_BODY_BYTES:,} fit.")
+    if len(text) > MAX_BODY_BYTES:
+        raise RequestTooLarge(
+            f"The body has {len(text):,} bytes; expected at most {MAX_BODY_BYTES:,}."
+        )
     return document
 
 
 def fits(answer: dict[str, Any]) -> bool:
-    """Whether Lambda can hand the answer to the gateway."""
-    return len(json.dumps(answer)) <= MOST_ANSWER_BYTES
+    """Whether the answer is small enough for Lambda to return it."""
+    return len(json.dumps(answer)) <= MAX_ANSWER_BYTES
 
 
 def _addressed(event: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -86,7 +88,7 @@ def _addressed(event: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], tuple[s
 
 
 def _texts(document: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text of a document, keys too, and where it stands; its depth is limited."""
+    """Every string in a document, keys included, and its place; the parser limits the depth."""
     if isinstance(document, str):
         yield place, document
     elif isinstance(document, dict):

@@ -1,1 +1,1 @@
-"""What an operator asks of a branch's database and of Athena."""
+"""An operator's questions to a branch's database and to Athena."""

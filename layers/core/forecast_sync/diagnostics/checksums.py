@@ -1,4 +1,4 @@
-"""Comparing: counts and checksums of both sides by business date, and the keys behind them."""
+"""Row counts and checksums of lake and Postgres by business date, and the keys behind them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def build_lake_keys(table: Table, settings: Settings, day: date, window: Window)
 
 
 def sum_target(connection: Connection, table: Table, dates: Dates) -> dict[str, Sums]:
-    """Rows and checksum in Postgres by business date; nothing while there is no table."""
-    found = statement(
+    """Rows and checksum in Postgres by business date; empty before the table exists."""
+    select = statement(
         "diagnostics/target_sums.sql",
         target=sql.Identifier(table.target.table),
         date=sql.Identifier("target", table.source.date),
@@ -46,16 +46,16 @@ def sum_target(connection: Connection, table: Table, dates: Dates) -> dict[str, 
     with transaction(connection) as cursor:
         if not has_table(cursor, table.target.table):
             return {}
-        cursor.execute(found, dates._asdict())
+        cursor.execute(select, dates._asdict())
         return {day: Sums(int(rows), int(checksum)) for day, rows, checksum in cursor}
 
 
 def list_target(
     connection: Connection, table: Table, day: date, limit: int, offset: int
 ) -> list[list[str]]:
-    """Keys, as COPY text, and hash of each row of a business date in Postgres, by key."""
+    """Key, as COPY text, and hash of each row of a business date in Postgres, ordered by key."""
     columns = {column.name: column for column in table.column}
-    found = statement(
+    select = statement(
         "diagnostics/target_keys.sql",
         target=sql.Identifier(table.target.table),
         date=sql.Identifier("target", table.source.date),
@@ -64,10 +64,10 @@ def list_target(
         hash=row_hash(table),
     )
     with transaction(connection) as cursor:
-        cursor.execute(found, {"day": day, "limit": limit, "offset": offset})
+        cursor.execute(select, {"day": day, "limit": limit, "offset": offset})
         return [[*keys, str(hashed)] for *keys, hashed in cursor]
 
 
 def _field(table: Table, name: str) -> str:
-    """A column of a line, as text in COPY's form."""
+    """A column of a line, as COPY text."""
     return f"split_part(line, chr(9), {table.names.index(name) + 1})"

@@ -1,7 +1,7 @@
-"""Probing: a run's own statements, over no rows, over a row of the lake, and over a made-up one.
+"""Probes: a run's own statements over no rows, over one row of the lake, and over a made-up row.
 
-All are composed by the code that composes a run's. The made-up row has everything that gets lost on
-other ways from Athena to Postgres, and is written down three times, independently: as an Athena
+The code that composes a run's statements composes these, too. The made-up row holds values that are
+easily garbled between Athena and Postgres. It is written three times, independently: as an Athena
 query, as the line that an UNLOAD must write, and as the values that Postgres must read from it.
 """
 
@@ -39,17 +39,16 @@ VALUES = {
 """By kind of column: the value in Athena, and its text in Postgres."""
 
 HALF = "1.005"
-"""Half up on its shortest decimal form, as Trino rounds, it is 1.01; in binary it is under half."""
+"""1.01 when its shortest decimal form is rounded half up, as Trino does; 1.00 in binary."""
 
 ATHENA_TYPES = {"numeric": "double", "varchar": "varchar", "text": "varchar"}
-
 
 PROBE_PATH = "s3://probe/row.parquet"
 PROBED_AT = datetime(2026, 2, 28, tzinfo=UTC)
 
 BEFORE_ALL = Window(low=datetime(1970, 1, 1, tzinfo=UTC), high=datetime(1970, 1, 1, tzinfo=UTC))
 LAST_DAY = Dates(date(9999, 12, 31), date(9999, 12, 31))
-"""No object is that old; and with this date the engine reads hardly more than the footers."""
+"""No object is that old, and with this date the engine reads little more than the footers."""
 
 
 class Statements(NamedTuple):
@@ -85,9 +84,9 @@ def build_sample(table: Table, settings: Settings) -> str:
 def build_one(
     table: Table, settings: Settings, prefix: str, sample: Mapping[str, str]
 ) -> Statements:
-    """A run's statements over a row that ``build_sample`` has picked, and what else its key has.
+    """A run's statements over the row that ``build_sample`` picked and other rows of its key.
 
-    The window is the row's object: others that were written in the same instant belong to it too.
+    The window is the row's object, and any other object written at the same instant.
     """
     columns = {column.name: column for column in table.column}
     conditions = [
@@ -108,7 +107,7 @@ def build_one(
 
 
 def build_probe(table: Table, settings: Settings, prefix: str) -> Statements:
-    """A run's statements over the made-up row, which no rule of the table file judges."""
+    """A run's statements over the made-up row, without the table file's rules."""
     ruleless = table.model_copy(update={"reject": (), "expect": ()})
     window, row = Window(low=PROBED_AT, high=PROBED_AT), _probe(table)
     return Statements(
@@ -123,7 +122,7 @@ def expected_values(table: Table) -> dict[str, str | None]:
 
 
 def expected_line(table: Table) -> str:
-    """The line that Athena must write, without its end."""
+    """The line that Athena must write, without the newline."""
     return "\t".join(_as_field(column, table) for column in table.column)
 
 
@@ -137,7 +136,7 @@ def _as_field(column: Column, table: Table) -> str:
 
 
 def _probe(table: Table) -> str:
-    """The made-up row as the query that stands for the lake."""
+    """The made-up row, as a query in place of the lake."""
     return read_statement("diagnostics/probe.athena.sql").format(
         path=quote_literal(PROBE_PATH),
         modified=quote_literal(PROBED_AT.isoformat()),
@@ -157,7 +156,7 @@ def _expression(column: Column, table: Table) -> str:
 
 
 def _text(column: Column, table: Table) -> str | None:
-    """NULL in the last column that may be NULL; text as long as it may be."""
+    """NULL in the last nullable column; texts as long as their column allows."""
     last_nullable = [item.name for item in table.column if not item.required][-1:]
     if [column.name] == last_nullable:
         return None

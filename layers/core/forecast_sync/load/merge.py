@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from forecast_sync.adapters.postgres import Cursor
 from forecast_sync.errors import BatchConflict
+from forecast_sync.load.statements import compose_batch
 from forecast_sync.tables import Table
-from forecast_sync.target.expressions import compose_batch
 
 SMALL_BATCH = 250_000
 """Up to this many rows, settings guide the planner. Left alone, it reads the whole target for each

@@ -180,7 +180,7 @@ def rejected(result: RunResult, settings: Settings) -> Notification:
         "rejected",
         result,
         settings,
-        f"{result.counts.rejected:,} of {result.counts.window_rows:,} rows don't fit the table.",
+        f"{result.counts.rejected:,} of {result.counts.window_rows:,} rows can't be in the table.",
         f"See them by reason: {_command('rejects', settings)}",
         "Repair the files and upload them again; a full run then resolves the rejects.",
     )

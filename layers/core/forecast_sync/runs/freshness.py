@@ -23,20 +23,14 @@ ERROR_CHARACTERS = 500
 
 
 def judge_branches(
-    git_refs: Sequence[str],
-    settings: Settings,
-    connect: Callable[[str], Connection],
-    now: datetime | None = None,
+    git_refs: Sequence[str], settings: Settings, connect: Callable[[str], Connection]
 ) -> list[BranchStatus]:
     """Judge the branch of each git ref; an unreachable database is a result, not a failure."""
-    return [judge_branch(git_ref, settings, connect, now) for git_ref in git_refs]
+    return [judge_branch(git_ref, settings, connect) for git_ref in git_refs]
 
 
 def judge_branch(
-    git_ref: str,
-    settings: Settings,
-    connect: Callable[[str], Connection],
-    now: datetime | None = None,
+    git_ref: str, settings: Settings, connect: Callable[[str], Connection]
 ) -> BranchStatus:
     """The age of a branch's rows against ``freshness_goal_hours``."""
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
@@ -52,7 +46,7 @@ def judge_branch(
         known["error"] = shorten(known["error"], ERROR_CHARACTERS)
     if known["watermark"]:
         known["watermark"] = known["watermark"].replace(tzinfo=UTC)
-        age = (now or datetime.now(UTC)) - known["watermark"]
+        age = datetime.now(UTC) - known["watermark"]
         goal = timedelta(hours=settings.freshness_goal_hours)
         known["state"] = "fresh" if age <= goal else "stale"
         known["age_seconds"] = max(0, round(age.total_seconds()))

@@ -53,7 +53,7 @@ def list_runs(connection: Connection, query: RunQuery = RunQuery()) -> Syncs:  #
 
 def find_run(connection: Connection, run_id: str) -> RecordedRun | None:
     """What a run has committed so far, and how it ended; None when the database has no such run."""
-    for row in fetch_rows(connection, "runs/describe_run.sql", {"run_id": run_id}):
+    for row in fetch_rows(connection, "runs/find_run.sql", {"run_id": run_id}):
         is_finished = row["counts"]["good"] is not None
         return RecordedRun(
             status=row["status"],

@@ -1,1 +1,1 @@
-"""The table in Postgres: its schema, and its columns as expressions of SQL."""
+"""The table in Postgres: its schema, how it differs from the table file, its columns in SQL."""

@@ -1,57 +1,20 @@
-"""Composing: the identifiers and expressions that the loader's statements are made of."""
+"""The target's identifiers and columns as SQL, which the statements are composed of."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from psycopg import sql
 
-from forecast_sync.adapters.postgres import statement
 from forecast_sync.tables import Column, Table
 from forecast_sync.text.size_limits import VALUE_CHARACTERS
 
 Parts = dict[str, sql.Composable]
 
 NUL = "\\u0000"
-"""As JSON has it. Postgres reads no value of a document with one, whichever it is asked for."""
-
-
-class BatchStatements(NamedTuple):
-    """What a batch executes, as the server gets it: composed once for all batches of a page."""
-
-    create_stage: bytes
-    copy_stage: bytes
-    has_rows: bytes
-    count_near: bytes
-    compare: bytes
-    compare_near: bytes
-    insert: bytes
-    merge: bytes
-
-
-def compose_batch(table: Table, *, checksum: bool) -> BatchStatements:
-    """The statements of a table; with ``checksum`` the insert counts and sums what it inserted."""
-    parts = compose_parts(table, checksum=checksum)
-
-    def compose(name: str, **more: sql.Composable) -> bytes:
-        return statement(name, **parts, **more).as_bytes()
-
-    near = sql.SQL("({})").format(statement("load/near.sql", **parts))
-    insert = statement("load/insert_stage.sql", **parts)
-    return BatchStatements(
-        create_stage=compose("load/create_stage.sql"),
-        copy_stage=compose("load/copy_stage.sql"),
-        has_rows=compose("load/has_rows.sql"),
-        count_near=compose("load/count_near.sql"),
-        compare=compose("load/compare_stage.sql", opposite=parts["target"]),
-        compare_near=compose("load/compare_stage.sql", opposite=near),
-        insert=compose("load/sum_inserted.sql", insert=insert) if checksum else insert.as_bytes(),
-        merge=compose("load/merge_stage.sql"),
-    )
+"""NUL as JSON escapes it. Postgres can read no value of a document that contains one."""
 
 
 def compose_parts(table: Table, *, checksum: bool = True) -> Parts:
-    """What fills the placeholders of the statements; ``hash`` is 0 when no checksum is asked."""
+    """The values of the statements' placeholders; ``hash`` is 0 without ``checksum``."""
     key, values = table.target.key, table.values
     written_at = sql.SQL("{} = CURRENT_TIMESTAMP").format(sql.Identifier(table.target.written_at))
     assignments = [sql.SQL("{0} = source.{0}").format(sql.Identifier(name)) for name in values]
@@ -81,21 +44,21 @@ def _pairs(template: str, names: tuple[str, ...], separator: str) -> sql.Composa
 
 
 def row_hash(table: Table) -> sql.Composable:
-    """60 bits of the md5 of a target row's line, in the form in which Athena sent it."""
+    """60 bits of the md5 of a target row's line, in exactly the form that Athena sent."""
     line = sql.SQL(", ").join(
-        sql.Identifier("target", column.name) if _writes_itself(column) else copy_field(column)
+        sql.Identifier("target", column.name) if _needs_no_cast(column) else copy_field(column)
         for column in table.column
     )
     return sql.SQL(r"('0x' || md5(concat_ws(E'\t', {})))::varchar(17)::bigint").format(line)
 
 
-def _writes_itself(column: Column) -> bool:
-    """Whether ``concat_ws`` makes of the value what a cast to text would, and faster."""
+def _needs_no_cast(column: Column) -> bool:
+    """Whether ``concat_ws`` converts the value as a cast to text would, but faster."""
     return column.required and column.kind in ("integer", "bigint", "date", "numeric")
 
 
 def copy_field(column: Column) -> sql.Composable:
-    """A target column as a COPY-text field, escaped as Athena escaped it."""
+    """A target column as a COPY text field, escaped as Athena escapes it."""
     name = sql.Identifier("target", column.name)
     text: sql.Composable = sql.SQL("{}::text").format(name)
     if column.kind == "timestamp":
@@ -108,7 +71,7 @@ def copy_field(column: Column) -> sql.Composable:
 
 
 def shown(text: sql.Composable) -> sql.Composable:
-    """A text as people are shown it: its beginning and its length when it is long."""
+    """A text as shown to people: only its beginning and its length when it is long."""
     return sql.SQL(
         "CASE WHEN length({text}) > {characters} THEN left({text}, {characters}) || '… (' || "
         "to_char(length({text}), 'FM999,999,999,999') || ' characters)' ELSE {text} END"
@@ -116,7 +79,7 @@ def shown(text: sql.Composable) -> sql.Composable:
 
 
 def reject_value(name: str) -> sql.Composable:
-    """A value of a rejected row as text; NULL where any value of the row has a NUL."""
+    """A value of a rejected row as text; SQL NULL if the row contains a NUL character."""
     return sql.SQL("CASE WHEN strpos(row_json::text, {}) = 0 THEN row_json ->> {} END").format(
         sql.Literal(NUL), sql.Literal(name)
     )

@@ -1,4 +1,4 @@
-"""The schema: made when it isn't there, refused when the target isn't what the table file says."""
+"""Creates what is missing of the schema, and refuses a target that lacks columns."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def ensure_schema(connection: Connection, table: Table) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
             cursor.execute(read_statement("target/create_schema.sql").encode())
             for definition in define_target(table):
-                # The extended protocol takes one statement, whatever a table file says.
+                # The extended protocol executes one statement only, whatever the table file holds.
                 cursor.execute(definition, binary=True)
-    found = _columns(connection, [table.target.table])
+    existing = _columns(connection, [table.target.table])
     expected = {*table.names, table.target.written_at}
-    missing = sorted(expected - found.get(table.target.table, set()))
+    missing = sorted(expected - existing.get(table.target.table, set()))
     if missing:
         raise SchemaMismatch(
             f"{table.target.table} lacks {', '.join(missing)}; add the columns or correct the "
@@ -42,7 +42,7 @@ def ensure_schema(connection: Connection, table: Table) -> None:
 
 
 def define_target(table: Table) -> Iterator[sql.Composed]:
-    """The statements that make the target and its indexes."""
+    """The statements that create the target and its indexes."""
     target = sql.Identifier(table.target.table)
     yield statement(
         "target/create_target.sql",
@@ -69,16 +69,16 @@ def _define(column: Column) -> sql.Composed:
 
 
 def _is_complete(connection: Connection, table: Table) -> bool:
-    found = _columns(connection, [table.target.table, *NEEDED])
-    return table.target.table in found and all(
-        columns <= found.get(name, set()) for name, columns in NEEDED.items()
+    existing = _columns(connection, [table.target.table, *NEEDED])
+    return table.target.table in existing and all(
+        columns <= existing.get(name, set()) for name, columns in NEEDED.items()
     )
 
 
 def _columns(connection: Connection, tables: list[str]) -> dict[str, set[str]]:
     with transaction(connection) as cursor:
         cursor.execute(read_statement("target/list_columns.sql").encode(), [tables])
-        found: dict[str, set[str]] = {}
+        columns: dict[str, set[str]] = {}
         for table, column in cursor:
-            found.setdefault(table, set()).add(column)
-    return found
+            columns.setdefault(table, set()).add(column)
+    return columns

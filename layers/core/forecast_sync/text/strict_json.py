@@ -1,4 +1,4 @@
-"""JSON from outside: read strictly, and whatever it is, either a document or one kind of error."""
+"""JSON from outside, parsed strictly: any text gives either a document or one kind of error."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pydantic_core import from_json
 
 
 class JsonInvalid(ValueError):
-    """The text isn't JSON, or is JSON that two readers would read differently."""
+    """The text isn't JSON, or is JSON that parsers understand differently."""
 
 
 def read_json(text: str | bytes) -> Any:
-    """The document, or ``JsonInvalid``, and nothing else, whatever the text is.
+    """The document; raises ``JsonInvalid``, and no other error, whatever the text is.
 
-    Refused are also what Python's own reader takes or stumbles over: NaN and infinities, a number
-    that is one when read, a key that stands twice in an object, half of a surrogate pair, more than
-    4,300 digits, and nesting deeper than 200.
+    This also refuses what Python's parser accepts or fails on: NaN and infinities, numbers that
+    overflow to infinity, duplicate keys, lone surrogates, more than 4,300 digits, and more than 200
+    levels.
     """
     try:
-        from_json(text)  # Refuses depth, digits, half pairs and bytes that aren't UTF-8.
+        from_json(text)  # Refuses depth, digits, lone surrogates and invalid UTF-8.
         return json.loads(
             text, object_pairs_hook=_unambiguous, parse_constant=_refuse, parse_float=_finite
         )
@@ -30,23 +30,23 @@ def read_json(text: str | bytes) -> Any:
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """An execution's input or output as Lambda reads it; an empty object for what isn't one."""
+    """An execution's input or output; an empty object if it isn't a JSON object."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise JsonInvalid("a key stands twice in an object")
-    return found
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise JsonInvalid("a key occurs twice in an object")
+    return document
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise JsonInvalid(f"{constant} is no JSON number")
+    raise JsonInvalid(f"{constant} isn't a JSON number")
 
 
 def _finite(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Text from outside, made fit to be shown: every character of it is seen, none of it acts."""
+"""Text from outside, made safe to show: every character is visible and none has an effect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U000e0100-\U000e01ef]"
 )
-"""Letters and marks that Unicode calls printable, and that nobody can see."""
+"""Letters and marks that are printable to Unicode but invisible."""
 
 CHAT = (
     (re.compile("&"), "&amp;"),
@@ -23,15 +23,15 @@ CHAT = (
     (re.compile(r"://"), "[:]//"),
     (re.compile(r"\b(www)\.", re.IGNORECASE), r"\1[.]"),
 )
-"""What a chat client acts on, and what it shows instead; in this order."""
+"""Patterns that a chat client interprets, and their replacements, in this order."""
 
 
 def visible(text: str) -> str:
-    r"""``text`` as one line in which control, format and blank characters are seen as escapes.
+    r"""``text`` as one line in which control, format and blank characters are escapes.
 
-    Escape sequences of terminals, direction overrides, zero-width characters, line breaks and
-    tabs become ``\x1b``, ``\u202e``, ``\n``; everything that can be seen stays as it is, the
-    backslash included. So this is for eyes: JSON says which backslash was one.
+    Terminals' escape sequences, direction overrides, zero-width characters, line breaks and tabs
+    become ``\x1b``, ``\u202e``, ``\n``; visible characters stay, the backslash included. So this
+    is for people only: the escapes are ambiguous, unlike those of JSON.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -39,16 +39,16 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """``visible`` for a text that is meant to have several lines."""
+    """``visible`` for a text of several lines."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def inert_in_chat(text: str) -> str:
-    """``visible`` text without mentions, links and formatting for Slack, Teams and Chime alike.
+    """``visible`` text without mentions, links and formatting in Slack, Teams and Chime.
 
-    Slack's own escapes are ``&amp;``, ``&lt;`` and ``&gt;``. Nothing escapes the other signs in
-    all of these clients, so they give way to look-alikes: ``@`` to a wide one, ``://`` to
-    ``[:]//``. Underscores within names stay, so that commands can be copied.
+    Slack escapes ``&amp;``, ``&lt;`` and ``&gt;``. No escape of the other signs works in all of
+    these clients, so look-alikes replace them: a wide ``@``, ``[:]//`` for ``://``. Underscores
+    within names stay, so that commands can be copied.
     """
     shown = visible(text)
     for pattern, replacement in CHAT:
@@ -57,12 +57,12 @@ def inert_in_chat(text: str) -> str:
 
 
 class _Escapes(dict[int, str]):
-    """The escape of each character, found once; as ``str.translate`` asks for it."""
+    """A table for ``str.translate``, which adds each character's escape on first use."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        is_seen = character.isprintable() and not BLANK.match(character)
-        self[code] = character if is_seen else character.encode("unicode_escape").decode("ascii")
+        is_visible = character.isprintable() and not BLANK.match(character)
+        self[code] = character if is_visible else character.encode("unicode_escape").decode("ascii")
         return self[code]
 
 

@@ -1,2 +1,2 @@
--- Typed as the table file says; gone with the transaction, so it may run twice.
+-- Creates a table with the types of the table file. May run twice: it is dropped at commit.
 CREATE TEMP TABLE forecast_sync_probe ({columns}) ON COMMIT DROP

@@ -1,4 +1,4 @@
--- What stands in the target by business date. Only reads.
+-- The target's rows by business date. Only reads.
 SELECT {date}::text, count(*), sum({hash})
 FROM {target} AS target
 WHERE (%(date_from)s::date IS NULL OR {date} >= %(date_from)s)

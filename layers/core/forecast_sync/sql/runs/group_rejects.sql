@@ -1,5 +1,5 @@
--- Rejects by reason, the most frequent first, with an example of a file; the rarest together when
--- there are very many. Only reads.
+-- Rejects by reason, the most frequent first, each with an example file; when there are very many
+-- reasons, the rarest are one group. Only reads.
 SELECT CASE WHEN place > %(groups)s THEN 'other reasons' ELSE left(reason, 300) END AS reason,
        count(*) AS rows, count(DISTINCT source_file) AS files,
        left(min(source_file), 1024) AS example_file, max(rejected_at) AS last_rejected_at,

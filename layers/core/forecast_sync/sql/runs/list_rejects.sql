@@ -1,6 +1,6 @@
--- Rejects, the newest first, after the one where the page before has ended. A large row is shown
--- shortened, value by value, with \u2400 for NUL, which Postgres can't read. The page ends before
--- its rows cost much more than reading so many bytes; `page_rows` is how many it would have had.
+-- A page of rejects, newest first, after the last one of the page before. A large row is shortened
+-- value by value, with \u2400 for NUL, which Postgres can't read. The page ends before reading its
+-- rows costs much more than `weight` bytes; `page_rows` is how many it would otherwise have had.
 -- Only reads.
 SELECT content_hash, run_id, last_run_id, resolved_run_id,
        left(source_file, 1024) AS source_file, left(reason, 1024) AS reason,
@@ -16,7 +16,7 @@ SELECT content_hash, run_id, last_run_id, resolved_run_id,
 FROM (
     SELECT *, count(*) OVER () AS page_rows,
            row_number() OVER newest_first AS place,
-           -- Of a compressed row only the compressed size is known without reading it.
+           -- Without reading a compressed row, only its compressed size is known.
            sum(pg_column_size(row_json)
                * CASE WHEN pg_column_compression(row_json) IS NULL THEN 1 ELSE 100 END
            ) OVER newest_first AS weight

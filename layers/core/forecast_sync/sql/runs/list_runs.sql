@@ -1,4 +1,4 @@
--- The newest runs first, those that fit the filters, after the run where the page before ended.
+-- A page of the runs that match the filters, newest first, after the last one of the previous page.
 -- Only reads.
 SELECT run_id, status, sync_type, trigger, git_ref, neon_branch, dry_run, execution_arn,
        last_sync_timestamp, window_low, window_high, window_rows, rejected, candidates, superseded,

@@ -1,5 +1,5 @@
--- One row: the watermark of this lake, its last success, what runs, and how the last run is doing.
--- The epoch isn't a watermark: a first backfill has none to keep. Only reads.
+-- One row: this lake's watermark and last success, the running run, and how the last run ended.
+-- The epoch isn't a watermark: it is what a first backfill records. Only reads.
 WITH success AS (
     SELECT run_id, finished_at FROM forecast_sync_status
     WHERE status = 'succeeded' AND run_id IS NOT NULL AND source = %(source)s

@@ -1,6 +1,6 @@
--- Makes the status table, the ledger and the rejects. May run twice: every statement
--- says IF NOT EXISTS, and the caller holds an advisory lock, because without one ten sessions at
--- once fail on each other.
+-- Creates the status table, the ledger, the rejects and the published states. May run twice: every
+-- statement says IF NOT EXISTS, and the caller holds an advisory lock, without which concurrent
+-- sessions fail.
 CREATE TABLE IF NOT EXISTS forecast_sync_status (
     id SERIAL PRIMARY KEY,
     sync_type VARCHAR(50) NOT NULL,

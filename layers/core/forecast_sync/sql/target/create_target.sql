@@ -1,4 +1,4 @@
--- Makes the target as the table file says. May run twice: it says IF NOT EXISTS, and the caller
+-- Creates the target as the table file says. May run twice: it says IF NOT EXISTS, and the caller
 -- holds an advisory lock.
 CREATE TABLE IF NOT EXISTS {target} (
     id SERIAL PRIMARY KEY,

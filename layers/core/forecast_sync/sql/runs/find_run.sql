@@ -1,5 +1,5 @@
 -- A run, its counts, and what its batches have committed so far. Only reads.
-SELECT run.run_id, run.status, run.error_message, count(DISTINCT page) AS pages_begun,
+SELECT run.status, count(DISTINCT page) AS pages_begun,
        coalesce(sum(batch.inserted), 0) AS inserted, coalesce(sum(batch.updated), 0) AS updated,
        coalesce(sum(batch.unchanged), 0) AS unchanged, coalesce(sum(batch.rejected), 0) AS rejected,
        json_build_object(
