@@ -10,7 +10,7 @@ TOOLS := sam checkov awscli audit
 LOCKED := --quiet --require-hashes --only-binary :all:
 OURSELVES := --quiet --no-deps --no-build-isolation
 TEMPLATES := template.yaml $(wildcard templates/*.yaml)
-# Deployed as they are, without `sam build`, so they may hold no YAML aliases.
+# Deployed without `sam build`, which would expand YAML aliases, so they must not contain any.
 UNBUILT := templates/github.yaml templates/key.yaml
 STATE_MACHINE := statemachine/sync.asl.json
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
