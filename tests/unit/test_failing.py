@@ -81,7 +81,7 @@ def recorder(broken: Broken) -> FailureRecorder:
     )
 
 
-def test_while_neon_is_out_of_reach_the_event_is_wanted_again_and_told_once() -> None:
+def test_while_neon_is_out_of_reach_the_event_is_delivered_again_and_published_once() -> None:
     broken = Broken(NeonUnavailable("429"), {"git_ref": "dev"})
     warm = recorder(broken)
     for _delivery in range(2):
@@ -91,7 +91,7 @@ def test_while_neon_is_out_of_reach_the_event_is_wanted_again_and_told_once() ->
 
 
 @pytest.mark.parametrize("asked", [{"git_ref": "dev"}, "main", {"unknown": 1}])
-def test_a_run_that_never_had_a_branch_is_told_and_done_with(asked: object) -> None:
+def test_a_run_that_never_had_a_branch_is_published_and_done_with(asked: object) -> None:
     broken = Broken(BranchNotFound("none"), asked)
     assert not recorder(broken).record(ENDED).recorded
     assert len(broken.inbox.subjects) == 1
@@ -107,7 +107,7 @@ def test_each_end_of_a_redriven_run_has_a_rerun_of_its_own() -> None:
 @pytest.mark.parametrize(
     "asked", ["[" * 100_000, "1" * 5_000, "", '{"git_ref": "a\\u0000"}', '{"trigger": "\\ud800"}']
 )
-def test_a_run_whose_input_cannot_be_read_is_told_and_done_with(asked: str) -> None:
+def test_a_run_whose_input_cannot_be_read_is_published_and_done_with(asked: str) -> None:
     """Lambda's own runtime stumbles over some before any of this project's code is reached."""
 
     class Strange(Broken):

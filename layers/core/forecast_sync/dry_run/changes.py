@@ -21,7 +21,7 @@ LARGEST = 20
 
 
 class Group(Model):
-    """Rows by outcome that share the values ``by`` in the columns that the report groups by."""
+    """Rows by outcome that have the same values in the columns that the report groups by."""
 
     by: tuple[str | None, ...]
     inserted: int = 0

@@ -70,7 +70,7 @@ class ScannedQuery(Model):
 
 
 class ChangeReport(Model):
-    """Everything that a dry run says about the run that it stands for."""
+    """What a run would change in the target, and what its queries cost."""
 
     run_id: str
     git_ref: str
