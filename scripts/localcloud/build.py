@@ -1,4 +1,4 @@
-"""The template and the functions as the local cloud gets them, much like `sam package`."""
+"""Packages the template and the functions for the local cloud, much like `sam package`."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Template = dict[str, Any]
 
 @dataclass(slots=True)
 class Package:
-    """A template whose local paths have become S3 objects, and these objects by key."""
+    """A template whose local paths point to S3 objects, and those objects by key."""
 
     template: Template
     artifacts: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, content: bytes, suffix: str) -> str:
-        """The key, which is the content's hash: an unchanged artifact changes no resource."""
+        """Add an artifact; its key is its hash, so that an unchanged one changes no resource."""
         key = hashlib.sha256(content).hexdigest() + suffix
         self.artifacts[key] = content
         return key
 
     def locate(self, content: bytes, suffix: str) -> dict[str, str]:
-        """Add it; where SAM finds it then."""
+        """Add an artifact; returns its location as SAM writes it."""
         return {"Bucket": ARTIFACTS_BUCKET, "Key": self.add(content, suffix)}
 
     def properties_of(self, kind: str) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def read_template(path: Path) -> Template:
 def package(template_path: Path, artifacts_url: str) -> Package:
     """Make the template deployable in the local cloud.
 
-    It differs from the one that AWS gets in this only:
+    It differs from what AWS gets only in this:
 
     - functions run as ``provided.al2023`` on this machine's processor, with a ``bootstrap`` that
       starts AWS's own runtime client in this Python: the emulator's own worker hides error names;
@@ -67,7 +67,7 @@ def package(template_path: Path, artifacts_url: str) -> Package:
       requirements are installed already;
     - local paths are S3 locations, as after `sam package`, and the state machine is JSON.
 
-    ``artifacts_url`` is where CloudFormation finds the artifacts by their key.
+    CloudFormation finds the artifacts below ``artifacts_url``, by their keys.
     """
     root = template_path.parent
     result = Package(copy.deepcopy(read_template(template_path)))
@@ -82,8 +82,8 @@ def package(template_path: Path, artifacts_url: str) -> Package:
 def _read_definition(path: Path) -> Any:
     """A state machine's definition, in JSON or YAML.
 
-    A file in YAML of the same name beside one in JSON is its source, which it must agree with:
-    raises ``LocalCloudError`` for a rendering that is out of date.
+    If a file in YAML of the same name stands beside one in JSON, it is the source and both must
+    say the same: raises ``LocalCloudError`` if the JSON is out of date.
     """
     definition = yaml.safe_load(path.read_text())
     source = path.with_suffix(".yaml")
@@ -105,7 +105,7 @@ def _embed_nested(result: Package, root: Path, artifacts_url: str) -> None:
 
 
 def _take_layers(result: Package, root: Path) -> list[Path]:
-    """The folders of the layers, which are no resources any more."""
+    """Remove the layers from the template; returns their folders."""
     layers = result.properties_of(LAYER)
     result.template["Resources"] = {
         name: resource
@@ -142,7 +142,7 @@ def _zipped(folder: Path, bootstrap: str) -> bytes:
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:
-    """With a fixed time, so that equal code makes an equal archive."""
+    """Add a file with a fixed time, so that equal code gives an equal archive."""
     entry = zipfile.ZipInfo(name)
     entry.external_attr = (0o100000 | mode) << 16
     entry.compress_type = zipfile.ZIP_DEFLATED

@@ -1,4 +1,4 @@
-"""The local cloud's life: up, down, and running for as long as a block of code."""
+"""Starts and stops a local cloud: ``up``, ``down``, and ``running`` for a block of code."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def up(
     athena: Athena = "embedded",
     report: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
-    """Start the local cloud and leave it running; a second call on the same directory finds it.
+    """Start the local cloud and leave it running, or return the one that runs in the directory.
 
-    Without ``state_dir`` it begins empty in the checkout's ``build/local``; in a named one objects,
-    executions and rows are kept from ``down`` to ``up``. With ``database_url`` no Postgres is
-    started. ``athena="trino"`` runs Athena's statements on a Trino, which is fetched when it isn't
-    there yet; ``report`` gets the line that says so.
-    Raises ``LocalCloudError``; then, and when interrupted, no process is left.
+    Without ``state_dir`` it starts empty in the checkout's ``build/local``; a named directory keeps
+    objects, executions and rows from ``down`` to the next ``up``. With ``database_url`` it starts
+    no Postgres. ``athena="trino"`` runs Athena's statements on a Trino, which is downloaded first
+    if it isn't there; ``report`` gets the line that says so.
+    Raises ``LocalCloudError``. After an error or an interrupt no process is left.
     """
     path = (state_dir or DEFAULT_STATE_DIR).absolute()
     directory.prepare(path)
@@ -75,9 +75,9 @@ def up(
 
 
 def down(state_dir: Path | None = None) -> bool:
-    """Stop the local cloud of a directory, however it was left; returns whether one was running.
+    """Stop the local cloud of a directory, even a crashed one; returns whether one was running.
 
-    When it returns, none of its processes is left.
+    None of its processes is left when this returns.
     """
     path = (state_dir or DEFAULT_STATE_DIR).absolute()
     if not directory.check(path):
@@ -102,9 +102,9 @@ def running(
     pooler_port: int | None = None,
     athena: Athena = "embedded",
 ) -> Iterator[Cloud]:
-    """A local cloud for the length of a block, which ends with this process even if that is killed.
+    """Run a local cloud for the length of a block; it ends with this process, even a killed one.
 
-    Without ``state_dir`` it lives in a temporary directory, which is removed.
+    Without ``state_dir`` it uses a temporary directory and removes it.
     """
     with ExitStack() as stack:
         if state_dir is None:
@@ -130,7 +130,7 @@ def running(
 
 @contextmanager
 def without_stack(state_dir: Path, wait_scale: float = 1.0) -> Iterator[tuple[Config, Endpoints]]:
-    """The local cloud as an account in which nothing has been deployed, for the length of a block.
+    """Run a local cloud in which nothing is deployed, for the length of a block.
 
     ``state_dir`` must be new.
     """
@@ -158,7 +158,7 @@ def _configured(
     athena: Athena = "embedded",
     report: Callable[[str], None] = lambda _: None,
 ) -> Config:
-    """With the directory's keys; whoever calls holds its lock."""
+    """The configuration, with the directory's keys; the caller holds its lock."""
     trino = None
     if athena == "trino":
         trino_programs.find_java()
@@ -177,7 +177,7 @@ def _configured(
 
 
 def _start(config: Config, template: Path, parameters: Mapping[str, str]) -> tuple[Server, Cloud]:
-    """A server with the stack; on any error it has ended before that is raised."""
+    """Start a server and deploy the stack; on an error, stop the server before raising it."""
     server = Server.start(config, CHECKOUT)
     try:
         endpoints = server.await_endpoints()
@@ -204,7 +204,7 @@ def _keys(config: Config) -> Keys:
 
 
 def _found(path: Path, port: int | None, database_url: str | None, athena: Athena) -> Cloud:
-    """The cloud that runs in the directory, if it is the one that was asked for."""
+    """The cloud that runs in the directory, if it is configured as requested."""
     cloud = Cloud.read(path)
     if cloud is None:
         raise LocalCloudError(f"a local cloud without a cloud.json runs in {path}: end it")

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""What ``sam deploy``, ``sam delete`` and our GitHub template need of CloudFormation."""
+"""Adds to CloudFormation what ``sam deploy``, ``sam delete`` and templates/github.yaml need."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def install(endpoint_url: str) -> None:
 
     - The definition of a state machine may be YAML in S3.
     - It knows ``AWS::IAM::OIDCProvider``.
-    - A template names objects by S3's own address, whatever address they were uploaded to:
-      ``sam delete`` takes no other.
+    - A template names objects by S3's own address, wherever they were uploaded: ``sam delete``
+      accepts no other.
     """
     read_definition = provisioners._sfn_definition
     get_template = handlers._get_template

@@ -1,8 +1,8 @@
-"""Gives up root and what isn't needed, then becomes another program.
+"""Drops root and every privilege that isn't needed, then becomes another program.
 
-It is run by its path, with nothing but the standard library, and takes one JSON object: see
-``Confined``. On Linux the program gets no new privileges and no capabilities; where the kernel has
-Landlock, ``limits`` are what it can reach in the file system and the network, whoever it runs as.
+Run by its path, it needs only the standard library and takes one JSON object: see ``Confined``.
+On Linux the program gets no new privileges and no capabilities; if the kernel has Landlock,
+``limits`` bound what it can reach in the file system and the network, whichever user it runs as.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _BIND = 1 << 0
 
 @dataclass(frozen=True)
 class Limits:
-    """What a program can reach; each of ``reads``, ``executes`` and ``writes`` with all below it.
+    """What a program can reach: ``reads``, ``executes`` and ``writes`` are paths with all below.
 
-    What isn't there is left out. ``ports`` are the TCP ports that it may listen on; it connects to
-    none.
+    Paths that don't exist are ignored. ``ports`` are the TCP ports that it may listen on; it may
+    connect to none.
     """
 
     reads: tuple[str, ...] = ()
@@ -49,11 +49,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Confined:
-    """A program, who runs it, and what it gets.
+    """A program, the user that it runs as, and what it gets.
 
-    ``folders`` are opened before root is given up, as ``/proc/self/fd/100`` and on: whoever runs
-    the program needn't be able to walk to them. ``directory`` is where it starts. The program
-    ends by ``death_signal`` when ``parent`` does. ``calls`` is a folder; while it exists, the
+    ``folders`` are opened before root is dropped, as ``/proc/self/fd/100`` and up, so the user
+    needn't be able to traverse to them. ``directory`` is where it starts. The program gets
+    ``death_signal`` when ``parent`` ends. ``calls`` is a folder; while it exists, the
     program gets a file in it to append to, as ``calls_descriptor``.
     """
 
@@ -80,20 +80,20 @@ class Confined:
 
     @property
     def calls_descriptor(self) -> int:
-        """The one after those of the folders."""
+        """The descriptor after those of the folders."""
         return FIRST_DESCRIPTOR + len(self.folders)
 
 
 def landlock_version() -> int:
-    """Of this kernel's Landlock; 0 without it."""
+    """The version of this kernel's Landlock; 0 without it."""
     if sys.platform != "linux":
         return 0
-    found = _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
-    return max(0, int(found))
+    version = _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
+    return max(0, int(version))
 
 
 def become(confined: Confined) -> None:
-    """Doesn't return. Raises ``OSError`` when something can't be given up."""
+    """Never returns. Raises ``OSError`` if a privilege can't be dropped."""
     _open_folders(confined)
     if confined.directory is not None:
         os.chdir(confined.directory)
@@ -135,14 +135,14 @@ def _open_folders(confined: Confined) -> None:
 
 
 def _drop_bounding_set() -> None:
-    """Before the change of user: it takes a capability of its own, which root may lack."""
+    """Must come before the change of user; it needs a capability, which even root may lack."""
     number = 0
     while _libc().prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
         number += 1
 
 
 def _drop_capabilities() -> None:
-    """The change of user has emptied all sets but the inheritable one."""
+    """Empties the inheritable set; the change of user has emptied the others."""
     header = struct.pack("Ii", _CAPABILITIES_VERSION, 0)
     _call("capabilities", _libc().capset(header, bytes(24)))
 

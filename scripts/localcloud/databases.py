@@ -1,7 +1,7 @@
 """One database for each Neon branch, all on the local cloud's Postgres, owned by one plain role.
 
-Whoever has a branch's connection string can do in its database what an owner can, as on Neon, and
-nothing to the server or its files: the role is no superuser and a member of nothing.
+As on Neon, a branch's connection string gives the rights of the database's owner, and none over the
+server or its files: the role is no superuser and a member of no other role.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _PLAIN = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 
 
 class Databases:
-    """The databases of a server, by the Neon branch that each one is; the branch is its comment.
+    """The databases of a server by Neon branch, whose name is each database's comment.
 
-    ``admin_url`` is the superuser's; ``urls`` are ``ROLE``'s, which owns the databases.
+    ``admin_url`` is for the superuser; ``urls`` are for ``ROLE``, which owns the databases.
     """
 
     def __init__(self, admin_url: str) -> None:
@@ -40,24 +40,24 @@ class Databases:
                 "SELECT datname, shobj_description(oid, 'pg_database'), pg_get_userbyid(datdba)"
                 " FROM pg_database"
             ).fetchall()
-            found = {n: (b, owner) for n, b, owner in rows if b and n.startswith(_PREFIX)}
-            for name, (_, owner) in found.items():
+            branches = {n: (b, owner) for n, b, owner in rows if b and n.startswith(_PREFIX)}
+            for name, (_, owner) in branches.items():
                 if owner != ROLE:
                     self._hand_over(connection, name)
-            self.urls = {branch: self._url(name) for name, (branch, _) in found.items()}
+            self.urls = {branch: self._url(name) for name, (branch, _) in branches.items()}
 
     def ensure(self, branches: Iterable[str]) -> dict[str, str]:
-        """Empty databases for those of ``branches`` that have none; all URLs, by branch."""
+        """Create empty databases for ``branches`` that have none; returns all URLs by branch."""
         for branch in branches:
             if branch not in self.urls:
                 self.create(branch)
         return self.urls
 
     def create(self, branch: str, parent: str | None = None) -> str:
-        """A new database for ``branch``, with all rows of ``parent``; returns its URL.
+        """Create a database for ``branch`` with all rows of ``parent``; returns its URL.
 
         Postgres copies a database only while nobody is connected to it, so idle connections to the
-        parent are ended. Raises ``psycopg.errors.ObjectInUse`` when others stay busy for too long.
+        parent are closed. Raises ``psycopg.errors.ObjectInUse`` if others stay busy for too long.
         """
         name = self._free_name(branch)
         template = _name(self.urls[parent]) if parent else "template1"
@@ -82,7 +82,7 @@ class Databases:
         return self.urls[branch]
 
     def _free_name(self, branch: str) -> str:
-        """Readable; two branches that differ only in punctuation get different ones."""
+        """A readable name; branches that differ only in punctuation get different ones."""
         name = _PREFIX + re.sub(r"\W+", "_", branch).lower()
         taken = {_name(url) for url in self.urls.values()}
         return f"{name}_{crc32(branch.encode()):x}" if name in taken else name
@@ -93,7 +93,7 @@ class Databases:
         return url._replace(netloc=address, path=f"/{database}").geturl()
 
     def _hand_over(self, connection: Connection, name: str) -> None:
-        """Of a database that an older version made for the superuser, with all that is in it."""
+        """Give ``ROLE`` a database, and all in it, that an older version gave the superuser."""
         inside = urlsplit(self._admin_url)._replace(path=f"/{name}").geturl()
         with connect(inside) as database, database.transaction():
             for (statement,) in database.execute(_HAND_OVER, {"role": ROLE}).fetchall():
@@ -132,7 +132,7 @@ SELECT format('ALTER %%s %%s OWNER TO %%I', kind, name, %(role)s::text) FROM (
 
 
 def _derive_password(admin_url: str) -> str:
-    """The same after every start, without another secret on disk, and no way back."""
+    """The same after every start, without a second secret on disk; it can't be reversed."""
     secret = urlsplit(admin_url).password or ""
     return hmac.new(secret.encode(), ROLE.encode(), hashlib.sha256).hexdigest()[:32]
 
@@ -146,7 +146,7 @@ def _ensure_role(connection: Connection, password: str) -> None:
         sql.Literal(password),
     )
     connection.execute(statement)
-    # The database for administration is none of its business.
+    # The role must not reach the administration database.
     connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
 
 

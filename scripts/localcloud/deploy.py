@@ -1,4 +1,4 @@
-"""The stack in the local cloud, created or updated through CloudFormation like any other."""
+"""Deploys the stack in the local cloud through its CloudFormation, as in AWS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STACK_NAME = "forecast-sync-dev"
 TIMEOUT_SECONDS = 120.0
 OTHER_STATE = ". What stands here was made by an older template: begin with another --state-dir."
-"""ministack updates no IAM roles."""
+"""ministack can't update IAM roles."""
 
 
 def deploy(
@@ -30,9 +30,9 @@ def deploy(
     parameters: Mapping[str, str],
     stack_name: str = STACK_NAME,
 ) -> dict[str, str]:
-    """Bring the stack up to the template; returns its outputs by name.
+    """Create the stack, or update it to the template; returns its outputs by name.
 
-    Of ``parameters`` only those are passed that the template declares.
+    Passes only those of ``parameters`` that the template declares.
     Raises ``LocalCloudError`` with the first reason that CloudFormation gives.
     """
     artifacts_url = f"{endpoint_url}/{ARTIFACTS_BUCKET}"

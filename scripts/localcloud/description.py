@@ -42,7 +42,7 @@ class Cloud:
 
     @classmethod
     def of(cls, config: Config, endpoints: Endpoints, outputs: Mapping[str, str]) -> Cloud:
-        """From what was asked for, where it listens and what the stack says."""
+        """Combine the configuration, the endpoints and the stack's outputs."""
         api_id = (urlsplit(outputs["ApiUrl"]).hostname or "").split(".")[0]
         return cls(
             endpoint_url=endpoints.endpoint_url,
@@ -64,7 +64,7 @@ class Cloud:
 
     @classmethod
     def read(cls, state_dir: Path) -> Cloud | None:
-        """The one that was started last in ``state_dir``; it needn't run any more."""
+        """The cloud that was last started in ``state_dir``, which may have ended since."""
         text = private_files.read(_file(state_dir))
         if text is None:
             return None
@@ -73,7 +73,7 @@ class Cloud:
         return cls(**{**older, **json.loads(text)})
 
     def write(self) -> None:
-        """Whole or not at all, and for the owner only: the URLs hold passwords."""
+        """Write it atomically, for the owner only: the URLs hold passwords."""
         private_files.write(_file(Path(self.state_dir)), self.to_json())
 
     def to_json(self) -> str:
@@ -106,7 +106,7 @@ class Cloud:
 
 
 def forget(state_dir: Path) -> None:
-    """Nothing runs there any more."""
+    """Remove the description: nothing runs there any more."""
     _file(state_dir).unlink(missing_ok=True)
 
 

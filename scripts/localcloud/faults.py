@@ -1,4 +1,4 @@
-"""Faults that tests and drills ask the local cloud for: files of what the next calls suffer."""
+"""Files with which tests and drills make the local cloud's next calls fail."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ POLL_SECONDS = 0.05
 
 
 class FaultFile:
-    """A JSON list of faults, used up in their order.
+    """A JSON list of faults, consumed in order.
 
-    Each has ``match``, a part of what a call is told by, and ``times`` (default 1), how many
-    calls suffer it; the other fields say what they suffer.
+    Each has ``match``, a part of the call's description, and ``times`` (default 1), the number of
+    calls that it affects; its other fields say what happens to them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,7 +23,7 @@ class FaultFile:
         self._lock = threading.Lock()
 
     def take(self, call: str) -> dict[str, Any] | None:
-        """The fault that this call suffers, counted down."""
+        """The fault that affects this call, whose ``times`` goes down by one; None without one."""
         with self._lock:
             faults = self._read()
             for fault in faults:

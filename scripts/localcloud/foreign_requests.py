@@ -1,4 +1,4 @@
-"""Whom a local server answers: programs on this machine, never a page in somebody's browser."""
+"""Refuses foreign requests: local servers answer programs on this machine, never a web page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ _SHOWN = 80
 
 
 def find_foreign(headers: Iterable[tuple[str, str]], port: int) -> str | None:
-    """Why a request isn't answered, or None; ``headers`` as they came, repeated ones too.
+    """Why a request must be refused, or None; ``headers`` as received, repeated ones too.
 
-    The names that a browser resolves elsewhere are an attacker's to point here (DNS rebinding), so
-    only two are answered: the address itself and ``localhost``. No tool needs more: with an address
-    for an endpoint, botocore puts buckets and APIs in the path, and ministack, which is told that
-    its host is that address, would take ``bucket.localhost`` for a path as well. Nothing listens
-    on ``[::1]``. A browser adds ``Origin`` or ``Sec-Fetch-Site`` to what a page asks for; it lets
-    no page leave them out or change them.
+    An attacker can point any other name at this machine (DNS rebinding), so only the address itself
+    and ``localhost`` are accepted as ``Host``. No tool needs more: if the endpoint is an address,
+    botocore puts buckets and APIs into the path, and ministack, whose host is that address, would
+    read ``bucket.localhost`` as a path too. Nothing listens on ``[::1]``. A browser adds ``Origin``
+    or ``Sec-Fetch-Site`` to a page's requests, and no page can omit or change them.
     """
     values: dict[str, list[str]] = {}
     for name, value in headers:
@@ -42,11 +41,11 @@ def find_foreign(headers: Iterable[tuple[str, str]], port: int) -> str | None:
 
 
 class LoopbackHandler(BaseHTTPRequestHandler):
-    """Refuses what ``find_foreign`` finds, whatever the method; for servers of ``http.server``."""
+    """A handler for ``http.server`` that refuses foreign requests, whatever their method."""
 
     @property
     def port(self) -> int:
-        """Where this server listens."""
+        """The port on which this server listens."""
         return int(self.connection.getsockname()[1])
 
     def parse_request(self) -> bool:

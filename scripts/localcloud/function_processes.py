@@ -1,9 +1,9 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""The processes of Lambda functions: the command that starts one, and whom it runs as.
+"""The processes of Lambda functions: the command that starts one, and the user it runs as.
 
-When the local cloud is root, each function runs as a user of its own that nobody else is, with no
-right of root's. It reaches the interpreter, the packages, the layers and its own code, and a folder
-for its temporary files; of the state directory it reaches nothing else.
+When the local cloud runs as root, each function runs as an otherwise unused user without any of
+root's privileges. It can reach the interpreter, the packages, the layers, its own code and a folder
+for its temporary files, and nothing else in the state directory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NUMBERS = LAST_FUNCTION_USER - FIRST_FUNCTION_USER + 1
 
 
 def bootstrap(layers: Sequence[Path]) -> str:
-    """What Lambda starts in a custom runtime; in AWS, Lambda sets the log format."""
+    """The script that Lambda starts in a custom runtime; it sets the log format, as AWS does."""
     return "\n".join(
         [
             "#!/bin/sh",
@@ -48,7 +48,7 @@ def bootstrap(layers: Sequence[Path]) -> str:
 
 
 def install(state_dir: Path, layers: Sequence[Path]) -> None:
-    """From now on, no process that this one starts is root, and no code is open to others."""
+    """From now on, no process started here runs as root, and no other user can read the code."""
     from ministack.services import lambda_svc
 
     lambda_svc._provided_runtime_code_dir = _closing(lambda_svc._provided_runtime_code_dir)
@@ -105,7 +105,7 @@ class _Environments:
     def confine(
         self, command: Sequence[str], options: Mapping[str, Any]
     ) -> tuple[list[str], dict[str, Any]]:
-        """The command line and the options of ``Popen`` that run ``command`` as a user of its own.
+        """The command line and the ``Popen`` options that run ``command`` as a separate user.
 
         Its working directory, the function's code, becomes a copy that this user can read.
         """
@@ -134,7 +134,7 @@ class _Environments:
         return launcher(confined), {**options, "cwd": None, "env": environment}
 
     def _user(self, function: str) -> int:
-        """A number that no account has, another one for each function of this cloud."""
+        """A user id that no account has, a different one for each function of this cloud."""
         first = crc32(str(self.state_dir).encode())
         while function not in self._users:
             number = FIRST_FUNCTION_USER + first % _NUMBERS
@@ -146,7 +146,7 @@ class _Environments:
 
 def _confining(environments: _Environments) -> type[subprocess.Popen[Any]]:
     class Confining(_Popen[Any]):
-        """Starts every program as a user of its own, whoever asks for it and however."""
+        """A ``Popen`` that starts every program as a separate user, whatever code calls it."""
 
         def __init__(self, args: Any, *positional: Any, **options: Any) -> None:
             if positional or isinstance(args, (str, bytes, os.PathLike)) or options.get("shell"):
@@ -158,7 +158,7 @@ def _confining(environments: _Environments) -> type[subprocess.Popen[Any]]:
 
 
 def _closing(extract: Callable[[bytes], str]) -> Callable[[bytes], str]:
-    """The emulator opens what it extracts to everybody."""
+    """Close what the emulator extracts, which it makes readable to everyone."""
 
     def extract_closed(code_zip: bytes) -> str:
         folder = Path(extract(code_zip))
@@ -178,7 +178,7 @@ def _own_folder(path: Path, user: int) -> Path:
 
 
 def _own_copy(code: Path, home: Path, user: int) -> Path:
-    """Read-only, and once for each version of the code: the emulator keeps it by its hash."""
+    """A read-only copy, one per version of the code, which the emulator keeps by its hash."""
     copy = home / code.name
     if copy.exists():
         return copy
@@ -200,7 +200,7 @@ def _has_account(number: int) -> bool:
 
 
 def _folders(layers: Sequence[Path]) -> Folders:
-    """What a function reads besides its code: the same ones in the same order everywhere."""
+    """The folders that a function reads besides its code, always in the same order."""
     interpreter = Path(sys.executable).resolve()
     return Folders.of(
         Path(sys.base_prefix), interpreter.parent, *_packages(), _WORKER.parent, *layers
@@ -217,7 +217,7 @@ def _reached(paths: Sequence[Path], layers: Sequence[Path]) -> str:
 
 
 def _exports(layers: Sequence[Path]) -> list[str]:
-    """How an interpreter that was reached by a descriptor finds its own parts."""
+    """The variables by which an interpreter started through a descriptor finds its own files."""
     if not unprivileged.uses_descriptors():
         return []
     values = {

@@ -1,4 +1,4 @@
-"""The door of the local AWS: who comes in has signed with this cloud's keys, from this machine."""
+"""Admits to the local AWS only requests from this machine that this cloud's keys have signed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localcloud.foreign_requests import find_foreign
 from localcloud.request_faults import Application, Message, Receive, Send
 from localcloud.signatures import Claim, Head, Refused, Verifier, read_claim
 
-# S3 and the services that answer in XML have one set of names for these, the others another.
+# S3 and the other XML services have these names for the errors, the JSON services have others.
 JSON_CODES = {
     "AccessDenied": "MissingAuthenticationTokenException",
     "InvalidAccessKeyId": "UnrecognizedClientException",
@@ -25,7 +25,7 @@ EXECUTE_API = "/_aws/execute-api/"
 
 
 def guarded(application: Application, verifier: Verifier, port: int) -> Application:
-    """The application for signed requests to this port of this machine, and for no web page.
+    """Wrap the application so that it serves only signed requests, to this port, from no web page.
 
     Nothing is exempt: neither preflights nor ministack's own administration, and WebSockets, which
     no part of the deployment uses, are refused. No answer carries a header that would let a page
@@ -51,7 +51,7 @@ def guarded(application: Application, verifier: Verifier, port: int) -> Applicat
 
 
 class _Body:
-    """A request's body, which can be read twice: by us, and then by the application."""
+    """A request's body, which can be read twice: here and by the application."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -59,18 +59,18 @@ class _Body:
         self._ended = False
 
     async def read(self) -> bytes:
-        """All of it."""
+        """The whole body."""
         while not self._ended:
             self._read.append(await self._next())
         return b"".join(message.get("body", b"") for message in self._read)
 
     async def discard(self) -> None:
-        """A client that still sends wouldn't see why it was refused."""
+        """Read the rest: a client that is still sending would never see why it was refused."""
         while not self._ended:
             await self._next()
 
     async def receive(self) -> Message:
-        """From the beginning, and then whatever comes after the body."""
+        """The body from its beginning, then any later message."""
         return self._read.popleft() if self._read else await self._receive()
 
     async def _next(self) -> Message:
@@ -80,7 +80,7 @@ class _Body:
 
 
 async def _admit(verifier: Verifier, port: int, scope: Message, body: _Body) -> None:
-    """Raises ``Refused``; the head is judged before a body is read that the signature covers."""
+    """Raise ``Refused``, or admit the request; its head is checked before its body is read."""
     head = _head(scope)
     if reason := find_foreign(head.headers, port):
         raise Refused("AccessDenied", reason)
@@ -105,7 +105,7 @@ def _head(scope: Message) -> Head:
 
 
 def _text(value: bytes) -> str:
-    """As whoever signed it has written it; clients differ in what they encode with."""
+    """The header as its signer wrote it; clients use different encodings."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -127,7 +127,7 @@ def _without_cors(send: Send) -> Send:
 
 
 async def _refuse(scope: Message, send: Send, refused: Refused) -> None:
-    """In the words of the service that was asked, so that its clients understand."""
+    """Answer in the format of the requested service, so that its clients understand."""
     code, kind, body = _worded(_head(scope), refused)
     headers = [
         (b"content-type", kind.encode()),

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""Routes of an HTTP API from its OpenAPI body, which is how SAM writes them; ministack skips it."""
+"""Creates an HTTP API's routes from its OpenAPI body, where SAM puts them; ministack ignores it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def install() -> None:
 
 
 def _import_body(api_id: str, body: dict[str, Any]) -> None:
-    """Replaces what is there, like the API's own import."""
+    """Replace the existing routes, as API Gateway's own import does."""
     apigateway._routes[api_id] = {}
     apigateway._integrations[api_id] = {}
     if title := body.get("info", {}).get("title"):

@@ -1,4 +1,4 @@
-"""The secrets of one local cloud: who has them may use it, and nobody else may."""
+"""The secrets of one local cloud, which only their holder may use."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Keys:
 
     @classmethod
     def of(cls, state_dir: Path) -> Keys:
-        """The keys of the directory's cloud; new ones when it has none that only we could read.
+        """The keys of the directory's cloud; new ones if it has none or others could read them.
 
         They outlive ``down``, so a shell that has exported them can use the next ``up`` too.
         """
         file = state_dir / FILE
-        found = _read_private(file)
-        if found is not None:
-            return cls(**found)
+        saved = _read_private(file)
+        if saved is not None:
+            return cls(**saved)
         keys = cls.random()
         private_files.write(file, json.dumps(asdict(keys)))
         return keys
@@ -56,7 +56,7 @@ class Keys:
 
 
 def _read_private(file: Path) -> dict[str, str] | None:
-    """The content, unless somebody else can have read or written it."""
+    """The content, or None if another user could have read or written it."""
     with (
         suppress(OSError, ValueError),
         os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW)) as opened,

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""Objects uploaded in parts carry the time at which the upload began, as S3's do."""
+"""Gives objects uploaded in parts the time at which their upload began, as S3 does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ministack.services import s3
 
 
 def install() -> None:
-    """Make ministack give a completed upload the time of its beginning."""
+    """Make ministack give a completed multipart upload the time at which it began."""
     complete = s3._complete_multipart_upload
 
     def complete_with_beginning(bucket: str, key: str, body: bytes, query: Any, *rest: Any) -> Any:

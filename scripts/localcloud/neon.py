@@ -29,7 +29,7 @@ CODES = {
 
 @dataclass(slots=True)
 class Fault:
-    """What the next ``times`` requests get instead of their answer, or before it."""
+    """What happens to the next ``times`` requests, instead of an answer or before it."""
 
     status: int | None
     times: int
@@ -38,11 +38,11 @@ class Fault:
 
 
 class NeonStandIn:
-    """A server for one project; ``urls`` are the databases by branch, and grow with new branches.
+    """A server for one project; ``urls`` are the databases by branch, new branches included.
 
     ``create_database(branch, parent)`` makes the database of a new branch; without it, branches
-    can't be created. ``POST /_key`` replaces the API key, as somebody who rotates it does; the
-    control routes (``/_...``) take the key that the stand-in was made with, also after that.
+    can't be created. ``POST /_key`` replaces the API key, as a rotation does; the control routes
+    (``/_...``) still take the key that the stand-in was created with.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class NeonStandIn:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}{PREFIX}"
 
     def start(self) -> None:
-        """Serve in a thread of its own."""
+        """Serve in a separate thread."""
         serve = self._server.serve_forever
         threading.Thread(target=serve, args=[0.05], daemon=True).start()
 
@@ -73,7 +73,7 @@ class NeonStandIn:
         self._server.server_close()
 
     def fail_next(self, fault: Fault) -> None:
-        """Disturb the requests that come next; also ``POST /_faults`` with the same fields."""
+        """Disturb the next requests, like ``POST /_faults`` with the same fields."""
         with self._lock:
             self._faults.append(fault)
 
@@ -120,7 +120,7 @@ class NeonStandIn:
         base = f"{PREFIX}/projects/{re.escape(project.id)}"
         matched = re.fullmatch(rf"{base}/branches/([^/]+)(/databases|/roles)?", path)
         branch, part = (unquote(matched[1]), matched[2] or "") if matched else ("", "")
-        found: dict[str, Any]
+        answer: dict[str, Any]
         match method, path.removeprefix(f"{PREFIX}/projects/{project.id}"), matched:
             case "GET", "/branches", _:
                 return HTTPStatus.OK, project.list_branches(query)
@@ -130,8 +130,8 @@ class NeonStandIn:
                 return HTTPStatus.OK, project.connection_uri(query)
             case "GET", _, re.Match():
                 by_part = {"": project.get_branch, "/databases": project.list_databases}
-                found = by_part.get(part, project.list_roles)(branch)
-                return HTTPStatus.OK, found
+                answer = by_part.get(part, project.list_roles)(branch)
+                return HTTPStatus.OK, answer
             case "DELETE", _, re.Match() if not part:
                 return HTTPStatus.OK, project.delete_branch(branch)
         raise Refusal(HTTPStatus.NOT_FOUND, "not found")
@@ -170,7 +170,7 @@ class NeonStandIn:
             do_POST = do_DELETE = do_GET  # noqa: N815
 
             def log_message(self, *_: object) -> None:
-                """Nothing: the requests carry the key's project, and the answers are enough."""
+                """Log nothing; the answers say enough."""
 
         return Handler
 

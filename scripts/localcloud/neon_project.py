@@ -1,4 +1,4 @@
-"""What the Neon stand-in knows: a project, its branches, and the real database behind each."""
+"""The Neon stand-in's project: its branches, and the real database behind each."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ class Project:
     def list_branches(self, query: Mapping[str, str]) -> dict[str, Any]:
         """One page of the branches whose name or id contains ``search``."""
         search, limit = query.get("search", ""), _limit(query)
-        found = [b for b in self._branches.values() if search in b["name"] or search in b["id"]]
+        branches = [b for b in self._branches.values() if search in b["name"] or search in b["id"]]
         order, by = query.get("sort_order", "desc"), query.get("sort_by", "updated_at")
         if order not in ("asc", "desc") or by not in ("name", "created_at", "updated_at"):
             raise Refusal(HTTPStatus.BAD_REQUEST, "unknown sort_by or sort_order")
-        found.sort(key=lambda branch: (branch[by], branch["id"]), reverse=order == "desc")
-        first = _position(query["cursor"], found) if query.get("cursor") else 0
-        page = found[first : first + limit]
+        branches.sort(key=lambda branch: (branch[by], branch["id"]), reverse=order == "desc")
+        first = _position(query["cursor"], branches) if query.get("cursor") else 0
+        page = branches[first : first + limit]
         pagination = {"sort_by": by.upper(), "sort_order": order.upper()}
-        if first + limit < len(found):
+        if first + limit < len(branches):
             pagination["next"] = base64.urlsafe_b64encode(page[-1]["id"].encode()).decode()
         return {"branches": page, "annotations": {}, "pagination": pagination}
 
@@ -82,7 +82,7 @@ class Project:
         return {"roles": [role | _times(branch)]}
 
     def connection_uri(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """The URL of a branch; of the default one when no ``branch_id`` is given, as Neon does.
+        """The URL of a branch, by default of the default branch, as in Neon.
 
         ``pooled`` leads to the pooler, if there is one.
         """
@@ -118,7 +118,7 @@ class Project:
         }
 
     def delete_branch(self, branch_id: str) -> dict[str, Any]:
-        """Forget a branch; its database stays on the server, out of reach."""
+        """Remove a branch; its database stays on the server, unreachable."""
         branch = self._branch(branch_id)
         if branch["default"]:
             raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "the default branch can't be deleted")
@@ -127,7 +127,7 @@ class Project:
         return {"branch": branch, "operations": [self._operation(branch, "delete_timeline")]}
 
     def _add(self, name: str, parent_id: str | None) -> dict[str, Any]:
-        """The id is the same after a restart, since running leases remember it."""
+        """Add a branch; its id is the same after a restart, because leases refer to it."""
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         seed = f"{self.id}/{urlsplit(self._urls[name]).path}/{name}"
         branch: dict[str, Any] = {
@@ -210,10 +210,10 @@ def _limit(query: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _position(cursor: str, found: list[dict[str, Any]]) -> int:
+def _position(cursor: str, branches: list[dict[str, Any]]) -> int:
     """The index after the branch that a cursor names."""
     try:
         last = base64.urlsafe_b64decode(cursor).decode()
-        return [branch["id"] for branch in found].index(last) + 1
+        return [branch["id"] for branch in branches].index(last) + 1
     except ValueError:
         raise Refusal(HTTPStatus.BAD_REQUEST, "invalid cursor") from None

@@ -12,16 +12,16 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses at this moment."""
+    """A TCP port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def listen(state_dir: Path, port: int | None) -> socket.socket:
-    """The port that was asked for, else the last one, else a free one; saved state follows to it.
+    """Listen on the given port, else the last one, else a free one, and update the saved state.
 
-    Raises ``LocalCloudError`` when the port that was asked for can't be had.
+    Raises ``LocalCloudError`` if the given port can't be used.
     """
     memory = state_dir / "port"
     last = int(private_files.read(memory) or 0)

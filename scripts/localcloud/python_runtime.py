@@ -1,9 +1,9 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""Python functions as ``sam deploy`` deploys them: for Lambda's own runtime, machine and layer.
+"""Runs Python functions as ``sam deploy`` deploys them: with Lambda's runtime, CPU and layer.
 
-ministack's worker for them hides the names of errors, and the layer is built for another
-processor. So they run like those of ``build``: by a bootstrap, with the layer's source. What AWS's
-tools see of them stays as it was deployed.
+ministack's own worker hides the names of errors, and the layer may be built for another processor.
+So they run like those of ``build``: by a bootstrap, with the layer's source. AWS's tools still see
+them as they were deployed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def install(layers: Sequence[Path]) -> None:
     def extract_with_bootstrap(code_zip: bytes) -> str:
         folder: str = extract(code_zip)
         file = Path(folder) / "bootstrap"
-        # Environments start side by side, and none may start half a program.
+        # Environments start in parallel, and none may start a half-written program.
         with writing:
             if not file.exists():
                 unfinished = file.parent.with_suffix(".bootstrap")

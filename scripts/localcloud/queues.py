@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""SQS to Lambda with a batching window, which ministack reads and then ignores."""
+"""Gives SQS event sources their batching window, which ministack ignores."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ministack.services import lambda_svc, sqs
 
 
 def install() -> None:
-    """Make ministack's poller wait for the window and hand over up to ``BatchSize`` messages.
+    """Make ministack's poller wait for the window and pass on up to ``BatchSize`` messages.
 
-    The window opens when the first message is seen, as in AWS. Standard queues only.
+    The window opens with the first message, as in AWS. Standard queues only.
     """
     opened: dict[str, float] = {}
 

@@ -1,8 +1,8 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
 """Gives ministack's Step Functions RedriveExecution and the behaviour that redrives rely on.
 
-``install()`` replaces the functions named in ``REPLACED``, before the server starts. They are
-ministack's private ones, so it insists on the one version they were written against.
+``install()`` replaces the functions named in ``REPLACED`` before the server starts. They are
+private to ministack, so it requires the version that they were written against.
 """
 
 import contextvars
@@ -49,20 +49,20 @@ _load_persisted_state = sfn.load_persisted_state
 def install() -> None:
     """Patch ``ministack.services.stepfunctions`` of this process.
 
-    Raises RuntimeError when another version of ministack is installed.
+    Raises RuntimeError if another version of ministack is installed.
     """
-    found = version("ministack")
-    if found != MINISTACK:
+    installed = version("ministack")
+    if installed != MINISTACK:
         raise RuntimeError(
-            f"ministack {MINISTACK} is expected, {found} is installed: install {MINISTACK}, or"
-            f" check {__name__} against {found}"
+            f"ministack {MINISTACK} is expected, {installed} is installed: install {MINISTACK}, or"
+            f" check {__name__} against {installed}"
         )
     for name, replacement in REPLACED.items():
         setattr(sfn, name, replacement)
 
 
 def redrive_execution(data: Record) -> Response:
-    """RedriveExecution: go on in the state that has been entered but not exited."""
+    """RedriveExecution: continue in the state that was entered but not exited."""
     arn, token = data.get("executionArn"), data.get("clientToken")
     with LOCK:
         execution = sfn._executions.get(arn)
@@ -131,7 +131,7 @@ def _drive(scope: Scope) -> None:
 
 
 def _timer(scope: Scope, seconds: float | None) -> threading.Timer:
-    """The machine's own timeout; a redrive starts it anew."""
+    """The state machine's timeout; a redrive starts it again."""
 
     def time_out() -> None:
         settle(scope.execution, "TIMED_OUT", owner=scope)
@@ -144,29 +144,33 @@ def _timer(scope: Scope, seconds: float | None) -> threading.Timer:
 
 
 def start_execution(data: Record) -> Response:
-    """StartExecution; the name of an open execution with the same input answers with that one."""
+    """StartExecution; the same name and input as a running execution returns that execution."""
     machine = sfn._state_machines.get(sfn._resolve_state_machine_arn(data.get("stateMachineArn")))
     if machine and data.get("name"):
         prefix = machine["stateMachineArn"].replace(":stateMachine:", ":execution:")
-        found = sfn._executions.get(f"{prefix}:{data['name']}")
-        if found and found["status"] == "RUNNING" and found["input"] == data.get("input", "{}"):
-            return _answer({key: found[key] for key in ("executionArn", "startDate")})
+        existing = sfn._executions.get(f"{prefix}:{data['name']}")
+        if (
+            existing
+            and existing["status"] == "RUNNING"
+            and existing["input"] == data.get("input", "{}")
+        ):
+            return _answer({key: existing[key] for key in ("executionArn", "startDate")})
     response: Response = _start_execution(data)
     return response
 
 
 def stop_execution(data: Record) -> Response:
-    """StopExecution: nothing more starts, and what is in flight is dropped."""
+    """StopExecution: nothing else starts, and results in flight are dropped."""
     execution = sfn._executions.get(data.get("executionArn"))
-    told = {"error": data.get("error"), "cause": data.get("cause")}
-    if execution is not None and settle(execution, "ABORTED", **told):
+    reason = {"error": data.get("error"), "cause": data.get("cause")}
+    if execution is not None and settle(execution, "ABORTED", **reason):
         return _answer({"stopDate": execution["stopDate"]})
     response: Response = _stop_execution(data)
     return response
 
 
 def describe_execution(data: Record) -> Response:
-    """DescribeExecution with what AWS tells about redrives; only a success has an output."""
+    """DescribeExecution with AWS's redrive fields; only a success has an output."""
     response: Response = _describe_execution(data)
     execution = sfn._executions.get(data.get("executionArn"))
     if execution is None:
@@ -178,7 +182,7 @@ def describe_execution(data: Record) -> Response:
 
 
 def list_executions(data: Record) -> Response:
-    """ListExecutions with the redrives of each execution."""
+    """ListExecutions with each execution's redrives."""
     response: Response = _list_executions(data)
     body = json.loads(response[2])
     for item in body.get("executions", []):
@@ -192,27 +196,27 @@ def list_executions(data: Record) -> Response:
 async def handle_request(
     method: str, path: str, headers: dict[str, str], body: bytes, query_params: Record
 ) -> Any:
-    """Ministack's dispatch, which doesn't know RedriveExecution."""
+    """Dispatch RedriveExecution here and everything else to ministack."""
     if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
         return sfn._finalize_response(redrive_execution(json.loads(body)))
     return await _handle_request(method, path, headers, body, query_params)
 
 
 def get_state() -> Any:
-    """The state to keep, while nothing changes it."""
+    """The state to save, read while nothing changes it."""
     with LOCK:
         return _get_state()
 
 
 def load_persisted_state(data: Record) -> None:
-    """Restore; what was running when the server ended has failed and can be redriven."""
+    """Restore the saved state; executions that were running have failed and can be redriven."""
     _load_persisted_state(data)
     for execution in sfn._executions.all_values():
         if execution["status"] == "PENDING_REDRIVE":
             execution["status"] = execution.pop("_endedAs")
         if execution["status"] == "FAILED" and execution["events"][-1]["type"] != "ExecutionFailed":
-            told = {key: execution[key] for key in ("error", "cause")}
-            add_event(execution, "ExecutionFailed", {"executionFailedEventDetails": told})
+            details = {key: execution[key] for key in ("error", "cause")}
+            add_event(execution, "ExecutionFailed", {"executionFailedEventDetails": details})
     for run in sfn._map_runs.all_values():
         if run["status"] == "RUNNING":
             close_map_run(run, "FAILED")

@@ -1,4 +1,4 @@
-"""Requests that the local AWS refuses or answers slowly when it is asked to."""
+"""Makes the local AWS refuse, delay or cut off requests, as a file asks."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def disturbed(application: Application, faults_dir: Path) -> Application:
-    """The application, where ``faults_dir/request-faults.json`` decides about each request.
+    """Wrap the application so that ``faults_dir/request-faults.json`` disturbs its requests.
 
     ``{"match": "GET /bucket/athena/", "status": 503, "code": "SlowDown"}`` refuses it.
-    ``{"match": "...", "hold": true, "after_bytes": 1000}`` keeps back what comes after the body's
-    beginning until the file no longer names the fault. ``{"match": "...", "cut": true}`` breaks the
-    connection in the middle of the body. ``match`` is a part of the method, the path and, where
-    there is one, the ``X-Amz-Target``, with blanks between them.
+    ``{"match": "...", "hold": true, "after_bytes": 1000}`` holds back the rest of the body until
+    the file no longer names the fault. ``{"match": "...", "cut": true}`` breaks the connection in
+    the middle of the body. ``match`` is a part of the method, the path and, if there is one, the
+    ``X-Amz-Target``, separated by blanks.
     """
     faults = FaultFile(faults_dir / "request-faults.json")
 
@@ -46,7 +46,7 @@ def _call(scope: Message) -> str:
 
 
 async def _refuse(scope: Message, send: Send, fault: dict[str, Any]) -> None:
-    """In JSON for a service that is told by a target, else in S3's XML."""
+    """Answer in JSON for services with an ``X-Amz-Target``, else in S3's XML."""
     code, status = fault["code"], fault["status"]
     if _call(scope).endswith(" "):
         kind, body = "application/xml", f"<Error><Code>{code}</Code></Error>"
@@ -58,7 +58,7 @@ async def _refuse(scope: Message, send: Send, fault: dict[str, Any]) -> None:
 
 
 def _divided(send: Send, fault: dict[str, Any], faults: FaultFile) -> Send:
-    """Sends the beginning of the body, and the rest later or never."""
+    """Send the beginning of the body, and the rest later or never."""
 
     async def send_divided(message: Message) -> None:
         body = message.get("body", b"")

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""Lambda's runtime API, where only the execution environment that it was opened for may ask."""
+"""Lambda's runtime API, open only to the execution environment that it was started for."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ADDRESS = "AWS_LAMBDA_RUNTIME_API"
 
 
 def install(access_key_id: str, secret_access_key: str) -> None:
-    """Give the functions of ministack this cloud's keys, and their runtime API a secret path.
+    """Give ministack's functions this cloud's keys, and their runtime API a secret path.
 
-    In AWS nothing else runs beside a function. Here every user of the machine and every page in a
-    browser could poll for events and answer them; so the path begins with a token, which one
-    environment alone gets, as a part of the address (``worker`` knows how to use it).
+    In AWS nothing else runs beside a function. Here any user of the machine and any web page could
+    poll for events and answer them, so the path begins with a token that only one environment
+    gets, as a part of the address (``worker`` knows how to use it).
     """
 
     def token(port: int) -> str:

@@ -1,8 +1,8 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
 """The process of the local cloud: ministack with our extensions, the Neon stand-in and Postgres.
 
-It reads its configuration as one line of JSON from stdin and answers with one on stdout. It
-ends when stdin ends, so nothing outlives whoever started it, unless the line ``keep`` came before.
+It reads its configuration as one line of JSON from stdin and answers with one line on stdout. It
+ends when stdin ends, so nothing outlives the process that started it, unless ``keep`` came first.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ def main() -> None:
     except LocalCloudError as error:
         _answer({"error": str(error)})
         sys.exit(1)
-    # Threads in the middle of a Wait state or a query are not waited for.
+    # Don't wait for threads in the middle of a Wait state or a query.
     sys.stderr.flush()
     os._exit(0)
 
 
 def _end(*_: object) -> None:
-    """Unwind once; a second signal doesn't disturb that."""
+    """Unwind once; a second signal is ignored."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
 
 
 def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
-    """Start everything, call ``ready``, serve, and stop everything in the opposite order."""
+    """Start everything, call ``ready``, serve, and stop everything in reverse order."""
     state_dir = Path(config.state_dir)
     keep = threading.Event()
     threading.Thread(target=_watch_stdin, args=[keep], daemon=True).start()
@@ -110,9 +110,9 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
 
 
 def _close_files() -> None:
-    """From now on files are for their owner only, but for bytecode, which is as open as its source.
+    """From now on, new files are private, except bytecode, which is as readable as its source.
 
-    What the functions' users can't read, they would compile again at each cold start.
+    Functions would compile again, at each cold start, what their users can't read.
     """
     write = SourceFileLoader.set_data
 
@@ -158,7 +158,7 @@ def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
 
 
 def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | None) -> Any:
-    """Import ministack's application with everything that it lacks."""
+    """Import ministack's application and add what it lacks."""
     import socketserver
 
     from ministack import app
@@ -184,7 +184,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     cloudformation.install(endpoint_url)
     python_runtime.install([Path(layer) for layer in config.layers])
     runtime_api.install(config.access_key_id, config.secret_access_key)
-    # Its Lambda runtime API sends header and body apart: 40 ms of every call were a delayed ACK.
+    # Its runtime API sends header and body separately: a delayed ACK took 40 ms of every call.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     return app
 
@@ -243,7 +243,7 @@ async def _serve(app: Any, listener: socket.socket) -> None:
 
 
 def _stop_functions() -> None:
-    """End every execution environment, and let running executions start no other."""
+    """End every execution environment, and keep running executions from starting others."""
     from ministack.core import lambda_runtime
 
     def refuse(*_: object, **__: object) -> None:
@@ -254,7 +254,7 @@ def _stop_functions() -> None:
 
 
 def _save_forever(ministack: Any, now: threading.Event) -> None:
-    """At its end ministack saves itself; a killed one would lose the stack of the kept objects."""
+    """Save regularly: ministack saves at its end, but a killed one would lose its stack."""
     from ministack.core.persistence import save_all
 
     while True:
@@ -274,7 +274,7 @@ def _watch_stdin(keep: threading.Event) -> None:
 
 
 def _held_lock(state_dir: Path) -> IO[bytes]:
-    """Held as long as this process lives: that is how others know that it does."""
+    """Take the lock that tells others, for as long as this process lives, that it does."""
     lock = private_files.open_lock(state_dir / "server.lock")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -286,7 +286,7 @@ def _held_lock(state_dir: Path) -> IO[bytes]:
 
 
 def _answer(message: Mapping[str, Any]) -> None:
-    """One line, after which stdout goes where stderr goes."""
+    """Print one line, then redirect stdout to stderr."""
     print(json.dumps(message), flush=True)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 from the receiver's side, recomputed by botocore's own signing code."""
+"""Verifies AWS Signature Version 4, recomputing it with botocore's own signing code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SCOPE_PARTS = 5
 
 
 class Refused(Exception):
-    """A request that isn't answered; ``code`` is S3's name for the reason."""
+    """A request is refused; ``code`` is S3's name for the reason."""
 
     def __init__(self, code: str, message: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A request without its body, as it came: the path and the query still encoded."""
+    """A request without its body, as received: path and query still encoded."""
 
     method: str
     raw_path: str
@@ -55,7 +55,7 @@ class Head:
         return [value for other, value in self.headers if other == name]
 
     def value(self, name: str) -> str | None:
-        """The value of a header that may come once. Raises ``Refused`` when it is repeated."""
+        """The value of a header that may occur once. Raises ``Refused`` if it is repeated."""
         values = self.values(name)
         if len(values) > 1:
             raise Refused("InvalidRequest", f"{name} came {len(values)} times, expected once")
@@ -64,7 +64,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who has signed a request, when and what, by its own account; nothing of it is proven."""
+    """Who signed a request, when, and what, as the request itself claims; unverified."""
 
     access_key_id: str
     date: str
@@ -85,7 +85,7 @@ class Claim:
 
 
 def read_claim(head: Head) -> Claim:
-    """The signature in the headers or in the query. Raises ``Refused`` when there is none."""
+    """The signature in the headers or the query. Raises ``Refused`` if there is none."""
     authorization = head.value("authorization")
     query = parse_qsl(head.query, keep_blank_values=True)
     if authorization is not None:
@@ -94,15 +94,15 @@ def read_claim(head: Head) -> Claim:
             raise Refused("AccessDenied", f"Authorization isn't {ALGORITHM}: expected that")
         return _claim(head, matched.groupdict(), head.value("x-amz-date"), presigned=False)
     names = {"X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature"}
-    found = {name: value for name, value in query if name.startswith("X-Amz-")}
-    if names <= found.keys() and found.get("X-Amz-Algorithm") == ALGORITHM:
+    parameters = {name: value for name, value in query if name.startswith("X-Amz-")}
+    if names <= parameters.keys() and parameters.get("X-Amz-Algorithm") == ALGORITHM:
         fields = {
-            "credential": found["X-Amz-Credential"],
-            "signed_headers": found["X-Amz-SignedHeaders"],
-            "signature": found["X-Amz-Signature"],
+            "credential": parameters["X-Amz-Credential"],
+            "signed_headers": parameters["X-Amz-SignedHeaders"],
+            "signature": parameters["X-Amz-Signature"],
         }
-        expires = found.get("X-Amz-Expires", "")
-        return _claim(head, fields, found.get("X-Amz-Date"), presigned=True, expires=expires)
+        expires = parameters.get("X-Amz-Expires", "")
+        return _claim(head, fields, parameters.get("X-Amz-Date"), presigned=True, expires=expires)
     raise Refused("AccessDenied", f"no signature was found, expected {ALGORITHM}")
 
 
@@ -138,13 +138,13 @@ def _claim(
 
 
 class Verifier:
-    """Holds requests to one key pair."""
+    """Checks requests against one key pair."""
 
     def __init__(self, access_key_id: str, secret_access_key: str) -> None:
         self._credentials = Credentials(access_key_id, secret_access_key)
 
     def check_claim(self, head: Head, claim: Claim, now: datetime) -> None:
-        """Everything but signature and body: the key, the time, what has to be signed.
+        """Check everything but signature and body: the key, the time, and what must be signed.
 
         Raises ``Refused``.
         """
@@ -163,7 +163,7 @@ class Verifier:
             raise Refused("AccessDenied", f"{claim.payload} is for S3: sign the body")
 
     def check_signature(self, head: Head, claim: Claim, body_sha256: str | None) -> None:
-        """The signature; ``body_sha256`` is needed if ``claim.payload`` is None.
+        """Check the signature; ``body_sha256`` is needed if ``claim.payload`` is None.
 
         Raises ``Refused``.
         """
@@ -181,7 +181,7 @@ class Verifier:
         )
 
     def check_body(self, claim: Claim, body: bytes) -> None:
-        """The body is the one whose hash, or whose chunks, were signed. Raises ``Refused``."""
+        """Check that the body's hash, or its chunks, were signed. Raises ``Refused``."""
         if claim.payload in {SIGNED_CHUNKS, SIGNED_CHUNKS_AND_TRAILER}:
             self._check_chunks(claim, body)
         elif claim.payload is not None and claim.wants_body:
@@ -197,7 +197,7 @@ class Verifier:
                 )
 
     def _check_chunks(self, claim: Claim, body: bytes) -> None:
-        """Each chunk's signature, which is over the one before it, and the trailer's."""
+        """Check the trailer's signature and each chunk's, which covers the one before it."""
         chain = _Chain(self._credentials, claim)
         at, size = 0, -1
         while size != 0:
@@ -225,7 +225,7 @@ class Verifier:
 
 
 class _Recomputation(SigV4Auth):
-    """Botocore's signature of what a request claims to have signed, and of nothing else."""
+    """Botocore's signature over exactly what a request claims to have signed."""
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class _Recomputation(SigV4Auth):
         self._path, self._query, self._payload = path, query, payload
 
     def request_signature(self) -> str:
-        """In hexadecimal, from the request as it was received."""
+        """The signature in hexadecimal, from the request as received."""
         request = AWSRequest(method=self._head.method, url="http://received/")
         request.context["timestamp"] = self._claim.timestamp
         canonical = self.canonical_request(request)
@@ -280,13 +280,13 @@ class _Chain:
         self._last = str(self._auth.signature("\n".join(lines), self._request))
 
     def expect(self, signature: str) -> None:
-        """Raises ``Refused`` when the link was signed differently."""
+        """Raises ``Refused`` if the link was signed differently."""
         if not hmac.compare_digest(self._last.encode(), signature.strip().encode()):
             raise Refused("SignatureDoesNotMatch", "a chunk isn't the one that was signed")
 
 
 def _canonical_paths(head: Head, claim: Claim) -> Iterable[str]:
-    """Encoded again, as the specification wants it, but for S3; curl leaves every path as it is."""
+    """Encoded again, as specified, except for S3; curl leaves every path as it is."""
     if claim.service == "s3":
         return [head.raw_path]
     again = quote(normalize_url_path(head.raw_path), safe="/~")
@@ -294,7 +294,7 @@ def _canonical_paths(head: Head, claim: Claim) -> Iterable[str]:
 
 
 def _canonical_queries(head: Head, claim: Claim) -> Iterable[str]:
-    """As botocore signs it, encoded as it came; as the specification wants it, encoded again."""
+    """As botocore signs it, encoded as received; and as specified, encoded again."""
     raw = [pair.partition("=")[::2] for pair in head.query.split("&") if pair]
     again = [
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))

@@ -1,7 +1,7 @@
 """The directory that a local cloud lives in: who may use it, and what runs in it.
 
-It holds keys, connection strings and rows, and what stands in it is written, run and removed, as
-root too. So it is ours alone: nobody else can read it, put something in our way or rename it.
+It holds keys, connection strings and rows, and its files are written, run and removed, possibly as
+root. So no other user may read it, rename it or put anything into it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def is_state_dir(path: Path) -> bool:
-    """Whether a local cloud has been there."""
+    """Whether a local cloud has used the directory."""
     return os.path.lexists(path / _MARKER)
 
 
@@ -48,7 +48,7 @@ def prepare(path: Path) -> None:
     could read or change what is written there.
     """
     with _opened(path, create=True) as folder:
-        # In this order: the marker is the first file that another `up` makes meanwhile.
+        # In this order, because the marker is the first file that a concurrent `up` creates.
         with os.scandir(folder) as entries:
             is_empty = next(entries, None) is None
         if not is_empty and not is_state_dir(path):
@@ -75,7 +75,7 @@ def check(path: Path) -> bool:
 
 
 def empty(path: Path) -> None:
-    """Forget what an earlier local cloud has left, but not the lock that its successor holds."""
+    """Remove what an earlier local cloud left, except the lock, which its successor holds."""
     for folder in (*_FOLDERS, *_HANDED_OVER):
         shutil.rmtree(path / folder, ignore_errors=True)
     for file in ("postgres.password", "port", "cloud.json", "keys.json"):
@@ -84,7 +84,7 @@ def empty(path: Path) -> None:
 
 
 def forget_temporary(path: Path) -> None:
-    """Remove what a killed server had for the moment only. Nothing may run there."""
+    """Remove a killed server's temporary files. Nothing may be running there."""
     shutil.rmtree(path / _TEMPORARY, ignore_errors=True)
     (path / _TEMPORARY).mkdir(mode=0o700)
 
@@ -104,7 +104,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def server_runs(path: Path) -> bool:
-    """Whether a server process holds the directory; true to the moment, whatever any file says."""
+    """Whether a server process holds the directory's lock, whatever any file says."""
     if not os.path.lexists(path / "server.lock"):
         return False
     with private_files.open_lock(path / "server.lock") as lock:
@@ -112,7 +112,7 @@ def server_runs(path: Path) -> bool:
 
 
 def stop_server(path: Path, pid: int | None) -> None:
-    """End the server and everything that it started; returns when no process is left."""
+    """Stop the server and everything that it started; returns when no process is left."""
     deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     process = _process(pid)
     if process is not None and server_runs(path):
@@ -130,7 +130,7 @@ def stop_server(path: Path, pid: int | None) -> None:
 
 
 def _kill_workers(path: Path) -> None:
-    """A killed server leaves its functions behind for a moment; they carry its directory."""
+    """Kill the functions that a killed server left, which name its directory."""
     left = []
     for process in psutil.process_iter():
         try:
@@ -161,7 +161,7 @@ def _try_lock(descriptor: int) -> bool:
 
 @contextmanager
 def _opened(path: Path, *, create: bool) -> Iterator[int]:
-    """The directory, reached so that nobody else can put another in its place meanwhile."""
+    """Open the directory so that nobody can replace it with another meanwhile."""
     parent = _open_parents(path, create=create)
     try:
         if create:
@@ -185,8 +185,8 @@ def _opened(path: Path, *, create: bool) -> Iterator[int]:
 
 
 def _open_parents(path: Path, *, create: bool) -> int:
-    """The folder that ``path`` is in, after a look at each one on the way there."""
-    # What links lead to is looked at below; a link that changes meanwhile isn't followed.
+    """Open the folder that contains ``path``, checking each folder on the way."""
+    # The targets of links are checked below; a link that changes meanwhile isn't followed.
     parts = Path(os.path.realpath(path.parent)).parts
     walked, current = Path(parts[0]), os.open(parts[0], _WALK)
     try:
@@ -208,7 +208,7 @@ def _open_parents(path: Path, *, create: bool) -> int:
 
 
 def _make(name: str, parent: int) -> None:
-    """A folder for its owner only, whatever the umask is."""
+    """Create a folder for its owner only, whatever the umask."""
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
@@ -218,35 +218,35 @@ def _make(name: str, parent: int) -> None:
     os.close(made)
 
 
-def _check_parent(path: Path, parent: Path, found: os.stat_result) -> None:
-    """Whoever can write to a parent can put another directory in our place."""
-    # The owner of the code that we are could do that anyway.
+def _check_parent(path: Path, parent: Path, status: os.stat_result) -> None:
+    """Refuse a parent that others can write to: they could replace the directory."""
+    # The owner of this code could do that anyway.
     trusted = {0, os.geteuid(), _CHECKOUT.stat().st_uid}
-    if found.st_uid not in trusted:
-        raise _unusable(path, f"{parent} is owned by user {found.st_uid}, expected root or us")
-    if _others_write(found) and not found.st_mode & stat.S_ISVTX:
+    if status.st_uid not in trusted:
+        raise _unusable(path, f"{parent} is owned by user {status.st_uid}, expected root or us")
+    if _others_write(status) and not status.st_mode & stat.S_ISVTX:
         raise _unusable(
             path,
-            f"others can write to {parent} (mode {stat.S_IMODE(found.st_mode):04o}), expected its"
+            f"others can write to {parent} (mode {stat.S_IMODE(status.st_mode):04o}), expected its"
             f" owner only: `chmod go-w {parent}`",
         )
 
 
 def _tighten(path: Path, folder: int) -> None:
-    found = os.fstat(folder)
-    if _others_write(found):
+    status = os.fstat(folder)
+    if _others_write(status):
         raise _unusable(
             path,
-            f"others can write to it (mode {stat.S_IMODE(found.st_mode):04o}), expected us only:"
+            f"others can write to it (mode {stat.S_IMODE(status.st_mode):04o}), expected us only:"
             f" `chmod 700 {path}` when you know everything in it",
         )
     os.fchmod(folder, 0o700)
 
 
-def _others_write(found: os.stat_result) -> bool:
-    """Whether somebody but the owner can; many systems give each user a group of its own."""
-    return bool(found.st_mode & 0o002) or bool(
-        found.st_mode & 0o020 and not _is_private_group(found.st_gid, found.st_uid)
+def _others_write(status: os.stat_result) -> bool:
+    """Whether users other than the owner can write; many systems give each user its own group."""
+    return bool(status.st_mode & 0o002) or bool(
+        status.st_mode & 0o020 and not _is_private_group(status.st_gid, status.st_uid)
     )
 
 
@@ -260,9 +260,9 @@ def _is_private_group(group: int, owner: int) -> bool:
 
 
 def _check_entries(path: Path, folder: int) -> None:
-    """What stands in the directory is ours and nothing else; what others could read, they can't.
+    """Refuse entries that aren't this user's, and take every right from others.
 
-    What is temporary isn't looked at: queries share files there, and the next server removes it.
+    Temporary files aren't checked: queries share files there, and the next server removes them.
     """
     mine = frozenset({os.geteuid()})
     for where, folders, files, here in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
@@ -270,27 +270,27 @@ def _check_entries(path: Path, folder: int) -> None:
         handed_over = relative.parts[:1] and relative.parts[0] in _HANDED_OVER
         for name in (*folders, *files):
             try:
-                found = os.stat(name, dir_fd=here, follow_symlinks=False)
+                status = os.stat(name, dir_fd=here, follow_symlinks=False)
             except FileNotFoundError:
                 continue
             is_handed_over = handed_over or (relative == Path() and name in _HANDED_OVER)
             owners = unprivileged.owners() if is_handed_over else mine
-            why = private_files.describe(found, owners)
+            why = private_files.describe(status, owners)
             if why is not None:
                 raise private_files.refusal(path / relative / name, why)
-            if found.st_mode & 0o077 and name not in _RENEWED:
+            if status.st_mode & 0o077 and name not in _RENEWED:
                 _close(name, here, owners)
         if relative == Path():
             folders[:] = [name for name in folders if name != _TEMPORARY]
 
 
 def _close(name: str, folder: int, owners: frozenset[int]) -> None:
-    """Take every right from others; what has changed since it was looked at stays as it is."""
+    """Take every right from others, unless the entry has changed since the check."""
     with suppress(FileNotFoundError):
         entry = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-        found = os.fstat(entry)
-        if private_files.describe(found, owners) is None:
-            os.fchmod(entry, stat.S_IMODE(found.st_mode) & 0o700)
+        status = os.fstat(entry)
+        if private_files.describe(status, owners) is None:
+            os.fchmod(entry, stat.S_IMODE(status.st_mode) & 0o700)
         os.close(entry)
 
 

@@ -1,4 +1,4 @@
-"""The server process seen from outside: start it, speak with it, end it."""
+"""Starts the server process, talks to it and stops it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STOP_TIMEOUT_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Server:
-    """A server that was started here; the end of its stdin, so of this process, is its end."""
+    """A server started by this process; it ends when its stdin does, so with this process."""
 
     config: Config
     process: subprocess.Popen[str]
@@ -30,7 +30,7 @@ class Server:
 
     @classmethod
     def start(cls, config: Config, checkout: Path) -> Server:
-        """Start the process with ``checkout``'s own code; it says nothing yet."""
+        """Start the process with the code of ``checkout``, without any configuration yet."""
         state_dir = Path(config.state_dir)
         with private_files.open_log(state_dir / "logs" / "server.log") as log:
             process = subprocess.Popen(
@@ -42,7 +42,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                # For the bytecode of what it imports first; then it takes a narrower one itself.
+                # For the bytecode of its first imports; it then sets a narrower one itself.
                 umask=0o022,
             )
         if process.stdin is None or process.stdout is None:
@@ -65,14 +65,14 @@ class Server:
         return Endpoints(**answer["endpoints"])
 
     def keep(self) -> None:
-        """Let it live on without this process."""
+        """Let it outlive this process."""
         self.stdin.write(KEEP + "\n")
         self.stdin.close()
-        # Popen warns about a child that outlives it; this one is meant to.
+        # Popen warns of a child that outlives it; this one should.
         self.process.returncode = 0
 
     def stop(self) -> None:
-        """End it; returns when no process of it is left."""
+        """Stop it; returns when none of its processes is left."""
         with suppress(BrokenPipeError):
             self.stdin.close()
         try:
@@ -84,6 +84,6 @@ class Server:
 
 
 def _environment(checkout: Path) -> dict[str, str]:
-    """Without the user's AWS profile, proxies and database variables, which functions would see."""
+    """The environment without AWS profile, proxies and database variables: functions inherit it."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {**kept, "PYTHONPATH": f"{checkout / 'scripts'}:{checkout / 'layers' / 'core'}"}

@@ -1,8 +1,7 @@
-"""Processes of the local cloud that aren't root when it is, and end when whoever started them does.
+"""Starts processes that don't run as root even if the local cloud does, and that end with it.
 
-Root's files may lie where only root may go: a checkout below ``/root``, a temporary folder. So
-that no permission has to be changed, a program that runs without root gets what it needs as open
-folders.
+Root's files may be where only root can go: a checkout below ``/root``, a temporary folder. To leave
+permissions as they are, a program that runs without root gets what it needs as open folders.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ FIRST_FUNCTION_USER, LAST_FUNCTION_USER = 61184, 65519
 
 
 def is_root() -> bool:
-    """Whether there is anything to give up."""
+    """Whether this process runs as root."""
     return os.geteuid() == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """What a program needs to reach, and by which paths it does."""
+    """The folders that a program needs, and the paths by which it reaches them."""
 
     paths: tuple[Path, ...]
 
     @classmethod
     def of(cls, *paths: Path) -> Folders:
-        """Links are followed now; the program that gets the folders can't be led elsewhere."""
+        """Resolve links now, so that nobody can redirect the program later."""
         return cls(tuple(path.resolve() for path in paths))
 
     def reach(self, path: Path) -> str:
-        """How the program names ``path``, one of the folders or a file in it."""
+        """The program's path to ``path``, which is one of the folders or a file in it."""
         if not uses_descriptors():
             return str(path)
         whole = path.resolve()
@@ -70,8 +69,8 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Run ``command``; on Linux it gets ``death_signal`` when the calling thread dies.
 
-    As root it becomes ``nobody``, without any right of root's; it reaches ``folders`` by the paths
-    that these tell. Raises ``LocalCloudError`` when that isn't possible.
+    As root it becomes ``nobody``, without any of root's privileges, and reaches ``folders`` by
+    their paths. Raises ``LocalCloudError`` if that isn't possible.
     """
     if platform.system() != "Linux":
         if is_root():
@@ -110,20 +109,20 @@ def launcher(confined: Confined) -> list[str]:
 
 
 def hand_over(path: Path) -> None:
-    """Give a file or folder to the user that ``spawn`` becomes."""
+    """Give a file or folder to the user that ``spawn`` runs programs as."""
     if is_root():
         account = pwd.getpwnam(POSTGRES_USER)
         os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
 def owners() -> frozenset[int]:
-    """Who may own what is in a folder that was handed over."""
+    """The users who may own entries of a folder that was handed over."""
     mine = {os.geteuid()}
     return frozenset(mine | {pwd.getpwnam(POSTGRES_USER).pw_uid} if is_root() else mine)
 
 
 def is_reachable(path: Path) -> bool:
-    """Whether everybody can read ``path`` and walk to it."""
+    """Whether every user can read ``path`` and traverse to it."""
     whole = path.resolve()
     wanted = 0o005 if whole.is_dir() else 0o004
     if whole.stat().st_mode & wanted != wanted:
@@ -132,7 +131,7 @@ def is_reachable(path: Path) -> bool:
 
 
 def what_is_missing() -> str | None:
-    """In one line, what this system can't keep Postgres from; None where it can."""
+    """One line on the confinement of Postgres that this system lacks; None if it lacks none."""
     if landlock_version() > 0:
         return None
     return (
@@ -142,5 +141,5 @@ def what_is_missing() -> str | None:
 
 
 def uses_descriptors() -> bool:
-    """Whether a program reaches its folders by their descriptors, not by walking to them."""
+    """Whether a program reaches its folders by descriptors rather than by their paths."""
     return is_root() and platform.system() == "Linux"

@@ -1,8 +1,8 @@
 """One Lambda execution environment: AWS's own runtime client, which ends with its server.
 
-When the folder ``FORECAST_SYNC_CALLS_DIR`` exists, it writes there which AWS calls are made: that
-is what the permissions of each function are checked against. A worker that can't reach that folder
-finds its file open, as ``FORECAST_SYNC_CALLS_DESCRIPTOR``.
+If the folder ``FORECAST_SYNC_CALLS_DIR`` exists, it records each AWS call there; tests compare the
+calls with the permissions of each function. A worker that can't reach that folder gets its file as
+an open descriptor, ``FORECAST_SYNC_CALLS_DESCRIPTOR``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ LONG = 400
 
 
 def _end_with(parent: int) -> None:
-    """A handler in the middle of its work would outlive a killed server by minutes."""
+    """End with the server: a busy handler would outlive a killed one by minutes."""
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_SECONDS)
     os._exit(1)
 
 
 def _open_calls() -> IO[str] | None:
-    """The file for the calls of this process; None when nobody wants to know them."""
+    """The file for this process's calls; None if they aren't recorded."""
     if descriptor := os.environ.get("FORECAST_SYNC_CALLS_DESCRIPTOR"):
         return os.fdopen(int(descriptor), "a", buffering=1)
     folder = Path(os.environ.get("FORECAST_SYNC_CALLS_DIR", "-"))
@@ -39,7 +39,7 @@ def _open_calls() -> IO[str] | None:
 
 
 def _record_calls(file: IO[str]) -> None:
-    """Append a line for each call of the AWS clients that this process will make."""
+    """Append a line for each call of any AWS client that this process creates."""
     from botocore.handlers import BUILTIN_HANDLERS
 
     def record(params: dict[str, Any], model: Any, **_: object) -> None:
@@ -51,7 +51,7 @@ def _record_calls(file: IO[str]) -> None:
 
 
 def _take_path_of_address() -> None:
-    """The runtime API's address ends with a token; only the client's native half takes a path."""
+    """Handle the token in the API's address: only the client's native half accepts a path."""
     from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
 
     call_rapid = BaseLambdaRuntimeClient.call_rapid
@@ -66,7 +66,7 @@ def _take_path_of_address() -> None:
 
 
 def main() -> None:
-    """Serve until the server ends; with ``--version``, only show that this can be started."""
+    """Serve until the server ends; with ``--version``, only prove that this can start."""
     sys.path += filter(None, os.environ.get("FORECAST_SYNC_PACKAGES", "").split(":"))
     from awslambdaric.__main__ import main as serve
 

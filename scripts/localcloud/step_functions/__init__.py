@@ -1,1 +1,1 @@
-"""What ministack's Step Functions lacks: progress that outlives a failure, and AWS's limits."""
+"""Adds to ministack's Step Functions progress that survives a failure, and AWS's limits."""

@@ -48,14 +48,14 @@ def is_distributed(state: Record) -> bool:
 def items(state: Record, value: Json, effective: Json, ctx: Record) -> list[Json]:
     """What a Map state iterates over; States.Runtime when it isn't an array."""
     if "ItemReader" in state:
-        found = sfn._read_map_items(state["ItemReader"], effective, ctx)
+        array = sfn._read_map_items(state["ItemReader"], effective, ctx)
     elif "Items" in state and sfn._state_query_language(state, ctx) == "JSONata":
-        found = sfn._jsonata_state_field(state, "Items", "array", value, ctx)
+        array = sfn._jsonata_state_field(state, "Items", "array", value, ctx)
     else:
-        found = sfn._resolve_path_or_ctx(state.get("ItemsPath", "$"), effective, ctx)
-    if not isinstance(found, list):
+        array = sfn._resolve_path_or_ctx(state.get("ItemsPath", "$"), effective, ctx)
+    if not isinstance(array, list):
         raise ExecutionError("States.Runtime", "The items of a Map state must be an array")
-    return found
+    return array
 
 
 def item_context(ctx: Record, index: int, item: Json) -> Record:
@@ -75,15 +75,15 @@ def item_input(state: Record, value: Json, effective: Json, item: Json, ctx: Rec
 
 def number(state: Record, field: str, value: Json, effective: Json, ctx: Record) -> float | None:
     """A field of a Map state that may be a number, a path to one or an expression."""
-    found: Json
+    result: Json
     if f"{field}Path" in state:
-        found = sfn._resolve_path_or_ctx(state[f"{field}Path"], effective, ctx)
+        result = sfn._resolve_path_or_ctx(state[f"{field}Path"], effective, ctx)
     elif field not in state:
         return None
     elif sfn._state_query_language(state, ctx) == "JSONata":
-        found = sfn._jsonata_state_field(state, field, "number", value, ctx)
+        result = sfn._jsonata_state_field(state, field, "number", value, ctx)
     else:
-        found = state[field]
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise ExecutionError("States.Runtime", f"{field} must be a number, but was {found!r}")
-    return found
+        result = state[field]
+    if isinstance(result, bool) or not isinstance(result, int | float):
+        raise ExecutionError("States.Runtime", f"{field} must be a number, but was {result!r}")
+    return result

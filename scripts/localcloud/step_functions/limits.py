@@ -38,7 +38,7 @@ def invoke_resource(resource: str, value: Json) -> Json:
 
 
 def error_matches(error_equals: list[str], error: str) -> bool:
-    """Whether a Retry or Catch is meant; terminal errors only by their own name."""
+    """Whether a Retry or Catch matches an error; terminal errors match only by name."""
     if error in TERMINAL:
         return error in error_equals
     return bool(_error_matches(error_equals, error))

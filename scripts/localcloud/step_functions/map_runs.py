@@ -93,7 +93,7 @@ def _failures(record: Record) -> int:
 
 
 def _tolerated(state: Record, value: Json, effective: Json, ctx: Record, total: int) -> float:
-    """How many children may fail; with two thresholds the lower one counts, with none no child."""
+    """How many children may fail: the lower of two thresholds, or none without a threshold."""
     count = number(state, "ToleratedFailureCount", value, effective, ctx)
     percentage = number(state, "ToleratedFailurePercentage", value, effective, ctx)
     limits = [] if count is None else [count]
@@ -105,10 +105,10 @@ def _opened(
     state: Record, value: Json, effective: Json, ctx: Record, frame: Record, outer: Scope
 ) -> Record:
     parent = outer.execution
-    found = items(state, value, effective, ctx)
+    array = items(state, value, effective, ctx)
     inputs = [
         json.dumps(item_input(state, value, effective, item, item_context(ctx, index, item)))
-        for index, item in enumerate(found)
+        for index, item in enumerate(array)
     ]
     _, _, _, region, account, _, machine = parent["stateMachineArn"].split(":", 6)
     name = f"{machine}/{state.get('Label') or sfn.new_uuid()}"
@@ -131,24 +131,24 @@ def _opened(
     with LOCK:
         started = {"mapStateStartedEventDetails": {"length": len(inputs)}}
         add_event(parent, "MapStateStarted", started)
-        told = {"mapRunStartedEventDetails": {"mapRunArn": record["mapRunArn"]}}
-        add_event(parent, "MapRunStarted", told)
+        details = {"mapRunStartedEventDetails": {"mapRunArn": record["mapRunArn"]}}
+        add_event(parent, "MapRunStarted", details)
         sfn._map_runs[record["mapRunArn"]] = record
         frame["mapRun"] = record["mapRunArn"]
     return record
 
 
 def _reopened(frame: Record, outer: Scope) -> Record | None:
-    """The Map Run of the try before, ready to go on; None when a new one has to start."""
+    """The previous attempt's Map Run, ready to continue; None if a new one must start."""
     with LOCK:
         record: Record | None = sfn._map_runs.get(frame.get("mapRun"))
         if record is None or record["status"] == "SUCCEEDED":
             return None
-        told = {"mapRunArn": record["mapRunArn"], "redriveCount": record["redriveCount"] + 1}
-        add_event(outer.execution, "MapRunRedriven", {"mapRunRedrivenEventDetails": told})
+        details = {"mapRunArn": record["mapRunArn"], "redriveCount": record["redriveCount"] + 1}
+        add_event(outer.execution, "MapRunRedriven", {"mapRunRedrivenEventDetails": details})
         record.pop("stopDate", None)
         record.update(
-            status="RUNNING", redriveCount=told["redriveCount"], redriveDate=sfn.now_iso()
+            status="RUNNING", redriveCount=details["redriveCount"], redriveDate=sfn.now_iso()
         )
         for child in children(record):
             if child is not None and child["status"] in UNSUCCESSFUL:
@@ -203,7 +203,7 @@ def _child(record: Record, text: str, start_at: str, role: str) -> Record:
 def _close(record: Record, status: str, outer: Scope, details: Record) -> None:
     ended = EVENTS[status]
     with LOCK:
-        told = {f"mapRun{ended}EventDetails": details} if details else None
-        add_event(outer.execution, f"MapRun{ended}", told)
+        event = {f"mapRun{ended}EventDetails": details} if details else None
+        add_event(outer.execution, f"MapRun{ended}", event)
         add_event(outer.execution, f"MapState{ended}")
         close_map_run(record, status)

@@ -1,12 +1,12 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
 """Who may still write to an execution, and how an execution ends.
 
-Every thread that works on an execution carries a scope. A stop, a timeout, a failed sibling
-or the end of the execution ends its scope; whatever the thread brings back later is dropped.
-So a redrive never runs beside the thread of the try before it.
+Every thread that works on an execution has a scope. A stop, a timeout, a failed sibling or the end
+of the execution ends the scope, and any later result of the thread is dropped. So a redrive never
+runs beside the previous attempt's thread.
 
-Executions and Map Runs stay in ministack's own stores, as plain JSON values, so that its
-persistence keeps them. Keys of ours that no API shows begin with an underscore.
+Executions and Map Runs stay in ministack's own stores, as plain JSON values, so that ministack
+persists them. Additional keys that no API shows begin with an underscore.
 """
 
 import contextvars
@@ -46,11 +46,11 @@ _append_event = sfn._add_event
 
 
 class Stopped(Exception):
-    """The scope of this thread has ended: stop without a trace."""
+    """The scope of this thread has ended: stop without recording anything."""
 
 
 class Scope:
-    """A part of an execution that can be ended as a whole, within the parts around it."""
+    """A part of an execution that can be ended as a whole, inside enclosing scopes."""
 
     def __init__(self, execution: Record, parent: "Scope | None" = None) -> None:
         self.execution = execution
@@ -58,7 +58,7 @@ class Scope:
         self.ended = False
 
     def check(self) -> None:
-        """Raise Stopped when this scope or one around it has ended."""
+        """Raise Stopped if this scope or an enclosing one has ended."""
         scope: Scope | None = self
         while scope is not None:
             if scope.ended:
@@ -89,12 +89,12 @@ def add_event(execution: Record, event_type: str, details: Record | None = None)
 def settle(
     execution: Record, status: str, *, owner: Scope | None = None, **fields: str | None
 ) -> bool:
-    """End a running execution and everything it runs; False when it had ended before.
+    """End a running execution and everything in it; False if it had already ended.
 
-    ``owner`` is the scope that wants to end its own execution; without it anybody may.
+    ``owner`` is the scope that ends its own execution; without it, any caller may.
     ``fields`` are output, error and cause.
     """
-    told = {key: value for key, value in fields.items() if value is not None}
+    details = {key: value for key, value in fields.items() if value is not None}
     name = EVENTS[status]
     with LOCK:
         try:
@@ -102,10 +102,10 @@ def settle(
                 return False
             if owner is not None:
                 owner.check()
-            add_event(execution, f"Execution{name}", {f"execution{name}EventDetails": told})
+            add_event(execution, f"Execution{name}", {f"execution{name}EventDetails": details})
         except Stopped:
             return False
-        execution.update(status=status, stopDate=sfn.now_iso(), **told)
+        execution.update(status=status, stopDate=sfn.now_iso(), **details)
         scope = OWNERS.pop(execution["executionArn"], None)
         if scope is not None:
             scope.ended = True
@@ -117,7 +117,7 @@ def settle(
 
 
 def close_map_run(run: Record, status: str) -> None:
-    """End a Map Run; children that still run are aborted, those that wait stay as they were."""
+    """End a Map Run; running children are aborted, pending ones stay as they are."""
     with LOCK:
         run.update(status=status, stopDate=sfn.now_iso())
         for child in children(run):
@@ -128,12 +128,12 @@ def close_map_run(run: Record, status: str) -> None:
 
 
 def children(run: Record) -> list[Record | None]:
-    """The child execution of each item, None where it hasn't started."""
+    """The child execution of each item, or None if it hasn't started."""
     return [arn and sfn._executions.get(arn) for arn in run["_children"]]
 
 
 def reopen(execution: Record) -> None:
-    """Put an ended execution back to RUNNING, counted and announced in its history."""
+    """Set an ended execution to RUNNING again, and record the redrive in count and history."""
     with LOCK:
         count = execution.get("redriveCount", 0) + 1
         for key in ("error", "cause", "_endedAs"):
@@ -153,7 +153,7 @@ def reopen(execution: Record) -> None:
 
 
 def not_redrivable(execution: Record) -> str | None:
-    """AWS's reason why an execution can't be redriven, None when it can."""
+    """AWS's reason why an execution can't be redriven, or None."""
     status = execution["status"]
     if status not in UNSUCCESSFUL:
         return f"Execution is {status} and cannot be redriven"
@@ -165,7 +165,7 @@ def not_redrivable(execution: Record) -> str | None:
 
 
 def redrive_fields(execution: Record) -> Record:
-    """What DescribeExecution and the status event tell about redrives."""
+    """The redrive fields of DescribeExecution and of the status event."""
     reason = not_redrivable(execution)
     return {
         "redriveCount": execution.get("redriveCount", 0),

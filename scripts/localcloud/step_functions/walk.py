@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""Walks a state machine and keeps, in a frame, where a redrive has to go on.
+"""Walks a state machine and keeps, in a frame, where a redrive must continue.
 
 A frame is ``{"state", "input", "entered"}`` while its machine runs (input as JSON text) and
 ``{"output"}`` at its end. A Map or Parallel state keeps the frames of its iterations or
@@ -122,7 +122,7 @@ def _execute(state: Record, value: Json, execution: Record, ctx: Record, frame: 
 def _execute_compound(
     state: Record, value: Json, execution: Record, ctx: Record, frame: Record
 ) -> Output:
-    """A Map or Parallel under its Retry and Catch; a retry starts every part again."""
+    """Run a Map or Parallel with its Retry and Catch; a retry starts every part again."""
     attempts = itertools.count()
 
     def attempt() -> Output:
@@ -180,18 +180,18 @@ def _run_iterations(
     state: Record, value: Json, execution: Record, ctx: Record, frame: Record
 ) -> list[Json]:
     effective = sfn._apply_input_path(state, value, ctx)
-    found = items(state, value, effective, ctx)
+    array = items(state, value, effective, ctx)
     limit = int(number(state, "MaxConcurrency", value, effective, ctx) or INLINE_CONCURRENCY)
-    started = {"mapStateStartedEventDetails": {"length": len(found)}}
+    started = {"mapStateStartedEventDetails": {"length": len(array)}}
     nested = _nested(frame, "Map", started, execution)
     running: set[int] = set()
 
     def run_iteration(index: int) -> None:
-        part = item_context(ctx, index, found[index])
+        part = item_context(ctx, index, array[index])
         with LOCK:
             _tell("Started", index, execution, ctx)
             running.add(index)
-            text = json.dumps(item_input(state, value, effective, found[index], part))
+            text = json.dumps(item_input(state, value, effective, array[index], part))
             start = {"state": processor(state)["StartAt"], "input": text}
             item_frame = nested.setdefault(str(index), start)
         ended = "Failed"
@@ -205,7 +205,7 @@ def _run_iterations(
 
     try:
         run_all(
-            Scope(execution, CURRENT.get()), _unfinished(nested, len(found)), limit, run_iteration
+            Scope(execution, CURRENT.get()), _unfinished(nested, len(array)), limit, run_iteration
         )
     except ExecutionError:
         for index in sorted(running):
@@ -213,7 +213,7 @@ def _run_iterations(
         add_event(execution, "MapStateFailed")
         raise
     add_event(execution, "MapStateSucceeded")
-    return [json.loads(nested[str(index)]["output"]) for index in range(len(found))]
+    return [json.loads(nested[str(index)]["output"]) for index in range(len(array))]
 
 
 def _tell(what: str, index: int, execution: Record, ctx: Record) -> None:
