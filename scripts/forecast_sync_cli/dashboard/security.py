@@ -136,8 +136,8 @@ class Guard:
 
 
 LOCKED_PART = (
-    '<p class="notice bad"><strong>This page belongs to an earlier dashboard.</strong> Open the address '
-    "that <code>forecast-sync dashboard</code> printed when it started.</p>"
+    '<p class="notice bad"><strong>This page belongs to an earlier dashboard.</strong> Open the '
+    "address that <code>forecast-sync dashboard</code> printed when it started.</p>"
 )
 
 
