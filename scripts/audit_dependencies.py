@@ -1,4 +1,4 @@
-"""Asks for known vulnerabilities of locked dependencies: audit_dependencies.py REQUIREMENTS..."""
+"""Audits locked dependencies for known vulnerabilities: audit_dependencies.py REQUIREMENTS..."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 120
 
 
 def main(files: list[str]) -> int:
-    """Exit with 1 for a vulnerability, or when GitHub's runner, which is online, can't ask."""
+    """Exit with 1 if there is a vulnerability, or if the audit fails on GitHub's runner."""
     dependencies = [item for file in files for item in _audit(file)]
     audited = [item for item in dependencies if "vulns" in item]
     for item in audited:
@@ -24,14 +24,14 @@ def main(files: list[str]) -> int:
     if any(item["vulns"] for item in audited):
         return 1
     if not audited:
-        print("audit: no vulnerability service answers here, so nothing was audited; CI asks it")
+        print("audit: no vulnerability service can be reached, so nothing was audited; CI does it")
         return int("GITHUB_ACTIONS" in os.environ)
     print(f"audit: {len(audited)} dependencies, no known vulnerability")
     return 0
 
 
 def _audit(file: str) -> list[dict[str, Any]]:
-    """The dependencies of a file; one that couldn't be audited has no ``vulns``."""
+    """The dependencies of a file; those that couldn't be audited have no ``vulns``."""
     command = [str(PIP_AUDIT), "--disable-pip", "--require-hashes", "--requirement", file]
     options = ["--format", "json", "--timeout", "10", "--progress-spinner", "off"]
     try:

@@ -1,6 +1,7 @@
 """Parses every query of CloudFormation templates: check_queries.py TEMPLATE...
 
-CloudFormation looks into none of them before it has made half of a stack, and rolls back then.
+CloudFormation checks none of them before it creates the resource, when a mistake rolls back the
+whole stack.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from cloudwatch_queries import (
 from samtranslator.yaml_helper import yaml_parse
 
 METRICS_LIMIT = 10
-"""Of an alarm on metric math."""
+"""The limit of an alarm on metric math."""
 
 QUERIES = frozenset({"Expression", "FilterPattern", "QueryString", "QueryDefinition"})
-"""Properties that hold a query in whatever type of resource."""
+"""Properties that hold a query, whatever the resource's type."""
 
 
 def main(paths: list[str]) -> int:
-    """Exit code 1 when a query is invalid; each is named by file and resource."""
+    """Exit with 1 if a query is invalid; names each by file and resource."""
     count, wrong = 0, []
     for path in paths:
         for where, query in read_queries(yaml_parse(Path(path).read_text())):
@@ -44,7 +45,7 @@ def main(paths: list[str]) -> int:
 
 
 def read_queries(template: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each query of the template: where it stands, and what raises ``QueryInvalid`` if it is."""
+    """The resource of each query of a template, and a function that raises ``QueryInvalid``."""
     parameters = template.get("Parameters", {})
     for name, resource in template["Resources"].items():
         properties = resolve(resource.get("Properties", {}), parameters)
@@ -60,7 +61,7 @@ def read_queries(template: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def check_alarm(metrics: list[dict[str, Any]]) -> None:
-    """The metrics of an alarm on metric math or on one Metrics Insights query."""
+    """Check the metrics of an alarm on metric math or on a Metrics Insights query."""
     retrieved = [item for item in metrics if "MetricStat" in item]
     queries = [item["Expression"] for item in metrics if "Expression" in item]
     selects = [query for query in queries if _is_select(query)]
@@ -71,7 +72,7 @@ def check_alarm(metrics: list[dict[str, Any]]) -> None:
             f"the alarm has {len(retrieved)} metrics, at most {METRICS_LIMIT} may be in metric math"
         )
     if selects and len(metrics) > 1:
-        raise QueryInvalid("a Metrics Insights query stands alone in its alarm")
+        raise QueryInvalid("a Metrics Insights query must be the only metric of its alarm")
     results = [item for item in metrics if item.get("ReturnData", True)]
     if len(results) != 1:
         raise QueryInvalid(f"{len(results)} of its metrics return data, expected exactly one")
@@ -84,7 +85,7 @@ def check_alarm(metrics: list[dict[str, Any]]) -> None:
 
 
 def check_dashboard(body: str) -> None:
-    """Every expression of every widget."""
+    """Check every expression of every widget."""
     try:
         widgets = json.loads(body)["widgets"]
     except (ValueError, KeyError) as error:
@@ -127,7 +128,7 @@ def _keys(value: Any) -> Iterator[str]:
 
 
 def resolve(value: Any, parameters: dict[str, Any]) -> Any:
-    """The value with a text of the right form for each parameter, as a deployment would have it."""
+    """The value with sample texts in place of parameters and functions."""
     if isinstance(value, list):
         return [resolve(item, parameters) for item in value]
     if not isinstance(value, dict):
@@ -146,7 +147,7 @@ def resolve(value: Any, parameters: dict[str, Any]) -> Any:
 
 
 def _sample(name: str, parameters: dict[str, Any], local: dict[str, Any]) -> str:
-    """A parameter's default, or its own name: quotes and braces are in neither."""
+    """A parameter's default, or its own name; neither contains quotes or braces."""
     if name in local:
         return str(resolve(local[name], parameters))
     default = str(parameters.get(name, {}).get("Default", ""))

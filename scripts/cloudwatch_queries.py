@@ -1,4 +1,4 @@
-"""CloudWatch's query languages as its documentation defines them: what these parse, AWS accepts.
+"""CloudWatch's query languages, as its documentation defines them.
 
 Metrics Insights, metric math, SEARCH expressions and the JSON patterns of metric filters.
 """
@@ -104,7 +104,7 @@ class QueryInvalid(Exception):
 
 
 def parse_metrics_insights(query: str) -> Parsed:
-    """A ``SELECT``: conditions are ``=`` and ``!=``, joined by AND and by nothing else."""
+    """A ``SELECT``; its conditions are ``=`` and ``!=``, joined only by AND."""
     parsed = _parse(_METRICS_INSIGHTS, query, "a Metrics Insights query")
     for limit in parsed.find_data("limit"):
         if not 1 <= int(str(limit.children[0])) <= ROWS_LIMIT:
@@ -113,7 +113,7 @@ def parse_metrics_insights(query: str) -> Parsed:
 
 
 def parse_metric_math(expression: str) -> Parsed | Token:
-    """A metric-math expression, SEARCH expressions inside of it included."""
+    """A metric-math expression, including SEARCH expressions in it."""
     parsed = _parse(_METRIC_MATH, expression, "a metric-math expression")
     if isinstance(parsed, Token):
         return parsed
@@ -124,7 +124,7 @@ def parse_metric_math(expression: str) -> Parsed | Token:
 
 
 def parse_search(search: str) -> Parsed:
-    """What stands in the quotes of ``SEARCH``: a schema in braces, and terms."""
+    """The quoted text of ``SEARCH``: a schema in braces, and terms."""
     if len(search) > SEARCH_LIMIT:
         raise QueryInvalid(
             f"the search has {len(search)} characters, expected {SEARCH_LIMIT} or less"
@@ -133,7 +133,7 @@ def parse_search(search: str) -> Parsed:
 
 
 def parse_filter(pattern: str) -> Parsed:
-    """A metric filter's pattern for JSON lines, which all of ours are."""
+    """A metric filter's pattern for JSON lines; all of ours are such."""
     if len(pattern) > FILTER_LIMIT:
         raise QueryInvalid(
             f"the pattern has {len(pattern)} characters, expected {FILTER_LIMIT} or less"
@@ -163,5 +163,5 @@ def _parse(language: Lark, text: str, what: str) -> Parsed:
         return language.parse(text)
     except UnexpectedInput as error:
         ends = isinstance(error, UnexpectedToken) and error.token.type == "$END"
-        rest = "end here" if ends else f"go on with: {text[error.pos_in_stream or 0 :][:30]}"
+        rest = "end here" if ends else f"continue with: {text[error.pos_in_stream or 0 :][:30]}"
         raise QueryInvalid(f"{text!r} isn't {what}: it can't {rest}") from None

@@ -1,1 +1,1 @@
-"""The benchmark: our loader beside what people would use instead, on one Postgres and one lake."""
+"""The benchmark: our loader and its alternatives, on the same Postgres and the same lake."""

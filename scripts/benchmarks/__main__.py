@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: interleaved rounds of all ways, medians, a report."""
+"""``python -m benchmarks``: measures all ways in interleaved rounds, and reports medians."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ CHECKOUT = Path(__file__).parents[2]
 
 def bench(
     ways: Annotated[
-        list[str] | None, typer.Argument(help=f"Which of {', '.join(WAYS)}; a prefix will do.")
+        list[str] | None, typer.Argument(help=f"Which of {', '.join(WAYS)}; a prefix is enough.")
     ] = None,
     rows: Annotated[int, typer.Option(min=10_000, help="Rows of the first load.")] = 100_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds, interleaved; medians count.")] = 3,
-    docs: Annotated[bool, typer.Option("--docs", help="Renew docs/ with what was found.")] = False,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Interleaved rounds; medians are reported.")
+    ] = 3,
+    docs: Annotated[bool, typer.Option("--docs", help="Update docs/ with the results.")] = False,
 ) -> None:
-    """Measure all ways, or those that are named, and the floor that they are compared with."""
+    """Measure the named ways, or all, and the floor that they are compared with."""
     chosen = [name for name in WAYS if not ways or name.startswith(("floor", *ways))]
     console, progress = Console(width=120), Console(stderr=True)
     with TemporaryDirectory(prefix="forecast-sync-lake-") as folder, running_postgres() as server:
         progress.print(f"writing the lake: {rows:,} rows")
         workloads = write_workloads(Path(folder), rows)
         counts = {name: count_rows(files) for name, files in workloads.items()}
-        found = measure_rounds(server, chosen, workloads, rounds)
-    medians = report.take_medians(found, counts)
+        results = measure_rounds(server, chosen, workloads, rounds)
+    medians = report.take_medians(results, counts)
     report.print_tables(console, medians)
     console.print(
-        f"importing the upsert function takes {compare_imports():.2f} times the CPU of importing "
-        "boto3, an S3 client and psycopg"
+        f"importing the upsert function takes {compare_imports():.2f} times the CPU time of "
+        "importing boto3, an S3 client and psycopg"
     )
     target = CHECKOUT / "build" / "bench.json"
-    report.write_json(target, rows, found, medians)
+    report.write_json(target, rows, results, medians)
     report.draw(target.with_suffix(".svg"), medians)
     console.print(f"written: {target} and its picture, {target.with_suffix('.svg').name}")
     if docs:

@@ -20,7 +20,7 @@ LOOKED_UP, LISTED = "2026-11-24", "long unchanged, not looked up again"
 
 
 class Price(NamedTuple):
-    """Dollars for a unit in us-east-2, from whose list, seen when."""
+    """Dollars per unit in us-east-2, with the price list and the date of the look-up."""
 
     dollars: float
     unit: str
@@ -47,7 +47,7 @@ PRICES = {
 
 
 class Volumes(NamedTuple):
-    """What happens in a month, and what a run needs of it."""
+    """What happens in a month, and what a run needs."""
 
     runs: float = 120
     rows_a_run: float = 1_000_000
@@ -70,7 +70,7 @@ Costs = dict[str, dict[str, float]]
 
 
 def _count_polls(query_seconds: float) -> int:
-    """How many polls a query of so many seconds takes until it is seen to be done."""
+    """How many polls it takes to see the end of a query of that length."""
     waited = polls = 0
     while waited < query_seconds:
         waited += wait_after(polls)
@@ -79,15 +79,15 @@ def _count_polls(query_seconds: float) -> int:
 
 
 def model(prices: dict[str, float], volumes: Volumes) -> Costs:
-    """Dollars a month by service: this workflow, one large Lambda, a connector priced by volume."""
+    """Dollars per month, by design and service."""
     millions = volumes.rows_a_run / 1e6
     extract = volumes.rows_a_run * volumes.extract_bytes_a_row
     pages = max(1, extract // volumes.page_bytes)
     polls = _count_polls(volumes.query_seconds) * volumes.queries_a_run
     parts = max(1, min(61, extract // (256 * 1024)))
-    # Ten states of the run, four for each query and three for each of its polls, four a page.
+    # Ten states per run, four per query, three per poll, and four per page.
     transitions = 10 + 4 * volumes.queries_a_run + 3 * polls + 4 * pages
-    # A call that only asks takes a fifth of a second; a second for each of the other states.
+    # A poll takes a fifth of a second, each of the other states a second.
     seconds = volumes.loader_seconds_a_million * millions + 0.2 * polls + 10
     run = {
         "Step Functions": transitions * prices["transition"],
@@ -128,7 +128,7 @@ def show(
     price: Annotated[list[str] | None, typer.Option(help="name=dollars")] = None,
     volume: Annotated[list[str] | None, typer.Option(help="name=number")] = None,
 ) -> None:
-    """Print the model's prices and what a month costs by it."""
+    """Print the model's prices, and what a month costs."""
     prices = {name: item.dollars for name, item in PRICES.items()} | _read(price, set(PRICES))
     volumes = Volumes()._replace(**_read(volume, set(Volumes._fields)))
     console = Console(width=150, highlight=False)
@@ -147,16 +147,16 @@ def show(
 
 
 def _read(given: list[str] | None, known: set[str]) -> dict[str, float]:
-    found = {}
+    values = {}
     for item in given or []:
         name, _, value = item.partition("=")
         if name not in known:
-            raise UserError(f"{name} was given; known are {', '.join(sorted(known))}")
+            raise UserError(f"{name} isn't known: expected one of {', '.join(sorted(known))}")
         try:
-            found[name] = float(value)
+            values[name] = float(value)
         except ValueError:
-            raise UserError(f"{item} was given; expected {name}=number") from None
-    return found
+            raise UserError(f"{item} was given: expected {name}=number") from None
+    return values
 
 
 if __name__ == "__main__":

@@ -57,18 +57,18 @@ LINE = "concat_ws(chr(9), {})".format(
 
 @dataclass(frozen=True)
 class Files:
-    """One workload on disk; ``pages`` are gzip text, cut by key as the extract cuts them."""
+    """One workload on disk; ``pages`` are gzip text, split by key as the extract splits them."""
 
     folder: Path
 
     @property
     def parquet(self) -> Path:
-        """A folder with the rows in no order."""
+        """A folder with the rows in random order."""
         return self.folder / "parquet"
 
     @property
     def tenth(self) -> Path:
-        """A folder with every tenth row, for what would take too long."""
+        """A folder with every tenth row, for ways that would take too long."""
         return self.folder / "tenth"
 
     @property
@@ -83,7 +83,7 @@ class Files:
 
     @property
     def pages(self) -> list[Path]:
-        """The page files, part after part."""
+        """The page files, in order."""
         return sorted(self.folder.glob("pages/*.gz"))
 
 
@@ -101,7 +101,7 @@ def write_workloads(
 
 
 def count_rows(files: Files) -> int:
-    """How many rows a workload has."""
+    """The number of rows of a workload."""
     with duckdb.connect() as connection:
         query = f"SELECT count(*) FROM '{files.parquet}/*.parquet'"
         return sum(count for (count,) in connection.execute(query).fetchall())

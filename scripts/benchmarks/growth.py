@@ -1,6 +1,6 @@
-"""``python -m benchmarks.growth``: what a row costs when there are ten times as many.
+"""``python -m benchmarks.growth``: what a row costs as tables grow.
 
-Each way loads tables of several sizes, and into each of them the same number of new rows.
+Each way loads tables of several sizes, then the same number of new rows into each.
 """
 
 from __future__ import annotations
@@ -29,25 +29,23 @@ TITLES = {
 }
 
 Costs = dict[str, dict[str, dict[int, tuple[float, int]]]]
-"""By workload, way and size: microseconds a row, and the loading process's peak of bytes."""
+"""By workload, way and size: microseconds per row, and the process's peak memory in bytes."""
 
 
 def growth(
     sizes: Annotated[list[int], typer.Argument(min=10_000, help="Rows of the tables.")],
-    window: Annotated[
-        int | None, typer.Option(min=1000, help="Rows that each table then gets.")
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians count.")] = 1,
+    window: Annotated[int | None, typer.Option(min=1000, help="New rows for each table.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are reported.")] = 1,
 ) -> None:
-    """Measure COPY and the loader at each size; the smallest is what the others are held against.
+    """Measure COPY and the loader at each size, compared with the smallest.
 
-    A window is a tenth of the smallest table unless it is given.
+    The default window is a tenth of the smallest table.
     """
     sizes = sorted(set(sizes))
     window = window or sizes[0] // 10
     if window > sizes[0]:
         raise UserError(
-            f"The window has {window:,} rows and the smallest table {sizes[0]:,}; make it a part."
+            f"the window has {window:,} rows: expected at most the smallest table's {sizes[0]:,}"
         )
     costs: Costs = {FIRST: {}, WINDOW: {}}
     progress = Console(stderr=True)
@@ -59,8 +57,8 @@ def growth(
             progress.print(f"writing the lake: {rows:,} rows")
             workloads = write_workloads(Path(folder), rows, (FIRST, WINDOW), rows // window)
             counts = {name: count_rows(files) for name, files in workloads.items()}
-            found = measure_rounds(server, COMPARED, workloads, rounds)
-        for name, medians in take_medians(found, counts).items():
+            results = measure_rounds(server, COMPARED, workloads, rounds)
+        for name, medians in take_medians(results, counts).items():
             for workload, figures in medians.items():
                 cost = figures["seconds"] / figures["rows"] * 1e6
                 costs[workload].setdefault(name, {})[rows] = (cost, figures["peak_memory_bytes"])
@@ -74,22 +72,22 @@ def growth(
 def _print(
     console: Console, title: str, sizes: list[int], ways: dict[str, dict[int, tuple[float, int]]]
 ) -> None:
-    """Microseconds a row, and the growth from the smallest size to the largest beside COPY's."""
-    table = Table("microseconds a row", title=title, title_justify="left", box=None)
+    """Microseconds per row, and their growth from the smallest to the largest size."""
+    table = Table("microseconds per row", title=title, title_justify="left", box=None)
     for rows in sizes:
         table.add_column(f"{rows:,} rows", justify="right")
     for heading in ("growth", "beyond COPY", "memory MB"):
         table.add_column(heading, justify="right")
     smallest, largest = sizes[0], sizes[-1]
     floor = ways["floor"][largest][0] / ways["floor"][smallest][0]
-    for name, found in ways.items():
-        grown = found[largest][0] / found[smallest][0]
+    for name, by_size in ways.items():
+        growth = by_size[largest][0] / by_size[smallest][0]
         table.add_row(
             WAYS[name].label,
-            *(f"{found[rows][0]:.2f}" for rows in sizes),
-            f"{grown:.2f}",
-            f"{grown / floor:.2f}",
-            f"{found[smallest][1] / 1e6:.0f} to {found[largest][1] / 1e6:.0f}",
+            *(f"{by_size[rows][0]:.2f}" for rows in sizes),
+            f"{growth:.2f}",
+            f"{growth / floor:.2f}",
+            f"{by_size[smallest][1] / 1e6:.0f} to {by_size[largest][1] / 1e6:.0f}",
         )
     console.print(table, "")
 

@@ -1,4 +1,4 @@
-"""What a cold start imports: the upsert function beside what any loader of its kind imports."""
+"""CPU time of a cold start's imports: the upsert function against any loader of its kind."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ TIMES = 9
 
 
 def compare_imports() -> float:
-    """CPU time to import the upsert function, over that to import boto3 and psycopg.
+    """CPU time to import the upsert function, divided by that to import boto3 and psycopg.
 
-    Both make an S3 client. They are interleaved, each in processes of its own; the least of each
-    counts, because what else the machine does only adds. Bytecode is there, as the layer has it.
+    Both create an S3 client. They run interleaved, each in its own process; the minimum counts,
+    because other load can only add time. Modules are compiled before, as they are in the layer.
     """
     _cpu_seconds(UPSERT)
     upsert: list[float] = []

@@ -1,4 +1,4 @@
-"""Measuring: what a load does to the database, and to the process that loads."""
+"""Measures what a load does to the database, and to the process that loads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from benchmarks.data import Files
 from benchmarks.ways import WAYS
 
 NO_CLIENT = "workflow"
-"""Its loading processes are Lambdas, so the worker's own memory and CPU say nothing."""
+"""The way whose loaders are Lambdas: the worker's own memory and CPU mean nothing for it."""
 
 Figures = dict[str, Any]
 Rounds = dict[str, list[dict[str, Figures]]]
@@ -34,8 +34,8 @@ Rounds = dict[str, list[dict[str, Figures]]]
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the database shows at one moment."""
+class DatabaseState:
+    """The database's counters before or after a load."""
 
     wal: int
     last_id: int
@@ -45,7 +45,7 @@ class Standing:
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
-    """A server for the length of a block; nothing but the loads touches its tables."""
+    """A server without autovacuum, so that only the loads touch its tables."""
     with TemporaryDirectory(prefix="forecast-sync-bench-") as home:
         log = Path(home) / "postgres.log"
         initialise(Path(home) / "data", log).wait()
@@ -62,58 +62,58 @@ def running_postgres() -> Iterator[Postgres]:
 def measure_rounds(
     server: Postgres, names: Sequence[str], workloads: dict[str, Files], rounds: int
 ) -> Rounds:
-    """All rounds of some ways, interleaved, because a shared machine drifts."""
+    """Measure ways in interleaved rounds, because the speed of a shared machine drifts."""
     progress = Console(stderr=True)
-    found: Rounds = {name: [] for name in names}
+    results: Rounds = {name: [] for name in names}
     for number in range(rounds):
         for name in names:
             progress.print(f"round {number + 1} of {rounds}: {WAYS[name].label}")
-            found[name].append(_measure_way(server, name, workloads))
-    return found
+            results[name].append(_measure_way(server, name, workloads))
+    return results
 
 
 def _measure_way(server: Postgres, name: str, workloads: dict[str, Files]) -> dict[str, Figures]:
-    """One round of a way: its workloads, one after the other in a database of its own."""
+    """One round of a way: its workloads, one after the other, in a new database."""
     way = WAYS[name]
-    found: dict[str, Figures] = {}
+    figures: dict[str, Figures] = {}
     with _database(server) as url, TemporaryDirectory() as folder:
         for workload, files in workloads.items():
             if not way.only or workload in way.only:
                 _settle(url)
-                asked = {"way": name, "url": url, "folder": folder}
-                asked["files"] = str(files.folder)
-                found[workload] = _measure(asked)
-    return found
+                task = {"way": name, "url": url, "folder": folder}
+                task["files"] = str(files.folder)
+                figures[workload] = _measure(task)
+    return figures
 
 
-def _measure(asked: dict[str, str]) -> Figures:
-    before = _look(asked["url"])
+def _measure(task: dict[str, str]) -> Figures:
+    before = _look(task["url"])
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.worker"],
-        input=json.dumps(asked),
+        input=json.dumps(task),
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
-        raise UserError(f"{asked['way']} failed to load {asked['files']}: {last}")
+        raise UserError(f"{task['way']} failed to load {task['files']}: {last}")
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
-    if asked["way"] == NO_CLIENT:
+    if task["way"] == NO_CLIENT:
         figures |= {"client_cpu_seconds": None, "peak_memory_bytes": None}
-    after = _look(asked["url"])
-    taken = after.last_id - before.last_id
+    after = _look(task["url"])
+    ids_taken = after.last_id - before.last_id
     return figures | {
         "rows": after.rows,
         "wal_bytes": after.wal - before.wal,
-        "ids_burned": taken - (after.rows - before.rows),
+        "ids_burned": ids_taken - (after.rows - before.rows),
         "dead_tuples": after.dead - before.dead,
     }
 
 
 @contextmanager
 def _database(server: Postgres) -> Iterator[str]:
-    """An empty database with the schema; it is gone afterwards."""
+    """An empty database with the schema, dropped afterwards."""
     with psycopg.connect(server.url(), autocommit=True) as admin:
         admin.execute("CREATE DATABASE bench")
     url = urlsplit(server.url())._replace(path="/bench").geturl()
@@ -127,13 +127,13 @@ def _database(server: Postgres) -> Iterator[str]:
 
 
 def _settle(url: str) -> None:
-    """What autovacuum does within a minute, so that no load pays for the one before it."""
+    """Do what autovacuum would, so that no load pays for the one before it."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE) forecast_data")
         connection.execute("CHECKPOINT")
 
 
-def _look(url: str) -> Standing:
+def _look(url: str) -> DatabaseState:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_stat_force_next_flush()")
         row = connection.execute(
@@ -144,4 +144,4 @@ def _look(url: str) -> Standing:
         ).fetchone()
     if row is None:
         raise UserError("the sequence of forecast_data can't be read")
-    return Standing(*map(int, row))
+    return DatabaseState(*map(int, row))

@@ -1,4 +1,4 @@
-"""The report: a table on the terminal, build/bench.json, and the picture of the documents."""
+"""Reports results: on the terminal, in build/bench.json, and as a page and picture for docs/."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ Medians = dict[str, dict[str, Figures]]
 
 
 def take_medians(rounds: Rounds, rows: dict[str, int]) -> Medians:
-    """The median of each figure over the rounds, with rows a second and the ratio to the floor.
+    """The median of each figure over the rounds, with rows per second and the ratio to the floor.
 
-    The floor is the COPY of the sorted rows: of the window's for the window, of all of them for
-    the other workloads.
+    The floor is COPY of the sorted rows: the window's rows for the window, all rows otherwise.
     """
     found: Medians = {}
     for way, all_figures in rounds.items():
@@ -49,7 +48,7 @@ def take_medians(rounds: Rounds, rows: dict[str, int]) -> Medians:
 
 
 def write_json(path: Path, rows: int, rounds: Rounds, medians: Medians) -> None:
-    """Everything that was measured."""
+    """Write everything that was measured."""
     path.parent.mkdir(parents=True, exist_ok=True)
     machine = {"processors": os.cpu_count(), "python": platform.python_version()}
     content = {"rows": rows, "machine": machine, "medians": medians, "rounds": rounds}
@@ -57,7 +56,7 @@ def write_json(path: Path, rows: int, rounds: Rounds, medians: Medians) -> None:
 
 
 def print_tables(console: Console, medians: Medians) -> None:
-    """One table for each workload."""
+    """Print one table per workload."""
     for workload, title in WORKLOADS.items():
         table = Table("way", title=title, title_justify="left", title_style="bold", box=None)
         for heading in HEADINGS:
@@ -70,7 +69,7 @@ def print_tables(console: Console, medians: Medians) -> None:
 
 
 def write_markdown(path: Path, rows: int, rounds: int, medians: Medians) -> None:
-    """The tables as the documents have them."""
+    """Write the tables in Markdown."""
     parts = [
         "# The benchmark's figures",
         "",
@@ -89,7 +88,7 @@ def write_markdown(path: Path, rows: int, rounds: int, medians: Medians) -> None
 
 
 def draw(path: Path, medians: Medians) -> None:
-    """A bar for each way and workload, as a multiple of the floor."""
+    """Draw a bar for each way and workload, as a multiple of the floor."""
     import matplotlib as mpl
 
     mpl.use("svg")

@@ -1,4 +1,4 @@
-"""What the loader needs around it: a run that holds the lease, and files instead of S3."""
+"""What the loader needs: a run that holds the lease, and files in place of S3."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK_BYTES = 64 * 1024
 
 
 def open_run(connection: Connection, batch_size: int, *, checksum: bool) -> Run:
-    """A run that holds the lease of the database; the one before it is taken for dead."""
+    """A run that holds the database's lease; it takes over from the run before it."""
     name = f"bench-{uuid.uuid4().hex}"
     run = Run(
         run_id=name,
@@ -36,7 +36,7 @@ def open_run(connection: Connection, batch_size: int, *, checksum: bool) -> Run:
 
 
 def stream_file(_bucket: str, key: str) -> Iterator[bytes]:
-    """A file's bytes in the blocks in which S3 gives an object's."""
+    """Read a file in blocks, as S3 objects are read."""
     with Path(key).open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             yield block

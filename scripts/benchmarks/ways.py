@@ -1,7 +1,6 @@
-"""The ways to bring a workload into the table; each is a function of a URL and its files.
+"""The ways to load a workload into the table; each is a function of a URL and files.
 
-What a way needs is imported by the function that prepares it, so that nobody's memory is counted
-for another's packages.
+Each function imports what it needs itself, so that no way's memory includes another's packages.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ Load = Callable[[], object]
 
 @dataclass(frozen=True)
 class Task:
-    """What a way gets: the database, the workload's files, and a folder that it may keep."""
+    """The database, the workload's files, and a folder for the way's own use."""
 
     url: str
     files: Files
@@ -37,9 +36,9 @@ class Task:
 
 @dataclass(frozen=True)
 class Way:
-    """``prepare`` imports and connects, and returns the load that is timed.
+    """``prepare`` imports and connects; it returns the load, which is timed.
 
-    ``only`` names the workloads that the way can do; ``share`` is the share of rows that it loads.
+    ``only`` lists the workloads that the way supports; ``share`` is the share of rows it loads.
     """
 
     label: str
@@ -49,7 +48,7 @@ class Way:
 
 
 def copy_text(task: Task, *, in_order: bool) -> Load:
-    """Plain COPY of ready text: what Postgres itself needs."""
+    """Plain COPY of prepared text: the time that Postgres itself needs."""
     import psycopg
 
     connection = psycopg.connect(task.url, autocommit=True)
@@ -58,9 +57,9 @@ def copy_text(task: Task, *, in_order: bool) -> Load:
 
 
 def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1) -> Load:
-    """Our loader alone: page files to table, with all that the upsert function imports.
+    """Our loader alone, from page files to the table, with the upsert function's imports.
 
-    With more than one of ``workers``, each loads a page of its own, as the Map's Lambdas do.
+    With several ``workers``, each loads its own page, as the Map's Lambdas do.
     """
     from forecast_sync import clients
     from forecast_sync.adapters.postgres import connect
@@ -105,7 +104,7 @@ def run_workflow(task: Task) -> Load:
 
 
 def merge_with_dlt(task: Task, *, strategy: str) -> Load:
-    """Run dlt's merge from Arrow by way of CSV files, the fastest of its ways into Postgres."""
+    """Run dlt's merge from Arrow through CSV files, its fastest path into Postgres."""
     import dlt
     import pyarrow.parquet
 
@@ -130,7 +129,7 @@ def merge_with_dlt(task: Task, *, strategy: str) -> Load:
 
 
 def execute_many(task: Task) -> Load:
-    """Run executemany of psycopg with ON CONFLICT: what one writes first."""
+    """Run psycopg's executemany with ON CONFLICT: the first thing people write."""
     import psycopg
     import pyarrow.parquet
 
@@ -171,7 +170,7 @@ def copy_and_conflict(task: Task) -> Load:
 
 
 def upsert_with_awswrangler(task: Task) -> Load:
-    """Run to_sql of awswrangler, on a tenth of the rows."""
+    """Run awswrangler's to_sql, on a tenth of the rows."""
     from urllib.parse import urlsplit
 
     import awswrangler

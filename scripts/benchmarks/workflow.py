@@ -1,4 +1,4 @@
-"""The whole workflow as a way: a local cloud, the lake uploaded, one full run timed."""
+"""The whole workflow as a way: one full run in a local cloud, after the lake is uploaded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def prepare_workflow(database_url: str, files: Files) -> Callable[[], dict[str, 
 
 
 def _seconds_in(deployment: Deployment, arn: str, state: str) -> float:
-    """How long a state took."""
+    """How many seconds a state took."""
     times: dict[str, Any] = {}
     pages = deployment.stepfunctions.get_paginator("get_execution_history").paginate(
         executionArn=arn

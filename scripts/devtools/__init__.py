@@ -1,1 +1,1 @@
-"""What maintainers run: the parts of docs/ that are made from the code, and pictures of it."""
+"""What maintainers run: they generate docs/ from the code, and check the layer's size."""

@@ -1,4 +1,4 @@
-"""``make layer``: zips the layer as `sam build` makes it, and refuses one that is too large."""
+"""``make layer``: zips the layer as `sam build` builds it, and fails if it is too large."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ LIMIT_BYTES = 15_000_000
 
 
 def build_layer(target: Path) -> int:
-    """Zip what `sam build` puts into the layer; returns the archive's bytes."""
+    """Zip what `sam build` puts into the layer; returns the archive's size in bytes."""
     with TemporaryDirectory() as folder:
         makefile = str(CHECKOUT / "layers" / "core")
-        places = [f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}"]
-        subprocess.run(["make", "--silent", "-C", makefile, "build-CoreLayer", *places], check=True)
+        variables = [f"ARTIFACTS_DIR={folder}", f"PYTHON={sys.executable}"]
+        subprocess.run(
+            ["make", "--silent", "-C", makefile, "build-CoreLayer", *variables], check=True
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.make_archive(str(target.with_suffix("")), "zip", folder)
     return target.stat().st_size

@@ -1,8 +1,7 @@
-"""The recording of a terminal in the README: `make recording` takes it of a real session.
+"""``make recording``: records a real session as the animated picture in the README.
 
-A local cloud is started, forecasts are uploaded, and the commands that it shows are run as a
-person runs them; what they print, and when, is what it shows. A reader who wants no motion, and
-one who comes late, sees how it ends.
+Starts a local cloud, uploads forecasts, and runs commands as a person would; the picture shows what
+they print, and when. It ends with the last frame, which is all that readers without animations see.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ from rich.text import Text
 PICTURE = Path(__file__).parents[2] / "docs/images/session.svg"
 COLUMNS = 104
 WAIT_SCALE = 0.2
-"""Five seconds between two looks at Athena are right in AWS; here queries take less than one."""
+"""Waits between polls are made for AWS; local queries take less than a second."""
 READING_SECONDS = 1.5
-"""Between an answer and the next command, as a person has it."""
+"""The pause between an answer and the next command, as a person would make it."""
 ROW, CELL = 24.4, 12.2
-"""Rich's height of a line and width of a character."""
+"""The height of a line and the width of a character in Rich's pictures."""
 STYLE = """
     .rich-terminal .later { animation-name: wait }
     .rich-terminal .frame { visibility: hidden; animation-name: pass }
@@ -53,7 +52,7 @@ MONDAY = datetime.fromisoformat("2026-11-23T06:00:00")
 
 @dataclass
 class Row:
-    """A line of the terminal, when it appeared, and what stood there before: progress."""
+    """A line of the terminal, when it appeared, and the progress lines that it replaced."""
 
     at: float
     text: Text
@@ -61,11 +60,11 @@ class Row:
 
 
 def main() -> None:
-    """Take the recording."""
+    """Record the session."""
     rows: list[Row] = []
     with cloud.running(wait_scale=WAIT_SCALE) as local:
         deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
-        # The commands start the runs; the uploads are not to start any.
+        # The commands start the runs, so the uploads must not.
         deployment.client("events").disable_rule(Name=f"{deployment.name}-uploads")
         _put(deployment, local, "monday", forecasts(range(10), MONDAY))
         _run(rows, local, "forecast-sync start --name monday")
@@ -79,14 +78,14 @@ def main() -> None:
 
 
 def draw(rows: list[Row]) -> str:
-    """The rows as a picture whose lines appear when they did."""
+    """Draw the rows as a picture in which each line appears at its time."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), color_system="truecolor")
     for row in rows:
         console.print(row.text, no_wrap=True, crop=False)
     picture = console.export_svg(title="forecast-sync")
 
     def time_line(found: re.Match[str]) -> str:
-        # The last line that Rich draws is an empty one of its own.
+        # Rich adds an empty last line of its own.
         at = rows[min(int(found[3]), len(rows) - 1)].at
         return f'{found[1]} later{found[2]} style="animation-duration: {at:.2f}s">'
 
@@ -102,7 +101,7 @@ def _unique(picture: str) -> str:
 
 
 def _frames(rows: list[Row], style: str) -> Iterator[str]:
-    """What stood in a line until its last word, each for as long as it did."""
+    """The progress lines of each row, each shown for as long as it stood."""
     for number, row in enumerate(rows):
         ends = [*(at for at, _ in row.before), row.at][1:]
         for (at, text), end in zip(row.before, ends, strict=True):
@@ -115,7 +114,7 @@ def _frames(rows: list[Row], style: str) -> Iterator[str]:
 
 
 def _revised() -> list[data.Row]:
-    """Tuesday's forecasts: one day more, and every twentieth value of the others changed."""
+    """Tuesday's forecasts: one more day, and every twentieth value of the others changed."""
     rows = forecasts(range(11), MONDAY + timedelta(days=1))
     for number, row in enumerate(rows):
         if number % 20 == 0 and row["y_95"] < 900:
@@ -148,9 +147,9 @@ def _run(rows: list[Row], local: Cloud, command: str) -> None:
 
 
 def _watch(local: Cloud, command: str) -> Iterator[tuple[float, bool, str]]:
-    """The lines of a command as they come: after how many seconds, and whether it is a result.
+    """A command's lines as they arrive: seconds since its start, whether it is a result, text.
 
-    Results go to a terminal and have colours; progress goes to a pipe and so comes in lines.
+    Results go to a terminal, for colors; progress goes to a pipe, to arrive in lines.
     """
     program = Path(sys.executable).parent / "forecast-sync"
     variables = {**local.variables, "COLUMNS": str(COLUMNS), "TERM": "xterm"}
@@ -173,7 +172,7 @@ def _watch(local: Cloud, command: str) -> Iterator[tuple[float, bool, str]]:
         while selector.get_map():
             for key, _ in selector.select():
                 block = b""
-                # The other end of a closed terminal can't be read: EIO, or nothing.
+                # Reading from a terminal that was closed gives EIO, or nothing.
                 with suppress(OSError):
                     block = os.read(key.fd, 65_536)
                 if not block:

@@ -30,14 +30,14 @@ class StatusShape(Model):
     """How fresh a branch is."""
 
     environment: str
-    git_ref: str | None = Field(description="As it was asked for; None is the environment's own.")
+    git_ref: str | None = Field(description="As given; null means the environment's own.")
     state: FreshnessState
-    why: str = Field(description="In words.")
+    why: str = Field(description="The reason for the state, as a sentence.")
     goal_seconds: int
-    age_seconds: int | None = Field(description="Since the watermark; None without one.")
-    running: str | None = Field(description="The run that works now.")
+    age_seconds: int | None = Field(description="Time since the watermark; null without one.")
+    running: str | None = Field(description="The active run.")
     last_success: str | None
-    watermark: Time | None = Field(description="Everything uploaded until then has arrived.")
+    watermark: Time | None = Field(description="Every file uploaded before then has been synced.")
     runs: list[Sync] = Field(description="Newest first, as `GET /syncs` lists them.")
 
 
@@ -48,11 +48,13 @@ class LogLine(Model):
     level: str
     message: str
     stream: str
-    details: dict[str, Any] = Field(description="`function`, `xray_trace_id` and its `answer`.")
+    details: dict[str, Any] = Field(
+        description="The line's `function`, `xray_trace_id` and `answer`, if any."
+    )
 
 
 class CheckResult(Model):
-    """What a check of doctor found."""
+    """The result of one of doctor's checks."""
 
     check: str
     status: Literal["ok", "advice", "finding", "skipped"]
@@ -61,10 +63,10 @@ class CheckResult(Model):
 
 
 class DoctorShape(Model):
-    """An examination."""
+    """The results of all of doctor's checks."""
 
     environment: str
-    healthy: bool = Field(description="Whether there is no finding; advice doesn't count.")
+    healthy: bool = Field(description="True if there are no findings; advice doesn't count.")
     findings: int
     checks: list[CheckResult]
 
@@ -88,17 +90,17 @@ class DiffShape(Model):
     """A comparison of lake and Postgres."""
 
     equal: bool
-    as_of: Time = Field(description="Objects of the lake modified until then.")
+    as_of: Time = Field(description="The lake is compared as it was then.")
     days_compared: int
     lake_rows: int
     postgres_rows: int
     days: list[DiffDay]
     keys: list[DiffKey]
-    complete: bool = Field(description="Whether `keys` are all that differ.")
+    complete: bool = Field(description="False if more keys differ than `keys` holds.")
 
 
 class FilledWindow(Model):
-    """A window of a backfill."""
+    """A window of a backfill, and its run."""
 
     run_id: str
     date_from: str
@@ -110,14 +112,14 @@ class FilledWindow(Model):
 
 
 class BackfillShape(Model):
-    """A backfill, as far as it has come."""
+    """A backfill, up to its last or first failed run."""
 
     complete: bool
     windows: list[FilledWindow]
 
 
 class PreviewShape(Model):
-    """A preview branch and its run."""
+    """A pull request's Neon branch, and the run that filled it."""
 
     git_ref: str
     exists: bool = Field(description="Whether Neon has the branch.")
@@ -128,26 +130,26 @@ class Reject(model.Reject):
     """A row that the table can't hold."""
 
     row_json: dict[str, str | None] = Field(
-        description="Its values, as text; shortened when the row is large."
+        description="The values as text; shortened if the row is large."
     )
-    shortened: bool = Field(description="Whether `rejects export` has more of the row.")
+    shortened: bool = Field(description="True if only `rejects export` has the whole row.")
 
 
 class ExportShape(Model):
-    """A written file."""
+    """The file that was written."""
 
     path: str
     rows: int
 
 
 class DownShape(Model):
-    """What was stopped."""
+    """Whether there was a local cloud to stop."""
 
     was_running: bool
 
 
 class TableShape(Model):
-    """A sound table file."""
+    """A valid table file."""
 
     target: str
     columns: int
@@ -156,7 +158,7 @@ class TableShape(Model):
 
 
 class DeclareShape(Model):
-    """A table in Glue."""
+    """The table that was declared in Glue."""
 
     database: str
     table: str
@@ -187,4 +189,4 @@ SHAPES: dict[str, Any] = {
     "tables check": TableShape,
     "tables declare": DeclareShape,
 }
-"""By command; `status RUN` is `status` with a run."""
+"""By command; `status RUN` is `status` of one run."""

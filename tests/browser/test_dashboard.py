@@ -43,15 +43,15 @@ def press_start(page: Page) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     expect(dialog.get_by_label("Full: every file of the lake")).to_be_checked()
-    dialog.get_by_label("Rows a batch").fill("100")
+    dialog.get_by_label("Rows per batch").fill("100")
     page.keyboard.press("Enter")
     expect(dialog).to_be_hidden()
 
 
 def test_before_anything_has_run_it_says_how_to_begin(dashboard: Dashboard) -> None:
     page = dashboard.open()
-    expect(page.locator("#runs")).to_contain_text("No run yet.")
-    expect(page.locator("#rejects")).to_contain_text("No rejected row is open.")
+    expect(page.locator("#runs")).to_contain_text("No runs yet.")
+    expect(page.locator("#rejects")).to_contain_text("No open rejects.")
     expect(page.locator("#status")).to_contain_text("Never synced")
     dashboard.shoot(page, "empty")
 
@@ -64,7 +64,7 @@ def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
     page.evaluate("window.neverReloaded = true")
     press_start(page)
     expect(page.locator(CURRENT)).to_have_text("Load pages")
-    expect(page.get_by_role("heading", name="What runs now")).to_be_visible()
+    expect(page.get_by_role("heading", name="Running now")).to_be_visible()
     figures = page.locator(".figures")
     expect(figures).to_contain_text(re.compile(r"[1-9]\d*\s*rows/s"))
     expect(figures).to_contain_text(re.compile(r"\d+ (s|min)\s*left"))
@@ -170,9 +170,9 @@ def test_what_does_not_fit_is_said_at_its_field(dashboard: Dashboard) -> None:
     page.get_by_role("button", name="Start a run").click()
     dialog = page.get_by_role("dialog", name="Start a run")
     check(page, "start-1440-light")
-    dialog.get_by_label("Rows a batch").fill("0")
+    dialog.get_by_label("Rows per batch").fill("0")
     dialog.get_by_role("button", name="Start the run").click()
-    field = dialog.get_by_label("Rows a batch")
+    field = dialog.get_by_label("Rows per batch")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
     check(page, "start-refused-1440-light")
@@ -225,7 +225,7 @@ def test_a_database_and_an_api_that_refuse_are_told_in_their_place(
     try:
         page = dashboard.open()
         expect(page.locator("#status")).to_contain_text("Unreachable")
-        expect(page.locator("#now")).to_contain_text("The database couldn't be asked")
+        expect(page.locator("#now")).to_contain_text("The database couldn't be reached")
         expect(page.locator("#runs")).to_contain_text("This can't be shown now.")
         dashboard.shoot(page, "unreachable")
     finally:

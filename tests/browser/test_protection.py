@@ -148,7 +148,7 @@ def test_without_the_address_the_page_says_what_to_do(chromium: Browser, served:
     answer = page.goto(served.partition("?")[0])
     assert answer is not None
     assert answer.status == 401
-    expect(page.get_by_role("heading", name="Who is there?")).to_be_visible()
+    expect(page.get_by_role("heading", name="This dashboard is locked")).to_be_visible()
     check(page, "locked-1440-light")
     page.close()
 

@@ -25,7 +25,7 @@ def test_doctor_finds_nothing_wrong_in_a_sound_deployment(
         "lake",
         "announcements",
     }
-    assert "made by the first run" in str(first)
+    assert "will be created by the first run" in str(first)
     (ran,) = (item["found"] for item in first["checks"] if item["check"] == "queries")
     assert ran == (
         "extract and profile: over no rows no manifest; the lake has no row to run them over"

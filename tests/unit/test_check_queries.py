@@ -142,8 +142,11 @@ def test_an_alarm_has_ten_metrics_at_most() -> None:
         ([metric(1)], "0 of its metrics return data"),
         ([{"Id": "all", "Expression": "m1 +"}, metric(1)], "it can't end here"),
         ([metric(1, ReturnData=True), metric(2, ReturnData=True)], "2 of its metrics"),
-        ([{"Id": "q", "Expression": f"{SELECT} LIMIT 3"}, metric(1)], "stands alone"),
-        ([{"Id": "q", "Expression": f"{SELECT} WHERE a = 'b' OR c = 'd'"}], "can't go on with: OR"),
+        ([{"Id": "q", "Expression": f"{SELECT} LIMIT 3"}, metric(1)], "must be the only metric"),
+        (
+            [{"Id": "q", "Expression": f"{SELECT} WHERE a = 'b' OR c = 'd'"}],
+            "can't continue with: OR",
+        ),
         ([{"Id": "q", "Expression": "SEARCH('{A,B} c', 'Sum', 60)"}], "can't use SEARCH"),
     ],
 )
@@ -158,7 +161,10 @@ def test_an_alarm_s_metrics_fit_together(metrics: list[dict[str, Any]], why: str
         ("{", "isn't JSON"),
         ({"title": "a", "query": "fields @message"}, "can parse the widget a's query"),
         ({"metrics": [[{"expression": "m1 * 2", "id": "e1"}]]}, "uses the id m1"),
-        ({"metrics": [[{"expression": f"{SELECT} WHERE a LIKE 'b'"}]]}, "can't go on with: LIKE"),
+        (
+            {"metrics": [[{"expression": f"{SELECT} WHERE a LIKE 'b'"}]]},
+            "can't continue with: LIKE",
+        ),
     ],
 )
 def test_a_dashboard_s_expressions_are_parsed(body: Any, why: str) -> None:

@@ -229,7 +229,7 @@ def test_what_is_no_name_of_a_run_goes_nowhere(scene: Scene, name: str) -> None:
     for path in ("/", "/now", "/dialogs/redrive", "/dialogs/stop"):
         answer = scene.ask_as_page(f"{path}?run={quote(name, safe='')}")
         assert answer.status == 400, path
-        assert "no run's name" in answer.text
+        assert "isn't a run's name" in answer.text
     for action in ("stop", "redrive"):
         answer = scene.ask_as_page(f"/runs/{name}/{action}", "POST")
         assert answer.status in (400, 404), action

@@ -1,1 +1,1 @@
-"""The dashboard: one page on loopback that shows a deployment live and holds its buttons."""
+"""The dashboard: one page on loopback that shows a deployment live and operates its runs."""

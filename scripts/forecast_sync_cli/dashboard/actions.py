@@ -1,4 +1,4 @@
-"""The buttons: a dialog that asks first, then a call to the API, and its answer in words."""
+"""What the page's buttons do: a dialog to confirm, a call to the API, and its answer."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from forecast_sync_cli.errors import UserError
 CHANGED = {"HX-Trigger": "changed"}
 FIELDS = frozenset({"git_ref", "sync_type", "date_from", "date_to", "batch_size", "dry_run"})
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What makes a second press find the same run; it goes into a header."""
+"""An idempotency key, sent as a header: a second click finds the same run."""
 
 
 class Question(NamedTuple):
-    """What a dialog asks before it acts on a run."""
+    """What a dialog asks before it changes a run."""
 
     title: str
     text: str
@@ -38,14 +38,14 @@ class Question(NamedTuple):
 QUESTIONS = {
     "redrive": Question(
         "Redrive this run?",
-        "Only what hasn't succeeded runs again; batches that are committed stay as they are.",
+        "Only what hasn't succeeded runs again; committed batches stay as they are.",
         "Redrive",
         danger=False,
     ),
     "stop": Question(
         "Stop this run?",
-        "What it has committed stays. The branch keeps its age until a run succeeds; a redrive "
-        "goes on from here.",
+        "Committed batches stay. The branch stays as old as it is until a run succeeds; a redrive "
+        "continues from here.",
         "Stop the run",
         danger=True,
     ),
@@ -53,14 +53,14 @@ QUESTIONS = {
 
 
 class Actions:
-    """Dialogs and what they do."""
+    """Serves the dialogs and carries out what they confirm."""
 
     def __init__(self, views: Views, templates: Jinja2Templates) -> None:
         self._views = views
         self._templates = templates
 
     def dialog(self, request: Request) -> Response:
-        """The dialog of an action, to be filled in or confirmed."""
+        """The dialog of an action, to fill in or confirm."""
         action = request.path_params["action"]
         if action == "start":
             return self._form(request, {}, {}, None)
@@ -70,12 +70,12 @@ class Actions:
         return self._confirmation(request, action, run_id, None)
 
     async def start(self, request: Request) -> Response:
-        """Start a run from the form; what doesn't fit is said at its field."""
+        """Start a run from the form; the form comes back with each mistake at its field."""
         body = (await request.body()).decode(errors="replace")
         filled = {name: value.strip() for name, value in parse_qsl(body)}
         key = filled.pop("key", "") or None
         if filled.keys() - FIELDS or (key and not KEY.fullmatch(key)):
-            raise HTTPException(400, "That isn't what the form sends: reload the page.")
+            raise HTTPException(400, "The form doesn't send such a request: reload the page.")
         answer = await run_in_threadpool(self._act, "/syncs", _request_of(filled), key)
         if answer.ok:
             return Response(status_code=204, headers=CHANGED)
@@ -85,9 +85,9 @@ class Actions:
         }
         known = {name: detail for name, detail in mistakes.items() if name in filled}
         reason = None if known else answer.reason
-        # After a lost answer the run may have started: a second try must find it.
-        again = key if answer.status >= 500 else None
-        return self._form(request, filled, known, reason, status=422, key=again)
+        # If the answer was lost, the run may have started: the next attempt must find it.
+        same_key = key if answer.status >= 500 else None
+        return self._form(request, filled, known, reason, status=422, key=same_key)
 
     def change(self, request: Request) -> Response:
         """Redrive or stop a run."""
@@ -118,7 +118,7 @@ class Actions:
             "filled": filled,
             "mistakes": mistakes,
             "reason": reason,
-            # A second press finds the same run.
+            # With the same key, a second click finds the same run.
             "key": key or secrets.token_urlsafe(12),
         }
         return self._templates.TemplateResponse(
@@ -140,7 +140,7 @@ class Actions:
 
 
 def _request_of(filled: Mapping[str, str]) -> dict[str, Any]:
-    """The execution input of a filled form: empty fields are left out."""
+    """The request body of a filled form, without its empty fields."""
     body: dict[str, Any] = {name: value for name, value in filled.items() if value}
     body["dry_run"] = "dry_run" in body
     if body.get("batch_size", "").isdigit():

@@ -1,4 +1,4 @@
-"""The page's routes: fragments that are asked for again and again, and forms that act."""
+"""The page's routes: fragments, which the page polls, and forms, which act."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Endpoint = Callable[[Request], Response]
 
 
 def make_app(views: Views, keys: Keys) -> Starlette:
-    """The application, which answers to who has its keys."""
+    """The application; it serves only callers who hold its keys."""
     templates = Jinja2Templates(HERE / "templates")
     templates.env.finalize = _shown
     templates.env.globals.update(
@@ -65,7 +65,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
 
 
 def _shown(value: Any) -> Any:
-    """A value of a template; what isn't markup of our own is made visible."""
+    """A template value; all but our own markup is made visible text."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -77,17 +77,17 @@ class Pages:
         self._templates = templates
 
     def whole(self, request: Request) -> Response:
-        """The page, whose parts load themselves."""
+        """The page; its fragments load themselves."""
         values = {
             "environment": self._views.deployment.label,
             "place": self._views.place,
             "neon_branch": self._views.neon_branch,
-            "run": _asked_for(request) or "",
+            "run": _requested_run(request) or "",
         }
         return self._templates.TemplateResponse(request, "page.html", values)
 
     def fragment(self, name: str, gather: Callable[[Request], dict[str, Any]]) -> Endpoint:
-        """A part of the page, or why it can't be shown; the next asking may succeed."""
+        """A fragment, or why it can't be shown; the page keeps polling it."""
 
         def show(request: Request) -> Response:
             try:
@@ -99,16 +99,16 @@ class Pages:
         return show
 
     def now(self, request: Request) -> dict[str, Any]:
-        """What runs, or ran last."""
-        asked_for = _asked_for(request)
-        return {"now": self._views.now(asked_for), "pinned": asked_for}
+        """The run to show: the one in the address, the active one, or the last one."""
+        requested = _requested_run(request)
+        return {"now": self._views.now(requested), "pinned": requested}
 
     def status(self, _: Request) -> dict[str, Any]:
-        """Freshness by branch."""
+        """How fresh each branch is."""
         return {"status": self._views.status()}
 
     def runs(self, _: Request) -> dict[str, Any]:
-        """The last runs, as a table and as the chart's data."""
+        """The last runs, for the table and the chart."""
         runs = self._views.runs()
         return {"runs": runs, "chart": chart_of(runs)}
 
@@ -117,12 +117,12 @@ class Pages:
         return {"reasons": self._views.rejects()}
 
     def runbook(self, request: Request) -> Response:
-        """The runbook, so that its links work without the repository at hand."""
+        """The runbook, so that links to it work without the repository."""
         values = {"body": runbook.read_whole()}
         return self._templates.TemplateResponse(request, "runbook.html", values)
 
 
-def _asked_for(request: Request) -> str | None:
-    """The run that the address names; None without one."""
+def _requested_run(request: Request) -> str | None:
+    """The run in the page's address, if any."""
     run = request.query_params.get("run", "")
     return run_name(run) if run else None

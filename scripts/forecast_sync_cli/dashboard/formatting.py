@@ -1,4 +1,4 @@
-"""Words: how the page says ages, durations, numbers and moments."""
+"""How the page writes ages, durations, numbers and times."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 def number(value: float | None) -> str:
-    """With thousands apart; a dash when there is none."""
+    """A number with thousands separators; a dash for None."""
     return "–" if value is None else f"{value:,.0f}"
 
 
 def duration(seconds: float | None) -> str:
-    """The largest unit of which there are two, as in 90 s, 5 min, 3 h, 4 d."""
+    """A duration in the largest unit of which there are at least two: 90 s, 5 min, 3 h, 4 d."""
     if seconds is None:
         return "–"
     for size, unit in UNITS:
@@ -23,14 +23,14 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(text: str | None) -> str:
-    """A time of the API as day and minute in UTC; times without an offset are UTC."""
+    """One of the API's times as day and time, in UTC."""
     if not text:
         return "–"
     return f"{datetime.fromisoformat(text):%d %b %H:%M:%S}"
 
 
 def between(start: str | None, end: str | None) -> float | None:
-    """The seconds from one time of the API to another."""
+    """The seconds between two of the API's times."""
     if not start or not end:
         return None
     first, last = (datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (start, end))
@@ -38,5 +38,5 @@ def between(start: str | None, end: str | None) -> float | None:
 
 
 def now() -> str:
-    """The present moment, as the API writes times."""
+    """The current time, as the API writes times."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

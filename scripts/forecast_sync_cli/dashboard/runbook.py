@@ -1,4 +1,4 @@
-"""The runbook as the page shows it: docs/runbook.md, whole or the section about one error."""
+"""docs/runbook.md as HTML: all of it, or the section about one error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
 
 
 def read_section(error: str, path: Path = RUNBOOK) -> str | None:
-    """The HTML of the section whose heading names the error, without its heading; None if none."""
+    """The section whose heading names the error, without that heading; None if there is none."""
     if not path.exists():
         return None
     parser = _parser()
@@ -28,7 +28,7 @@ def read_section(error: str, path: Path = RUNBOOK) -> str | None:
 
 
 def read_whole(path: Path = RUNBOOK) -> str | None:
-    """The HTML of the runbook with an anchor at each heading; None when there is none."""
+    """The runbook with an anchor at each heading; None if this installation has none."""
     if not path.exists():
         return None
     parser = _parser()
@@ -36,22 +36,22 @@ def read_whole(path: Path = RUNBOOK) -> str | None:
     levels = sorted({opening.tag for opening, _, _ in _headings(tokens)})
     for opening, title, closing in _headings(tokens):
         opening.attrSet("id", anchor_of(title.content))
-        # A screen reader's outline has no gaps.
+        # Headings mustn't skip a level: screen readers show them as an outline.
         opening.tag = closing.tag = f"h{levels.index(opening.tag) + 1}"
     return str(parser.renderer.render(tokens, parser.options, {}))
 
 
 def anchor_of(heading: str) -> str:
-    """A heading's anchor, as Markdown viewers make it."""
+    """A heading's anchor, as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
 def _headings(tokens: list[Token]) -> list[tuple[Token, Token, Token]]:
-    """Of each heading its opening, its text and its closing."""
+    """The opening, text and closing token of each heading."""
     starts = [i for i, token in enumerate(tokens) if token.type == "heading_open"]
     return [(tokens[i], tokens[i + 1], tokens[i + 2]) for i in starts]
 
 
 def _parser() -> MarkdownIt:
-    """Without raw HTML, and with tables."""
+    """A parser with tables and without raw HTML."""
     return MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -1,9 +1,10 @@
-"""What keeps others out: people of the same machine, other web pages, and other host names.
+"""Keeps out other users of the machine, other web pages, and other host names.
 
-Whoever opens the printed address proves with its token that they may read the terminal. The browser
-gets a cookie and the page's key, and goes on to the address without the token. A cookie reaches
-every port of this host, and so whatever another user serves there; the key stays in the storage of
-this port, and whatever asks AWS or a database needs it in a header. Neither is any use alone.
+The token in the printed address proves that its reader can read the terminal. The browser exchanges
+it for a cookie and the page's key, and continues to the address without the token. Browsers send a
+cookie to every port of the host, so another user's server could read it; the key stays in the
+storage of this port, and every request that reaches AWS or a database must carry it in a header.
+Neither is of any use alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105  # the header's name
 TOKEN_PARAMETER = "token"  # noqa: S105  # the parameter's name
 READS = frozenset({"GET", "HEAD"})
 PAGES = frozenset({"/", "/runbook"})
-"""What the address bar may hold: they ask nobody but the page's own files."""
+"""Pages that may be opened from the address bar: they send nothing to AWS or a database."""
 
 STATIC = "/static/"
 OWN_SITES = frozenset({"same-origin", "none"})
@@ -50,9 +51,9 @@ def _secret() -> str:
 
 @dataclass(frozen=True)
 class Keys:
-    """The secrets of one process: of the printed address, of the cookie, and of the page's header.
+    """The secrets of one process: for the printed address, the cookie, and the page's header.
 
-    A browser has one set of cookies for all ports of a host, so the cookie's name says whose it is.
+    Browsers keep one set of cookies for all ports of a host, so the cookie's name has the port.
     """
 
     port: int
@@ -67,9 +68,9 @@ class Keys:
 
 
 class Guard:
-    """Lets in who has the address, refuses what comes from elsewhere, puts headers on every answer.
+    """Admits browsers that know the token, refuses all others, and adds headers to every answer.
 
-    Its own pages are ``enter.html`` for who comes in, and ``locked.html`` for who doesn't.
+    Its own pages are ``enter.html`` for those it admits, and ``locked.html`` for the others.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys, templates: Jinja2Templates) -> None:
@@ -78,7 +79,7 @@ class Guard:
         self._templates = templates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -91,11 +92,11 @@ class Guard:
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        app = self._answer_at_the_door(Request(scope)) or self._app
+        app = self._check(Request(scope)) or self._app
         await app(scope, receive, send_guarded)
 
-    def _answer_at_the_door(self, request: Request) -> Response | None:
-        """The answer to who isn't let in, or is just coming in; None for who may go on."""
+    def _check(self, request: Request) -> Response | None:
+        """The answer to a request that isn't admitted or brings the token; None for others."""
         path, is_read = request.url.path, request.method in READS
         is_page = is_read and path in PAGES
         if not is_page and _is_foreign(request):
@@ -112,10 +113,10 @@ class Guard:
         return _refused()
 
     def _let_in(self, request: Request) -> Response:
-        """The cookie and the key, and on to the address without its token.
+        """A page that sets cookie and key, and continues to the address without the token.
 
-        A page does that and no redirect, along which a browser wouldn't send a strict cookie when
-        the address was a link on another page.
+        It isn't a redirect: if the address was a link on another page, browsers wouldn't send a
+        strict cookie along.
         """
         run = request.query_params.get("run", "")
         target = request.url.path + (f"?run={run}" if RUN_NAME.fullmatch(run) else "")
@@ -135,23 +136,23 @@ class Guard:
 
 
 LOCKED_PART = (
-    '<p class="notice bad"><strong>This page is of an earlier dashboard.</strong> Open the address '
-    "that <code>forecast-sync dashboard</code> printed when it was started.</p>"
+    '<p class="notice bad"><strong>This page belongs to an earlier dashboard.</strong> Open the '
+    "address that <code>forecast-sync dashboard</code> printed when it started.</p>"
 )
 
 
 def run_name(text: str) -> str:
-    """A run's name from a request, which goes on to AWS; anything else is answered with 400."""
+    """A run's name from a request, safe to send to AWS; anything else is answered with 400."""
     if not RUN_NAME.fullmatch(text):
         raise HTTPException(
             HTTPStatus.BAD_REQUEST,
-            "That is no run's name: expected 1 to 80 letters, digits, - and _",
+            "That isn't a run's name: expected 1 to 80 letters, digits, - and _",
         )
     return text
 
 
 def _is_foreign(request: Request) -> bool:
-    """Whether a page of another origin asks, as far as the browser says."""
+    """Whether the browser says that another origin's page sent the request."""
     origin = request.headers.get("Origin")
     is_other = origin is not None and origin != f"http://{request.headers.get('Host')}"
     return is_other or request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES
@@ -163,5 +164,6 @@ def _same(given: str, known: str) -> bool:
 
 def _refused() -> Response:
     return PlainTextResponse(
-        "This doesn't come from the dashboard's own page: open the address that it printed.", 403
+        "This request isn't from the dashboard's own page: open the address that it printed.",
+        403,
     )

@@ -1,4 +1,4 @@
-"""Serving the page: on loopback only, until Ctrl-C."""
+"""Serves the page, on loopback only, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on loopback; port 0 takes a free one. Raises ``UserError`` for a taken port."""
+    """A socket on loopback; port 0 picks a free one. Raises ``UserError`` if the port is taken."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -34,13 +34,13 @@ def listen(port: int) -> socket.socket:
 
 
 def run(app: Starlette, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``ready`` is called when the page can be asked for."""
+    """Serve until SIGINT or SIGTERM; calls ``ready`` as soon as the page can be requested."""
     ready()
     asyncio.run(_serve(app, listener))
 
 
 def address_of(keys: Keys) -> str:
-    """The page's address, with the token that lets its reader in."""
+    """The page's address, with the token that admits a browser."""
     return f"http://{LOOPBACK}:{keys.port}/?{urlencode({TOKEN_PARAMETER: keys.address})}"
 
 

@@ -1,4 +1,4 @@
-"""The picture of the state machine: its deployed definition, and where a run is in it."""
+"""The states on the machine's main path, from its deployed definition, and a run's progress."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ABSENT: dict[str, Progress] = {
 
 @dataclass(frozen=True)
 class Step:
-    """A state on the machine's main path; ``exits`` are the states that lead away from it."""
+    """A state on the main path; ``inner`` are a Map's states, ``exits`` lead off the path."""
 
     name: str
     comment: str
@@ -35,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Placed:
-    """A step, how a run is doing there, and what it does inside."""
+    """A step with a run's progress there, and the inner states where the run is."""
 
     step: Step
     progress: Progress
@@ -44,14 +44,14 @@ class Placed:
 
     @property
     def words(self) -> str:
-        """How the run is doing there, for those who don't see colours."""
+        """The progress as text, for readers who don't see colors."""
         return WORDS[self.progress]
 
 
 def read_steps(definition: Mapping[str, Any]) -> list[Step]:
-    """The main path: from the start along ``Next``, and along ``Default`` where there is a choice.
+    """The main path: from the start along ``Next``, or ``Default`` in a Choice.
 
-    Whatever else a state leads to (other choices, catches) is an exit, unless it is on the path.
+    Other targets of a state (choices, catches) are exits, unless they are on the path.
     """
     states = definition["States"]
     path = list(_path(definition))
@@ -68,7 +68,7 @@ def read_steps(definition: Mapping[str, Any]) -> list[Step]:
 
 
 def place(steps: list[Step], run: Mapping[str, Any]) -> list[Placed]:
-    """Where a run, as the API describes it, is on the path."""
+    """The path with the progress of a run, as the API describes it."""
     visits = {visit["name"]: visit for visit in run["states"]}
     status = run["execution_status"]
     return [_place(step, visits, status) for step in steps]

@@ -1,4 +1,4 @@
-"""Rows a second and the time left, from what the page has seen of a run so far."""
+"""Rows per second and the time left, from what the page has seen of a run so far."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ RUNS = 8
 
 
 class Rate(NamedTuple):
-    """How fast a run loads; None while that can't be said."""
+    """How fast a run loads; None while that is unknown."""
 
     rows_per_second: float | None
     seconds_left: float | None
 
 
 class Rates:
-    """Remembers the rows of the last half minute, for a few runs."""
+    """Remembers row counts of the last half minute, for a few runs."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -28,7 +28,7 @@ class Rates:
         self._lock = threading.Lock()
 
     def observe(self, run_id: str, rows: int, expected: int) -> Rate:
-        """Note how many rows are done now; the rate since the oldest note that is remembered."""
+        """Remember how many rows are done; returns the rate since the oldest count remembered."""
         now = self._clock()
         with self._lock:
             notes = self._seen.setdefault(run_id, deque())

@@ -1,4 +1,4 @@
-"""What the page shows, gathered from Step Functions and the status API of one deployment."""
+"""What the page shows, from Step Functions and the status API of one deployment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATES = {"fresh": "Fresh", "stale": "Stale", "never": "Never synced", "unreacha
 
 @dataclass(frozen=True)
 class Now:
-    """The run that goes on, or the one that was asked for, or the last one."""
+    """The run to show, and its progress."""
 
     run: dict[str, Any]
     steps: list[state_graph.Placed]
@@ -33,7 +33,7 @@ class Now:
 
     @property
     def is_running(self) -> bool:
-        """Whether its picture will change by itself."""
+        """Whether the run will change by itself."""
         return self.run["execution_status"] in ("RUNNING", "PENDING_REDRIVE")
 
     @property
@@ -43,7 +43,7 @@ class Now:
 
     @property
     def seconds(self) -> float | None:
-        """How long it has run, or did run."""
+        """How long it has been running, or took."""
         return formatting.between(
             self.run["started_at"], self.run["stopped_at"] or self.run["asked_at"]
         )
@@ -51,14 +51,14 @@ class Now:
 
 @dataclass
 class Views:
-    """One deployment's views; rates are remembered between them."""
+    """One deployment's views, and the load rates that they need."""
 
     deployment: Deployment
     rates: Rates = field(default_factory=Rates)
 
     @cached_property
     def steps(self) -> list[state_graph.Step]:
-        """The main path of the state machine, as it is deployed."""
+        """The main path of the deployed state machine."""
         described = self.deployment.stepfunctions.describe_state_machine(
             stateMachineArn=self.deployment.state_machine_arn
         )
@@ -66,19 +66,19 @@ class Views:
 
     @property
     def place(self) -> str:
-        """Where the deployment is, for the page's head."""
+        """Where the deployment is, for the page's header."""
         if self.deployment.endpoint_url:
             return f"local cloud at {self.deployment.endpoint_url.split('//')[-1]}"
         return f"AWS {self.deployment.session.region_name}"
 
     @property
     def neon_branch(self) -> str:
-        """The environment's own branch, whose runs and rejects are listed."""
+        """The environment's own Neon branch, whose runs and rejects are listed."""
         return map_git_ref(None, self.deployment.environment).neon_branch
 
-    def now(self, asked_for: str | None) -> Now | None:
-        """The run to show; None when nothing has ever run."""
-        run_id = asked_for or self._newest()
+    def now(self, requested: str | None) -> Now | None:
+        """The requested, active or last run; None if nothing has ever run."""
+        run_id = requested or self._newest()
         if run_id is None:
             return None
         run = self._ask(f"/syncs/{run_id}")
@@ -94,7 +94,7 @@ class Views:
         )
 
     def status(self) -> dict[str, Any]:
-        """Every branch against the goal, with the words for its state."""
+        """Every branch's age against the goal, with a text for its state."""
         found = self._ask("/status")
         goal = found["goal_seconds"]
         for branch in found["branches"]:
@@ -104,24 +104,24 @@ class Views:
         return found
 
     def runs(self) -> list[dict[str, Any]]:
-        """The last 50 runs of the environment's own branch, the newest first."""
+        """The last 50 runs of the environment's own branch, newest first."""
         runs: list[dict[str, Any]] = self._ask("/syncs", {"limit": str(RUNS_SHOWN)})["syncs"]
         for run in runs:
             run["seconds"] = formatting.between(run["created_at"], run["finished_at"])
         return runs
 
     def rejects(self) -> list[dict[str, Any]]:
-        """Open rejects by reason, the most frequent first."""
+        """Open rejects by reason, most frequent first."""
         reasons: list[dict[str, Any]] = self._ask("/rejects", {"limit": "1"})["reasons"]
         return reasons
 
     def act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
-        """Start, redrive or stop, by a POST to the API."""
+        """Start, redrive or stop a run, by a POST to the API."""
         headers = {"Idempotency-Key": key} if key else {}
         return self.deployment.api.call("POST", path, body=body, headers=headers)
 
     def _newest(self) -> str | None:
-        """The newest run that goes on, else the newest one: Step Functions wakes no database."""
+        """The newest active run, else the newest one; Step Functions wakes no database for it."""
         listed = executions.history(self.deployment, 20)
         running = [item for item in listed if item.status == "RUNNING"]
         newest = next(iter([*running, *listed]), None)
@@ -135,7 +135,7 @@ class Views:
 
 
 def chart_of(runs: list[dict[str, Any]]) -> str:
-    """The runs as the timeline's data, the oldest first, as JSON."""
+    """The timeline's data as JSON: the runs, oldest first."""
     columns = list(reversed(runs))
     return json.dumps(
         {

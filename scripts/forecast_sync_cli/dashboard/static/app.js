@@ -1,16 +1,16 @@
-// What the fragments can't do by themselves: dialogs, the chart, and saying that nobody answers.
+// What fragments can't do by themselves: dialogs, the chart, and the offline notice.
 (() => {
   "use strict";
   const byId = (id) => document.getElementById(id);
   const clock = () => `${new Date().toISOString().slice(11, 19)} UTC`;
   let lastAnswer = null;
 
-  // What proves that this page asks, and no other: see security.py.
+  // Proves that this page sends the request, and no other: see security.py.
   document.addEventListener("htmx:configRequest", (event) => {
     event.detail.headers["X-CSRF-Token"] = localStorage.getItem("page-key") || "";
   });
 
-  // A hidden page asks nothing; when it is shown again it asks at once.
+  // A hidden page sends no requests; when it is shown again, it polls at once.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden && event.target.hasAttribute("data-poll")) event.preventDefault();
   });
@@ -59,11 +59,11 @@
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target !== dialog || !dialog.firstElementChild) return;
-    // At once, and not when htmx has settled: until then Enter would send the form by itself.
+    // At once, not after htmx has settled: until then Enter would submit the form without htmx.
     htmx.process(dialog);
     const first = dialog.querySelector("[autofocus]");
     if (!dialog.open) dialog.showModal();
-    // Once: htmx would focus it again when it has settled, whoever has gone on meanwhile.
+    // Once: htmx would focus it again after settling, even if the user has moved on.
     if (first) {
       first.removeAttribute("autofocus");
       first.focus();
@@ -79,7 +79,7 @@
     if (sent && !event.detail.xhr.status) dialog.querySelector("[type=submit]").disabled = false;
   });
 
-  // When the shown run has begun or ended, everything else is asked for at once.
+  // When the shown run starts or ends, everything else is polled at once.
   let shown = null;
   document.addEventListener("htmx:afterSettle", (event) => {
     if (event.target.id !== "now") return;
@@ -89,7 +89,7 @@
     shown = now;
   });
 
-  // The chart is drawn from the table's data, in the page's colours.
+  // The chart shows the table's data, in the page's colors.
   const OUTCOMES = ["inserted", "updated", "unchanged", "rejected"];
   const MARKS = { failed: "✗", superseded: "⊘", running: "…" };
   let chart = null;
