@@ -65,7 +65,7 @@ pooled: setup .tools/awscli/.installed
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --pooled tests/workflow
 
 # The tests that need only S3 and Glue from the emulator, with Athena's statements on a real Trino.
-conformance: trino .tools/awscli/.installed .tools/sam/.installed
+conformance: trino .venv/.conformance .tools/awscli/.installed .tools/sam/.installed
 	@echo "conformance: the workflow tests, doctor, diff and plan, with a real Trino as Athena's engine"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --athena trino -m "not slow and not emulator" \
 	  $(CONFORMANCE)
@@ -75,6 +75,11 @@ trino: .venv/.trino
 
 .venv/.trino: tools/trino.txt $(STAMP)
 	@echo "setup: installing what Trino needs into .venv"
+	@$(BIN)/uv pip install $(LOCKED) --python $(BIN)/python -r $<
+	@touch $@
+
+.venv/.conformance: tools/conformance.txt $(STAMP)
+	@echo "setup: installing what writes Parquet files into .venv"
 	@$(BIN)/uv pip install $(LOCKED) --python $(BIN)/python -r $<
 	@touch $@
 
@@ -184,6 +189,8 @@ lock: setup
 	  --no-emit-index-url --extra local --extra bench -o tools/bench.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --extra trino --constraint requirements.lock -o tools/trino.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --extra conformance --constraint requirements.lock -o tools/conformance.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-emit-index-url -o layers/core/requirements.txt layers/core/requirements.in
 	@for tool in installer $(TOOLS) fuzz hooks; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \

@@ -1,0 +1,266 @@
+"""Parquet files as Trino reads them: a SELECT over them for DuckDB, or the error that Trino has."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from localcloud.athena.engine import DATA_ERROR, INTERNAL, SYSTEM, QueryError
+from localcloud.athena.object_files import ObjectFile
+
+SIMPLE_TYPES = {
+    "tinyint": "TINYINT", "smallint": "SMALLINT", "int": "INTEGER", "bigint": "BIGINT",
+    "boolean": "BOOLEAN", "date": "DATE", "string": "VARCHAR", "float": "REAL", "double": "DOUBLE",
+    "timestamp": "TIMESTAMP",
+}  # fmt: skip
+"""Glue's types, and DuckDB's with the same values."""
+
+SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+UNSIGNED = {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64}
+INTEGERS = (*SIGNED, *UNSIGNED)
+TIMESTAMPS = (
+    "TIMESTAMP",
+    "TIMESTAMP_NS",
+    "TIMESTAMP WITH TIME ZONE",
+    "TIMESTAMPTZ_NS",
+)
+NOTHING = '"NULL"'
+"""A column in which a writer has seen only NULL."""
+
+READABLE: dict[str, tuple[str, ...]] = {
+    "TINYINT": (*INTEGERS, NOTHING),
+    "SMALLINT": (*INTEGERS, NOTHING),
+    "INTEGER": (*INTEGERS, NOTHING),
+    "BIGINT": (*INTEGERS, NOTHING),
+    "BOOLEAN": ("BOOLEAN",),
+    "DATE": ("DATE", NOTHING),
+    "VARCHAR": ("VARCHAR", "BLOB", "ENUM", NOTHING),
+    "REAL": ("FLOAT", NOTHING),
+    "DOUBLE": ("DOUBLE", "FLOAT", NOTHING),
+    "TIMESTAMP": TIMESTAMPS,
+}
+"""For each of DuckDB's types, what DuckDB calls the columns of a file that Trino reads as it."""
+
+SHORT_DECIMAL = 18
+"""Digits; Trino reads only such decimals from columns of integers or of NULL."""
+
+CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD", "LZ4", "LZO"})
+LEVELS_AND_DICTIONARIES = frozenset({"RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"})
+NUMBERS = frozenset({"PLAIN", "DELTA_BINARY_PACKED"})
+ENCODINGS = {
+    "INT32": NUMBERS,
+    "INT64": NUMBERS,
+    "FLOAT": frozenset({"PLAIN", "BYTE_STREAM_SPLIT"}),
+    "DOUBLE": frozenset({"PLAIN", "BYTE_STREAM_SPLIT"}),
+    "BYTE_ARRAY": frozenset({"PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"}),
+    "FIXED_LEN_BYTE_ARRAY": frozenset({"PLAIN", "DELTA_BYTE_ARRAY"}),
+}
+PLAIN = frozenset({"PLAIN"})
+
+NOT_UTF8 = "\U0010fff0"
+"""Stands in a text for bytes that aren't UTF-8, which DuckDB's texts can't hold."""
+
+SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]?")
+
+
+class Stored(NamedTuple):
+    """A column of a file: its name in the file, DuckDB's type of it, and its physical type."""
+
+    name: str
+    kind: str
+    physical: str
+
+
+def define_view(
+    connection: duckdb.DuckDBPyConnection, files: list[ObjectFile], columns: dict[str, str]
+) -> str:
+    """The SELECT over a Glue table's ``columns``, by type, with ``$path`` and the modified time.
+
+    Raises ``QueryError`` for what Trino can't read.
+    """
+    typed = {name: _duckdb_type(kind) for name, kind in columns.items()}
+    parts = []
+    if files := _with_rows(connection, files):
+        _check_storage(connection, files, columns)
+        connection.execute(
+            "CREATE OR REPLACE TABLE objects (file TEXT, path TEXT, modified TIMESTAMPTZ)"
+        )
+        connection.executemany(
+            "INSERT INTO objects VALUES (?, ?, ?)",
+            [(str(file.path), file.location, file.modified) for file in files],
+        )
+        parts = [
+            _select(alike, stored, typed, columns)
+            for stored, alike in _alike(connection, files, columns).items()
+        ]
+    if not parts:
+        empty = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in typed.items())
+        hidden = 'NULL::VARCHAR AS "$path", NULL::TIMESTAMPTZ AS "$file_modified_time"'
+        return f"SELECT {empty}, {hidden} WHERE false"
+    return " UNION ALL ".join(parts)
+
+
+def replace_bad_text(files: Iterable[Path]) -> None:
+    """Rewrite the files whose texts aren't UTF-8, with ``NOT_UTF8`` where Java would replace."""
+    for file in files:
+        table = pq.read_table(file, coerce_int96_timestamp_unit="us")
+        repaired = pa.table([_repaired(column) for column in table.columns], table.column_names)
+        file.unlink()  # It is a link to a copy that others share.
+        pq.write_table(repaired, file)
+
+
+def _repaired(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type)):
+        return column
+    values = column.cast(pa.binary()).to_pylist()
+    return pa.chunked_array([[None if value is None else _decode(value) for value in values]])
+
+
+def _decode(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        text = SURROGATE.sub(b"\xff", value).decode(errors="replace")
+        return text.replace("\ufffd", NOT_UTF8)
+
+
+def _duckdb_type(glue_type: str) -> str:
+    if glue_type.startswith("decimal("):
+        return glue_type.upper()
+    return SIMPLE_TYPES[glue_type]
+
+
+def _with_rows(connection: duckdb.DuckDBPyConnection, files: list[ObjectFile]) -> list[ObjectFile]:
+    """The files that have rows; Trino doesn't look at the others' columns."""
+    if not files:
+        return []
+    counting = "SELECT file_name FROM parquet_file_metadata(?) WHERE num_rows > 0"
+    paths = [str(file.path) for file in files]
+    try:
+        found = {name for (name,) in connection.execute(counting, [paths]).fetchall()}
+    except duckdb.Error:
+        for file in files:
+            try:
+                connection.execute(counting, [[str(file.path)]]).fetchall()
+            except duckdb.Error:
+                raise QueryError(
+                    f"HIVE_CANNOT_OPEN_SPLIT: Error opening Hive split {file.location}: "
+                    "it is not a Parquet file",
+                    error_type=DATA_ERROR,
+                ) from None
+        raise
+    return [file for file in files if str(file.path) in found]
+
+
+def _check_storage(
+    connection: duckdb.DuckDBPyConnection, files: list[ObjectFile], columns: dict[str, str]
+) -> None:
+    """Fail for codecs and encodings that Trino lacks, without a file's name, as Trino does."""
+    chunks = connection.execute(
+        "SELECT DISTINCT lower(path_in_schema), type, compression, encodings "
+        "FROM parquet_metadata(?)",
+        [[str(file.path) for file in files]],
+    ).fetchall()
+    for name, physical, codec, encodings in chunks:
+        if name not in columns:
+            continue
+        if codec not in CODECS:
+            reason = f"Codec not supported in Parquet: {codec}"
+            raise QueryError(
+                f"GENERIC_INTERNAL_ERROR: {reason}", category=SYSTEM, error_type=INTERNAL
+            )
+        readable = ENCODINGS.get(physical, PLAIN) | LEVELS_AND_DICTIONARIES
+        for encoding in sorted(set(encodings.split(", ")) - readable):
+            raise QueryError(
+                f"GENERIC_INTERNAL_ERROR: Wrong encoding {encoding} for column [{name}]",
+                category=SYSTEM,
+                error_type=INTERNAL,
+            )
+
+
+def _alike(
+    connection: duckdb.DuckDBPyConnection, files: list[ObjectFile], columns: dict[str, str]
+) -> dict[tuple[Stored, ...], list[ObjectFile]]:
+    """The files by how they store the columns."""
+    schema = connection.execute(
+        "SELECT file_name, name, duckdb_type, type, column_id, num_children "
+        "FROM parquet_schema(?) ORDER BY file_name, column_id",
+        [[str(file.path) for file in files]],
+    ).fetchall()
+    found: dict[str, dict[str, Stored]] = defaultdict(dict)
+    inside = 0
+    for file_name, name, kind, physical, column_id, children in schema:
+        if column_id == 0:
+            continue
+        if inside:
+            inside += (children or 0) - 1
+            continue
+        inside = children or 0
+        if name.lower() in columns:
+            found[file_name][name.lower()] = Stored(name, kind, physical or "GROUP")
+    alike = defaultdict(list)
+    for file in files:
+        alike[tuple(found[str(file.path)].values())].append(file)
+    return alike
+
+
+def _select(
+    files: list[ObjectFile],
+    stored: tuple[Stored, ...],
+    typed: dict[str, str],
+    columns: dict[str, str],
+) -> str:
+    by_name = {item.name.lower(): item for item in stored}
+    values = []
+    for name, kind in typed.items():
+        value = "NULL"
+        if item := by_name.get(name):
+            if not _is_readable(item, kind):
+                raise QueryError(
+                    f"HIVE_BAD_DATA: Field {name}'s type {item.physical} ({item.kind}) in parquet "
+                    f"file {files[0].location} is incompatible with type {columns[name]} defined "
+                    "in table schema",
+                    error_type=DATA_ERROR,
+                )
+            value = _value(item)
+        values.append(f'CAST({value} AS {kind}) AS "{name}"')
+    paths = ", ".join(f"'{file.path}'" for file in files)
+    options = "filename = true, hive_partitioning = false, binary_as_string = true"
+    return (
+        f'SELECT {", ".join(values)}, objects.path AS "$path", '
+        'objects.modified AS "$file_modified_time" '
+        f"FROM read_parquet([{paths}], {options}) AS source "
+        "JOIN objects ON objects.file = source.filename"
+    )
+
+
+def _is_readable(item: Stored, kind: str) -> bool:
+    if not kind.startswith("DECIMAL"):
+        return item.kind in READABLE[kind]
+    precision = int(kind.partition("(")[2].partition(",")[0])
+    return item.kind.startswith("DECIMAL") or (
+        precision <= SHORT_DECIMAL and item.kind in (*SIGNED[:3], "UTINYINT", "USMALLINT", NOTHING)
+    )
+
+
+def _value(item: Stored) -> str:
+    """Unsigned integers are read as signed, and timestamps are rounded half up to milliseconds."""
+    column = f'source."{item.name}"'
+    if bits := UNSIGNED.get(item.kind):
+        signed, size = f"CAST({column} AS HUGEINT)", 2**bits
+        if bits < 32:
+            return signed
+        return f"CASE WHEN {signed} >= {size // 2} THEN {signed} - {size} ELSE {signed} END"
+    if item.kind in TIMESTAMPS:
+        count, scale = ("epoch_ns", 10**6) if item.kind.endswith("_NS") else ("epoch_us", 10**3)
+        raised = f"CAST({count}({column}) AS HUGEINT) + {scale // 2}"
+        floor = f"({raised} - (({raised}) % {scale} + {scale}) % {scale}) // {scale}"
+        return f"make_timestamp_ms(CAST({floor} AS BIGINT))"
+    return column

@@ -1,0 +1,52 @@
+-- Trino's functions and text forms as macros of DuckDB; trino_dialect.py puts them into statements.
+-- chr(1114096) stands in a text for bytes that aren't UTF-8: parquet_files.py puts it there.
+
+CREATE MACRO is_infinite(number) AS isinf(number);
+CREATE MACRO from_base(digits, base) AS CAST('0x' || digits AS BIGINT);
+CREATE MACRO to_iso8601(moment) AS strftime(moment, '%Y-%m-%dT%H:%M:%S.%g') || 'Z';
+
+CREATE MACRO trino_from_utf8(bytes) AS replace(decode(bytes), chr(1114096), '�');
+
+-- A double as 1.5E0: as many digits as its shortest form has.
+CREATE MACRO trino_significant(shown) AS greatest(1, length(rtrim(ltrim(
+  replace(regexp_extract(shown, '^-?([0-9.]+)', 1), '.', ''), '0'), '0')));
+CREATE MACRO trino_scientific(shown) AS
+  printf('%.' || (trino_significant(shown) - 1) || 'e', CAST(shown AS DOUBLE));
+CREATE MACRO trino_double(shown) AS CASE shown
+  WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'
+  WHEN '0.0' THEN '0E0' WHEN '-0.0' THEN '-0E0'
+  ELSE regexp_replace(split_part(trino_scientific(shown), 'e', 1), '^(-?\d)$', '\1.0') || 'E'
+    || CAST(CAST(split_part(trino_scientific(shown), 'e', 2) AS INTEGER) AS VARCHAR) END;
+
+-- A date with a year of at least four digits, counted from a year 0.
+CREATE MACRO trino_year(shown) AS CAST(split_part(shown, '-', 1) AS INTEGER);
+CREATE MACRO trino_date(shown) AS CASE
+  WHEN shown NOT LIKE '%(BC)%' THEN split_part(shown, ' ', 1)
+  WHEN trino_year(shown) = 1 THEN '0000' || substr(split_part(shown, ' ', 1), 5)
+  ELSE printf('-%04d', trino_year(shown) - 1) || regexp_extract(shown, '-\d\d-\d\d') END;
+CREATE MACRO trino_timestamp(shown) AS
+  CASE WHEN shown NOT LIKE '%(BC)%' AND trino_year(shown) > 9999 THEN '+' ELSE '' END
+  || trino_date(shown) || ' ' || regexp_extract(shown, '\d\d:\d\d:\d\d') || '.'
+  || rpad(regexp_extract(shown, '\.(\d+)$', 1), 3, '0');
+
+CREATE MACRO trino_text(value) AS CASE typeof(value)
+  WHEN 'DOUBLE' THEN trino_double(CAST(value AS VARCHAR))
+  WHEN 'DATE' THEN trino_date(CAST(value AS VARCHAR))
+  WHEN 'TIMESTAMP' THEN trino_timestamp(CAST(value AS VARCHAR))
+  ELSE CAST(value AS VARCHAR) END;
+
+-- A string of JSON as Jackson writes it.
+CREATE MACRO trino_json_character(one) AS CASE
+  WHEN one = '"' THEN '\"' WHEN one = '\' THEN '\\'
+  WHEN one = chr(8) THEN '\b' WHEN one = chr(9) THEN '\t' WHEN one = chr(10) THEN '\n'
+  WHEN one = chr(12) THEN '\f' WHEN one = chr(13) THEN '\r'
+  WHEN one = chr(1114096) THEN '�'
+  WHEN unicode(one) < 32 THEN printf('\u%04X', unicode(one))
+  WHEN unicode(one) > 65535 THEN printf('\u%04X\u%04X',
+    55296 + (unicode(one) - 65536) // 1024, 56320 + (unicode(one) - 65536) % 1024)
+  ELSE one END;
+CREATE MACRO trino_json(value) AS CASE
+  WHEN value IS NULL THEN 'null'
+  WHEN NOT regexp_matches(value, '[^ !#-\[\]-\x{ffff}]') THEN '"' || value || '"'
+  ELSE '"' || array_to_string(list_transform(
+    regexp_extract_all(value, '(?s).'), lambda one: trino_json_character(one)), '') || '"' END;

@@ -1,0 +1,153 @@
+"""The embedded engine and Trino agree, line by line, on the same files and the same statements.
+
+What they don't agree on is the list at the end, which docs/architecture.md repeats.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from forecast_sync.tables import Table, parse_table
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.conformance import writers
+from tests.conformance.both_engines import Lake, compare
+from tests.workflow.deployed import Deployed
+
+EVERYTHING = parse_table((Path(__file__).parent / "everything.toml").read_text(), "everything.toml")
+EXAMPLES = settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(autouse=True)
+def _on_trino(athena: str) -> None:
+    assert athena == "trino", "run this with --athena trino, as `make conformance` does"
+
+
+@EXAMPLES
+@given(st.lists(writers.by_pyarrow(), min_size=1, max_size=3))
+def test_every_source_type_as_pyarrow_writes_it(deployed: Deployed, files: list[bytes]) -> None:
+    named = {f"{number}.parquet": content for number, content in enumerate(files)}
+    answer = compare(Lake(deployed, EVERYTHING, named))
+    assert not answer.error, answer.error
+
+
+@pytest.mark.parametrize("writer", writers.WRITERS)
+def test_what_other_writers_write(deployed: Deployed, writer: str) -> None:
+    table = EVERYTHING if writer != "fastparquet" else without(writers.NOT_FASTPARQUETS)
+
+    @settings(EXAMPLES, max_examples=5)
+    @given(writers.plain_rows(), st.data())
+    def compared(rows: writers.Rows, data: st.DataObject) -> None:
+        choose = lambda options: data.draw(st.sampled_from(options))  # noqa: E731
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "file.parquet"
+            writers.WRITERS[writer](rows, choose, path)
+            content = path.read_bytes()
+        answer = compare(Lake(deployed, table, {"file.parquet": content}))
+        assert not answer.error, answer.error
+
+    compared()
+
+
+def without(names: frozenset[str]) -> Table:
+    """The table file without some columns."""
+    kept = {name: kind for name, kind in EVERYTHING.source.columns.items() if name not in names}
+    source = EVERYTHING.source.model_copy(update={"columns": kept})
+    column = tuple(item for item in EVERYTHING.column if item.name not in names)
+    return EVERYTHING.model_copy(update={"source": source, "column": column})
+
+
+def one(kind: Any, *values: Any, name: str, **options: Any) -> bytes:
+    """A file in which one column has these values, and the others NULL."""
+    schema = writers.PLAIN.set(writers.PLAIN.get_field_index(name), pa.field(name, kind))
+    rows: dict[str, list[Any]] = {field: [None] * len(values) for field in schema.names}
+    rows |= {"id": list(range(len(values))), "stamp": [0] * len(values), name: list(values)}
+    table = pa.table([pa.array(rows[field.name], field.type) for field in schema], schema=schema)
+    return writers.written(table, **options)
+
+
+def test_texts_of_a_megabyte(deployed: Deployed) -> None:
+    texts = ["x" * 2**20, "\u00e9" * 2**19, "\t\\" * 2**19, "\U0001f355" * 2**18]
+    answer = compare(Lake(deployed, EVERYTHING, {"a": one(pa.string(), *texts, name="label")}))
+    assert answer.profile["good"] == "4"
+    answer = compare(Lake(deployed, EVERYTHING, {"a": one(pa.string(), *texts, name="code")}))
+    assert answer.profile["rejected"] == "4"
+
+
+UNREADABLE = {
+    "brotli": {"compression": "brotli"},
+    "lz4": {"compression": "lz4"},
+    "split integers": {"use_dictionary": False, "column_encoding": {"large": "BYTE_STREAM_SPLIT"}},
+    "split decimals": {"use_dictionary": False, "column_encoding": {"exact": "BYTE_STREAM_SPLIT"}},
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_trino_can_t_decode_neither_can_decode(deployed: Deployed, name: str) -> None:
+    content = one(pa.int64(), 1, 2, name="large", **UNREADABLE[name])
+    answer = compare(Lake(deployed, EVERYTHING, {"a": content}))
+    assert "GENERIC_INTERNAL_ERROR" in answer.error
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "name"),
+    [
+        (pa.null(), None, "moment"),
+        (pa.null(), None, "flag"),
+        (pa.null(), None, "exact"),
+        (pa.float64(), 1.0, "large"),
+        (pa.string(), "1", "number"),
+        (pa.int64(), 1, "moment"),
+        (pa.timestamp("us"), 1, "day"),
+    ],
+    ids=str,
+)
+def test_types_that_trino_can_t_read_neither_reads(
+    deployed: Deployed, kind: Any, value: Any, name: str
+) -> None:
+    assert compare(Lake(deployed, EVERYTHING, {"a": one(kind, value, name=name)})).error
+
+
+def test_a_file_without_rows_is_looked_at_by_neither(deployed: Deployed) -> None:
+    anything = pa.schema([(name, pa.list_(pa.uint64())) for name in writers.PLAIN.names])
+    empty = writers.written(anything.empty_table(), compression="brotli")
+    files = {"empty": empty, "rows": one(pa.string(), "a", name="code")}
+    assert compare(Lake(deployed, EVERYTHING, files)).profile["good"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "name"),
+    [
+        (pa.int32(), 1, "number"),
+        (pa.int32(), 1, "code"),
+        (pa.float64(), 1.5, "code"),
+        (pa.decimal128(5, 0), 1, "large"),
+        (pa.timestamp("us"), 1, "large"),
+        (pa.timestamp("ns"), 2**63 - 1, "moment"),
+    ],
+    ids=[
+        "an integer as a double",
+        "an integer as text",
+        "a double as text",
+        "a decimal as an integer",
+        "a timestamp as an integer",
+        "a timestamp at the end of nanoseconds",
+    ],
+)
+def test_exceptions(deployed: Deployed, kind: Any, value: Any, name: str) -> None:
+    """Trino reads these, and the embedded engine fails the query or reads another value."""
+    lake = Lake(deployed, EVERYTHING, {"a": one(kind, value, name=name)})
+    trino, embedded = lake.on_trino(), lake.on_the_embedded_engine()
+    assert not trino.error
+    assert embedded.error or embedded.lines != trino.lines

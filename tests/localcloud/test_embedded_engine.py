@@ -1,0 +1,216 @@
+"""The embedded engine does what Trino 476 was seen to do; `make conformance` asks Trino itself."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from localcloud.athena.embedded import execute, open_database
+from localcloud.athena.engine import QueryError
+from localcloud.athena.object_files import ObjectFile
+from localcloud.athena.parquet_files import define_view
+from localcloud.athena.trino_dialect import parse, transpile
+
+BAD_TEXTS = {
+    b"a\xffb": "a\ufffdb",
+    b"\xed\xa0\x80": "\ufffd",
+    b"\xed\xa0": "\ufffd",
+    b"\xe2\x82x": "\ufffdx",
+    b"\xf0\x9f\x8d": "\ufffd",
+    b"\x80\x80": "\ufffd\ufffd",
+    b"\xc0\xaf": "\ufffd\ufffd",
+    b"\xf4\x90\x80\x80": "\ufffd" * 4,
+}
+"""Bytes, and what Java shows of them."""
+
+
+def ask(
+    folder: Path, query: str, columns: dict[str, str], *tables: pa.Table, **options: Any
+) -> list[tuple[Any, ...]]:
+    """What the engine returns for a SELECT from t, a table of these files."""
+    files = []
+    for number, table in enumerate(tables):
+        path = folder / f"{number}.parquet"
+        pq.write_table(table, path, **options)
+        files.append(ObjectFile(path, f"s3://lake/{number}", "2026-01-01T00:00:00Z"))
+    with open_database() as connection:
+        connection.execute(f"CREATE VIEW t AS {define_view(connection, files, columns)}")
+        statement = transpile(parse(query))
+        return execute(connection, statement, folder).fetchall()
+
+
+def column(kind: Any, *values: Any) -> pa.Table:
+    return pa.table({"x": pa.array(values, kind)})
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "+02:00"])
+@pytest.mark.parametrize(("unit", "scale"), [("us", 1), ("ns", 1000)])
+def test_timestamps_are_rounded_half_up(
+    tmp_path: Path, unit: str, scale: int, zone: str | None
+) -> None:
+    """Up is later, before 1970 too."""
+    rounded = {-1501: -2, -1500: -1, -501: -1, -500: 0, -1: 0, 499: 0, 500: 1, 1500: 2}
+    table = column(pa.timestamp(unit, zone), *(value * scale for value in rounded))
+    found = ask(tmp_path, "SELECT to_unixtime(x) FROM t", {"x": "timestamp"}, table)
+    assert [round(seconds * 1000) for (seconds,) in found] == list(rounded.values())
+
+
+def test_timestamps_of_any_year_have_trinos_text(tmp_path: Path) -> None:
+    seconds = {
+        -62_135_596_801: "0000-12-31 23:59:59.000",
+        -12_219_292_801: "1582-10-14 23:59:59.000",
+        0: "1970-01-01 00:00:00.000",
+        253_402_300_800: "+10000-01-01 00:00:00.000",
+    }
+    table = column(pa.timestamp("s"), *seconds)
+    found = ask(tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "timestamp"}, table)
+    assert [text for (text,) in found] == list(seconds.values())
+    days = {-719_529: "-0001-12-31", -719_528: "0000-01-01", 2_932_897: "10000-01-01"}
+    found = ask(
+        tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "date"}, column(pa.date32(), *days)
+    )
+    assert [text for (text,) in found] == list(days.values())
+
+
+def test_doubles_have_trinos_text(tmp_path: Path) -> None:
+    doubles = {
+        1.5: "1.5E0",
+        1e-5: "1.0E-5",
+        123456.785: "1.23456785E5",
+        1e300: "1.0E300",
+        -0.0: "-0E0",
+        math.nan: "NaN",
+        -math.inf: "-Infinity",
+    }
+    table = column(pa.float64(), *doubles)
+    found = ask(tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "double"}, table)
+    assert [text for (text,) in found] == list(doubles.values())
+
+
+def test_text_that_isn_t_utf_8_is_read_and_can_be_told(tmp_path: Path) -> None:
+    texts = [*BAD_TEXTS, b"plain", "é🍕\ufffd".encode()]
+    buffers = pa.array(texts, pa.binary()).buffers()
+    bad = pa.table({"x": pa.Array.from_buffers(pa.string(), len(texts), buffers)})
+    query = (
+        "SELECT from_utf8(to_utf8(x)) <> x, "
+        "json_format(CAST(MAP(ARRAY['b', 'a'], ARRAY[x, CAST(NULL AS varchar)]) AS json)) FROM t"
+    )
+    found = ask(tmp_path, query, {"x": "string"}, bad, column(pa.string(), "other file"))
+    shown = [f'{{"a":null,"b":"{text}"}}' for text in BAD_TEXTS.values()]
+    expected = [
+        *((True, text) for text in shown),
+        (False, '{"a":null,"b":"plain"}'),
+        (False, '{"a":null,"b":"é\\uD83C\\uDF55\ufffd"}'),
+        (False, '{"a":null,"b":"other file"}'),
+    ]
+    assert Counter(found) == Counter(expected)
+
+
+def test_json_has_jacksons_escapes(tmp_path: Path) -> None:
+    text = "".join(map(chr, range(1, 0x21))) + '"\\/\x7f\u2028'
+    query = "SELECT json_format(CAST(MAP(ARRAY['x'], ARRAY[x]) AS json)) FROM t"
+    ((found,),) = ask(tmp_path, query, {"x": "string"}, column(pa.string(), text))
+    low = [f"\\u{code:04X}" for code in range(1, 0x20)]
+    for code, letter in ((8, "b"), (9, "t"), (10, "n"), (12, "f"), (13, "r")):
+        low[code - 1] = f"\\{letter}"
+    assert found == '{"x":"' + "".join(low) + ' \\"\\\\/\x7f\u2028"}'
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        (pa.uint8(), 255, 255),
+        (pa.uint16(), 65_535, 65_535),
+        (pa.uint32(), 2**32 - 1, -1),
+        (pa.uint64(), 2**64 - 2, -2),
+        (pa.int64(), -(2**63), -(2**63)),
+        (pa.null(), None, None),
+    ],
+)
+def test_integers_are_read_as_trino_reads_them(
+    tmp_path: Path, kind: Any, value: Any, read: Any
+) -> None:
+    """Files of one table may differ, also from each other."""
+    both = (column(kind, value), column(pa.int32(), 7))
+    found = ask(tmp_path, "SELECT x FROM t", {"x": "bigint"}, *both)
+    assert Counter(found) == Counter([(read,), (7,)])
+
+
+def test_an_integer_beyond_its_declaration_fails_the_query(tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="out of range"):
+        ask(tmp_path, "SELECT x FROM t", {"x": "int"}, column(pa.int64(), 2**31))
+
+
+def test_decimals_are_rescaled_half_away_from_zero(tmp_path: Path) -> None:
+    values = [Decimal("1.0050"), Decimal("-1.0050"), Decimal("1.0049"), None]
+    found = ask(
+        tmp_path,
+        "SELECT x, TRY_CAST(x AS decimal(2, 2)) FROM t",
+        {"x": "decimal(10,2)"},
+        column(pa.decimal128(10, 4), *values),
+    )
+    expected = [Decimal("1.01"), Decimal("-1.01"), Decimal("1.00"), None]
+    assert found == [(value, None) for value in expected]
+
+
+def test_a_file_without_rows_isn_t_looked_at(tmp_path: Path) -> None:
+    empty = column(pa.list_(pa.uint64()))
+    usual = column(pa.int32(), 7)
+    assert ask(tmp_path, "SELECT x FROM t", {"x": "int"}, empty, usual) == [(7,)]
+    assert ask(tmp_path, "SELECT x FROM t", {"x": "int"}, empty) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind", "value"),
+    [
+        ({"x": "timestamp"}, pa.null(), None),
+        ({"x": "boolean"}, pa.null(), None),
+        ({"x": "decimal(19,2)"}, pa.null(), None),
+        ({"x": "int"}, pa.float64(), 1.0),
+        ({"x": "double"}, pa.string(), "1"),
+        ({"x": "date"}, pa.timestamp("us"), datetime(2026, 1, 1, tzinfo=UTC)),
+        ({"x": "timestamp"}, pa.date32(), date(2026, 1, 1)),
+    ],
+    ids=str,
+)
+def test_a_type_that_trino_can_t_read_fails_the_query(
+    tmp_path: Path, columns: dict[str, str], kind: Any, value: Any
+) -> None:
+    with pytest.raises(QueryError, match="HIVE_BAD_DATA: Field x's type"):
+        ask(tmp_path, "SELECT x FROM t", columns, column(kind, value))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "brotli"},
+        {"compression": "lz4"},
+        {"use_dictionary": False, "column_encoding": {"x": "BYTE_STREAM_SPLIT"}},
+    ],
+    ids=["brotli", "lz4", "byte stream split"],
+)
+def test_what_trino_can_t_decode_fails_the_query_without_a_name(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(QueryError, match="GENERIC_INTERNAL_ERROR") as raised:
+        ask(tmp_path, "SELECT x FROM t", {"x": "int"}, column(pa.int32(), 1), **options)
+    assert "s3://" not in str(raised.value)
+    assert ask(tmp_path, "SELECT 1 FROM t", {"y": "int"}, column(pa.int32(), 1), **options)
+
+
+def test_what_isn_t_parquet_fails_the_query_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "0.parquet"
+    path.write_bytes(b"no Parquet")
+    file = ObjectFile(path, "s3://lake/bad", "2026-01-01T00:00:00Z")
+    with (
+        open_database() as connection,
+        pytest.raises(QueryError, match="Error opening Hive split s3://lake/bad"),
+    ):
+        define_view(connection, [file], {"x": "int"})
