@@ -15,7 +15,7 @@ from forecast_sync.errors import BranchNotFound, ForecastSyncError, NeonUnavaila
 from forecast_sync.lease.rerun import rerun_name
 from forecast_sync.record.failure import FailureRecorder
 
-from tests.unit.test_announcements import SETTINGS
+from tests.unit.test_messages import SETTINGS
 
 ENDED = EndedExecution.model_validate(
     {"executionArn": "arn:aws:states:us-east-2:000000000000:execution:m:r", "name": "r"}

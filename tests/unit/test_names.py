@@ -17,7 +17,7 @@ from forecast_sync_cli.main import make_app
 
 from tests.builders import make_run
 from tests.contract.stack import template
-from tests.unit.test_announcements import ALL, RESULT, make_stale
+from tests.unit.test_messages import ALL, RESULT, make_stale
 
 ARN = "arn:aws:states:eu-west-1:111122223333:stateMachine"
 

@@ -11,7 +11,7 @@ from forecast_sync.adapters.stepfunctions import Execution, Workflow
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.notify import outages
 
-from tests.unit.test_announcements import RESULT, SETTINGS
+from tests.unit.test_messages import RESULT, SETTINGS
 
 DOWN, REFUSED = "DatabaseUnavailable", "BatchRefused"
 

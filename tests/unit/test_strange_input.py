@@ -25,8 +25,8 @@ from forecast_sync.runs.uploads import start_for_uploads
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 from forecast_sync.text.strict_json import JsonInvalid, read_json, read_object
 
-from tests.unit.test_announcements import SETTINGS
 from tests.unit.test_api import Machine, ask, machine
+from tests.unit.test_messages import SETTINGS
 
 __all__ = ["machine"]
 

@@ -220,6 +220,6 @@ def redrive_helps(name: str) -> bool:
 
 
 def _find_class(name: str) -> type[ForecastSyncError] | None:
-    found = globals().get(name)
-    is_ours = isinstance(found, type) and issubclass(found, ForecastSyncError)
-    return found if is_ours else None
+    error = globals().get(name)
+    is_ours = isinstance(error, type) and issubclass(error, ForecastSyncError)
+    return error if is_ours else None
