@@ -9,6 +9,10 @@ import pytest
 from tests import chromium, pooler
 from tests.conftest import describe_missing
 
+BOTH = (
+    "not run: tests that need Chromium (1) and PgBouncer (2); "
+    "to run them: apt-get install chromium pgbouncer"
+)
 BROWSER, POOLER = (f"('x.py', 1, 'Skipped: {text}')" for text in (chromium.MISSING, pooler.MISSING))
 
 
@@ -23,8 +27,7 @@ BROWSER, POOLER = (f"('x.py', 1, 'Skipped: {text}')" for text in (chromium.MISSI
         ),
         (
             [POOLER, BROWSER, POOLER],
-            "not run: tests that need Chromium (1) and PgBouncer (2); to run them: "
-            + "apt-get install chromium pgbouncer",
+            BOTH,
         ),
     ],
 )
