@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -21,6 +21,8 @@ from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialise
 from localcloud.protocol import Athena
 
+from tests import chromium as browsers
+from tests import pooler as poolers
 from tests.chromium import find_chromium
 from tests.pooler import pooled
 from tests.workflow.deployed import Deployed
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 IN_CI = bool(os.environ.get("CI"))
+MISSING = {"Chromium": browsers.MISSING, "PgBouncer": poolers.MISSING}
+"""Programs that tests are skipped without, and what the tests say then."""
 PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 
 
@@ -46,9 +50,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """In CI a skipped test is a proof that is missing."""
-    if IN_CI and terminalreporter.stats.get("skipped"):
+    """Say in one line what wasn't run for want of a program; in CI that is a failure."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if line := describe_missing([str(report.longrepr) for report in skipped]):
+        terminalreporter.write_line(line, yellow=True)
+    if IN_CI and skipped:
         terminalreporter.write_line("skipped tests fail in CI: install what they name", red=True)
+
+
+def describe_missing(reasons: Sequence[str]) -> str:
+    """How many tests of which program were skipped, and how to get it; empty when none was."""
+    counted = {
+        program: sum(missing in reason for reason in reasons)
+        for program, missing in MISSING.items()
+    }
+    wanted = {program: count for program, count in counted.items() if count}
+    if not wanted:
+        return ""
+    programs = " and ".join(f"{name} ({count})" for name, count in wanted.items())
+    packages = " ".join(name.lower() for name in wanted)
+    return f"not run: tests that need {programs}; to run them: apt-get install {packages}"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -173,6 +173,25 @@ def finished(deployed: Deployed, ended: Ended, *, ids: int | None = None) -> Non
     assert (deployed.status(ended.name) or {})["status"] == "succeeded"
 
 
+def finished_at_last(deployed: Deployed, arn: str, *, ids: int | None = None) -> None:
+    """As ``finished``, when the run's retries may all have been used up before its fault ended.
+
+    Local retries are over within seconds: on a busy machine the end of a fault may come later, and
+    somebody redrives the run then.
+    """
+    ended = deployed.wait(arn)
+    if ended.status == "FAILED" and _gave_up(deployed, ended):
+        ended = deployed.redrive(ended)
+    finished(deployed, ended, ids=ids)
+
+
+def _gave_up(deployed: Deployed, ended: Ended) -> bool:
+    """Whether an error that is retried has failed a run."""
+    children = map(deployed.describe, deployed.children(ended.arn))
+    errors = {ended.error, *(child.get("error") for child in children)}
+    return not errors.isdisjoint({"DatabaseUnavailable", "BatchConflict"})
+
+
 def settled(deployed: Deployed, *, ids: int | None = None) -> None:
     """The table is the reference, no id was burned, no lease is held, no execution runs."""
     await_quiet(deployed)

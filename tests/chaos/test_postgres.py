@@ -31,7 +31,7 @@ def test_full_of_connections(deployed: Deployed, pytestconfig: pytest.Config) ->
         eventually(lambda: _fill(held, deployed.cloud.database_urls["dev"]))
         arn = deployed.start()
         eventually(lambda: deployed.attempts(arn, "Read watermark") > refuses)
-    scene.finished(deployed, deployed.wait(arn))
+    scene.finished_at_last(deployed, arn)
 
 
 def _fill(held: ExitStack, url: str) -> bool:
@@ -69,7 +69,7 @@ def test_a_statement_timeout_ends_a_batch(deployed: Deployed) -> None:
         with scene.locked_row(deployed, 3):
             arn = deployed.start()
             eventually(lambda: retried(deployed, "57014"))
-        scene.finished(deployed, deployed.wait(arn))
+        scene.finished_at_last(deployed, arn)
     forget_sessions(deployed)
 
 
@@ -130,7 +130,7 @@ def test_a_full_disk(deployed: Deployed) -> None:
             arn = deployed.start(batch_size=1_000_000)
             eventually(lambda: retried(deployed, "53100"))
             subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
-            scene.finished(deployed, deployed.wait(arn))
+            scene.finished_at_last(deployed, arn)
         forget_sessions(deployed)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP TABLESPACE small")

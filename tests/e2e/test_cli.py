@@ -89,7 +89,7 @@ def test_rejects_are_listed_exported_and_replayed(
     assert replayed["result"]["counts"]["inserted"] == 2
     deployed.upload("bad", make_rows(range(70, 74)))
     assert "rejects: 1 before, 0 now" in forecast_sync("rejects", "replay", **at).stdout
-    assert "no reject to replay" in error_of("rejects", "replay", **at)
+    assert "no open rejects to replay" in error_of("rejects", "replay", **at)
     assert len(as_json("rejects", "list", "--all", **at)) == 3
 
 

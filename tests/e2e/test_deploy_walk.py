@@ -1,12 +1,15 @@
 """docs/deploy.md, walked: each of its commands in its order, in one shell, in an empty account.
 
-What can't run in the local cloud is named with its reason; any other command must succeed.
+What can't run in the local cloud is named with its reason; any other command must succeed. What the
+page's `make build` has made is looked at too: a layer for Lambda's machine, the same bytes each time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from forecast_sync.tables import load_table
 from localcloud import cloud as local_cloud
 from localcloud.keys import Keys
 from localcloud.protocol import REGION, Config, Endpoints
 
-from tests.contract.stack import ROOT
+from tests.contract.stack import ROOT, template
 from tests.e2e.cli import clean_environment
 
 # The page takes two minutes, which the first of its tests is charged with.
@@ -38,6 +42,9 @@ CHOSEN = {
     "calm-river-87654321": "the second Neon project",
 }
 """What a reader replaces by his own; here the stand-in's only project is both."""
+BUILT = ROOT / ".aws-sam/build"
+"""What the page's last `make build` leaves."""
+LAYER = BUILT / "CoreLayer"
 NESTED = "-(Roles|Perimeter|Observability)-"
 ANSWERS = {"sam delete": "y\ny\n"}
 """What a person answers to questions."""
@@ -95,6 +102,8 @@ class Walk:
     config: Config
     endpoints: Endpoints
     stacks_before_uninstall: set[str] = field(default_factory=set)
+    layers: list[dict[str, tuple[str, int]]] = field(default_factory=list)
+    """What each `make build` has made of the layer, as ``fingerprint`` has it."""
 
     def client(self, service: str) -> Any:
         session = Keys(
@@ -137,9 +146,23 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
                     walk.stacks_before_uninstall = walk.stacks()
                 if reason_not_to_run(command) is None:
                     shell.run(re.sub("|".join(CHOSEN), config.neon_project_id, command))
+                if command == "make build":
+                    walk.layers.append(fingerprint(LAYER))
         finally:
             upload.unlink(missing_ok=True)
         yield walk
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[str, int]]:
+    """Content and time of each file, which is what an archive is made of."""
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            int(path.stat().st_mtime),
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def reader_of(config: Config, endpoints: Endpoints) -> dict[str, Any]:
@@ -205,3 +228,52 @@ def test_a_function_stays_what_sam_has_deployed(walk: Walk) -> None:
     found = walk.client("lambda").get_function_configuration(FunctionName="night-shift-dev-notify")
     assert (found["Runtime"], found["Architectures"]) == ("python3.13", ["arm64"])
     assert len(found["Layers"]) == 1
+
+
+def test_make_build_makes_the_template_with_everything_in_it(walk: Walk) -> None:  # noqa: ARG001
+    built = yaml.safe_load((BUILT / "template.yaml").read_text().replace("!", ""))
+    assert built["Resources"].keys() == template()["Resources"].keys()
+    assert (LAYER / "python/psycopg_binary").is_dir()
+    definition = built["Resources"]["StateMachine"]["Properties"]["DefinitionUri"]
+    assert (BUILT / definition).resolve() == ROOT / "statemachine/sync.asl.json"
+    for stack in (".", "Roles", "Perimeter", "Observability"):
+        # CloudFormation takes no aliases.
+        tokens = yaml.scan((BUILT / stack / "template.yaml").read_text())
+        assert not [item for item in tokens if isinstance(item, yaml.AnchorToken | yaml.AliasToken)]
+
+
+def test_two_builds_of_the_layer_are_equal_wherever_they_are_made(
+    walk: Walk, tmp_path: Path
+) -> None:
+    subprocess.run(
+        ["make", "--silent", "-C", ROOT / "layers/core", "build-CoreLayer"],
+        env={**os.environ, "ARTIFACTS_DIR": str(tmp_path / "layer")},
+        check=True,
+    )
+    first, second = walk.layers
+    assert first == second == fingerprint(tmp_path / "layer")
+
+
+def test_the_layer_is_for_lambdas_python_and_processor(walk: Walk) -> None:
+    compiled = [Path(name).name for name in walk.layers[0] if re.search(r"cpython.*\.so$", name)]
+    assert compiled
+    assert all("cpython-313-aarch64-linux-gnu" in name for name in compiled)
+    assert "python/forecast_sync/sql/load/merge_stage.sql" in walk.layers[0]
+    size = sum(path.stat().st_size for path in LAYER.rglob("*") if path.is_file())
+    assert size < 250 * 1024 * 1024
+
+
+def test_only_the_right_python_compiles_the_layer(walk: Walk) -> None:
+    """Bytecode of another version would be weight that Lambda ignores."""
+    compiled = {name.split(".")[-2] for name in walk.layers[0] if name.endswith(".pyc")}
+    assert compiled == ({"cpython-313"} if finds_python_313() else set())
+
+
+def finds_python_313() -> bool:
+    programs = [shutil.which(name) for name in ("python3", "python3.13")]
+    versions = [
+        subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+        for found in programs
+        if found
+    ]
+    return any(version.startswith("Python 3.13.") for version in versions)
