@@ -96,8 +96,8 @@ def draw(rows: list[Row]) -> str:
 
 
 def _unique(picture: str) -> str:
-    found = re.search(r"terminal-\d+", picture)
-    return found[0] if found else ""
+    name = re.search(r"terminal-\d+", picture)
+    return name[0] if name else ""
 
 
 def _frames(rows: list[Row], style: str) -> Iterator[str]:

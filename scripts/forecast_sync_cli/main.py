@@ -42,13 +42,14 @@ def make_app() -> Typer:
     import typer
 
     from forecast_sync_cli.commands import (
+        backfill,
         dashboard,
         demo,
         diff,
         doctor,
-        fill,
         local,
         plan,
+        preview,
         rejects,
         runs,
         sync,
@@ -74,8 +75,8 @@ def make_app() -> Typer:
         "plan": plan.plan,
         "diff": diff.show_diff,
         "doctor": doctor.doctor,
-        "backfill": fill.backfill,
-        "preview": fill.preview,
+        "backfill": backfill.backfill,
+        "preview": preview.preview,
         "sync": sync.sync,
         "dashboard": dashboard.dashboard,
         "example": demo.example,

@@ -1,4 +1,4 @@
-"""The AWS CLI as the GitHub scripts call it, and the lines that they print.
+"""The AWS CLI as the GitHub scripts call it.
 
 The scripts run in jobs that assume a role and therefore install nothing: there is only Python and
 the runner's AWS CLI. Importing this module makes the parts of ``forecast_sync`` and
@@ -117,46 +117,6 @@ def machine_arn(environment: str) -> str:
     return f"arn:{partition}:states:{region}:{account}:stateMachine:{stack_name(environment)}"
 
 
-def fail(message: str) -> int:
-    """Report an error in one line, as GitHub shows it; returns the exit code."""
-    annotate("error", message)
-    return 1
-
-
-def annotate(kind: str, message: str) -> None:
-    """Report an ``error`` or a ``warning`` of the job; its text can't contain a command."""
-    # The runner unescapes what it shows.
-    print(f"::{kind}::{_plain(message).replace('%', '%25')}", file=sys.stderr)
-
-
-def say(text: str) -> None:
-    """Print a line in which the runner finds no command, whatever names it contains."""
-    line = _plain(text)
-    print(f"> {line}" if line.lstrip().startswith("::") else line, flush=True)
-
-
-def answer(name: str, value: str) -> None:
-    """Set an output for later steps and jobs; raises ``ValueError`` for more than one line."""
-    if not value.isprintable():
-        raise ValueError(f"{name} is more than one printable line: {value!r}")
-    with Path(os.environ["GITHUB_OUTPUT"]).open("a") as outputs:
-        outputs.write(f"{name}={value}\n")
-    say(f"{name}: {value}")
-
-
-def code(text: str) -> str:
-    """``text`` as Markdown code, for a job's summary; backticks in it don't end the code."""
-    line = visible(text)
-    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
-    space = " " if "`" in line else ""
-    return f"{fence}{space}{line}{space}{fence}"
-
-
-def visible(text: str) -> str:
-    """``text`` on one line, with invisible characters as escapes."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-
-
 def _read_times(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer with times as boto3 has them; version 1 of the CLI prints seconds."""
     for name, value in answer.items():
@@ -166,8 +126,3 @@ def _read_times(answer: dict[str, Any]) -> dict[str, Any]:
                 datetime.fromtimestamp(value, UTC) if is_seconds else datetime.fromisoformat(value)
             )
     return answer
-
-
-def _plain(text: str) -> str:
-    """One line without the runner's older command prefix, which counts anywhere in a line."""
-    return visible(text).replace("##[", "## [")

@@ -10,8 +10,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from aws import AwsRefused, fail, invoke, machine_arn, say, stack_name
+from aws import AwsRefused, invoke, machine_arn, stack_name
 from forecast_sync.stack_names import execution_arn_of
+from output import fail, say
 
 
 def main() -> int:

@@ -11,9 +11,10 @@ import os
 import re
 import sys
 
-from aws import annotate, answer, fail, say
+import aws  # noqa: F401  # makes forecast_sync importable
 from forecast_sync.errors import BranchNotMapped
 from forecast_sync.resolve.git_refs import map_git_ref
+from output import annotate, answer, fail, say
 
 ENVIRONMENTS = ("production", "dev")
 DEPLOYMENTS = ("deployment_status", "repository_dispatch")

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aws import code, fail, visible
+import aws  # noqa: F401  # makes forecast_sync importable
 from forecast_sync import errors, links
+from output import code, fail, visible
 
 COUNTS = ("window_rows", "rejected", "candidates", "superseded", "good")
 CHANGES = ("inserted", "updated", "unchanged")

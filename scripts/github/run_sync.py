@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aws import AwsRefused, fail, machine_arn, say, stepfunctions
+from aws import AwsRefused, machine_arn, stepfunctions
 from forecast_sync.adapters.stepfunctions import Execution, Workflow, current_state
 from forecast_sync.errors import message_of
+from output import fail, say
 
 TRIGGER = os.environ.get("TRIGGER", "github")
 POLL_SECONDS = float(os.environ.get("POLL_SECONDS", "10"))

@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 
 import run_sync
-from aws import AwsRefused, FunctionFailed, annotate, answer, code, fail
+from aws import AwsRefused, FunctionFailed
 from check_branch import resolve
 from forecast_sync_cli.client.polling import poll
+from output import annotate, answer, code, fail
 
 WAIT_FOR_BRANCH = float(os.environ.get("WAIT_FOR_BRANCH", "0"))
 

@@ -226,7 +226,7 @@ def test_a_database_and_an_api_that_refuse_are_told_in_their_place(
         page = dashboard.open()
         expect(page.locator("#status")).to_contain_text("Unreachable")
         expect(page.locator("#now")).to_contain_text("The database couldn't be reached")
-        expect(page.locator("#runs")).to_contain_text("This can't be shown now.")
+        expect(page.locator("#runs")).to_contain_text("This can't be shown right now.")
         dashboard.shoot(page, "unreachable")
     finally:
         deployed.execute(deny + "true", branch="main")

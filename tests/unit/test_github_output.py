@@ -42,9 +42,9 @@ NAMES = [
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def output(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    return importlib.import_module("aws")
+    return importlib.import_module("output")
 
 
 def commands(printed: str) -> list[str]:
@@ -56,10 +56,10 @@ def commands(printed: str) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_line_with_a_name_is_no_command(
-    aws: ModuleType, name: str, capfd: pytest.CaptureFixture[str]
+    output: ModuleType, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    aws.say(name)
-    aws.say(f"{name} is the Neon branch")
+    output.say(name)
+    output.say(f"{name} is the Neon branch")
     printed = capfd.readouterr().out
     assert commands(printed) == []
     assert len(printed.splitlines()) == 2
@@ -68,9 +68,9 @@ def test_a_line_with_a_name_is_no_command(
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_an_annotation_is_one_command_with_the_name_in_it(
-    aws: ModuleType, name: str, capfd: pytest.CaptureFixture[str]
+    output: ModuleType, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert aws.fail(f"no branch {name}") == 1
+    assert output.fail(f"no branch {name}") == 1
     printed = capfd.readouterr().err
     [command] = commands(printed)
     assert command.startswith("::error::no branch ")
@@ -81,7 +81,7 @@ def test_an_annotation_is_one_command_with_the_name_in_it(
 def test_whatever_is_said_stays_text(text: str) -> None:
     sys.path.insert(0, str(SCRIPTS))
     try:
-        plain = importlib.import_module("aws")._plain(text)
+        plain = importlib.import_module("output")._plain(text)
     finally:
         sys.path.remove(str(SCRIPTS))
     assert plain.isprintable()
@@ -89,8 +89,8 @@ def test_whatever_is_said_stays_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_a_name_in_a_summary_is_code_and_nothing_else(aws: ModuleType, name: str) -> None:
-    html = MarkdownIt("commonmark").render(f"The Neon branch {aws.code(name)} is gone.")
+def test_a_name_in_a_summary_is_code_and_nothing_else(output: ModuleType, name: str) -> None:
+    html = MarkdownIt("commonmark").render(f"The Neon branch {output.code(name)} is gone.")
     assert re.fullmatch(r"<p>The Neon branch <code>[^<>]*</code> is gone\.</p>\n", html), html
 
 

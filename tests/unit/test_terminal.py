@@ -17,7 +17,8 @@ from devtools.cli_reference import find_commands
 from forecast_sync.contracts.counts import Counts
 from forecast_sync_cli import backfill, diff, main
 from forecast_sync_cli.client import deployment, executions, freshness, logs, rejects, run_status
-from forecast_sync_cli.commands import doctor, fill, plan, sync, tables
+from forecast_sync_cli.commands import backfill as backfill_commands
+from forecast_sync_cli.commands import doctor, plan, sync, tables
 from forecast_sync_cli.commands import rejects as reject_commands
 from forecast_sync_cli.doctor.runner import Result, Status
 from forecast_sync_cli.errors import UserError
@@ -195,7 +196,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (diff, "watermark", None),
         (diff, "compare", differing),
         (doctor, "run_checks", [Result(EVIL, state, EVIL, EVIL) for state in STATES]),
-        (fill, "fill", [window]),
+        (backfill_commands, "fill", [window]),
         (sync, "sync_folder", SNAPSHOT),
         (cloud, "up", CLOUD),
         (rejects, "ask", {"reasons": [GROUP], "rejects": [REJECT], "next": None}),

@@ -95,13 +95,13 @@ class Views:
 
     def status(self) -> dict[str, Any]:
         """Every branch's age against the goal, with a text for its state."""
-        found = self._ask("/status")
-        goal = found["goal_seconds"]
-        for branch in found["branches"]:
+        report = self._ask("/status")
+        goal = report["goal_seconds"]
+        for branch in report["branches"]:
             age = branch["age_seconds"]
             branch["words"] = STATES[branch["state"]]
             branch["share"] = None if age is None else min(100, round(100 * age / goal))
-        return found
+        return report
 
     def runs(self) -> list[dict[str, Any]]:
         """The last 50 runs of the environment's own branch, newest first."""

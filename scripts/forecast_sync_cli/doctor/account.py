@@ -25,11 +25,11 @@ def credentials(_context: Context) -> str:
     try:
         identity = client.get_caller_identity()
     except (ClientError, NoCredentialsError, TokenRetrievalError) as error:
-        found = " ".join(f"{type(error).__name__}: {error}".split())
+        failure = " ".join(f"{type(error).__name__}: {error}".split())
         advice = "Log in (`aws sso login` or `aws configure`), or set AWS_PROFILE."
         if deployment.is_local(endpoint_url):
             advice = "Export everything that `forecast-sync local up` printed."
-        raise Finding(found, advice) from None
+        raise Finding(failure, advice) from None
     where = endpoint_url or f"AWS, {session.region_name}"
     return f"{identity['Arn']} at {where}"
 

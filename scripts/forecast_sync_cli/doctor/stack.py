@@ -65,11 +65,11 @@ def stack_status(context: Context) -> str:
     """The stack is in a good state; if there is none, why its last deployment failed."""
     name = stack_name(context.project, context.environment)
     client = context.early_client("cloudformation")
-    found = _describe(client, name)
-    if found is None:
+    stack = _describe(client, name)
+    if stack is None:
         return _missing(context, client, name)
-    _judge(client, found, redeploy(context))
-    return f"{name}, {found['StackStatus']}"
+    _judge(client, stack, redeploy(context))
+    return f"{name}, {stack['StackStatus']}"
 
 
 def _describe(client: Any, name: str) -> dict[str, Any] | None:
@@ -193,7 +193,7 @@ def stored_secret(context: Context) -> str:
         return "none is used"
     client = context.client("secretsmanager")
     try:
-        found = client.describe_secret(SecretId=arn)
+        secret = client.describe_secret(SecretId=arn)
     except client.exceptions.ResourceNotFoundException:
         raise Finding(
             f"There is no secret {arn}.",
@@ -203,12 +203,12 @@ def stored_secret(context: Context) -> str:
         if "AccessDenied" not in error.response["Error"]["Code"]:
             raise
         return f"{arn}, which you aren't allowed to describe; the check `database` uses it"
-    if "DeletedDate" in found:
+    if "DeletedDate" in secret:
         raise Finding(
             f"The secret {arn} is scheduled for deletion.",
             f"aws secretsmanager restore-secret --secret-id {arn}",
         )
-    return str(found["Name"])
+    return str(secret["Name"])
 
 
 def lake_key(context: Context) -> str:
@@ -231,10 +231,10 @@ def lake_key(context: Context) -> str:
     if not own:
         return "S3's own"
     name = stack_name(context.project, context.environment)
-    found = _describe(context.client("cloudformation"), name) or {}
+    stack = _describe(context.client("cloudformation"), name) or {}
     known = {
         item["ParameterValue"]
-        for item in found.get("Parameters", [])
+        for item in stack.get("Parameters", [])
         if item["ParameterKey"] in ("ExistingDataBucketKeyArn", "KmsKeyArn")
         and item.get("ParameterValue")
     }
@@ -255,18 +255,18 @@ def alarms(context: Context) -> str:
     answer = context.client("cloudwatch").describe_alarms(
         AlarmNames=[f"{name}-{alarm}" for alarm in ALARMS], AlarmTypes=["MetricAlarm"]
     )
-    found = {item["AlarmName"].removeprefix(f"{name}-"): item for item in answer["MetricAlarms"]}
-    missing = [alarm for alarm in ALARMS if alarm not in found]
+    by_name = {item["AlarmName"].removeprefix(f"{name}-"): item for item in answer["MetricAlarms"]}
+    missing = [alarm for alarm in ALARMS if alarm not in by_name]
     if missing:
         raise Finding(f"There is no alarm {name}-{{{','.join(missing)}}}.", redeploy(context))
-    silent = [alarm for alarm in ALARMS if not found[alarm].get("ActionsEnabled", True)]
+    silent = [alarm for alarm in ALARMS if not by_name[alarm].get("ActionsEnabled", True)]
     if silent:
         names = " ".join(f"{name}-{alarm}" for alarm in silent)
         raise Finding(
             f"The actions of these alarms are disabled: {names}.",
             f"aws cloudwatch enable-alarm-actions --alarm-names {names}",
         )
-    states = [found[alarm].get("StateValue") for alarm in ALARMS]
+    states = [by_name[alarm].get("StateValue") for alarm in ALARMS]
     raised, unfed = states.count("ALARM"), states.count("INSUFFICIENT_DATA")
     return f"{len(ALARMS)} alarms, {raised} in ALARM, {unfed} without data, as after a deployment"
 
@@ -275,12 +275,12 @@ def github(context: Context) -> str:
     """If GitHub's roles are deployed, they trust both forms of the repository's name."""
     name = f"{context.project}-github-{context.environment}"
     client = context.client("cloudformation")
-    found = _describe(client, name)
-    if found is None:
+    stack = _describe(client, name)
+    if stack is None:
         return f"there is no stack {name}: no GitHub workflow can assume a role here"
-    _judge(client, found, "Deploy templates/github.yaml again.")
+    _judge(client, stack, "Deploy templates/github.yaml again.")
     parameters = {
-        item["ParameterKey"]: item.get("ParameterValue", "") for item in found["Parameters"]
+        item["ParameterKey"]: item.get("ParameterValue", "") for item in stack["Parameters"]
     }
     repository = parameters.get("Repository", "the repository")
     if not parameters.get("RepositoryOwnerId") or not parameters.get("RepositoryId"):
