@@ -14,15 +14,16 @@ from tests.lake import make_rows, reference
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
-SECONDS_BEFORE_THE_EXTRACT = 6
-
 
 def test_a_query_whose_engine_dies_is_submitted_again(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(10)))
-    arn = _start_with_slow_extract(deployed)
+    deployed.athena_faults({"match": "UNLOAD", "hold": True})
+    arn = deployed.start()
+    eventually(lambda: deployed.entered(arn).count("Query finished") == 1, 30, "the profile's end")
     # The engine gets the beginning of the object and waits for the rest.
     lake = f"GET /{deployed.cloud.bucket}/forecast/"
     deployed.request_faults({"match": lake, "hold": True, "after_bytes": 10, "times": 50})
+    deployed.athena_faults()
     eventually(lambda: _faults_left(deployed) < 50, 30, "a read by the extract")
     _find_engine(deployed).kill()
     deployed.request_faults()
@@ -55,14 +56,6 @@ def test_an_engine_that_ends_between_runs_is_started_again(deployed: Deployed, s
     psutil.wait_procs([engine], timeout=60)
     deployed.succeed()
     assert deployed.table() == reference(deployed.files)
-
-
-def _start_with_slow_extract(deployed: Deployed) -> str:
-    """A run whose profile is done and whose extract begins in some seconds."""
-    deployed.athena_faults({"match": "UNLOAD", "seconds": SECONDS_BEFORE_THE_EXTRACT})
-    arn = deployed.start()
-    eventually(lambda: deployed.entered(arn).count("Query finished") == 1, 30, "the profile's end")
-    return arn
 
 
 def _faults_left(deployed: Deployed) -> int:
