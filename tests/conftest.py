@@ -23,6 +23,7 @@ from localcloud.protocol import Athena
 
 from tests import chromium as browsers
 from tests import pooler as poolers
+from tests import waiting
 from tests.chromium import find_chromium
 from tests.pooler import pooled
 from tests.workflow.deployed import Deployed
@@ -40,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What the local clouds of the tests run on: the loader's way to Postgres, Athena's engine."""
     parser.addoption("--pooled", action="store_true", help="load through PgBouncer")
     parser.addoption("--athena", choices=get_args(Athena), default="embedded", help="its engine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Trino needs a second or two for what the embedded engine does in some hundredths."""
+    if config.getoption("--athena") == "trino":
+        waiting.PATIENCE = 4.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+PATIENCE = 1.0
+"""By how much deadlines are longer for a slower engine of Athena; nobody waits who needn't."""
 
 
 def eventually(check: Callable[[], T | None], seconds: float = 30, what: str = "it") -> T:
     """The first answer that isn't empty, within a deadline."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := check():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import secrets
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from forecast_sync.adapters import athena as adapter
+from forecast_sync.errors import QueryFailed
 from localcloud.protocol import Athena
 
-from tests.lake import make_rows
+from tests.lake import make_row, make_rows
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
@@ -193,10 +196,23 @@ def test_a_query_is_stopped(deployed: Deployed, submit: Callable[..., str]) -> N
         athena.get_query_results(QueryExecutionId=query_id)
 
 
+def test_results_that_are_read_too_early_are_a_documented_error(
+    deployed: Deployed, submit: Callable[..., str]
+) -> None:
+    deployed.athena_faults({"match": "AS slow", "seconds": 2})
+    query_id = submit("SELECT 1 AS slow")
+    athena = adapter.Athena(deployed.client("athena"), "primary", "s3://unused/")
+    with pytest.raises(QueryFailed, match=r"Query has not yet finished\. Current state: "):
+        athena.read_row(query_id)
+    eventually(lambda: athena.poll(query_id) is not None)
+    assert athena.read_row(query_id) == {"slow": "1"}
+
+
 def test_a_query_says_what_it_took(
     deployed: Deployed, run: Callable[..., Query], athena: Athena
 ) -> None:
-    deployed.upload("some", make_rows(range(5_000)))
+    # Trino reads files of less than 3 MB whole.
+    deployed.upload("wide", [make_row(n, dma_id=secrets.token_hex(1_000)) for n in range(3_000)])
     (listed,) = deployed.client("s3").list_objects_v2(
         Bucket=deployed.cloud.bucket, Prefix="forecast/"
     )["Contents"]

@@ -41,7 +41,7 @@ def install(engine: Engine, faults_dir: Path) -> None:
     ``faults_dir/athena-faults.json`` may hold faults for coming queries:
     ``[{"match": "UNLOAD", "times": 1, "seconds": 0, "state": "FAILED", "retryable": true,
     "reason": "..."}]``; ``match`` is a part of the query's text, without ``state`` it is only slow.
-    With ``"hold": true`` the query goes on until the file no longer names the fault.
+    With ``"hold": true`` the query begins when the file no longer names the fault.
     ``"manifest"`` says what an UNLOAD leaves: ``"written"`` one also without a row, ``"unwritten"``
     its location only, ``"unnamed"`` neither; by itself the local Athena names none without a row.
     """
