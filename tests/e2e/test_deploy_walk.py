@@ -1,7 +1,7 @@
 """docs/deploy.md, walked: each of its commands in its order, in one shell, in an empty account.
 
-What can't run in the local cloud is named with its reason; any other command must succeed. What the
-page's `make build` has made is looked at too: a layer for Lambda's machine, the same bytes each time.
+What can't run in the local cloud is named with its reason; any other command must succeed. What
+`make build` has made is looked at too: a layer for Lambda's machine, the same bytes each time.
 """
 
 from __future__ import annotations

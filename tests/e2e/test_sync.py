@@ -55,22 +55,30 @@ def test_a_folder_arrives_and_nothing_changes_when_it_is_synced_again(
     assert our_processes() <= before
 
 
+def runs(database_url: str) -> int:
+    """How many have taken the lease so far."""
+    with psycopg.connect(database_url) as connection:
+        return len(connection.execute("SELECT FROM forecast_sync_status").fetchall())
+
+
 def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None:
-    """Ctrl-C after so many seconds, or when its first function has started."""
+    """Ctrl-C after so many seconds, or when its run, the second one, has the lease."""
     before = our_processes()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [COMMAND, "sync", folder, "--database-url", database_url],
         env=clean_environment(),
         text=True,
         stderr=subprocess.PIPE,
-    )
-    if after is None:
-        own = ("the command", "the local cloud", "a function")
-        eventually(lambda: len(our_processes() - before) >= len(own), 60, "a function's start")
-    else:
-        time.sleep(after)  # not a synchronisation: the moment is what varies
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    ) as process:
+        try:
+            if after is None:
+                eventually(lambda: runs(database_url) == 2, 60, "the second run's lease")
+            else:
+                time.sleep(after)  # not a synchronisation: the moment is what varies
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130, error
     assert "Traceback" not in error
     eventually(lambda: our_processes() <= before, what="the end of every process")
