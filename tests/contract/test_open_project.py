@@ -113,12 +113,15 @@ def test_every_kind_of_test_is_described() -> None:
 
 
 def test_ci_runs_every_kind_of_test() -> None:
-    """`make test` runs every folder but the local cloud's, which has a target of its own."""
+    """`make test` runs every folder but those that have a target of their own."""
     configured = tomllib.loads(text_of("pyproject.toml"))["tool"]["pytest"]["ini_options"]
     kinds = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/*/test_*.py")}
-    assert {*configured["testpaths"]} == kinds - {"tests/localcloud"}
-    assert any("tests/localcloud" in command for command in commands_of_make("test-localcloud"))
-    assert {"make test", "make test-localcloud"} <= {*text_of(".ci/run").splitlines()}
+    apart = {"tests/localcloud": "test-localcloud", "tests/conformance": "conformance"}
+    assert {*configured["testpaths"]} == kinds - {*apart}
+    for folder, target in apart.items():
+        assert any(folder in command for command in commands_of_make(target)), target
+    run = {*text_of(".ci/run").splitlines()}
+    assert {f"make {target}" for target in ("test", *apart.values())} <= run
 
 
 def test_the_code_that_the_lists_name_is_there() -> None:
