@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 import psutil
@@ -115,7 +116,7 @@ def test_it_listens_on_loopback_and_answers_only_its_cloud(deployed: Deployed) -
                 data=b"SELECT 1",
                 headers={"X-Trino-User": "athena"},
             )
-            with pytest.raises((urllib.error.URLError, ConnectionError)):
+            with pytest.raises((urllib.error.URLError, ConnectionError, HTTPException)):
                 urllib.request.urlopen(request, context=context, timeout=20)
 
 
