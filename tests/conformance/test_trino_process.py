@@ -1,0 +1,137 @@
+"""Trino is a part of the local cloud: nobody else reaches it, and it is gone when the cloud is."""
+
+from __future__ import annotations
+
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+
+import psutil
+import pytest
+from localcloud import cloud as local
+from localcloud.errors import LocalCloudError
+
+from tests.localcloud.toy_cloud import TOY, client, processes
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
+
+GIB = 1024**3
+SCRIPT = """
+import pathlib, sys
+from localcloud import cloud
+with cloud.running(pathlib.Path({state_dir!r}), template=pathlib.Path({toy!r}), athena="trino"):
+    print("up", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "state"
+    local.down(tmp_path / "state")
+    assert _remaining(tmp_path / "state") == []
+
+
+def _remaining(state_dir: Path) -> list[str]:
+    return [*processes(state_dir), *map(str, _find_engines(state_dir))]
+
+
+def _find_engines(state_dir: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        line = process.info["cmdline"] or []
+        if "io.trino.server.TrinoServer" in line and str(state_dir) in " ".join(line):
+            found.append(process)
+    return found
+
+
+def test_up_runs_queries_on_it_and_down_leaves_nothing(state_dir: Path) -> None:
+    cloud = local.up(state_dir, template=TOY, athena="trino")
+    assert cloud.athena == "trino"
+    assert _find_engines(state_dir)
+    with pytest.raises(LocalCloudError, match="whose Athena is trino runs already"):
+        local.up(state_dir, template=TOY)
+    athena = client(cloud, "athena")
+    query = athena.start_query_execution(
+        QueryString="SELECT max_by(x, y) AS latest FROM (VALUES (1, 2), (3, 4)) AS t (x, y)",
+        ResultConfiguration={"OutputLocation": f"s3://{cloud.bucket}/results/"},
+    )["QueryExecutionId"]
+    described = eventually(lambda: _ended(athena, query), 60)
+    assert described["State"] == "SUCCEEDED", described
+    for path in (state_dir / "tmp" / "trino").rglob("*"):
+        assert path.is_symlink() or path.stat().st_mode & 0o077 == 0, path
+    assert local.down(state_dir)
+    assert _remaining(state_dir) == []
+
+
+@pytest.mark.parametrize("victim", ["parent", "server"])
+def test_whoever_is_killed_nothing_of_it_is_left(state_dir: Path, victim: str) -> None:
+    script = SCRIPT.format(state_dir=str(state_dir), toy=str(TOY))
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        assert _find_engines(state_dir)
+        if victim == "server":
+            (server,) = psutil.Process(process.pid).children()
+            server.kill()
+            eventually(lambda: not _find_engines(state_dir), 20)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    local.down(state_dir) if victim == "server" else None
+    eventually(lambda: not _remaining(state_dir), 30)
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing(state_dir: Path) -> None:
+    script = SCRIPT.format(state_dir=str(state_dir), toy=str(TOY))
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as process:
+        eventually(lambda: _find_engines(state_dir), 60, "the start of Trino")
+        process.send_signal(signal.SIGINT)
+        assert process.wait() != 0
+    eventually(lambda: not _remaining(state_dir), 30)
+
+
+def test_it_listens_on_loopback_and_answers_only_its_cloud(deployed: Deployed) -> None:
+    (engine,) = _find_engines(Path(deployed.cloud.state_dir))
+    ports = [
+        connection.laddr
+        for connection in engine.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len(ports) == 2
+    assert {address.ip.removeprefix("::ffff:") for address in ports} == {"127.0.0.1"}
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for address in ports:
+        for scheme in ("http", "https"):
+            request = urllib.request.Request(
+                f"{scheme}://127.0.0.1:{address.port}/v1/statement",
+                data=b"SELECT 1",
+                headers={"X-Trino-User": "athena"},
+            )
+            with pytest.raises((urllib.error.URLError, ConnectionError, HTTPException)):
+                urllib.request.urlopen(request, context=context, timeout=20)
+
+
+def test_it_takes_less_than_4_gb_and_the_whole_cloud_less_than_6(deployed: Deployed) -> None:
+    (engine,) = _find_engines(Path(deployed.cloud.state_dir))
+    server = psutil.Process(deployed.cloud.pid)
+    everything = [server, *server.children(recursive=True)]
+    assert engine.memory_info().rss < 4 * GIB
+    assert sum(process.memory_info().rss for process in everything) < 6 * GIB
+    # Whatever is asked of it: the heap is half of it, the rest has limits of its own.
+    options = engine.cmdline()
+    assert {"-Xmx2560M", "-XX:MaxMetaspaceSize=384M", "-XX:MaxDirectMemorySize=384M"} <= {*options}
+
+
+def _ended(athena: object, query: str) -> dict[str, str] | None:
+    answer = athena.get_query_execution(QueryExecutionId=query)  # type: ignore[attr-defined]
+    status: dict[str, str] = answer["QueryExecution"]["Status"]
+    return status if status["State"] not in ("QUEUED", "RUNNING") else None
