@@ -174,10 +174,12 @@ def test_narrow_integers_are_read_signed_or_not(kind: Any) -> None:
 
 
 def test_a_file_without_rows_fits_whatever_its_types_say() -> None:
-    anything = {name: pa.list_(pa.uint64()) for name in TYPES}
+    anything = dict.fromkeys(TYPES, pa.uint64())
     assert check(parquet(anything, rows=0)) == 1
     assert check(parquet({}, rows=0)) == 1
     assert check(parquet(TYPES, rows=0, compression="brotli")) == 1
+    with pytest.raises(SourceInvalid, match="has the column state as GROUP"):
+        check(parquet({**TYPES, "state": pa.list_(pa.string())}, rows=0))
 
 
 @pytest.mark.parametrize("name", sorted({*TYPES} - {"updated_at"}))
