@@ -39,8 +39,8 @@ ROWS = """
 SELECT CAST(n % 1000 + 1 AS INTEGER) AS restaurant_id, CAST(n // 1000 + 1 AS INTEGER) AS inventory_item_id,
        DATE '2026-01-01' + CAST({day} AS INTEGER) AS business_date,
        'dma-' || n % 200 AS dma_id, CAST(n % 40 AS INTEGER) AS dc_id, 'OH' AS state,
-       hash(n, {seed}) % 90000 * 0.008 AS y_05, hash(n, {seed}) % 90000 * 0.01 AS y_50,
-       hash(n, {seed}) % 90000 * 0.013 AS y_95,
+       hash(n, {seed}) % 90000 * 8e-3 AS y_05, hash(n, {seed}) % 90000 * 1e-2 AS y_50,
+       hash(n, {seed}) % 90000 * 1.3e-2 AS y_95,
        TIMESTAMP '2026-01-01' + to_seconds({seed}) AS updated_at
 FROM range({rows}) AS numbers(n)
 """  # noqa: E501

@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,8 @@ timestamps = st.one_of(
 def decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:
     most = 10**precision - 1
     digits = st.one_of(st.sampled_from([0, 5, -5, most, -most]), st.integers(-most, most))
-    return digits.map(lambda unscaled: Decimal(unscaled).scaleb(-scale))
+    exact = Context(prec=precision + 1)
+    return digits.map(lambda unscaled: Decimal(unscaled).scaleb(-scale, exact))
 
 
 @st.composite

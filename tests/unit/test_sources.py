@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
-from forecast_sync.adapters.s3 import Listed
+from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import SourceInvalid
@@ -38,7 +38,7 @@ TYPES = {
 }
 
 
-class Lake:
+class Lake(Storage):
     """Objects in memory."""
 
     def __init__(self, modified: datetime = NOW) -> None:
