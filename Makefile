@@ -159,7 +159,7 @@ docs: setup
 recording: setup
 	@PYTHONPATH=scripts $(BIN)/python -m devtools.terminal_session
 
-# WAYS="copy loader" measures only these; DOCS=--docs updates docs/benchmark.md and its picture.
+# WAYS="copy loader" measures only these, WAYS=athena what Athena's statements read (on Trino); DOCS=--docs updates docs/benchmark.md and its picture.
 bench: .tools/bench/.installed
 	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(DOCS) $(WAYS)
 
@@ -185,7 +185,7 @@ lock: setup
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --extra local --extra dev -o requirements.lock pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-emit-index-url --extra local --extra bench -o tools/bench.txt pyproject.toml
+	  --no-emit-index-url --extra local --extra bench --extra trino -o tools/bench.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --extra trino --constraint requirements.lock -o tools/trino.txt pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \

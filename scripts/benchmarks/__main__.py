@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measures all ways in interleaved rounds, and reports medians."""
+"""``python -m benchmarks``: rounds of all ways to load, and Athena's statements; a report."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import typer
 from forecast_sync_cli.main import run_alone
 from rich.console import Console
 
-from benchmarks import report
+from benchmarks import athena, report
 from benchmarks.data import count_rows, write_workloads
 from benchmarks.imports import compare_imports
 from benchmarks.measuring import measure_rounds, running_postgres
 from benchmarks.ways import WAYS
 
 CHECKOUT = Path(__file__).parents[2]
+ATHENA = "athena"
 
 
 def bench(
     ways: Annotated[
-        list[str] | None, typer.Argument(help=f"Which of {', '.join(WAYS)}; a prefix is enough.")
+        list[str] | None,
+        typer.Argument(help=f"Which of {', '.join(WAYS)}, {ATHENA}; a prefix is enough."),
     ] = None,
     rows: Annotated[int, typer.Option(min=10_000, help="Rows of the first load.")] = 100_000,
     rounds: Annotated[
@@ -29,9 +31,21 @@ def bench(
     ] = 3,
     docs: Annotated[bool, typer.Option("--docs", help="Update docs/ with the results.")] = False,
 ) -> None:
-    """Measure the named ways, or all, and the floor that they are compared with."""
-    chosen = [name for name in WAYS if not ways or name.startswith(("floor", *ways))]
+    """Measure the named ways, or all, and the floor that they are compared with.
+
+    The part athena measures the statements that Athena runs, on Trino.
+    """
     console, progress = Console(width=120), Console(stderr=True)
+    if not ways or any(name.startswith(tuple(ways)) for name in WAYS):
+        _bench_loading(console, progress, ways or [], rows, rounds, docs)
+    if not ways or ATHENA.startswith(tuple(ways)):
+        _bench_athena(console, progress, docs)
+
+
+def _bench_loading(
+    console: Console, progress: Console, ways: list[str], rows: int, rounds: int, docs: bool
+) -> None:
+    chosen = [name for name in WAYS if not ways or name.startswith(("floor", *ways))]
     with TemporaryDirectory(prefix="forecast-sync-lake-") as folder, running_postgres() as server:
         progress.print(f"writing the lake: {rows:,} rows")
         workloads = write_workloads(Path(folder), rows)
@@ -50,6 +64,16 @@ def bench(
     if docs:
         report.write_markdown(CHECKOUT / "docs" / "benchmark.md", rows, rounds, medians)
         report.draw(CHECKOUT / "docs" / "images" / "benchmark.svg", medians)
+
+
+def _bench_athena(console: Console, progress: Console, docs: bool) -> None:
+    found = athena.measure_statements(progress.print, tuple(athena.SHAPES))
+    athena.print_table(console, found)
+    target = CHECKOUT / "build" / "bench-athena.json"
+    athena.write_json(target, found)
+    console.print(f"written: {target}")
+    if docs:
+        athena.write_markdown(CHECKOUT / "docs" / "benchmark-athena.md", found)
 
 
 if __name__ == "__main__":

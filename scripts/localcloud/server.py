@@ -176,7 +176,8 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     from localcloud.athena.embedded import EmbeddedEngine
 
     engine: Engine = EmbeddedEngine() if trino is None else _make_trino_engine(trino)
-    service.install(engine, faults_dir=Path(config.state_dir) / "faults")
+    state_dir = Path(config.state_dir)
+    service.install(engine, state_dir / "faults", state_dir / service.MEASURES)
     redrive.install()
     queues.install()
     http_api.install()

@@ -11,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from forecast_sync.survey.parquet_footer import read_footer
+from forecast_sync.survey.readable import find_misfits
 from forecast_sync.tables import Table, parse_table
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -54,8 +56,9 @@ def test_what_other_writers_write(deployed: Deployed, writer: str) -> None:
             path = Path(folder) / "file.parquet"
             writers.WRITERS[writer](rows, choose, path)
             content = path.read_bytes()
+        misfits = list(find_misfits(read_footer(content), table.source))
         answer = compare(Lake(deployed, table, {"file.parquet": content}))
-        assert not answer.error, answer.error
+        assert bool(answer.error) == bool(misfits), (answer.error, misfits)
 
     compared()
 
@@ -72,20 +75,21 @@ def one(kind: Any, *values: Any, name: str, **options: Any) -> bytes:
     """A file in which one column has these values, and the others NULL."""
     schema = writers.PLAIN.set(writers.PLAIN.get_field_index(name), pa.field(name, kind))
     rows: dict[str, list[Any]] = {field: [None] * len(values) for field in schema.names}
-    rows |= {"id": list(range(len(values))), "stamp": [0] * len(values), name: list(values)}
+    rows |= {"item": list(range(len(values))), "stamp": [0] * len(values), name: list(values)}
     table = pa.table([pa.array(rows[field.name], field.type) for field in schema], schema=schema)
     return writers.written(table, **options)
 
 
 def test_texts_of_a_megabyte(deployed: Deployed) -> None:
     texts = ["x" * 2**20, "\u00e9" * 2**19, "\t\\" * 2**19, "\U0001f355" * 2**18]
-    answer = compare(Lake(deployed, EVERYTHING, {"a": one(pa.string(), *texts, name="label")}))
-    assert answer.profile["good"] == "4"
-    answer = compare(Lake(deployed, EVERYTHING, {"a": one(pa.string(), *texts, name="code")}))
-    assert answer.profile["rejected"] == "4"
+    for name in ("label", "code"):
+        answer = compare(Lake(deployed, EVERYTHING, {"a": one(pa.string(), *texts, name=name)}))
+        assert answer.profile["rejected"] == "4"
+    answer = compare(Lake(deployed, EVERYTHING, {"a": one(pa.string(), "x" * 2**19, name="label")}))
+    assert answer.profile["good"] == "1"
 
 
-UNREADABLE = {
+UNREADABLE: dict[str, dict[str, Any]] = {
     "brotli": {"compression": "brotli"},
     "lz4": {"compression": "lz4"},
     "split integers": {"use_dictionary": False, "column_encoding": {"large": "BYTE_STREAM_SPLIT"}},
@@ -120,10 +124,13 @@ def test_types_that_trino_can_t_read_neither_reads(
 
 
 def test_a_file_without_rows_is_looked_at_by_neither(deployed: Deployed) -> None:
-    anything = pa.schema([(name, pa.list_(pa.uint64())) for name in writers.PLAIN.names])
+    anything = pa.schema([(name, pa.uint64()) for name in writers.PLAIN.names])
     empty = writers.written(anything.empty_table(), compression="brotli")
     files = {"empty": empty, "rows": one(pa.string(), "a", name="code")}
     assert compare(Lake(deployed, EVERYTHING, files)).profile["good"] == "1"
+    nested = pa.schema([(name, pa.list_(pa.uint64())) for name in writers.PLAIN.names])
+    files["empty"] = writers.written(nested.empty_table())
+    assert compare(Lake(deployed, EVERYTHING, files)).error
 
 
 @pytest.mark.parametrize(

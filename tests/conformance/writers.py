@@ -6,12 +6,12 @@ import io
 import math
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import fastparquet
+import fastparquet  # type: ignore[import-untyped]
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -96,7 +96,8 @@ timestamps = st.one_of(
 def decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:
     most = 10**precision - 1
     digits = st.one_of(st.sampled_from([0, 5, -5, most, -most]), st.integers(-most, most))
-    return digits.map(lambda unscaled: Decimal(unscaled).scaleb(-scale))
+    exact = Context(prec=precision + 1)
+    return digits.map(lambda unscaled: Decimal(unscaled).scaleb(-scale, exact))
 
 
 @st.composite
@@ -137,7 +138,7 @@ def arrow_columns(draw: st.DrawFn, size: int) -> Columns:
 
 PLAIN = pa.schema(
     {
-        "id": pa.int64(),
+        "item": pa.int64(),
         "stamp": pa.timestamp("ms"),
         "whole": pa.int32(),
         "large": pa.int64(),
@@ -170,19 +171,19 @@ def keys(draw: st.DrawFn) -> Rows:
     size = draw(st.integers(1, 40))
     first, last = datetime(1900, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001
     return {
-        "id": draw(st.lists(st.integers(1, size * 2), min_size=size, max_size=size)),
+        "item": draw(st.lists(st.integers(1, size * 2), min_size=size, max_size=size)),
         "stamp": draw(st.lists(st.sampled_from([first, last]), min_size=size, max_size=size)),
     }
 
 
 @st.composite
-def by_pyarrow(draw: st.DrawFn) -> bytes:
+def by_pyarrow(draw: st.DrawFn) -> File:
     """A file with every source type, in the ways that this writer has."""
     found = draw(keys())
-    columns = draw(arrow_columns(len(found["id"])))
+    columns = draw(arrow_columns(len(found["item"])))
     table = pa.table(
         {
-            "id": pa.array(found["id"], pa.int64()),
+            "item": pa.array(found["item"], pa.int64()),
             "stamp": pa.array(found["stamp"], pa.timestamp("ms")),
             **{name: _array(kind, values) for name, (kind, values) in columns.items()},
         }
@@ -208,17 +209,25 @@ def _array(kind: pa.DataType, values: list[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
 
 
-def written(table: pa.Table, **options: Any) -> bytes:
+class File(bytes):
+    """A file whose report by hypothesis is short."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes of Parquet: {pq.read_schema(io.BytesIO(self))}>"
+
+
+def written(table: pa.Table, **options: Any) -> File:
+    """A file of pyarrow's."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, **options)
-    return buffer.getvalue()
+    return File(buffer.getvalue())
 
 
 @st.composite
 def plain_rows(draw: st.DrawFn) -> Rows:
     """Values that every writer takes."""
     found = draw(keys())
-    size = len(found["id"])
+    size = len(found["item"])
 
     def column(values: st.SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(st.none() | values, min_size=size, max_size=size))
@@ -242,7 +251,7 @@ def plain_rows(draw: st.DrawFn) -> Rows:
 
 def by_polars(rows: Rows, choose: Choose, path: Path) -> None:
     schema = {
-        "id": pl.Int64,
+        "item": pl.Int64,
         "stamp": pl.Datetime("ms"),
         "whole": pl.Int32,
         "large": pl.Int64,
@@ -284,7 +293,7 @@ def by_fastparquet(rows: Rows, choose: Choose, path: Path) -> None:
     """It has no dates and no decimals."""
     kept = {name: values for name, values in rows.items() if name not in NOT_FASTPARQUETS}
     frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in kept.items()})
-    frame = frame.astype({"id": "int64", "whole": "Int32", "large": "Int64", "flag": "boolean"})
+    frame = frame.astype({"item": "int64", "whole": "Int32", "large": "Int64", "flag": "boolean"})
     frame = frame.astype({"number": "float64", "ratio": "float32"})
     for name in ("stamp", "moment"):
         frame[name] = pd.to_datetime(frame[name]).astype("datetime64[ns]")

@@ -160,11 +160,19 @@ def test_decimals_are_rescaled_half_away_from_zero(tmp_path: Path) -> None:
     assert found == [(value, None) for value in expected]
 
 
+def test_a_concatenation_has_trinos_limit(tmp_path: Path) -> None:
+    texts = column(pa.string(), "x" * (2**20 - 1), "x" * 2**20)
+    found = ask(tmp_path, "SELECT length(TRY(x || 'y')) FROM t", {"x": "string"}, texts)
+    assert Counter(found) == Counter([(2**20,), (None,)])
+
+
 def test_a_file_without_rows_isn_t_looked_at(tmp_path: Path) -> None:
-    empty = column(pa.list_(pa.uint64()))
+    empty = column(pa.string())
     usual = column(pa.int32(), 7)
     assert ask(tmp_path, "SELECT x FROM t", {"x": "int"}, empty, usual) == [(7,)]
     assert ask(tmp_path, "SELECT x FROM t", {"x": "int"}, empty) == []
+    with pytest.raises(QueryError, match="nested"):
+        ask(tmp_path, "SELECT x FROM t", {"x": "int"}, column(pa.list_(pa.uint64())))
 
 
 @pytest.mark.parametrize(

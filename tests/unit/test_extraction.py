@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from forecast_sync.adapters.athena import Cost
+from forecast_sync.adapters.athena import Athena, Cost
+from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PollRequest, QueryRequest, StartedQuery
 from forecast_sync.contracts.run import Window
@@ -23,7 +25,7 @@ SETTINGS = Settings(
 )
 
 
-class Athena:
+class FakeAthena(Athena):
     """Remembers what was submitted and ends as it is told."""
 
     def __init__(self, outcome: bool | Exception = True) -> None:
@@ -40,23 +42,26 @@ class Athena:
         return Cost(1_000_000, 1200) if self.outcome else None
 
 
-class EmptyLake:
+class EmptyLake(Storage):
     """No objects."""
 
-    def list(self, _bucket: str, _prefix: str) -> list[Any]:
-        return []
+    def __init__(self) -> None:
+        """It needs no client."""
+
+    def list(self, _bucket: str, _prefix: str) -> Iterator[Listed]:
+        return iter(())
 
     def read_tail(self, _bucket: str, _key: str, _size: int) -> bytes:
         raise AssertionError
 
 
-def submit(athena: Athena, **changes: Any) -> StartedQuery:
+def submit(athena: FakeAthena, **changes: Any) -> StartedQuery:
     values = {"run": make_run(), "window": Window(high=STARTED_AT), "query": "extract", **changes}
     return start_query(athena, EmptyLake(), load_table(), SETTINGS, QueryRequest(**values))
 
 
 def test_the_same_request_has_the_same_token_and_any_other_another_one_and_prefix() -> None:
-    athena = Athena()
+    athena = FakeAthena()
     changes: list[dict[str, Any]] = [
         {},
         {"renewal": 1},
@@ -75,7 +80,7 @@ def test_the_same_request_has_the_same_token_and_any_other_another_one_and_prefi
 def poll(outcome: bool | Exception, *, attempt: int = 0, made_at: int = 0, now: int = 0) -> bool:
     started = make_started(attempt=attempt, redrive_count=made_at)
     request = PollRequest(started=started, redrive_count=now)
-    return poll_query(Athena(outcome), request, lambda: 60_000, _never_sleep).done
+    return poll_query(FakeAthena(outcome), request, lambda: 60_000, _never_sleep).done
 
 
 def _never_sleep(_seconds: float) -> None:
@@ -131,7 +136,7 @@ def test_a_call_asks_again_only_once_the_waits_are_long_and_while_it_has_time(
     pauses: list[float] = []
     request = PollRequest(started=make_started(), polls=polls, redrive_count=0)
     left = lambda: int(remaining - 1000 * sum(pauses))  # noqa: E731
-    polled = poll_query(Athena(outcome=False), request, left, pauses.append)
+    polled = poll_query(FakeAthena(outcome=False), request, left, pauses.append)
     assert pauses == slept
     assert polled.polls == (polls or 0) + 1 + len(slept)
     assert not polled.done

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from forecast_sync.adapters.s3 import Listed
+from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import SourceInvalid
 from forecast_sync.survey.objects import check_sources, survey
@@ -259,7 +259,7 @@ def test_every_byte_of_a_real_footer_may_be_wrong() -> None:
 def test_a_lake_of_any_size_is_listed_in_constant_memory() -> None:
     """Also where every object is in the window, and each has a fault."""
 
-    class Endless:
+    class Endless(Storage):
         def __init__(self, objects: int) -> None:
             self.left = objects
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 import pytest
-from forecast_sync.adapters.s3 import Listed
+from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import SourceInvalid
@@ -38,7 +38,7 @@ TYPES = {
 }
 
 
-class Lake:
+class Lake(Storage):
     """Objects in memory."""
 
     def __init__(self, modified: datetime = NOW) -> None:
@@ -174,10 +174,12 @@ def test_narrow_integers_are_read_signed_or_not(kind: Any) -> None:
 
 
 def test_a_file_without_rows_fits_whatever_its_types_say() -> None:
-    anything = {name: pa.list_(pa.uint64()) for name in TYPES}
+    anything = dict.fromkeys(TYPES, pa.uint64())
     assert check(parquet(anything, rows=0)) == 1
     assert check(parquet({}, rows=0)) == 1
     assert check(parquet(TYPES, rows=0, compression="brotli")) == 1
+    with pytest.raises(SourceInvalid, match="has the column state as GROUP"):
+        check(parquet({**TYPES, "state": pa.list_(pa.string())}, rows=0))
 
 
 @pytest.mark.parametrize("name", sorted({*TYPES} - {"updated_at"}))

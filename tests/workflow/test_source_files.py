@@ -115,7 +115,7 @@ def test_text_that_isn_t_utf_8_is_a_reject_that_names_the_column(deployed: Deplo
 
 
 def test_a_file_without_rows_is_fine_whatever_its_types_say(deployed: Deployed) -> None:
-    anything = pa.schema([(name, pa.list_(pa.uint64())) for name in SCHEMA.names])
+    anything = pa.schema([(name, pa.uint64()) for name in SCHEMA.names])
     deployed.upload("rows", ROWS)
     deployed.upload("empty", to_parquet([], anything))
     deployed.upload("others", to_parquet([], pa.schema([("other", pa.binary())])))
@@ -134,6 +134,16 @@ def test_a_column_of_nothing_but_null_is_null(deployed: Deployed) -> None:
     ended = deployed.run()
     assert (ended.status, ended.error) == ("FAILED", "SourceInvalid"), ended.cause
     assert "has the column updated_at as INT32 NULL, expected timestamp" in ended.cause
+
+
+def test_a_row_too_long_for_a_line_is_a_reject(deployed: Deployed) -> None:
+    """Athena can't concatenate more than 1 MB, and would fail every query of the run."""
+    deployed.upload("long", [make_row(1, dma_id="x" * 2**20), make_row(2, dma_id="é" * 50)])
+    ended = deployed.succeed()
+    assert (ended.counts["good"], ended.counts["rejected"]) == (1, 1)
+    assert rejects(deployed) == [("dma_id is longer than 50 characters",)]
+    ((shown,),) = deployed.query("SELECT length(row_json ->> 'dma_id') FROM forecast_sync_rejects")
+    assert shown == 1000
 
 
 @pytest.mark.parametrize("unit", ["us", "ns"])

@@ -87,7 +87,9 @@ def define_view(
     """
     typed = {name: _duckdb_type(kind) for name, kind in columns.items()}
     parts = []
-    if files := _with_rows(connection, files):
+    files_with_rows = _with_rows(connection, files)
+    stored = _find_stored(connection, files, columns)
+    if files := files_with_rows:
         _check_storage(connection, files, columns)
         connection.execute(
             "CREATE OR REPLACE TABLE objects (file TEXT, path TEXT, modified TIMESTAMPTZ)"
@@ -97,8 +99,8 @@ def define_view(
             [(str(file.path), file.location, file.modified) for file in files],
         )
         parts = [
-            _select(alike, stored, typed, columns)
-            for stored, alike in _alike(connection, files, columns).items()
+            _select(alike, stored_alike, typed, columns)
+            for stored_alike, alike in _group(files, stored).items()
         ]
     if not parts:
         empty = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in typed.items())
@@ -185,10 +187,12 @@ def _check_storage(
             )
 
 
-def _alike(
+def _find_stored(
     connection: duckdb.DuckDBPyConnection, files: list[ObjectFile], columns: dict[str, str]
-) -> dict[tuple[Stored, ...], list[ObjectFile]]:
-    """The files by how they store the columns."""
+) -> dict[str, tuple[Stored, ...]]:
+    """How each file, by its path, stores the columns; a nested one fails, even without rows."""
+    if not files:
+        return {}
     schema = connection.execute(
         "SELECT file_name, name, duckdb_type, type, column_id, num_children "
         "FROM parquet_schema(?) ORDER BY file_name, column_id",
@@ -204,10 +208,22 @@ def _alike(
             continue
         inside = children or 0
         if name.lower() in columns:
-            found[file_name][name.lower()] = Stored(name, kind, physical or "GROUP")
+            if inside:
+                raise QueryError(
+                    f"HIVE_BAD_DATA: Field {name} is nested, expected {columns[name.lower()]}",
+                    error_type=DATA_ERROR,
+                )
+            found[file_name][name.lower()] = Stored(name, kind, physical)
+    return {path: tuple(stored.values()) for path, stored in found.items()}
+
+
+def _group(
+    files: list[ObjectFile], stored: dict[str, tuple[Stored, ...]]
+) -> dict[tuple[Stored, ...], list[ObjectFile]]:
+    """The files that store the columns alike."""
     alike = defaultdict(list)
     for file in files:
-        alike[tuple(found[str(file.path)].values())].append(file)
+        alike[stored.get(str(file.path), ())].append(file)
     return alike
 
 

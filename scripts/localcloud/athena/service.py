@@ -7,7 +7,7 @@ import asyncio
 import json
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,13 @@ from localcloud.faults import POLL_SECONDS, FaultFile
 STATEMENT_LIMIT_BYTES = 262_144
 PARTITION_LIMIT = 100
 """How many partitions Athena writes in one statement."""
+MEASURES = "logs/athena.jsonl"
+"""Below the state directory: an object for each ended query, with more than Athena's API says."""
 _IDEMPOTENT = ("QueryString", "QueryExecutionContext", "ResultConfiguration", "WorkGroup")
 _LOG = logging.getLogger("athena")
 
 
-def install(engine: Engine, faults_dir: Path) -> None:
+def install(engine: Engine, faults_dir: Path, measures: Path) -> None:
     """Replace ministack's way of submitting, running and stopping queries by ours.
 
     ``faults_dir/athena-faults.json`` may hold faults for coming queries:
@@ -44,8 +46,9 @@ def install(engine: Engine, faults_dir: Path) -> None:
     With ``"hold": true`` the query begins when the file no longer names the fault.
     ``"manifest"`` says what an UNLOAD leaves: ``"written"`` one also without a row, ``"unwritten"``
     its location only, ``"unnamed"`` neither; by itself the local Athena names none without a row.
+    ``measures`` gets a line of JSON for each query that has ended: what it has read and taken.
     """
-    service = _Service(engine, FaultFile(faults_dir / "athena-faults.json"))
+    service = _Service(engine, FaultFile(faults_dir / "athena-faults.json"), measures)
     service.take_over()
 
 
@@ -55,6 +58,7 @@ class _Service:
 
     engine: Engine
     faults: FaultFile
+    measures: Path
     jobs: dict[str, Job] = field(default_factory=dict)
     """The queries that haven't ended."""
 
@@ -116,7 +120,14 @@ class _Service:
             _end(execution, "FAILED", QueryError(reason, category=SYSTEM, error_type=INTERNAL))
         finally:
             del self.jobs[query_id]
-            _measure(execution, job, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            _measure(execution, job, seconds)
+            self._note(job, seconds)
+
+    def _note(self, job: Job, seconds: float) -> None:
+        measured = {"query": job.query_id, "seconds": round(seconds, 3), **asdict(job.statistics)}
+        with self.measures.open("a") as lines:
+            lines.write(f"{json.dumps(measured)}\n")
 
     def _run(self, execution: dict[str, Any], query: str, job: Job) -> Rows:
         self._suffer(execution, query, job)

@@ -32,9 +32,11 @@ def _as_trino(node: exp.Expr) -> exp.Expr:
             # Trino rounds the shortest decimal form half up; DuckDB does so only when it is text.
             node.set("this", exp.cast(node.this, "text"))
         elif node.to.is_type(exp.DataType.Type.VARCHAR) and type(node) is exp.Cast:
-            return exp.func("trino_text", node.this)
+            return exp.func("trino_text", node.this.transform(_as_trino))
     if isinstance(node, exp.Decode):
-        return exp.func("trino_from_utf8", node.this)
+        return exp.func("trino_from_utf8", node.this.transform(_as_trino))
+    if isinstance(node, exp.Try) and isinstance(node.this, exp.DPipe):
+        return exp.func("trino_try_concatenation", node.this.transform(_as_trino))
     if isinstance(node, exp.JSONFormat):
         return _json_of_texts(node) or node
     return node
@@ -56,7 +58,7 @@ def _json_of_texts(node: exp.JSONFormat) -> exp.Expr | None:
         quoted = key.replace("\\", "\\\\").replace('"', '\\"')
         parts += [
             exp.Literal.string(f'{"{" if number == 0 else ","}"{quoted}":'),
-            exp.func("trino_json", value),
+            exp.func("trino_json", value.transform(_as_trino)),
         ]
     joined: exp.Expr = exp.Literal.string("")
     for part in [*parts, exp.Literal.string("}")]:

@@ -7,6 +7,8 @@ CREATE MACRO to_iso8601(moment) AS strftime(moment, '%Y-%m-%dT%H:%M:%S.%g') || '
 
 CREATE MACRO trino_from_utf8(bytes) AS replace(decode(bytes), chr(1114096), '�');
 
+CREATE MACRO trino_try_concatenation(text) AS CASE WHEN strlen(text) <= 1048576 THEN text END;
+
 -- A double as 1.5E0: as many digits as its shortest form has.
 CREATE MACRO trino_significant(shown) AS greatest(1, length(rtrim(ltrim(
   replace(regexp_extract(shown, '^-?([0-9.]+)', 1), '.', ''), '0'), '0')));

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Protocol
 
-from forecast_sync.adapters.athena import Cost
+from forecast_sync.adapters.athena import Athena, Cost
+from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest, StartedQuery
 from forecast_sync.contracts.redrive import raise_if_stale
 from forecast_sync.errors import QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
-from forecast_sync.survey.objects import Lake, check_sources, survey
+from forecast_sync.survey.objects import check_sources, survey
 from forecast_sync.tables import Table
 from forecast_sync.telemetry.metrics import measure_query
 
@@ -27,35 +27,20 @@ PART_BYTES = 256 * 1024
 MOST_PARTS = 61
 
 
-class QueryEngine(Protocol):
-    """What extraction needs of Athena."""
-
-    def start(self, sql: str, token: str) -> str:
-        """Submit ``sql`` and return its query execution id; the same token returns the same id."""
-        ...
-
-    def poll(self, query_execution_id: str) -> Cost | None:
-        """What the query took, once it has succeeded; None while it is queued or runs.
-
-        Raises ``QueryRetryable`` or ``QueryFailed`` when it ended otherwise.
-        """
-        ...
-
-
 def start_query(
-    athena: QueryEngine, lake: Lake, table: Table, settings: Settings, request: QueryRequest
+    athena: Athena, lake: Storage, table: Table, settings: Settings, request: QueryRequest
 ) -> StartedQuery:
     """Submit one of the run's two queries, at most once for the same request.
 
     Raises ``SourceInvalid`` before the extract when an object of the window can't be read.
     """
     if request.query == "extract":
-        found = check_sources(lake, settings, table, request.window)
+        surveyed = check_sources(lake, settings, table, request.window)
         prefix = result_prefix(settings, request)
-        parts = count_parts(found.size)
+        parts = count_parts(surveyed.size)
         text = build_extract(table, settings, request.run, request.window, prefix, parts)
     else:
-        found = survey(lake, settings, request.window)
+        surveyed = survey(lake, settings, request.window)
         text = build_profile(table, settings, request.run, request.window)
     identity = (
         f"{request.run.execution_arn} {request.query} {request.renewal} {request.attempt} "
@@ -65,7 +50,7 @@ def start_query(
     return StartedQuery(
         query=request.query,
         query_execution_id=athena.start(text, token),
-        sources=found.fingerprint,
+        sources=surveyed.fingerprint,
         renewal=request.renewal,
         attempt=request.attempt,
         redrive_count=request.redrive_count,
@@ -73,7 +58,7 @@ def start_query(
 
 
 def poll_query(
-    athena: QueryEngine,
+    athena: Athena,
     request: PollRequest,
     remaining_milliseconds: Callable[[], int],
     sleep: Callable[[float], None] = time.sleep,
@@ -104,7 +89,7 @@ def wait_after(polls: int) -> int:
     return min(LONGEST_WAIT, int(WAIT_GROWTH ** min(polls, LONGEST_WAIT)))
 
 
-def _poll_once(athena: QueryEngine, request: PollRequest) -> Cost | None:
+def _poll_once(athena: Athena, request: PollRequest) -> Cost | None:
     started = request.started
     try:
         return athena.poll(started.query_execution_id)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from forecast_sync.adapters.s3 import Listed, split_location
+from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Window
@@ -29,22 +29,6 @@ NAMED_IN_MESSAGE = 3
 FINGERPRINT_DIGITS = 32
 
 
-class Listing(Protocol):
-    """What surveying needs of S3."""
-
-    def list(self, bucket: str, prefix: str) -> Iterable[Listed]:
-        """The objects under a prefix, in the order of their keys."""
-        ...
-
-
-class Lake(Listing, Protocol):
-    """What checking needs of S3."""
-
-    def read_tail(self, bucket: str, key: str, size: int) -> bytes:
-        """The last bytes of an object."""
-        ...
-
-
 class Survey(NamedTuple):
     """The lake at one moment: how many objects the window has, their bytes, and a fingerprint.
 
@@ -56,7 +40,7 @@ class Survey(NamedTuple):
     size: int
 
 
-def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
+def survey(lake: Storage, settings: Settings, window: Window) -> Survey:
     """List the lake; equal fingerprints mean that two queries could read the same objects.
 
     Objects are looked at one by one and forgotten: a lake of millions takes no memory.
@@ -64,13 +48,13 @@ def survey(lake: Listing, settings: Settings, window: Window) -> Survey:
     return _survey(lake, settings, window, lambda _key: None)
 
 
-def lake_changed(lake: Listing, settings: Settings, window: Window, queries: Queries) -> bool:
+def lake_changed(lake: Storage, settings: Settings, window: Window, queries: Queries) -> bool:
     """Whether objects that a query may read came, went or were overwritten since the first one."""
     now = survey(lake, settings, window).fingerprint
     return len({queries.extract.sources, queries.profile.sources, now}) > 1
 
 
-def check_sources(lake: Lake, settings: Settings, table: Table, window: Window) -> Survey:
+def check_sources(lake: Storage, settings: Settings, table: Table, window: Window) -> Survey:
     """List the lake and check the window's objects on the way, ``READERS`` at a time.
 
     Raises ``SourceInvalid`` that names the first faulty ones, in the order of keys, and why.
@@ -86,15 +70,15 @@ def check_sources(lake: Lake, settings: Settings, table: Table, window: Window) 
                 faults.note(*pending.popleft())
             pending.append((key, pool.submit(_find_fault, lake, bucket, key, table, large)))
 
-        found = _survey(lake, settings, window, check)
+        surveyed = _survey(lake, settings, window, check)
         while pending:
             faults.note(*pending.popleft())
     faults.refuse_any()
-    return found
+    return surveyed
 
 
 def _survey(
-    lake: Listing, settings: Settings, window: Window, visit: Callable[[str], None]
+    lake: Storage, settings: Settings, window: Window, visit: Callable[[str], None]
 ) -> Survey:
     """``visit`` gets the key of each of the window's objects."""
     bucket, prefix = split_location(settings.data_location)
@@ -121,11 +105,11 @@ class _Faults:
         self._count = 0
 
     def note(self, key: str, fault: Future[str]) -> None:
-        """Wait for a check's end and keep what it found."""
-        if found := fault.result():
+        """Wait until an object is checked, and keep its fault."""
+        if reason := fault.result():
             self._count += 1
             if len(self._named) < NAMED_IN_MESSAGE:
-                self._named.append(f"s3://{self._bucket}/{key} {found}")
+                self._named.append(f"s3://{self._bucket}/{key} {reason}")
 
     def refuse_any(self) -> None:
         """Raise ``SourceInvalid`` when there is a fault."""
@@ -145,7 +129,7 @@ def _is_hidden(key: str, prefix: str) -> bool:
     return key.endswith("/") or any(part.startswith(("_", ".")) for part in parts)
 
 
-def _find_fault(lake: Lake, bucket: str, key: str, table: Table, large: Lock) -> str:
+def _find_fault(lake: Storage, bucket: str, key: str, table: Table, large: Lock) -> str:
     """What is wrong with an object, or nothing; large footers are read one at a time."""
     try:
         tail = lake.read_tail(bucket, key, TAIL_BYTES)

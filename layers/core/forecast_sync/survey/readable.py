@@ -51,8 +51,15 @@ ENCODINGS: dict[str, frozenset[str]] = {
 
 
 def find_misfits(footer: Footer, source: Source) -> Iterator[str]:
-    """What keeps Athena from reading a file as ``source`` says; nothing for a file without rows."""
+    """What keeps Athena from reading a file as ``source`` says.
+
+    Of a file without rows only a nested column does.
+    """
     if not footer.has_rows:
+        for name, expected in source.columns.items():
+            column = footer.columns.get(name)
+            if column is not None and column.physical == "GROUP":
+                yield f"has the column {name} as {column}, expected {expected}"
         return
     for name, expected in source.columns.items():
         column = footer.columns.get(name)

@@ -1,13 +1,16 @@
 -- Every row of the source with its COPY-text line or the reason why the target can't hold it, and
--- which of a key's rows is the newest. Only reads.
+-- which of a key's rows is the newest. A concatenation of more than 1 MB raises an error. Only reads.
 WITH source AS (
 {source}
 ),
 exact AS (
   SELECT *{exact_columns} FROM source
 ),
+lined AS (
+  SELECT *, TRY({line}) AS line FROM exact
+),
 checked AS (
-  SELECT *, {reject_reason} AS reject_reason, {line} AS line FROM exact
+  SELECT *, {reject_reason} AS reject_reason FROM lined
 ),
 in_window AS (
   SELECT * FROM checked{window_filter}

@@ -1,0 +1,205 @@
+"""What Athena's statements cost by the shape of the lake, on the engine that Athena's is made of.
+
+Each shape is a lake in a local cloud whose engine is Trino; each statement is composed by the code
+that composes a run's and is run once over it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import duckdb
+from forecast_sync.adapters.athena import Athena
+from forecast_sync.config import Settings
+from forecast_sync.contracts.run import Window
+from forecast_sync.diagnostics.checksums import build_lake_sums
+from forecast_sync.extract.athena_sql import Dates, build_extract, build_profile
+from forecast_sync.extract.queries import count_parts
+from forecast_sync.tables import load_table
+from forecast_sync_cli.client.athena import run_query
+from forecast_sync_cli.table_lint import glue_input
+from localcloud import cloud
+from localcloud.athena.service import MEASURES
+from localcloud.athena.trino_programs import VERSION
+from rich.console import Console
+from rich.table import Table
+
+MEGABYTE = 1_000_000
+HEADINGS = ("bytes read MB", "of the lake", "rows read", "peak memory MB", "seconds")
+DATES = 40
+END = datetime(9999, 1, 1, tzinfo=UTC)
+
+ROWS = """
+SELECT CAST(n % 1000 + 1 AS INTEGER) AS restaurant_id, CAST(n // 1000 + 1 AS INTEGER) AS inventory_item_id,
+       DATE '2026-01-01' + CAST({day} AS INTEGER) AS business_date,
+       'dma-' || n % 200 AS dma_id, CAST(n % 40 AS INTEGER) AS dc_id, 'OH' AS state,
+       hash(n, {seed}) % 90000 * 8e-3 AS y_05, hash(n, {seed}) % 90000 * 1e-2 AS y_50,
+       hash(n, {seed}) % 90000 * 1.3e-2 AS y_95,
+       TIMESTAMP '2026-01-01' + to_seconds({seed}) AS updated_at
+FROM range({rows}) AS numbers(n)
+"""  # noqa: E501
+
+
+class Shape(NamedTuple):
+    """A lake: so many files of so many rows; those of the window are written last.
+
+    A file has one business date, the number of the file, or ``dates`` of them.
+    """
+
+    title: str
+    files: int
+    rows: int
+    window_files: int
+    window_rows: int
+    dates: int = 1
+
+
+SHAPES = {
+    "daily": Shape("40 files of a date each, 5,000 rows new", 40, 50_000, 1, 5_000),
+    "small": Shape("400 files, ten a date, 5,000 rows new", 400, 5_000, 1, 5_000),
+    "mixed": Shape("40 files with all dates, 5,000 rows new", 40, 50_000, 1, 5_000, dates=DATES),
+    "wide": Shape("40 files of a date each, ten of them new", 40, 50_000, 10, 50_000),
+}
+"""The first is the yardstick of the issue that began it: one late file beside 40 days."""
+
+FULL = "daily"
+"""The shape that is also read whole, by a full run and by ``diff``."""
+
+
+class Figures(NamedTuple):
+    """What a statement took."""
+
+    shape: str
+    statement: str
+    lake_bytes: int
+    scanned_bytes: int
+    rows: int
+    peak_memory_bytes: int
+    seconds: float
+
+
+def measure_statements(report: Callable[[str], None], names: tuple[str, ...]) -> list[Figures]:
+    """Run every statement over each of these shapes, once."""
+    with cloud.running(athena="trino") as local, TemporaryDirectory() as folder:
+        report("Trino runs")
+        found = []
+        for name in names:
+            report(SHAPES[name].title)
+            found += list(_measure(local, name, Path(folder)))
+        return found
+
+
+def _measure(local: Any, name: str, folder: Path) -> Iterator[Figures]:
+    shape, table = SHAPES[name], load_table()
+    glue_name = f"bench_{name}_{uuid.uuid4().hex[:6]}"
+    location = f"s3://{local.bucket}/bench/{glue_name}/"
+    settings = Settings(
+        environment="dev",
+        athena_db_name="forecast_dev",
+        forecast_table_name=glue_name,
+        athena_output_location=f"s3://{local.results_bucket}/athena/",
+        data_location=location,
+    )
+    session = local.session()
+    s3, glue, athena_client = (
+        session.client(service, endpoint_url=local.endpoint_url)
+        for service in ("s3", "glue", "athena")
+    )
+    prefix = f"bench/{glue_name}/"
+    lake_bytes, low, window_bytes = 0, END, 0
+    for number, content in enumerate(_files(shape, folder)):
+        key = f"{prefix}{number:04}.parquet"
+        s3.put_object(Bucket=local.bucket, Key=key, Body=content)
+        lake_bytes += len(content)
+        if number >= shape.files:
+            (item,) = s3.list_objects_v2(Bucket=local.bucket, Prefix=key)["Contents"]
+            low = min(low, item["LastModified"])
+            window_bytes += len(content)
+    glue.create_table(
+        DatabaseName="forecast_dev", TableInput=glue_input(table, glue_name, location)
+    )
+    athena = Athena(athena_client, settings.athena_workgroup, settings.athena_output_location)
+    results = f"{settings.athena_output_location}bench/{glue_name}/"
+    late, every = Window(low=low, high=END), Window(high=END)
+    parts = count_parts(window_bytes), count_parts(lake_bytes)
+    statements = {
+        "profile": build_profile(table, settings, Dates(), late),
+        "extract": build_extract(table, settings, Dates(), late, f"{results}late/", parts[0]),
+    }
+    if name == FULL:
+        statements |= {
+            "profile of a full run": build_profile(table, settings, Dates(), every),
+            "extract of a full run": build_extract(
+                table, settings, Dates(), every, f"{results}every/", parts[1]
+            ),
+            "sums of diff": build_lake_sums(table, settings, Dates(), every),
+        }
+    for title, statement in statements.items():
+        measured = _read_measures(local, run_query(athena, statement))
+        yield Figures(shape=shape.title, statement=title, lake_bytes=lake_bytes, **measured)
+
+
+def _read_measures(local: Any, query_id: str) -> dict[str, Any]:
+    """What the local Athena has noted of a query."""
+    lines = (Path(local.state_dir) / MEASURES).read_text().splitlines()
+    (measured,) = (found for line in lines if (found := json.loads(line))["query"] == query_id)
+    return {name: value for name, value in measured.items() if name in Figures._fields}
+
+
+def _files(shape: Shape, folder: Path) -> Iterator[bytes]:
+    path = folder / "file.parquet"
+    with duckdb.connect() as connection:
+        for number in range(shape.files + shape.window_files):
+            is_new = number >= shape.files
+            rows = shape.window_rows if is_new else shape.rows
+            day = f"n % {DATES}" if shape.dates > 1 else number % DATES
+            query = ROWS.format(rows=rows, day=day, seed=number)
+            connection.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+            yield path.read_bytes()
+
+
+def print_table(console: Console, found: list[Figures]) -> None:
+    """A line for each statement."""
+    table = Table("lake", "statement", title="Athena's statements, on Trino", box=None)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right")
+    for figures in found:
+        table.add_row(figures.shape, figures.statement, *_cells(figures))
+    console.print(table, "")
+
+
+def write_json(path: Path, found: list[Figures]) -> None:
+    """Everything that was measured."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps([figures._asdict() for figures in found], indent=2) + "\n")
+
+
+def write_markdown(path: Path, found: list[Figures]) -> None:
+    """The table as the documents have it."""
+    parts = [
+        "# What Athena's statements read",
+        "",
+        f"Written by `make bench WAYS=athena DOCS=--docs` on Trino {VERSION}.",
+        "[cost.md](cost.md) explains what it means.",
+        "",
+        f"| lake | statement | {' | '.join(HEADINGS)} |",
+        "|---|---" + "|--:" * len(HEADINGS) + "|",
+        *(f"| {' | '.join((item.shape, item.statement, *_cells(item)))} |" for item in found),
+    ]
+    path.write_text("\n".join(parts) + "\n")
+
+
+def _cells(figures: Figures) -> tuple[str, ...]:
+    return (
+        f"{figures.scanned_bytes / MEGABYTE:,.1f}",
+        f"{figures.scanned_bytes / figures.lake_bytes:.2f}",
+        f"{figures.rows:,}",
+        f"{figures.peak_memory_bytes / MEGABYTE:,.0f}",
+        f"{figures.seconds:.1f}",
+    )
