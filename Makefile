@@ -8,6 +8,8 @@ TOOLS := sam checkov awscli audit
 # Wheels only, by hash: no third-party package is built here, so no build dependency is fetched.
 # This project itself is built with the setuptools from tools/installer.txt.
 LOCKED := --quiet --require-hashes --only-binary :all:
+# Bytecode at once, so that no command compiles its imports, even where Python may not write any.
+COMPILED := --compile-bytecode
 OURSELVES := --quiet --no-deps --no-build-isolation
 TEMPLATES := template.yaml $(wildcard templates/*.yaml)
 # Deployed without `sam build`, which would expand YAML aliases, so they must not contain any.
@@ -43,7 +45,7 @@ $(STAMP): requirements.lock tools/installer.txt pyproject.toml layers/core/requi
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --require-hashes --only-binary :all: -r tools/installer.txt
-	@$(BIN)/uv pip install $(LOCKED) --python $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install $(LOCKED) $(COMPILED) --python $(BIN)/python -r requirements.lock
 	@$(BIN)/uv pip install $(OURSELVES) --python $(BIN)/python --editable .
 	@touch $@
 
@@ -74,12 +76,12 @@ trino: .venv/.trino
 
 .venv/.trino: tools/trino.txt $(STAMP)
 	@echo "setup: installing what Trino needs into .venv"
-	@$(BIN)/uv pip install $(LOCKED) --python $(BIN)/python -r $<
+	@$(BIN)/uv pip install $(LOCKED) $(COMPILED) --python $(BIN)/python -r $<
 	@touch $@
 
 .venv/.conformance: tools/conformance.txt $(STAMP)
 	@echo "setup: installing what writes Parquet files into .venv"
-	@$(BIN)/uv pip install $(LOCKED) --python $(BIN)/python -r $<
+	@$(BIN)/uv pip install $(LOCKED) $(COMPILED) --python $(BIN)/python -r $<
 	@touch $@
 
 # Every fault in its long form, through PgBouncer if it is installed, then rounds of random faults.
@@ -129,7 +131,7 @@ check-repository: setup .tools/audit/.installed .tools/node/.installed
 .tools/%/.installed: tools/%.txt $(STAMP)
 	@echo "setup: installing $* into .tools"
 	@$(BIN)/uv venv --quiet --clear .tools/$*
-	@$(BIN)/uv pip install $(LOCKED) --python .tools/$*/bin/python -r $<
+	@$(BIN)/uv pip install $(LOCKED) $(COMPILED) --python .tools/$*/bin/python -r $<
 	@touch $@
 
 .tools/node/.installed: $(wildcard tools/node/*)
@@ -170,7 +172,7 @@ growth: .tools/bench/.installed
 .tools/bench/.installed: tools/bench.txt $(STAMP)
 	@echo "setup: installing the other loaders of the benchmark into .tools"
 	@$(BIN)/uv venv --quiet --clear .tools/bench
-	@$(BIN)/uv pip install $(LOCKED) --python .tools/bench/bin/python -r $<
+	@$(BIN)/uv pip install $(LOCKED) $(COMPILED) --python .tools/bench/bin/python -r $<
 	@$(BIN)/uv pip install $(OURSELVES) --python .tools/bench/bin/python --editable .
 	@touch $@
 
