@@ -135,7 +135,7 @@ def test_a_file_without_rows_is_looked_at_by_neither(deployed: Deployed) -> None
 
 def test_exception_of_duckdbs_deltas(deployed: Deployed) -> None:
     """It writes deltas of 33 bits between 32-bit integers, which fail on Trino; no footer tells."""
-    rows = {name: [None] * 40 for name in writers.PLAIN.names}
+    rows: dict[str, list[Any]] = {name: [None] * 40 for name in writers.PLAIN.names}
     rows |= {"item": list(range(40)), "stamp": [0] * 40, "whole": [-(2**31), 2**31 - 1] * 20}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file.parquet"
