@@ -46,6 +46,12 @@ PRICES = {
 }
 
 
+LAKE_READS = {"full": 4.0, "incremental": 8.4}
+"""How often the lake is read by a run's two queries together: `make bench WAYS=athena` measures it.
+
+The incremental one is of a single new file that overlaps one of forty days."""
+
+
 class Volumes(NamedTuple):
     """What happens in a month, and what a run needs."""
 
@@ -53,6 +59,7 @@ class Volumes(NamedTuple):
     rows_a_run: float = 1_000_000
     lake_gb: float = 10
     queries_a_run: float = 2
+    lake_reads_a_run: float = LAKE_READS["full"]
     query_seconds: float = 30
     extract_bytes_a_row: float = 18
     page_bytes: float = 16 * 1024 * 1024
@@ -93,7 +100,7 @@ def model(prices: dict[str, float], volumes: Volumes) -> Costs:
         "Step Functions": transitions * prices["transition"],
         "Lambda": seconds * volumes.memory_gb * prices["lambda_gb_second"]
         + (10 + polls + pages) * prices["lambda_request"],
-        "Athena": volumes.lake_gb / 1000 * volumes.queries_a_run * prices["athena_tb"],
+        "Athena": volumes.lake_gb / 1000 * volumes.lake_reads_a_run * prices["athena_tb"],
         "S3": (parts + 5) * prices["s3_put"] + (parts + 50) * prices["s3_get"],
     }
     single_seconds = volumes.single_seconds_a_million * millions + 5

@@ -133,6 +133,19 @@ def test_a_file_without_rows_is_looked_at_by_neither(deployed: Deployed) -> None
     assert compare(Lake(deployed, EVERYTHING, files)).error
 
 
+def test_exception_of_duckdbs_deltas(deployed: Deployed) -> None:
+    """It writes deltas of 33 bits between 32-bit integers, which fail on Trino; no footer tells."""
+    rows: dict[str, list[Any]] = {name: [None] * 40 for name in writers.PLAIN.names}
+    rows |= {"item": list(range(40)), "stamp": [0] * 40, "whole": [-(2**31), 2**31 - 1] * 20}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file.parquet"
+        answers = iter(["V2", "snappy"])
+        writers.by_duckdb(rows, lambda _options: next(answers), path)
+        lake = Lake(deployed, EVERYTHING, {"a": path.read_bytes()})
+    assert "Index 33 out of bounds" in lake.on_trino().error
+    assert not lake.on_the_embedded_engine().error
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "name"),
     [

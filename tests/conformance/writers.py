@@ -102,11 +102,16 @@ def decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:
 
 @st.composite
 def arrow_columns(draw: st.DrawFn, size: int) -> Columns:
-    """A column of each source type, stored in one of the ways that are read as it."""
+    """A column of each source type, stored in one of the ways that are read as it.
 
-    def column(kind: pa.DataType, values: st.SearchStrategy[Any]) -> tuple[pa.DataType, list[Any]]:
+    Trino reads columns of the null type as most of them, see ``find_misfits``.
+    """
+
+    def column(
+        kind: pa.DataType, values: st.SearchStrategy[Any], *, has_null_type: bool = True
+    ) -> tuple[pa.DataType, list[Any]]:
         nothing = draw(st.sampled_from(["none", "some", "all"]))
-        if nothing == "all" and null_is_read(kind) and draw(st.booleans()):
+        if nothing == "all" and has_null_type and draw(st.booleans()):
             return pa.null(), [None] * size
         chosen = {"none": values, "some": st.none() | values, "all": st.none()}[nothing]
         return kind, draw(st.lists(chosen, min_size=size, max_size=size))
@@ -124,15 +129,15 @@ def arrow_columns(draw: st.DrawFn, size: int) -> Columns:
     return {
         "whole": column(whole, integers(width, signed=signed)),
         "large": column(pa.int64(), integers(64, signed=True)),
-        "flag": column(pa.bool_(), st.booleans()),
+        "flag": column(pa.bool_(), st.booleans(), has_null_type=False),
         "label": column(pa.binary(), bad_texts) if is_bad else column(pa.string(), texts),
         "code": column(draw(st.sampled_from([pa.string(), pa.large_string()])), texts),
         "number": column(pa.float64(), doubles),
         "ratio": column(pa.float32(), st.floats(width=32)),
         "day": column(pa.date32(), days_or_outside),
-        "moment": column(pa.timestamp(unit, zone), moments),
+        "moment": column(pa.timestamp(unit, zone), moments, has_null_type=False),
         "price": column(pa.decimal128(*small), decimals(*small)),
-        "exact": column(pa.decimal128(*large), decimals(*large)),
+        "exact": column(pa.decimal128(*large), decimals(*large), has_null_type=False),
     }
 
 
@@ -154,15 +159,6 @@ PLAIN = pa.schema(
     }
 )
 NOT_FASTPARQUETS = frozenset({"day", "price", "exact"})
-
-
-def null_is_read(kind: pa.DataType) -> bool:
-    """Whether Trino reads a column of the null type as this one."""
-    return not (
-        pa.types.is_timestamp(kind)
-        or pa.types.is_boolean(kind)
-        or (pa.types.is_decimal(kind) and kind.precision > 10)
-    )
 
 
 @st.composite
@@ -235,7 +231,7 @@ def plain_rows(draw: st.DrawFn) -> Rows:
     first, last = datetime(1700, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001
     return {
         **found,
-        "whole": column(integers(32, signed=True)),
+        "whole": column(integers(30, signed=True)),  # see DuckDB's exception
         "large": column(integers(64, signed=True)),
         "flag": column(st.booleans()),
         "label": column(texts),

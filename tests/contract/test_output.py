@@ -17,6 +17,7 @@ APART = {
     "localcloud/server.py": "answers the process that started it, as JSON on a pipe",
     "benchmarks/worker.py": "answers the process that started it, as JSON on a pipe",
     "benchmarks/__main__.py": "shows what it has made and measured itself, to who works on this",
+    "benchmarks/athena.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/growth.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/measuring.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/report.py": "shows what it has made and measured itself, to who works on this",
