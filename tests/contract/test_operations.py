@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import check_queries
 import pytest
 import yaml
+from devtools import check_cloudwatch_queries
 from forecast_sync import errors
 from forecast_sync.contracts.base import parse_payload
 from forecast_sync.diagnostics.inspect import BranchRequest
@@ -173,7 +173,7 @@ def test_no_metric_of_an_alarm_is_two_stacks_at_once() -> None:
 
 def test_the_templates_queries_are_parsed() -> None:
     paths = [ROOT / "template.yaml", *sorted(ROOT.glob("templates/*.yaml"))]
-    assert check_queries.main([str(path) for path in paths]) == 0
+    assert check_cloudwatch_queries.main([str(path) for path in paths]) == 0
 
 
 def test_every_parameter_is_described_and_used() -> None:

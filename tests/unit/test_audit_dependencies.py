@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import audit_dependencies
 import pytest
+from devtools import audit_dependencies
 
 SAFE = {"name": "boto3", "version": "1.0", "vulns": []}
 UNSAFE = {

@@ -1,4 +1,4 @@
-"""Parses every query of CloudFormation templates: check_queries.py TEMPLATE...
+"""Parses every query of CloudFormation templates: check_cloudwatch_queries TEMPLATE...
 
 CloudFormation checks none of them before it creates the resource, when a mistake rolls back the
 whole stack.
@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cloudwatch_queries import (
+from samtranslator.yaml_helper import yaml_parse
+
+from devtools.cloudwatch_queries import (
     QueryInvalid,
     calls_in,
     names_in,
@@ -21,7 +23,6 @@ from cloudwatch_queries import (
     parse_metric_math,
     parse_metrics_insights,
 )
-from samtranslator.yaml_helper import yaml_parse
 
 METRICS_LIMIT = 10
 """The limit of an alarm on metric math."""

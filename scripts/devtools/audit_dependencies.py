@@ -1,4 +1,4 @@
-"""Audits locked dependencies for known vulnerabilities: audit_dependencies.py REQUIREMENTS..."""
+"""Audits locked dependencies for known vulnerabilities: audit_dependencies REQUIREMENTS..."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PIP_AUDIT = Path(__file__).parents[1] / ".tools/audit/bin/pip-audit"
+PIP_AUDIT = Path(__file__).parents[2] / ".tools/audit/bin/pip-audit"
 TIMEOUT_SECONDS = 120
 
 
