@@ -113,12 +113,34 @@ def test_every_kind_of_test_is_described() -> None:
 
 
 def test_ci_runs_every_kind_of_test() -> None:
-    """`make test` runs every folder but the local cloud's, which has a target of its own."""
+    """`make test` runs every folder but two, which have targets of their own."""
     configured = tomllib.loads(text_of("pyproject.toml"))["tool"]["pytest"]["ini_options"]
     kinds = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/*/test_*.py")}
-    assert {*configured["testpaths"]} == kinds - {"tests/localcloud"}
-    assert any("tests/localcloud" in command for command in commands_of_make("test-localcloud"))
-    assert {"make test", "make test-localcloud"} <= {*text_of(".ci/run").splitlines()}
+    apart = {"tests/localcloud", "tests/conformance"}
+    assert {*configured["testpaths"]} == kinds - apart
+    for folder in apart:
+        target = folder.replace("tests/", "").replace("localcloud", "test-localcloud")
+        assert any(folder in command for command in commands_of_make(target))
+        assert f"make {target}" in text_of(".ci/run").splitlines()
+    assert "make test" in text_of(".ci/run").splitlines()
+
+
+def test_every_target_is_described() -> None:
+    """In CONTRIBUTING, or in the document of its subject."""
+    described = {name for document in ALL_DOCUMENTS for name in make_targets(text_of(document))}
+    assert targets() - described == set()
+
+
+def test_every_package_is_installed() -> None:
+    """An editable install finds packages that the list forgets; an installed wheel doesn't."""
+    setuptools = tomllib.loads(text_of("pyproject.toml"))["tool"]["setuptools"]
+    folders = {ROOT / path: package for package, path in setuptools["package-dir"].items()}
+    packages = {
+        ".".join((package, *path.parent.relative_to(folder).parts))
+        for folder, package in folders.items()
+        for path in folder.rglob("*.py")
+    }
+    assert {*setuptools["packages"]} == packages
 
 
 def test_the_code_that_the_lists_name_is_there() -> None:
@@ -168,7 +190,7 @@ def checks(name: str) -> list[str]:
     return [
         command
         for command in map(str.strip, commands_of_make(name))
-        if re.match(r"\S*bin/|node |git ls-files", command)
+        if re.match(r"(?:\w+=\S+ )*(?:\S*bin/|node )|git ls-files", command)
         and not re.search(r"bin/uv |-m pip |-m venv ", command)
     ]
 

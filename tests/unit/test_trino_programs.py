@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from forecast_sync_cli.errors import UserError
 from localcloud.athena import trino_programs
 from localcloud.athena.trino_programs import VERSION, cache_folder, find_java, provide
+from localcloud.errors import LocalCloudError
 
 MAVEN = """#!{python}
 import pathlib, shutil, sys
@@ -90,7 +90,7 @@ def test_another_archive_than_the_pinned_one_is_refused_and_forgotten(
 ) -> None:
     _install_maven(tmp_path, archive, monkeypatch)
     monkeypatch.setattr(trino_programs, "SHA256", "0" * 64)
-    with pytest.raises(UserError, match=r"SHA-256 is [0-9a-f]{64}, expected 0{64}"):
+    with pytest.raises(LocalCloudError, match=r"SHA-256 is [0-9a-f]{64}, expected 0{64}"):
         provide(lambda _: None, tmp_path / "cache")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["lock"]
 
@@ -99,7 +99,9 @@ def test_what_maven_says_is_passed_on(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _install_maven(tmp_path, archive, monkeypatch, fails=True)
-    with pytest.raises(UserError, match=r"Maven couldn't fetch .*: Could not resolve .*: offline"):
+    with pytest.raises(
+        LocalCloudError, match=r"Maven couldn't fetch .*: Could not resolve .*offline"
+    ):
         provide(lambda _: None, tmp_path / "cache")
 
 
@@ -107,7 +109,9 @@ def test_without_maven_one_line_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="there is no `mvn`: `apt-get install maven`") as refused:
+    with pytest.raises(
+        LocalCloudError, match="there is no `mvn`: `apt-get install maven`"
+    ) as refused:
         provide(lambda _: None, tmp_path / "cache")
     assert "\n" not in str(refused.value)
 
@@ -121,7 +125,7 @@ def test_what_is_there_needs_no_maven(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trino_programs, "find_spec", lambda name: None if name == "trino" else name)
-    with pytest.raises(UserError, match="needs the Python packages trino: `make trino`"):
+    with pytest.raises(LocalCloudError, match="needs the Python packages trino: `make trino`"):
         find_java()
 
 
