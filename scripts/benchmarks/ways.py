@@ -97,7 +97,7 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1)
 
 
 def run_workflow(task: Task) -> Load:
-    """The whole workflow in a local cloud of its own."""
+    """The whole workflow in its own local cloud."""
     from benchmarks.workflow import prepare_workflow
 
     return prepare_workflow(task.url, task.files)

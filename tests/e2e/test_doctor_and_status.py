@@ -119,7 +119,7 @@ def test_logs_follow_a_run_to_its_end_and_name_functions(
     assert "record-status" in forecast_sync("logs", run, **at).stdout
 
 
-def test_status_judges_against_a_goal_and_colours_are_for_terminals(
+def test_status_judges_against_a_goal_and_colors_are_for_terminals(
     deployed: Deployed, at: dict[str, Any]
 ) -> None:
     assert as_json("status", "--check", code=1, **at)["state"] == "never"

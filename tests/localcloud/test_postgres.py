@@ -14,7 +14,7 @@ from localcloud.confine import landlock_version
 from localcloud.databases import ROLE, Databases
 from localcloud.errors import LocalCloudError
 from localcloud.ports import free_port
-from localcloud.postgres import Postgres, initialise
+from localcloud.postgres import Postgres, initialize
 
 confined = pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
@@ -267,7 +267,7 @@ def test_programs_out_of_reach_are_copied_and_the_copy_is_gone(
     """As in a checkout below /root."""
     monkeypatch.setattr("localcloud.unprivileged.is_reachable", lambda path: len(path.parts) < 3)
     log = tmp_path / "log"
-    initialise(tmp_path / "data", log).wait()
+    initialize(tmp_path / "data", log).wait()
     server = Postgres.start(tmp_path / "data", free_port(), log)
     copy = Path((tmp_path / "data.programs").read_text())
     assert psutil.Process(server.process.pid).exe().startswith(f"{copy}/")
@@ -292,7 +292,7 @@ def test_without_a_place_for_the_copy_it_says_so(
     with pytest.raises(
         LocalCloudError, match=r"out of reach .* run this command as another user"
     ) as caught:
-        initialise(tmp_path / "data", tmp_path / "log")
+        initialize(tmp_path / "data", tmp_path / "log")
     assert "\n" not in str(caught.value)
 
 
