@@ -28,7 +28,7 @@ BENCH_ROUNDS ?= 3
 SIZES ?= 100000 1000000
 GROWTH_ROUNDS ?= 1
 FUZZ_SECONDS ?= 3600
-CONFORMANCE ?= tests/conformance tests/workflow tests/e2e/test_examining.py tests/e2e/test_operating.py
+CONFORMANCE ?= tests/conformance tests/workflow tests/e2e/test_doctor_and_status.py tests/e2e/test_plan_diff_backfill.py
 WAYS ?=
 DOCS ?=
 
@@ -96,7 +96,7 @@ chaos: setup
 fuzz: .tools/fuzz/.installed
 	@echo "fuzz: the Parquet footer reader, for $(FUZZ_SECONDS) s"
 	@mkdir -p build/fuzz/corpus
-	@PYTHONPATH=layers/core .tools/fuzz/bin/python tests/fuzz/footers.py build/fuzz/corpus tests/fuzz/corpus \
+	@PYTHONPATH=layers/core .tools/fuzz/bin/python tests/fuzz/parquet_footer.py build/fuzz/corpus tests/fuzz/corpus \
 	  -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 -max_len=4096 -artifact_prefix=build/fuzz/
 
 # What CI checks, in three parts that you can run alone; .pre-commit-config.yaml uses them as Git hooks.
@@ -115,8 +115,8 @@ check-templates: setup .tools/sam/.installed .tools/checkov/.installed .tools/no
 	@$(BIN)/cfn-lint --ignore-checks W1101 -- $(filter-out $(UNBUILT),$(TEMPLATES))
 	@.tools/sam/bin/sam validate --lint --region us-east-2
 	@.tools/checkov/bin/checkov --config-file .checkov.yaml $(TEMPLATES:%=--file %)
-	@$(BIN)/python scripts/check_queries.py $(TEMPLATES)
-	@$(BIN)/python scripts/render_state_machine.py --check
+	@PYTHONPATH=scripts $(BIN)/python -m devtools.check_cloudwatch_queries $(TEMPLATES)
+	@PYTHONPATH=scripts $(BIN)/python -m devtools.render_state_machine --check
 	@node .tools/node/states-language.mjs statemachine/sync.asl.yaml $(STATE_MACHINE)
 	@.tools/node/node_modules/.bin/asl-validator --silent --json-path $(STATE_MACHINE)
 
@@ -126,7 +126,7 @@ check-repository: setup .tools/audit/.installed .tools/node/.installed
 	@$(BIN)/zizmor --offline --quiet --persona pedantic --min-severity low .github
 	@git ls-files -z | grep -zvE '$(LOCKS)' | xargs -0 $(BIN)/detect-secrets-hook \
 	  --exclude-lines 'secretsmanager:|SecretId=|AWS::SecretsManager' --exclude-secrets '$(MADE_UP)'
-	@$(BIN)/python scripts/audit_dependencies.py requirements.lock layers/core/requirements.txt
+	@PYTHONPATH=scripts $(BIN)/python -m devtools.audit_dependencies requirements.lock layers/core/requirements.txt
 
 .tools/%/.installed: tools/%.txt $(STAMP)
 	@echo "setup: installing $* into .tools"
@@ -148,7 +148,7 @@ hooks: .tools/hooks/.installed
 
 # What Step Functions gets: the state machine's source with its aliases replaced.
 render: setup
-	@$(BIN)/python scripts/render_state_machine.py
+	@PYTHONPATH=scripts $(BIN)/python -m devtools.render_state_machine
 
 build: .tools/sam/.installed render
 	@.tools/sam/bin/sam build

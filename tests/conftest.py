@@ -18,7 +18,7 @@ from forecast_sync.tables import load_table
 from forecast_sync.target.schema import ensure_schema
 from localcloud import cloud
 from localcloud.ports import free_port
-from localcloud.postgres import Postgres, initialise
+from localcloud.postgres import Postgres, initialize
 from localcloud.protocol import Athena
 
 from tests import chromium as browsers
@@ -91,7 +91,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """One embedded server for all tests."""
     home = tmp_path_factory.mktemp("postgres")
     log = Path(home / "postgres.log")
-    initialise(home / "data", log).wait()
+    initialize(home / "data", log).wait()
     server = Postgres.start(home / "data", free_port(), log)
     yield server
     server.stop()

@@ -6,7 +6,7 @@ import json
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cloudwatch_queries import parse_filter
+from devtools.cloudwatch_queries import parse_filter
 from lark import Token, Tree
 
 ABSENT = object()

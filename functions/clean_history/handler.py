@@ -1,4 +1,4 @@
-"""Clean history: once a day, deletes what no redrive can need any more."""
+"""Clean history: once a day, deletes what no redrive can still need."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from forecast_sync.task import RemainingMilliseconds, timed_task
 def handler(
     request: UpsertRequest, remaining_milliseconds: RemainingMilliseconds
 ) -> UpsertProgress:
-    """Return whether the page is done, or another call has to go on with it."""
+    """Return whether the page is done, or another call must continue it."""
     run = request.run
     return load_page(
         connection=clients.connection(run.neon_branch_id, run.run_id),

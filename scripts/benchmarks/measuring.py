@@ -19,7 +19,7 @@ from forecast_sync.tables import load_table
 from forecast_sync.target.schema import ensure_schema
 from forecast_sync_cli.errors import UserError
 from localcloud.ports import free_port
-from localcloud.postgres import Postgres, initialise
+from localcloud.postgres import Postgres, initialize
 from rich.console import Console
 
 from benchmarks.data import Files
@@ -48,7 +48,7 @@ def running_postgres() -> Iterator[Postgres]:
     """A server without autovacuum, so that only the loads touch its tables."""
     with TemporaryDirectory(prefix="forecast-sync-bench-") as home:
         log = Path(home) / "postgres.log"
-        initialise(Path(home) / "data", log).wait()
+        initialize(Path(home) / "data", log).wait()
         server = Postgres.start(Path(home) / "data", free_port(), log)
         try:
             with psycopg.connect(server.url(), autocommit=True) as connection:
@@ -96,7 +96,7 @@ def _measure(task: dict[str, str]) -> Figures:
         check=False,
     )
     if done.returncode != 0:
-        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        last = (done.stderr.strip() or "it printed nothing").splitlines()[-1]
         raise UserError(f"{task['way']} failed to load {task['files']}: {last}")
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     if task["way"] == NO_CLIENT:

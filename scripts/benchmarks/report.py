@@ -103,8 +103,8 @@ def draw(path: Path, medians: Medians) -> None:
         names = [WAYS[way].label for way, _ in shown][::-1]
         values = [figures["to_floor"] for _, figures in shown][::-1]
         ours = [way.startswith(("loader", "workflow")) for way, _ in shown][::-1]
-        colours = ["#1f6f8b" if mine else "#b8b8b8" for mine in ours]
-        bars = axis.barh(names, values, color=colours)
+        colors = ["#1f6f8b" if mine else "#b8b8b8" for mine in ours]
+        bars = axis.barh(names, values, color=colors)
         axis.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
         axis.set_xscale("log", base=2)
         axis.set_xlim(right=2 * max(values))

@@ -67,7 +67,7 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1)
     from forecast_sync.load.loader import load_page
     from forecast_sync.tables import load_table
 
-    from benchmarks.runs import open_run, stream_file
+    from benchmarks.loader_fixtures import open_run, stream_file
 
     clients.storage()
     connections = [connect(task.url) for _ in range(workers)]
@@ -97,7 +97,7 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1)
 
 
 def run_workflow(task: Task) -> Load:
-    """The whole workflow in a local cloud of its own."""
+    """The whole workflow in its own local cloud."""
     from benchmarks.workflow import prepare_workflow
 
     return prepare_workflow(task.url, task.files)

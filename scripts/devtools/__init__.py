@@ -1,1 +1,1 @@
-"""What maintainers run: they generate docs/ from the code, and check the layer's size."""
+"""What maintainers run: generators of docs/ and of the state machine's JSON, and checkers."""

@@ -1,4 +1,4 @@
-"""A backfill: business dates are split into windows, each filled by a run of its own."""
+"""A backfill: business dates are split into windows, each filled by its own run."""
 
 from __future__ import annotations
 

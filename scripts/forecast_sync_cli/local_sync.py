@@ -1,4 +1,4 @@
-"""Sync a folder of Parquet files into a Postgres, in a local cloud of its own."""
+"""Syncs a folder of Parquet files into a Postgres database, in a temporary local cloud."""
 
 from __future__ import annotations
 

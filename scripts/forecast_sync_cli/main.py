@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def run_alone(command: Callable[..., None]) -> None:
-    """Run one function as a program of its own, such as ``python -m benchmarks``."""
+    """Run one function as a separate program, such as ``python -m benchmarks``."""
 
     def make() -> Typer:
         import typer
@@ -100,7 +100,7 @@ def _exit(make: Callable[[], Typer]) -> None:
 
 
 def _run(app: Typer) -> int:
-    """Run a command; its exit code. Failures are one line on stderr, faults of ours a traceback."""
+    """Run a command; returns its exit code. A failure is one line on stderr, a bug a traceback."""
     import traceback
 
     from botocore.exceptions import BotoCoreError, ClientError

@@ -65,10 +65,10 @@ def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot
 
 def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
     """Show how a run ended and, if it failed, what to do next."""
-    colour = COLOURS.get(snapshot.status, "red")
+    color = COLOURS.get(snapshot.status, "red")
     redriven = f", redriven {snapshot.redrive_count} x" if snapshot.redrive_count else ""
     terminal.line(
-        Styled(snapshot.status, colour),
+        Styled(snapshot.status, color),
         f" {snapshot.run_id} in {snapshot.seconds:.1f} s{redriven}",
     )
     if snapshot.error:

@@ -1,7 +1,7 @@
 """The terminal: the only module through which commands write, so that no raw text gets there.
 
 Text is shown as text. Control characters in names, values and errors appear as escapes, Rich's
-markup and emoji codes have no effect, and colours come only from ``Styled``. Tests make sure that
+markup and emoji codes have no effect, and colors come only from ``Styled``. Tests make sure that
 every other module writes through this one.
 """
 
@@ -26,7 +26,7 @@ WIDE = 200
 
 
 class Styled(NamedTuple):
-    """Text in a colour or another of Rich's styles."""
+    """Text in a color or another of Rich's styles."""
 
     text: str
     style: str

@@ -82,8 +82,8 @@ def package(template_path: Path, artifacts_url: str) -> Package:
 def _read_definition(path: Path) -> Any:
     """A state machine's definition, in JSON or YAML.
 
-    If a file in YAML of the same name stands beside one in JSON, it is the source and both must
-    say the same: raises ``LocalCloudError`` if the JSON is out of date.
+    If there is a YAML file of the same name, it is the source of the JSON file: raises
+    ``LocalCloudError`` if the JSON is out of date.
     """
     definition = yaml.safe_load(path.read_text())
     source = path.with_suffix(".yaml")

@@ -56,7 +56,7 @@ class Databases:
     def create(self, branch: str, parent: str | None = None) -> str:
         """Create a database for ``branch`` with all rows of ``parent``; returns its URL.
 
-        Postgres copies a database only while nobody is connected to it, so idle connections to the
+        Postgres copies a database only while it has no connections, so idle connections to the
         parent are closed. Raises ``psycopg.errors.ObjectInUse`` if others stay busy for too long.
         """
         name = self._free_name(branch)

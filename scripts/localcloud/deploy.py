@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STACK_NAME = "forecast-sync-dev"
 TIMEOUT_SECONDS = 120.0
-OTHER_STATE = ". What stands here was made by an older template: begin with another --state-dir."
+OTHER_STATE = ". This stack was deployed from an older template: begin with another --state-dir."
 """ministack can't update IAM roles."""
 
 

@@ -106,7 +106,7 @@ class Cloud:
 
 
 def forget(state_dir: Path) -> None:
-    """Remove the description: nothing runs there any more."""
+    """Remove the description of a cloud that has stopped."""
     _file(state_dir).unlink(missing_ok=True)
 
 

@@ -18,7 +18,7 @@ from localcloud.protocol import REGION
 
 FILE = "keys.json"
 _PREFIX = "LOCAL"
-"""AWS's own access key ids begin with AKIA or ASIA, so nobody mistakes ours for one of those."""
+"""AWS's own access key ids begin with AKIA or ASIA, so ours can't be mistaken for one of those."""
 _OTHERS = 0o077
 
 
@@ -46,7 +46,7 @@ class Keys:
 
     @classmethod
     def random(cls) -> Keys:
-        """Keys that nobody can guess."""
+        """Create random keys."""
         suffix = base64.b32encode(secrets.token_bytes(10)).decode()[:15]
         return cls(_PREFIX + suffix, secrets.token_urlsafe(30), secrets.token_urlsafe(30))
 

@@ -99,7 +99,7 @@ class Project:
         return {"uri": url.geturl()}
 
     def create_branch(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A branch with its parent's rows at this moment, and a compute when one was asked for."""
+        """Create a branch with its parent's current rows, and a compute if one was requested."""
         wanted = body.get("branch") or {}
         name = wanted.get("name") or f"br-{uuid.uuid4().hex[:8]}"
         parent = self._branch(wanted["parent_id"]) if wanted.get("parent_id") else self._default()

@@ -54,7 +54,7 @@ _PT_INTERP = 3
 
 
 @dataclass(slots=True)
-class Initialisation:
+class Initialization:
     """An ``initdb`` that may still be running; ``wait`` before the server is started."""
 
     data_dir: Path
@@ -80,11 +80,11 @@ class Initialisation:
             forget_programs(self.data_dir)
 
 
-def initialise(data_dir: Path, log: Path) -> Initialisation:
+def initialize(data_dir: Path, log: Path) -> Initialization:
     """Start creating ``data_dir`` unless it exists. Call it from the main thread."""
     if data_dir.exists():
         _refuse_other_version(data_dir)
-        return Initialisation(data_dir, log)
+        return Initialization(data_dir, log)
     directory = _unfinished(data_dir)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, mode=0o700)
@@ -101,7 +101,7 @@ def initialise(data_dir: Path, log: Path) -> Initialisation:
             "--auth=scram-sha-256", "--no-sync", "--no-instructions",
         ]
         # fmt: on
-        # It may read anything, because it listens to nobody.
+        # It may read anything, because it accepts no connections.
         limits = Limits(executes=("/",), writes=(str(directory), "/dev/null"))
         process = spawn(
             [str(programs / "bin" / "initdb"), *arguments],
@@ -111,7 +111,7 @@ def initialise(data_dir: Path, log: Path) -> Initialisation:
             limits=limits,
             pass_fds=descriptors,
         )
-    return Initialisation(data_dir, log, process)
+    return Initialization(data_dir, log, process)
 
 
 @dataclass(slots=True)
@@ -339,4 +339,4 @@ def _programs_file(data_dir: Path) -> Path:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), f"it said nothing in {log}")
+    return next((line for line in reversed(lines) if line.strip()), f"it wrote nothing to {log}")

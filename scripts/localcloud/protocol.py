@@ -13,7 +13,7 @@ ACCOUNT = "000000000000"
 CALLS = "calls"
 """The folder that makes functions record their AWS calls."""
 KEEP = "keep"
-"""The line after which the server outlives whoever started it."""
+"""The line that lets the server outlive the process that started it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""Gives ministack's Step Functions RedriveExecution and the behaviour that redrives rely on.
+"""Gives ministack's Step Functions RedriveExecution and the behavior that redrives rely on.
 
 ``install()`` replaces the functions named in ``REPLACED`` before the server starts. They are
 private to ministack, so it requires the version that they were written against.

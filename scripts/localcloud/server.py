@@ -77,10 +77,10 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         check_functions = function_processes.begin_check(state_dir, layers)
         if config.database_url is None:
             log = state_dir / "logs" / "postgres.log"
-            initialisation = postgres.initialise(state_dir / "postgres", log)
-            stack.callback(initialisation.abort)
+            initialization = postgres.initialize(state_dir / "postgres", log)
+            stack.callback(initialization.abort)
             ministack = _import_ministack(config, endpoint_url, trino)
-            databases = _start_postgres(initialisation, stack)
+            databases = _start_postgres(initialization, stack)
             urls, create_database = databases.urls, databases.create
         else:
             ministack = _import_ministack(config, endpoint_url, trino)
@@ -191,7 +191,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
 
 
 def _start_trino(config: Config, endpoint_url: str, stack: ExitStack) -> TrinoServer | None:
-    """Begin to start the engine of the local Athena, where it has one in a process of its own."""
+    """Start the local Athena's engine in the background, if it runs in a separate process."""
     if config.trino is None:
         return None
     from localcloud.athena.trino_programs import find_java
@@ -221,9 +221,9 @@ def _make_trino_engine(server: TrinoServer) -> Engine:
     return TrinoEngine(server)
 
 
-def _start_postgres(initialisation: postgres.Initialisation, stack: ExitStack) -> Databases:
-    initialisation.wait()
-    server = postgres.Postgres.start(initialisation.data_dir, ports.free_port(), initialisation.log)
+def _start_postgres(initialization: postgres.Initialization, stack: ExitStack) -> Databases:
+    initialization.wait()
+    server = postgres.Postgres.start(initialization.data_dir, ports.free_port(), initialization.log)
     stack.callback(server.stop)
     databases = Databases(server.url())
     databases.ensure(BRANCHES)
@@ -275,7 +275,7 @@ def _watch_stdin(keep: threading.Event) -> None:
 
 
 def _held_lock(state_dir: Path) -> IO[bytes]:
-    """Take the lock that tells others, for as long as this process lives, that it does."""
+    """Take the lock that other processes see for as long as this one lives."""
     lock = private_files.open_lock(state_dir / "server.lock")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -30,7 +30,7 @@ _MARKER = ".forecast-sync-local"
 _TEMPORARY = "tmp"
 _FOLDERS = ("logs", _TEMPORARY, "aws", "s3", "faults")
 _RENEWED = ("keys.json",)
-"""What others could read of it is replaced by whoever reads it, not closed."""
+"""If others could read these, their reader replaces them: closing them now is too late."""
 _HANDED_OVER = ("postgres", "postgres.new")
 _WALK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW

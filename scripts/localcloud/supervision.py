@@ -46,7 +46,7 @@ class Server:
                 umask=0o022,
             )
         if process.stdin is None or process.stdout is None:
-            raise AssertionError("Popen makes the pipes that it is asked for")
+            raise AssertionError("Popen creates the pipes that were requested")
         return cls(config, process, process.stdin, process.stdout)
 
     def await_endpoints(self) -> Endpoints:

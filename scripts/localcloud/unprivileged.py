@@ -21,12 +21,12 @@ from localcloud.confine import FIRST_DESCRIPTOR, Confined, Limits, landlock_vers
 from localcloud.errors import LocalCloudError
 
 _Popen = subprocess.Popen
-"""Whatever the server lets others find there."""
+"""The original: the local cloud's server replaces ``subprocess.Popen`` with one for functions."""
 
 POSTGRES_USER = "nobody"
-"""Postgres wants one that has a name; functions run under numbers that belong to nobody."""
+"""Postgres needs a user with a name; functions run under unused user ids."""
 FIRST_FUNCTION_USER, LAST_FUNCTION_USER = 61184, 65519
-"""The numbers that systemd keeps for services without a user of their own."""
+"""The user ids that systemd reserves for services without an account."""
 
 
 def is_root() -> bool:
@@ -75,8 +75,8 @@ def spawn(
     if platform.system() != "Linux":
         if is_root():
             raise LocalCloudError(
-                f"{Path(command[0]).name} refuses to run as root, and only Linux lets it run as"
-                " somebody else here: run this command as another user"
+                f"{Path(command[0]).name} refuses to run as root, and only on Linux can it be"
+                " started as another user: run this command as another user"
             )
         line = list(command)
     else:

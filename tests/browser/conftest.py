@@ -44,7 +44,7 @@ class Dashboard:
         width: int = WIDE,
         scheme: Scheme = "light",
     ) -> Page:
-        """A page of this width and colour scheme, with every part loaded."""
+        """A page of this width and color scheme, with every part loaded."""
         context = self.browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
         )

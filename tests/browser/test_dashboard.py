@@ -109,7 +109,7 @@ def test_a_form_works_as_soon_as_it_is_seen(dashboard: Dashboard, deployed: Depl
     assert page.url == dashboard.url
 
 
-def test_whoever_goes_on_in_a_form_keeps_the_focus(dashboard: Dashboard) -> None:
+def test_a_form_keeps_the_focus_while_the_page_updates(dashboard: Dashboard) -> None:
     page = dashboard.open()
     page.evaluate("htmx.config.defaultSettleDelay = 400")
     page.evaluate("addEventListener('htmx:afterSettle', e => window.settled ||= e.target.id)")
@@ -186,7 +186,7 @@ def test_what_does_not_fit_is_said_at_its_field(dashboard: Dashboard) -> None:
     check(narrow, "start-360-light")
 
 
-def test_when_nobody_answers_it_says_so_and_comes_back_by_itself(dashboard: Dashboard) -> None:
+def test_without_answers_it_says_so_and_recovers_by_itself(dashboard: Dashboard) -> None:
     page = dashboard.open()
     expect(page.locator("#connection")).to_have_text("Live")
     page.context.set_offline(True)
@@ -212,7 +212,7 @@ def test_loading_is_drawn_until_the_answer_comes(dashboard: Dashboard) -> None:
     context.close()
 
 
-def test_a_database_and_an_api_that_refuse_are_told_in_their_place(
+def test_an_unreachable_database_or_api_is_shown_in_its_place(
     dashboard: Dashboard, deployed: Deployed
 ) -> None:
     deployed.upload("few", make_rows(range(20)))

@@ -53,7 +53,7 @@ def test_the_same_messages_twice_start_one_run(deployed: Deployed) -> None:
     assert rows == [(1,)]
 
 
-def test_a_failure_that_is_told_too_late_is_ignored(deployed: Deployed) -> None:
+def test_a_late_failure_event_is_ignored(deployed: Deployed) -> None:
     """The event of a run that was redriven since; also twice, and of a run that nobody knows."""
     deployed.upload("few", make_rows(range(50)))
     deployed.athena_faults({"match": "UNLOAD", "state": "FAILED"})

@@ -168,7 +168,7 @@ def test_the_workgroup_goes_with_its_history() -> None:
     assert [item["Properties"]["RecursiveDeleteOption"] for item in groups] == [True]
 
 
-def test_nobody_may_create_a_log_group_again() -> None:
+def test_no_role_may_create_a_log_group() -> None:
     for path, name, resource in every_resource():
         if name != "CloudFormationRole":
             assert "logs:CreateLogGroup" not in json.dumps(resource), f"{path}: {name}"

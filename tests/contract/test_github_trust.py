@@ -81,7 +81,7 @@ def test_a_role_trusts_both_forms_of_its_repository_in_its_environments(
 
 @pytest.mark.parametrize("role", ENVIRONMENTS)
 @pytest.mark.parametrize("ids", [True, False])
-def test_a_role_trusts_nobody_else(role: str, ids: bool) -> None:
+def test_a_role_trusts_no_other_principal(role: str, ids: bool) -> None:
     template = rendered(ids)
     forged = [f"{who}:environment:{name}" for who in FOREIGN for name in ENVIRONMENTS[role]]
     forged += [f"{who}{context}" for who in (CLASSIC, IMMUTABLE) for context in CONTEXTS]

@@ -124,6 +124,24 @@ def test_ci_runs_every_kind_of_test() -> None:
     assert {f"make {target}" for target in ("test", *apart.values())} <= run
 
 
+def test_every_target_is_described() -> None:
+    """In CONTRIBUTING, or in the document of its subject."""
+    described = {name for document in ALL_DOCUMENTS for name in make_targets(text_of(document))}
+    assert targets() - described == set()
+
+
+def test_every_package_is_installed() -> None:
+    """An editable install finds packages that the list forgets; an installed wheel doesn't."""
+    setuptools = tomllib.loads(text_of("pyproject.toml"))["tool"]["setuptools"]
+    folders = {ROOT / path: package for package, path in setuptools["package-dir"].items()}
+    packages = {
+        ".".join((package, *path.parent.relative_to(folder).parts))
+        for folder, package in folders.items()
+        for path in folder.rglob("*.py")
+    }
+    assert {*setuptools["packages"]} == packages
+
+
 def test_the_code_that_the_lists_name_is_there() -> None:
     """Each list names a file and a place in it; both exist."""
     for name, holds in (
@@ -171,7 +189,7 @@ def checks(name: str) -> list[str]:
     return [
         command
         for command in map(str.strip, commands_of_make(name))
-        if re.match(r"\S*bin/|node |git ls-files", command)
+        if re.match(r"(?:\w+=\S+ )*(?:\S*bin/|node )|git ls-files", command)
         and not re.search(r"bin/uv |-m pip |-m venv ", command)
     ]
 

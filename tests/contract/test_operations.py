@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import check_queries
 import pytest
 import yaml
+from devtools import check_cloudwatch_queries
 from forecast_sync import errors
 from forecast_sync.contracts.base import parse_payload
 from forecast_sync.diagnostics.inspect import BranchRequest
@@ -72,7 +72,7 @@ ENDED_BY_THEMSELVES = {"RunFailedAlarm", "RunTimedOutAlarm"}
 """They count failures of the last minutes, so their end isn't a recovery."""
 
 
-def test_every_alarm_tells_the_topic_and_stands_on_the_dashboard() -> None:
+def test_every_alarm_notifies_the_topic_and_is_on_the_dashboard() -> None:
     body = observability()["Dashboard"]["Properties"]["DashboardBody"]["Sub"][0]
     for name, alarm in observability().items():
         if alarm["Type"] != "AWS::CloudWatch::Alarm":
@@ -117,7 +117,7 @@ def failure(name: str, function: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_an_error_of_any_function_counts_but_what_an_operator_asked_for(function: str) -> None:
+def test_errors_of_every_function_count_except_those_of_operators_requests(function: str) -> None:
     asked = {"inspect_database", "check_branch"}
     assert counts(failure("DatabaseUnavailable", function)) == (function not in asked)
 
@@ -173,7 +173,7 @@ def test_no_metric_of_an_alarm_is_two_stacks_at_once() -> None:
 
 def test_the_templates_queries_are_parsed() -> None:
     paths = [ROOT / "template.yaml", *sorted(ROOT.glob("templates/*.yaml"))]
-    assert check_queries.main([str(path) for path in paths]) == 0
+    assert check_cloudwatch_queries.main([str(path) for path in paths]) == 0
 
 
 def test_every_parameter_is_described_and_used() -> None:
@@ -229,7 +229,7 @@ def test_what_others_can_start_runs_the_code_of_the_default_branch(job: dict[str
     assert checkout["with"]["ref"] == "${{ github.event.repository.default_branch }}"
 
 
-def test_only_this_repository_s_pull_requests_become_a_role_and_it_is_their_own() -> None:
+def test_only_this_repository_s_pull_requests_can_assume_their_role() -> None:
     [job] = [job for events, _, job in privileged_jobs() if "pull_request" in events.split()]
     assert "github.event.pull_request.head.repo.full_name == github.repository" in job["if"]
     assert job["environment"] == "pull-request"

@@ -22,7 +22,10 @@ APART = {
     "benchmarks/measuring.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/report.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/costs.py": "shows its own prices and numbers",
+    "devtools/audit_dependencies.py": "shows the names of locked packages",
+    "devtools/check_cloudwatch_queries.py": "shows names and queries of our own templates",
     "devtools/layer_size.py": "shows one number",
+    "devtools/render_state_machine.py": "shows two names of its own",
     "devtools/terminal_session.py": "draws a picture of a terminal, and writes to none",
 }
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devtools.render_state_machine import render
 from forecast_sync import errors
 from forecast_sync.contracts import page, query, result, run
 from forecast_sync.contracts.base import Model
@@ -21,7 +22,6 @@ from forecast_sync.resolve.run import ResolveRequest
 from forecast_sync.telemetry.logging import find_run_id
 from localcloud.build import package
 from localcloud.errors import LocalCloudError
-from render_state_machine import render
 
 from tests.contract.stack import FUNCTIONS, ROOT, function_of, machine, states, tasks, template
 

@@ -99,7 +99,7 @@ def functions() -> dict[str, dict[str, Any]]:
     }
 
 
-def test_each_function_has_a_role_of_its_own() -> None:
+def test_each_function_has_its_own_role() -> None:
     roles = {name: properties["Role"] for name, properties in functions().items()}
     assert roles == {name: {"GetAtt": f"Roles.Outputs.{name}Role"} for name in roles}
     # Beside a Role, SAM ignores Policies without a word.

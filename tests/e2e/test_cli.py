@@ -103,18 +103,16 @@ def test_rejects_are_listed_exported_and_replayed(
         (["start", "--environment", "production"], "no state machine forecast-sync-production"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
-    at: dict[str, Any], arguments: list[str], words: str
-) -> None:
+def test_a_mistake_is_one_line(at: dict[str, Any], arguments: list[str], words: str) -> None:
     assert words in error_of(*arguments, **at)
 
 
-def test_wrong_usage_has_an_exit_code_of_its_own() -> None:
+def test_wrong_usage_has_its_own_exit_code() -> None:
     assert "No such option" in forecast_sync("start", "--fast", code=2).stderr
     assert "sync-type" in forecast_sync("start", "--sync-type", "some", code=2).stderr
 
 
-def test_an_endpoint_that_nobody_listens_at_is_one_line() -> None:
+def test_an_endpoint_without_a_listener_is_one_line() -> None:
     assert "can't be reached" in error_of("status", AWS_ENDPOINT_URL="http://127.0.0.1:9")
 
 

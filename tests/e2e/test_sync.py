@@ -95,18 +95,18 @@ def test_a_file_that_isn_t_parquet_fails_by_name(folder: Path, database_url: str
     ("url", "words"),
     [
         ("postgresql://u:secret@127.0.0.1:9/d", "No connection to Postgres"),
-        ("postgresql://u:secret@[::1/d", "can't be read"),
-        ("mysql://u:secret@h/d", "can't be read"),
-        ("nonsense", "can't be read"),
+        ("postgresql://u:secret@[::1/d", "is malformed"),
+        ("mysql://u:secret@h/d", "is malformed"),
+        ("nonsense", "is malformed"),
     ],
 )
-def test_a_database_that_can_t_be_used_is_told_at_once(folder: Path, url: str, words: str) -> None:
+def test_an_unusable_database_fails_at_once(folder: Path, url: str, words: str) -> None:
     line = error_of("sync", folder, "--database-url", url)
     assert words in line
     assert "secret" not in line
 
 
-def test_a_folder_without_parquet_is_told_at_once(tmp_path: Path, database_url: str) -> None:
+def test_a_folder_without_parquet_fails_at_once(tmp_path: Path, database_url: str) -> None:
     assert "no *.parquet" in error_of("sync", tmp_path, "--database-url", database_url)
     missing = tmp_path / "missing"
     assert "isn't a directory" in error_of("sync", missing, "--database-url", database_url)

@@ -38,7 +38,7 @@ def load(connection: Connection, run: Run, rows: list[Row], kind: str = "row") -
     return kept
 
 
-def test_each_batch_tells_its_groups_and_its_largest_changes(connection: Connection) -> None:
+def test_each_batch_reports_its_groups_and_its_largest_changes(connection: Connection) -> None:
     first, dry = make_run(), make_run("dry", dry_run=True, batch_size=2)
     open_window(connection, SETTINGS, first, lambda _arn: True)
     assert load(connection, first, [make_row(1), make_row(2), make_row(3)]) == {}

@@ -156,7 +156,7 @@ def test_a_busy_port_is_refused(state_dir: Path) -> None:
     assert processes(state_dir) == []
 
 
-def test_a_failing_stack_is_told_in_one_line(state_dir: Path, tmp_path: Path) -> None:
+def test_a_failing_stack_is_one_line(state_dir: Path, tmp_path: Path) -> None:
     broken = tmp_path / "template.yaml"
     broken.write_text("Resources: {Rule: {Type: 'AWS::No::Thing', Properties: {}}}")
     with pytest.raises(LocalCloudError, match="AWS::No::Thing") as caught:

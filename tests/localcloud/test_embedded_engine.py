@@ -94,7 +94,7 @@ def test_doubles_have_trinos_text(tmp_path: Path) -> None:
     assert [text for (text,) in found] == list(doubles.values())
 
 
-def test_text_that_isn_t_utf_8_is_read_and_can_be_told(tmp_path: Path) -> None:
+def test_text_that_isn_t_utf_8_is_read_and_detected(tmp_path: Path) -> None:
     texts = [*BAD_TEXTS, b"plain", "é🍕\ufffd".encode()]
     buffers = pa.array(texts, pa.binary()).buffers()
     bad = pa.table({"x": pa.Array.from_buffers(pa.string(), len(texts), buffers)})

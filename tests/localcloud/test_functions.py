@@ -36,7 +36,7 @@ class TestFunctions:
         assert second["pid"] == first["pid"]
         assert second["invocations"] == first["invocations"] + 1
 
-    def test_calls_at_the_same_time_run_in_environments_of_their_own(self, cloud: Cloud) -> None:
+    def test_concurrent_calls_run_in_separate_environments(self, cloud: Cloud) -> None:
         with ThreadPoolExecutor() as pool:
             answers = list(pool.map(lambda _: invoke(cloud, sleep=1), range(3)))
         assert len({answer["pid"] for answer in answers}) == 3

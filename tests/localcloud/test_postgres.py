@@ -14,7 +14,7 @@ from localcloud.confine import landlock_version
 from localcloud.databases import ROLE, Databases
 from localcloud.errors import LocalCloudError
 from localcloud.ports import free_port
-from localcloud.postgres import Postgres, initialise
+from localcloud.postgres import Postgres, initialize
 
 confined = pytest.mark.skipif(landlock_version() == 0, reason="this kernel has no Landlock")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
@@ -139,7 +139,7 @@ class TestSuperuser:
         (postgres.data_dir / "run").unlink()
 
     @confined
-    def test_connects_to_nobody(self, superuser: str, postgres: Postgres) -> None:
+    def test_it_opens_no_connections(self, superuser: str, postgres: Postgres) -> None:
         conninfo = f"host=127.0.0.1 port={postgres.port} dbname=postgres"
         subscribe = f"CREATE SUBSCRIPTION spy CONNECTION '{conninfo}' PUBLICATION none".encode()
         with (
@@ -175,7 +175,7 @@ class TestOwner:
             "SELECT rolpassword FROM pg_authid",
         ],
     )
-    def test_becomes_nobody_else(self, owner: str, outside: Path, statement: str) -> None:
+    def test_it_can_t_become_another_user(self, owner: str, outside: Path, statement: str) -> None:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             attack(owner, statement, outside, "")
 
@@ -252,7 +252,7 @@ def test_no_new_privileges_as_anybody(postgres: Postgres) -> None:
     assert {status(process)["NoNewPrivs"] for process in processes(postgres)} == {"1"}
 
 
-def test_its_files_are_its_own(postgres: Postgres) -> None:
+def test_its_files_are_private(postgres: Postgres) -> None:
     for path in (postgres.data_dir, *postgres.data_dir.rglob("*")):
         assert path.lstat().st_mode & 0o077 == 0, path
     password = postgres.data_dir.with_name(postgres.data_dir.name + ".password")
@@ -267,7 +267,7 @@ def test_programs_out_of_reach_are_copied_and_the_copy_is_gone(
     """As in a checkout below /root."""
     monkeypatch.setattr("localcloud.unprivileged.is_reachable", lambda path: len(path.parts) < 3)
     log = tmp_path / "log"
-    initialise(tmp_path / "data", log).wait()
+    initialize(tmp_path / "data", log).wait()
     server = Postgres.start(tmp_path / "data", free_port(), log)
     copy = Path((tmp_path / "data.programs").read_text())
     assert psutil.Process(server.process.pid).exe().startswith(f"{copy}/")
@@ -292,11 +292,11 @@ def test_without_a_place_for_the_copy_it_says_so(
     with pytest.raises(
         LocalCloudError, match=r"out of reach .* run this command as another user"
     ) as caught:
-        initialise(tmp_path / "data", tmp_path / "log")
+        initialize(tmp_path / "data", tmp_path / "log")
     assert "\n" not in str(caught.value)
 
 
-def test_a_planted_pid_file_ends_nobody(tmp_path: Path) -> None:
+def test_a_planted_pid_file_ends_no_process(tmp_path: Path) -> None:
     """What Postgres' directory says about processes is not believed."""
     from localcloud.postgres import stop_leftover
 
@@ -312,7 +312,7 @@ def test_a_planted_pid_file_ends_nobody(tmp_path: Path) -> None:
         sleeper.wait()
 
 
-def test_what_a_system_without_landlock_can_t_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_landlock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from localcloud import unprivileged
 
     monkeypatch.setattr(unprivileged, "landlock_version", lambda: 0)

@@ -139,7 +139,7 @@ def add(cloud: Cloud, name: str, runtime: str, code: bytes) -> tuple[Any, str]:
 
 
 @pytest.mark.parametrize("runtime", ["provided.al2023", "python3.11", "nodejs22.x"])
-def test_a_function_that_somebody_adds_is_not_root_either(
+def test_a_function_that_is_added_later_is_not_root_either(
     cloud: Cloud, runtime: str, tmp_path: Path
 ) -> None:
     """Another runtime than ours may fail to start; what starts isn't root."""

@@ -94,7 +94,7 @@ def test_a_client_token_redrives_once(cloud: Cloud) -> None:
     assert cloud.end(arn)["redriveCount"] == 1
 
 
-def test_status_events_tell_the_redrives(cloud: Cloud) -> None:
+def test_status_events_contain_the_redrives(cloud: Cloud) -> None:
     queue = cloud.queue("status")
     machine = cloud.machine(gate("Gate"))
     pattern = {"source": ["aws.states"], "detail": {"stateMachineArn": [machine]}}
@@ -137,7 +137,7 @@ def test_a_stop_drops_what_is_in_flight_and_a_redrive_runs_alone(cloud: Cloud) -
     ]  # fmt: skip
 
 
-def test_the_machine_has_a_timeout_that_a_redrive_starts_anew(cloud: Cloud) -> None:
+def test_a_redrive_restarts_the_machine_s_timeout(cloud: Cloud) -> None:
     queue = cloud.queue("timeout")
     late = cloud.run(hold("Hold", queue), TimeoutSeconds=1)
     arn = late["executionArn"]

@@ -56,7 +56,7 @@ def test_a_holder_of_another_account_is_waited_for_and_named(client: Any) -> Non
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException"])
-def test_a_holder_that_can_t_be_asked_is_waited_for(client: Any, code: str) -> None:
+def test_a_holder_that_can_t_be_described_is_waited_for(client: Any, code: str) -> None:
     with Stubber(client) as stubber:
         stubber.add_client_error("describe_execution", code)
         with pytest.raises(LeaseHeld, match=code):
@@ -78,7 +78,7 @@ def test_a_holder_that_can_t_be_there_is_dead(client: Any, code: str) -> None:
         ("SlowDown", 503, StorageUnavailable),
     ],
 )
-def test_only_an_object_that_is_not_there_is_none(code: str, status: int, expected: Any) -> None:
+def test_only_a_missing_object_is_none(code: str, status: int, expected: Any) -> None:
     s3 = boto3.client("s3", "us-east-2", aws_access_key_id="test", aws_secret_access_key="test")
     with Stubber(s3) as stubber:
         stubber.add_client_error("get_object", code, http_status_code=status)

@@ -172,7 +172,7 @@ def test_only_json_is_read() -> None:
     ],
 )
 @pytest.mark.usefixtures("machine")
-def test_an_error_of_ours_keeps_its_words(
+def test_a_forecast_sync_error_keeps_its_message(
     monkeypatch: pytest.MonkeyPatch, error: ForecastSyncError, status: int, kind: str
 ) -> None:
     _break_connections(monkeypatch, error)
@@ -182,7 +182,7 @@ def test_an_error_of_ours_keeps_its_words(
 
 
 @pytest.mark.usefixtures("machine")
-def test_a_foreign_error_tells_its_class_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_foreign_error_shows_only_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
     _break_connections(monkeypatch, RuntimeError(SECRET))
     status, problem, _ = ask("GET", "/syncs")
     assert status == 500

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import audit_dependencies
 import pytest
+from devtools import audit_dependencies
 
 SAFE = {"name": "boto3", "version": "1.0", "vulns": []}
 UNSAFE = {
@@ -40,7 +40,7 @@ def test_known_vulnerabilities_fail_by_name(audit: Any, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "error: urllib3 1.0: PYSEC-1; fixed in 1.1\n"
 
 
-def test_none_is_said_with_the_number_that_was_asked_for(
+def test_a_clean_audit_says_how_many_dependencies_it_covers(
     audit: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audit(SAFE, UNKNOWN) == 0
@@ -48,7 +48,7 @@ def test_none_is_said_with_the_number_that_was_asked_for(
 
 
 @pytest.mark.parametrize("dependencies", [(UNKNOWN,), ()])
-def test_silence_is_said_here_and_fails_on_github(
+def test_an_audit_without_results_is_reported_here_and_fails_on_github(
     audit: Any,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

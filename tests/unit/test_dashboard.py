@@ -90,7 +90,7 @@ def test_durations_are_said_in_the_largest_unit_of_two(seconds: float | None, sa
 
 def test_times_without_an_offset_are_utc() -> None:
     assert formatting.between("2026-11-24T10:00:00", "2026-11-24T10:01:00+00:00") == 60
-    assert formatting.moment("2026-11-24T10:00:00Z") == "24 Nov 10:00:00"
+    assert formatting.utc_time("2026-11-24T10:00:00Z") == "24 Nov 10:00:00"
 
 
 def test_the_section_of_an_error_is_found_in_the_runbook(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_what_passes_is_waited_out(stubbed: tuple[Deployment, Stubber], code: st
         assert deployed.invoke("inspect_database", {}) == {"rows": 1}
 
 
-def test_what_lasts_is_told_in_one_line(
+def test_a_lasting_error_is_one_line(
     stubbed: tuple[Deployment, Stubber], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed, stubber = stubbed

@@ -181,7 +181,7 @@ def test_an_account_that_was_never_deployed_to() -> None:
     assert (told.status, told.advice) == ("finding", "Deploy the stack there.")
 
 
-def test_who_may_not_look_at_the_stack_is_told_the_permission() -> None:
+def test_without_permission_to_describe_the_stack_the_permission_is_named() -> None:
     told = ask(stack.stack_status, context(Clients(describe_stacks=failing("AccessDenied"))))
     assert (told.status, "DescribeStacks" in str(told.advice)) == ("advice", True)
 

@@ -195,7 +195,7 @@ def test_localhost_is_pinned_to_loopback_or_refused(
 @pytest.mark.parametrize(
     "key", ["canary\n", "can ary", "canary\r\nX-Evil: 1", "canary\x7f", "c\xe4"]
 )
-def test_a_key_that_no_header_carries_is_refused_without_being_told(
+def test_an_invalid_header_value_is_refused_without_being_shown(
     stand_in: NeonStandIn, key: str
 ) -> None:
     with pytest.raises(ConfigurationInvalid, match="NEON_API_KEY has") as refused:

@@ -81,7 +81,7 @@ def test_the_run_before_says_whether_a_failure_is_known(
     assert outages.is_known(history, SETTINGS, own, failed, f"{DOWN}: no answer") is is_known
 
 
-def test_of_two_runs_that_end_at_once_one_is_told() -> None:
+def test_of_two_runs_that_end_at_once_one_is_published() -> None:
     both = [execution(5, DOWN), execution(5, DOWN)]
     told = [
         not outages.is_known(History(both), SETTINGS, f"arn:{number}", item, f"{DOWN}: no")
@@ -90,7 +90,7 @@ def test_of_two_runs_that_end_at_once_one_is_told() -> None:
     assert told == [True, False]
 
 
-def test_a_refused_input_is_told_until_it_comes_again() -> None:
+def test_a_refused_input_is_published_once_while_it_repeats() -> None:
     first, second = (execution(second, "BranchNotMapped", git_ref="nope") for second in (1, 2))
     other = execution(3, "BranchNotMapped", git_ref="never")
     history = History([first, second, other])

@@ -267,7 +267,7 @@ def execution_of(text: str) -> Execution:
 
 
 @pytest.mark.parametrize("text", [BRACKETS, DIGITS, "NaN", "", "[]", "\ud800"])
-def test_an_execution_with_any_input_is_told_apart_from_others(text: str) -> None:
+def test_executions_are_distinguished_whatever_their_input(text: str) -> None:
     """Lambda's runtime can't read some: they fail before this project's code sees them."""
     assert outages._branch_of(text, SETTINGS) == text
     assert outages._is_verdict(execution_of(text))

@@ -52,7 +52,7 @@ def faults() -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("sound", "broken", "words"), list(faults()))
-def test_a_fault_is_told_with_file_line_and_key(sound: str, broken: str, words: str) -> None:
+def test_a_mistake_is_reported_with_file_line_and_key(sound: str, broken: str, words: str) -> None:
     text = PRICE.replace(sound, broken, 1)
     with pytest.raises(ConfigurationInvalid) as raised:
         parse_table(text, "tables/price.toml")
@@ -65,7 +65,7 @@ def test_a_fault_is_told_with_file_line_and_key(sound: str, broken: str, words: 
     assert line.startswith((f"{key} =", "[[")), line
 
 
-def test_what_isn_t_toml_and_what_isn_t_there_is_told() -> None:
+def test_invalid_toml_and_a_missing_file_are_reported() -> None:
     with pytest.raises(ConfigurationInvalid, match=r"x\.toml isn't TOML: Invalid value"):
         parse_table("[target]\nkey = ", "x.toml")
     with pytest.raises(ConfigurationInvalid, match="known are forecast, price"):
@@ -80,7 +80,7 @@ def test_what_isn_t_toml_and_what_isn_t_there_is_told() -> None:
         ('source = "store_no"', 'source = "shop_no"', "column.0.source: .* names shop_no"),
     ],
 )
-def test_sql_that_can_t_work_is_told_before_a_deployment(
+def test_invalid_sql_is_reported_before_a_deployment(
     tmp_path: Path, sound: str, broken: str, words: str
 ) -> None:
     path = tmp_path / "mine.toml"

@@ -159,7 +159,7 @@ def give(value: Any) -> Callable[..., Any]:
 
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A deployment of which everything is hostile, and a terminal with colours."""
+    """A deployment of which everything is hostile, and a terminal with colors."""
     glue = SimpleNamespace(create_table=give(None))
     found = SimpleNamespace(
         environment=EVIL,

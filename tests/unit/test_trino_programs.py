@@ -99,7 +99,9 @@ def test_what_maven_says_is_passed_on(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _install_maven(tmp_path, archive, monkeypatch, fails=True)
-    with pytest.raises(LocalCloudError, match=r"Maven couldn't .*: Could not resolve .*: offline"):
+    with pytest.raises(
+        LocalCloudError, match=r"Maven couldn't fetch .*: Could not resolve .*offline"
+    ):
         provide(lambda _: None, tmp_path / "cache")
 
 
@@ -107,7 +109,9 @@ def test_without_maven_one_line_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LocalCloudError, match="no `mvn`: `apt-get install maven`") as refused:
+    with pytest.raises(
+        LocalCloudError, match="there is no `mvn`: `apt-get install maven`"
+    ) as refused:
         provide(lambda _: None, tmp_path / "cache")
     assert "\n" not in str(refused.value)
 

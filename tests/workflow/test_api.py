@@ -91,7 +91,7 @@ def test_a_run_from_its_start_to_its_counts(deployed: Deployed, operator: Deploy
     assert start(operator, key, sync_type="full").document == started.document, "long after its end"
 
 
-def test_a_failed_run_tells_why_and_is_redriven(deployed: Deployed, operator: Deployment) -> None:
+def test_a_failed_run_says_why_and_is_redriven(deployed: Deployed, operator: Deployment) -> None:
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()
     deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 5000)")

@@ -27,7 +27,7 @@ def test_a_run_without_a_new_row_succeeds_whatever_the_query_leaves(
 
 @pytest.mark.parametrize("manifest", ["unwritten", "unnamed"])
 @pytest.mark.parametrize("rows", ["good", "rejects"])
-def test_a_query_with_rows_and_no_manifest_loads_nothing_and_a_redrive_queries_anew(
+def test_a_query_with_rows_and_no_manifest_loads_nothing_and_a_redrive_queries_again(
     deployed: Deployed, manifest: str, rows: str
 ) -> None:
     deployed.upload("few", make_rows(range(10)))

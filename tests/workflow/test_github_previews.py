@@ -66,7 +66,7 @@ def test_a_preview_branch_that_goes_while_the_run_works_is_a_warning(
     assert runner.outputs() == {"outcome": "gone"}
 
 
-def test_a_preview_whose_run_fails_or_whose_branch_cannot_be_asked_for_fails(
+def test_a_preview_fails_if_its_run_fails_or_its_branch_can_t_be_checked(
     runner: Runner,
 ) -> None:
     preview = {"GIT_REF": "preview/pr-7", "TRIGGER": "preview"}

@@ -98,7 +98,7 @@ def test_a_failed_run_fails_the_job_and_says_why(runner: Runner) -> None:
     assert "InvalidInput" in runner.summary()
 
 
-def test_a_failed_page_tells_why_it_failed_and_not_that_a_map_has(
+def test_a_failed_page_gives_its_own_reason_and_not_the_map_s(
     runner: Runner, deployed: Deployed
 ) -> None:
     refuse_a_row(deployed)
@@ -128,7 +128,7 @@ def test_a_run_that_was_stopped_says_by_whom(runner: Runner, deployed: Deployed)
     assert ended.stderr == "::error::The run is ABORTED. StoppedByHand: by a test\n"
 
 
-def test_a_run_that_takes_longer_than_the_job_is_told_from_one_that_failed(
+def test_a_run_that_outlasts_the_job_is_distinguished_from_a_failed_one(
     runner: Runner, deployed: Deployed
 ) -> None:
     with deployed.held_query():

@@ -112,7 +112,7 @@ def _refuse(deployed: Deployed) -> None:
     deployed.upload("refused", [make_row(60, y_50=6000.0)])
 
 
-def test_a_failure_is_told_once_and_its_recovery_once(inbox: Inbox) -> None:
+def test_a_failure_is_published_once_and_its_recovery_once(inbox: Inbox) -> None:
     deployed = inbox.deployed
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()
@@ -140,7 +140,7 @@ def test_a_failure_is_told_once_and_its_recovery_once(inbox: Inbox) -> None:
     assert len(inbox.subjects()) == 2, "a success like the one before is no news"
 
 
-def test_rejects_are_told_from_the_threshold_on_until_there_are_few(inbox: Inbox) -> None:
+def test_rejects_are_published_from_the_threshold_until_there_are_few(inbox: Inbox) -> None:
     deployed = inbox.deployed
     deployed.upload("two", [*make_rows(range(300)), *_bad(2)])
     deployed.succeed(sync_type="full")
@@ -156,13 +156,13 @@ def _bad(count: int) -> list[dict[str, Any]]:
     return [make_row(900 + number, state="OHIO") for number in range(count)]
 
 
-def test_a_run_without_a_branch_is_told_too(inbox: Inbox) -> None:
+def test_a_run_without_a_branch_is_published_too(inbox: Inbox) -> None:
     inbox.deployed.run(name="lost", git_ref="nope")
     text = inbox.wait("Forecast sync failed: unknown branch (dev)")
     assert "BranchNotMapped: The git ref 'nope' belongs to no environment" in text
 
 
-def test_an_outage_of_the_database_is_told_once_and_its_end_once(inbox: Inbox) -> None:
+def test_an_outage_of_the_database_is_published_once_and_its_end_once(inbox: Inbox) -> None:
     """However many runs fail meanwhile: there is nowhere to note what was told."""
     deployed = inbox.deployed
     deployed.upload("first", make_rows(range(20)))
@@ -179,7 +179,7 @@ def test_an_outage_of_the_database_is_told_once_and_its_end_once(inbox: Inbox) -
     assert len(inbox.subjects()) == 2, "a success like the one before is no news"
 
 
-def test_an_outage_of_neon_s_api_is_told_once_and_its_end_once(inbox: Inbox) -> None:
+def test_an_outage_of_neon_s_api_is_published_once_and_its_end_once(inbox: Inbox) -> None:
     deployed = inbox.deployed
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()
@@ -220,7 +220,7 @@ def _database_closed(deployed: Deployed) -> Iterator[None]:
             connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
 
 
-def test_a_branch_that_becomes_stale_is_told_once_and_its_recovery_once(inbox: Inbox) -> None:
+def test_a_stale_branch_is_published_once_and_its_recovery_once(inbox: Inbox) -> None:
     deployed = inbox.deployed
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()

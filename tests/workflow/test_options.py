@@ -56,7 +56,7 @@ def test_the_lake_is_the_bucket_that_exists(
     assert json.loads(rule["EventPattern"])["detail"]["bucket"] == {"name": ["lake-of-others"]}
 
 
-def test_the_secret_that_exists_is_read_and_none_is_made(
+def test_the_existing_secret_is_read_and_none_is_created(
     optioned: Deployed, functions: dict[str, dict[str, Any]]
 ) -> None:
     variables = functions["resolve-branch"]["Environment"]["Variables"]

@@ -62,7 +62,7 @@ def test_a_report_that_can_t_be_written_is_redriven(deployed: Deployed) -> None:
     assert deployed.table() == {}
 
 
-def test_the_failure_is_on_record_and_announced_until_the_redrive_replaces_it(
+def test_the_failure_is_recorded_and_published_until_the_redrive_replaces_it(
     deployed: Deployed,
 ) -> None:
     inbox = _subscribed(deployed)

@@ -23,7 +23,7 @@ def test_neon_out_of_reach_is_waited_for(deployed: Deployed, status: int) -> Non
     assert deployed.table() == reference(deployed.files)
 
 
-def test_a_connection_that_is_cut_while_loading_is_made_anew(deployed: Deployed) -> None:
+def test_a_connection_that_is_dropped_while_loading_is_replaced(deployed: Deployed) -> None:
     deployed.upload("many", make_rows(range(20_000)))
     arn = deployed.start(batch_size=100)
     eventually(lambda: "Load pages" in deployed.entered(arn))
@@ -115,7 +115,7 @@ def test_a_full_run_waits_for_the_one_that_works(deployed: Deployed) -> None:
     assert ended.changed == (0, 0, 10)
 
 
-def test_an_announcement_that_fails_fails_no_run(deployed: Deployed) -> None:
+def test_a_notification_that_fails_fails_no_run(deployed: Deployed) -> None:
     """Without its topic, Notify fails to tell of a reject; the rows have arrived all the same."""
     deployed.upload("few", [*make_rows(range(10)), make_row(99, state="OHIO")])
     sns = deployed.client("sns")

@@ -76,7 +76,7 @@ class ApiClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request; raises ``UserError`` if the answer is missing or no JSON object."""
+        """Send a request; raises ``UserError`` if there is no answer or it isn't a JSON object."""
         url = f"{self._url}{quote(path)}" + (f"?{urlencode(query)}" if query else "")
         content = None if body is None else json.dumps(body)
         request = AWSRequest(method, url, headers=dict(headers or {}), data=content)

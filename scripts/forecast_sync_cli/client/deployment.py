@@ -43,7 +43,7 @@ PASSING_CODES = frozenset(
         "SubnetIPAddressLimitReachedException",
     }
 )
-"""Errors that pass by themselves; the state machine retries them too."""
+"""Transient errors, which the state machine retries too."""
 
 DEFAULT_REGION = "us-east-2"
 

@@ -14,7 +14,7 @@ from forecast_sync_cli.client.run_status import Snapshot
 
 POLL_SECONDS = 2.0
 STATUS_API = "-status-api"
-"""Logs the runs that it is asked about, but takes no part in them."""
+"""It logs the runs that callers ask about, but takes no part in them."""
 
 METRICS = '"CloudWatchMetrics"'
 """Marks lines that are metrics for CloudWatch, not text for people."""

@@ -1,4 +1,4 @@
-"""Waiting for something that somebody else does. Needs only the standard library."""
+"""Polls until a condition holds or time runs out; needs only the standard library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def poll(check: Callable[[], T], seconds: float, pause: float) -> T:
-    """Call ``check`` until its answer is true or ``seconds`` have passed; the last answer."""
+    """Call ``check`` until it returns true or ``seconds`` have passed; returns its last answer."""
     deadline = time.monotonic() + seconds
     while not (answer := check()) and time.monotonic() < deadline:
         time.sleep(pause)

@@ -1,4 +1,4 @@
-"""A run at one moment: its state, pages and rows, and how it ended."""
+"""Snapshots of a run: its state, pages and rows, and how it ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOCAL_POLL_SECONDS = 0.4
 
 
 class Result(RunResult):
-    """What a finished run says of itself."""
+    """A finished run's output."""
 
     error_message: str | None = Field(
         default=None, description="Always null; why a run failed is its `error`."
@@ -43,12 +43,12 @@ class Result(RunResult):
 
 
 class Snapshot(Model):
-    """One run at one moment."""
+    """A snapshot of a run."""
 
     run_id: str = Field(description="The execution's name.")
     execution_arn: str
     status: ExecutionStatus
-    state: str | None = Field(description="The state of the machine that was entered last.")
+    state: str | None = Field(description="The state that the run entered last.")
     started_at: Time
     stopped_at: Time | None
     seconds: float = Field(description="How long it has taken so far.")
@@ -62,7 +62,7 @@ class Snapshot(Model):
     result: Result | dict[str, Any] | None = Field(
         default=None,
         union_mode="left_to_right",
-        description="The execution's output; a coalesced run's is its state.",
+        description="The execution's output; for a coalesced run, its state.",
     )
 
     @property
@@ -72,7 +72,7 @@ class Snapshot(Model):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will change without somebody's doing."""
+        """Whether the run has ended; only a redrive continues it."""
         return self.status in ENDED
 
     @property

@@ -168,11 +168,11 @@ def history(
         return
     table = plain_table("run", "status", "started (UTC)", "ended (UTC)", "redrives")
     for run in runs:
-        colour = COLOURS.get(run.status, "red")
+        color = COLOURS.get(run.status, "red")
         times = (run.started_at[:19], (run.stopped_at or "")[:19])
         table.add_row(
             run.run_id,
-            Styled(run.status, colour),
+            Styled(run.status, color),
             *times,
             str(run.redrive_count),
         )
@@ -214,10 +214,10 @@ def _show_log_line(terminal: Terminal, line: dict[str, Any], prefix: str) -> Non
     details = line["details"]
     function = str(details.get("function") or "").removeprefix(prefix)
     answer = f"  {json.dumps(details['answer'])}" if "answer" in details else ""
-    colour = LEVELS.get(line["level"], "default")
+    color = LEVELS.get(line["level"], "default")
     terminal.line(
         f"{line['timestamp'][11:23]}  {function:<18}  ",
-        Styled(line["message"], colour),
+        Styled(line["message"], color),
         Styled(answer, "dim"),
     )
 
@@ -236,9 +236,9 @@ def _finish(
 
 def _show_freshness(document: dict[str, Any]) -> None:
     terminal = out()
-    colour = STATES[document["state"]]
+    color = STATES[document["state"]]
     branch = document["git_ref"] or document["environment"]
-    terminal.line(f"{branch}: ", Styled(document["state"], colour), f": {document['why']}")
+    terminal.line(f"{branch}: ", Styled(document["state"], color), f": {document['why']}")
     if document["state"] == "unreachable":
         return
     watermark = document["watermark"]

@@ -24,7 +24,7 @@ def sync(
 ) -> None:
     """Sync a folder of Parquet files into Postgres, on this machine.
 
-    The whole workflow runs in a local cloud of its own; nothing is left running. Exits with 1
+    The whole workflow runs in a temporary local cloud; nothing is left running. Exits with 1
     if the run fails.
     """
     terminal = err()

@@ -40,7 +40,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
     templates.env.globals.update(
         number=formatting.number,
         duration=formatting.duration,
-        moment=formatting.moment,
+        utc_time=formatting.utc_time,
         outcomes=OUTCOMES,
     )
     pages = Pages(views, templates)

@@ -22,7 +22,7 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def moment(text: str | None) -> str:
+def utc_time(text: str | None) -> str:
     """One of the API's times as day and time, in UTC."""
     if not text:
         return "–"

@@ -43,7 +43,7 @@ class Now:
 
     @property
     def seconds(self) -> float | None:
-        """How long it has been running, or took."""
+        """How long it has been running, or ran."""
         return formatting.between(
             self.run["started_at"], self.run["stopped_at"] or self.run["asked_at"]
         )
@@ -140,7 +140,7 @@ def chart_of(runs: list[dict[str, Any]]) -> str:
     return json.dumps(
         {
             "runs": [run["run_id"] for run in columns],
-            "labels": [formatting.moment(run["created_at"])[:-3] for run in columns],
+            "labels": [formatting.utc_time(run["created_at"])[:-3] for run in columns],
             "statuses": [run["status"] for run in columns],
             "rows": {name: [run[name] or 0 for run in columns] for name in OUTCOMES},
         }

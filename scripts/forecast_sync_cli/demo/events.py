@@ -1,4 +1,4 @@
-"""What happens in the demo, for whoever shows it."""
+"""The demo's events, which its caller displays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Progress:
-    """A run has got this far."""
+    """A run's progress."""
 
     snapshot: Snapshot
 

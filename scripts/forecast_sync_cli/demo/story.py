@@ -1,6 +1,6 @@
 """The demo: the whole job on this machine, step by step, in under a minute and a half.
 
-What happens is handed to the caller as events, who decides how to show them.
+It reports what happens as events; the caller decides how to show them.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ BAD_TEXT = "Invalid string encoding"
 
 
 class EmbeddedEngine:
-    """An ``Engine``: one query at a time per call, each in a DuckDB of its own."""
+    """An ``Engine``: each query runs in its own DuckDB database."""
 
     def __init__(self) -> None:
         self._objects = ObjectFiles(Path(tempfile.mkdtemp(prefix="athena-")))

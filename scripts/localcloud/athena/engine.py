@@ -1,4 +1,4 @@
-"""What the local Athena asks of an engine, the embedded one or Trino, and what that answers."""
+"""The interface between the local Athena and its engines: the embedded one, and Trino."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYSTEM, USER = 1, 2
 
 EXHAUSTED, INTERNAL, WRITE_FAILED = 0, 200, 401
 USER_ERROR, DATA_ERROR, SYNTAX, CANCELLED, INVALID_ARGUMENT = 1000, 1001, 1006, 1011, 1100
-NO_SUCH_PATH, NO_SUCH_TABLE, NOT_SUPPORTED, NO_SUCH_BUCKET = 1109, 1110, 1200, 1306
+NO_SUCH_TABLE, NO_SUCH_BUCKET = 1110, 1306
 """Athena's ``ErrorType``, of its error catalog."""
 
 
@@ -37,7 +37,7 @@ class QueryError(Exception):
 
 
 class QueryCancelled(QueryError):
-    """Ends the query because somebody has called StopQueryExecution."""
+    """Ends the query after a call to StopQueryExecution."""
 
     def __init__(self) -> None:
         super().__init__("Query was cancelled by user", error_type=CANCELLED)
@@ -64,7 +64,7 @@ class Statistics:
 
 
 class Cancellation:
-    """Tells whoever works on a query that it shall stop."""
+    """Asks the code that works on a query to stop."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
@@ -104,7 +104,7 @@ class Cancellation:
             raise QueryCancelled
 
     def wait(self, seconds: float) -> None:
-        """Let time pass. Raises ``QueryCancelled`` as soon as it is cancelled."""
+        """Wait. Raises ``QueryCancelled`` as soon as it is cancelled."""
         self._cancelled.wait(seconds)
         self.check()
 

@@ -1,4 +1,4 @@
-"""Parquet files as Trino reads them: a SELECT over them for DuckDB, or the error that Trino has."""
+"""Parquet files as Trino reads them: a SELECT over them for DuckDB, or Trino's error."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def replace_bad_text(files: Iterable[Path]) -> None:
     for file in files:
         table = pq.read_table(file, coerce_int96_timestamp_unit="us")
         repaired = pa.table([_repaired(column) for column in table.columns], table.column_names)
-        file.unlink()  # It is a link to a copy that others share.
+        file.unlink()  # It is a link to a copy that other queries share.
         pq.write_table(repaired, file)
 
 

@@ -38,15 +38,15 @@ _LOG = logging.getLogger("athena")
 
 
 def install(engine: Engine, faults_dir: Path, measures: Path) -> None:
-    """Replace ministack's way of submitting, running and stopping queries by ours.
+    """Replace ministack's submission, execution and cancellation of queries with ours.
 
     ``faults_dir/athena-faults.json`` may hold faults for coming queries:
     ``[{"match": "UNLOAD", "times": 1, "seconds": 0, "state": "FAILED", "retryable": true,
-    "reason": "..."}]``; ``match`` is a part of the query's text, without ``state`` it is only slow.
-    With ``"hold": true`` the query begins when the file no longer names the fault.
-    ``"manifest"`` says what an UNLOAD leaves: ``"written"`` one also without a row, ``"unwritten"``
-    its location only, ``"unnamed"`` neither; by itself the local Athena names none without a row.
-    ``measures`` gets a line of JSON for each query that has ended: what it has read and taken.
+    "reason": "..."}]``; ``match`` is a part of the query's text; without ``state`` the query
+    is only slow. With ``"hold": true`` it begins when the file no longer names the fault.
+    ``"manifest"`` says what an UNLOAD leaves: ``"written"`` a manifest even without rows,
+    ``"unwritten"`` only its location, ``"unnamed"`` neither, which is the default without rows.
+    ``measures`` gets one line of JSON for each finished query: what it read and took.
     """
     service = _Service(engine, FaultFile(faults_dir / "athena-faults.json"), measures)
     service.take_over()
@@ -63,7 +63,7 @@ class _Service:
     """The queries that haven't ended."""
 
     def take_over(self) -> None:
-        """From now on ministack answers with ours."""
+        """Make ministack use this API from now on."""
         start, stop = athena._start_query_execution, athena._stop_query_execution
 
         def submit(request: dict[str, Any]) -> Any:
@@ -96,7 +96,7 @@ class _Service:
     async def execute(
         self, query_id: str, query: str, database: str, ddl: Any, _catalog: str | None = None
     ) -> None:
-        """Run a query to its end and describe that."""
+        """Run a query to its end and record how it ended."""
         execution, job = athena._executions[query_id], self.jobs[query_id]
         _move(execution, "RUNNING")
         started = time.monotonic()
@@ -114,7 +114,7 @@ class _Service:
             _end(execution, "CANCELLED", error)
         except QueryError as error:
             _end(execution, execution.get("_state", "FAILED"), error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the query has ended
+        except Exception as error:  # noqa: BLE001  # whatever went wrong, the query has ended
             _LOG.exception("Athena query %s", query_id)
             reason = f"{type(error).__name__}: {error}"
             _end(execution, "FAILED", QueryError(reason, category=SYSTEM, error_type=INTERNAL))
@@ -144,7 +144,7 @@ class _Service:
         return Rows([], [], [])
 
     def _suffer(self, execution: dict[str, Any], query: str, job: Job) -> None:
-        """What a test or a drill has asked for."""
+        """Apply the fault that a test or a drill has requested, if any."""
         fault = self.faults.take(query)
         if fault is None:
             return
@@ -161,7 +161,7 @@ class _Service:
 
 
 def _wrap_results(read: Any) -> Any:
-    """Reading results, refused as Athena does for a query that has none, or none yet."""
+    """Read results, or refuse as Athena does while a query has none, or if it never will."""
 
     def read_results(request: dict[str, Any]) -> Any:
         execution = athena._executions.get(request.get("QueryExecutionId", ""), {})
@@ -176,7 +176,7 @@ def _wrap_results(read: Any) -> Any:
 
 
 def _find_refusal(request: dict[str, Any]) -> Any | None:
-    """The answer to a statement that Athena doesn't take; None for one that it does."""
+    """The error for a statement that Athena rejects; None for one that it accepts."""
     size = len(request.get("QueryString", "").encode())
     if size <= STATEMENT_LIMIT_BYTES:
         return None
@@ -214,7 +214,7 @@ def _run_definition(ddl: Any, database: str) -> Rows:
 
 
 def _move(execution: dict[str, Any], state: str) -> None:
-    """To a later state, unless the query was stopped meanwhile."""
+    """Move to a later state, unless the query was stopped meanwhile."""
     if execution["Status"]["State"] in ("QUEUED", "RUNNING"):
         execution["Status"]["State"] = state
 

@@ -1,5 +1,5 @@
 -- Trino's functions and text forms as macros of DuckDB; trino_dialect.py puts them into statements.
--- chr(1114096) stands in a text for bytes that aren't UTF-8: parquet_files.py puts it there.
+-- chr(1114096) takes the place of bytes that aren't UTF-8: parquet_files.py puts it there.
 
 CREATE MACRO is_infinite(number) AS isinf(number);
 CREATE MACRO from_base(digits, base) AS CAST('0x' || digits AS BIGINT);

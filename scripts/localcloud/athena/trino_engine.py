@@ -47,7 +47,7 @@ _TYPES = {
     "HIVE_WRITER_CLOSE_ERROR": WRITE_FAILED,
 }
 _BAD_FILES = frozenset({"HIVE_BAD_DATA", "HIVE_CURSOR_ERROR", "HIVE_CANNOT_OPEN_SPLIT"})
-"""Trino calls them external errors; whoever wrote the files can mend them."""
+"""Trino calls them external errors; the author of the files can fix them."""
 _PASSING = frozenset(
     {
         "NO_NODES_AVAILABLE",
@@ -63,7 +63,7 @@ _PASSING = frozenset(
         "HIVE_WRITER_CLOSE_ERROR",
     }
 )
-"""Names of errors that the same statement needn't meet again."""
+"""Names of errors that may not recur when the same statement runs again."""
 
 
 class TrinoEngine:
@@ -86,7 +86,7 @@ class TrinoEngine:
         )
 
     def unload(self, unload: Unload, job: Job) -> list[str]:
-        """See ``Engine``. Trino's own form of an UNLOAD is a table, which is then forgotten."""
+        """See ``Engine``. Trino has no UNLOAD: it creates a table there; only its files are kept."""
         table = f'{UNLOADS}.{UNLOADS}."{job.query_id}"'
         options = [
             "format = 'TEXTFILE'",
@@ -168,5 +168,5 @@ def _quote(text: str) -> str:
 
 
 def _decode(value: Any, kind: str) -> Any:
-    """JSON has no bytes."""
+    """The value itself; bytes arrive in JSON as base64."""
     return base64.b64decode(value) if kind == "varbinary" and value is not None else value

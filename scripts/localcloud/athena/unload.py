@@ -1,4 +1,4 @@
-"""UNLOAD statements, which ministack, DuckDB and Trino don't know."""
+"""UNLOAD statements, which ministack, DuckDB and Trino don't support."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
-"""The Map Runs of Distributed Map states: each item is an execution of its own."""
+"""The Map Runs of Distributed Map states: each item is its own execution."""
 
 import json
 from collections import Counter

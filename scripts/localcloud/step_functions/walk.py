@@ -45,7 +45,7 @@ def run_to_end(scope: Scope, machine: Record, ctx: Record) -> None:
         logger.info("%s was ended from outside", execution["executionArn"])
     except ExecutionError as error:
         settle(execution, "FAILED", owner=scope, error=error.error, cause=error.cause)
-    except Exception as error:  # noqa: BLE001  # the execution tells it
+    except Exception as error:  # noqa: BLE001  # the execution records it
         logger.exception("Unexpected error in %s", execution["executionArn"])
         settle(execution, "FAILED", owner=scope, error="States.Runtime", cause=str(error))
     finally:
@@ -53,7 +53,7 @@ def run_to_end(scope: Scope, machine: Record, ctx: Record) -> None:
 
 
 def walk(machine: Record, frame: Record, execution: Record, ctx: Record) -> Json:
-    """Run a machine, or a part of one, from where its frame stands; return its output."""
+    """Run a machine, or a part of one, from its frame's position; return its output."""
     ctx["variables"] = copy.deepcopy(frame.get("variables", ctx["variables"]))
     while "output" not in frame:
         name = frame["state"]

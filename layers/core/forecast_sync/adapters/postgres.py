@@ -148,17 +148,17 @@ def translated() -> Iterator[None]:
 
 def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncError:
     """Why connecting failed: a refusal, which lasts, or something that may pass."""
-    from forecast_sync.adapters import refusals
+    from forecast_sync.adapters import connection_refusals
 
     text = next(iter(str(error).splitlines()), type(error).__name__).strip()
-    code = refusals.find_code(parameters, error)
+    code = connection_refusals.find_code(parameters, error)
     if code in REFUSED or (code and code[:2] == "28"):
         return DatabaseRefused(
             f"Postgres refused the connection with {code}: {text}. Correct the database, the role "
             "or its password in the connection string, then redrive."
         )
     if code is None and parameters.get("sslmode") == "verify-full":
-        refusal = refusals.find_tls_refusal(parameters)
+        refusal = connection_refusals.find_tls_refusal(parameters)
         if refusal:
             return DatabaseRefused(
                 f"No TLS to Postgres, {refusal}: {text}. The server needs a certificate for its "

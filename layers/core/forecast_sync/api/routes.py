@@ -1,4 +1,4 @@
-"""The routes: each parses, calls the use case and answers; they also make the OpenAPI document."""
+"""The routes: each parses, calls the use case and answers; the OpenAPI document is made from them."""
 
 from __future__ import annotations
 

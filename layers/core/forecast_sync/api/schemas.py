@@ -1,4 +1,4 @@
-"""What the API takes and answers besides runs, whose model is ``forecast_sync.runs.model``."""
+"""The API's requests and answers, except runs, whose model is ``forecast_sync.runs.model``."""
 
 from __future__ import annotations
 

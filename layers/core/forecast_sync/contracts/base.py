@@ -1,4 +1,4 @@
-"""The frozen base of every payload's model, and one line that says what doesn't fit it."""
+"""The frozen base of every payload's model, and the one line that says why a payload is invalid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Plan pages and Upsert batches get and answer, and the page that they share."""
+"""The requests and answers of Plan pages and Upsert batches, and the page that they share."""
 
 from __future__ import annotations
 

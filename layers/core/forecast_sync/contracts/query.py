@@ -1,4 +1,4 @@
-"""What the states of Run queries get and answer."""
+"""The requests and answers of the states within Run queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Verify load, Record status and Notify get, and the result of a run."""
+"""The requests of Verify load, Record status and Notify, and the result of a run."""
 
 from __future__ import annotations
 

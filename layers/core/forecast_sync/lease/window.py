@@ -38,7 +38,7 @@ def open_window(
         own = lease.find_own_row(cursor, run.run_id)
         if own is not None and own.had_lease:
             lease.refuse_ended(own, run)
-            cursor.execute(statement("lease/move_window.sql"), {**times, "run_id": run.run_id})
+            cursor.execute(statement("lease/replace_window.sql"), {**times, "run_id": run.run_id})
             return window
         holder = lease.find_holder(cursor)
         if holder and not lease.end_dead_holder(cursor, holder, run, is_alive):

@@ -55,7 +55,7 @@ def load_page(
 
     Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven
     page's files can't be read, and what the adapters raise. Batches that were committed before
-    stay, and the next call goes on after them.
+    stay, and the next call continues after them.
     """
     try:
         return _load(connection, stream, table, request, remaining_milliseconds, save_changes)

@@ -1,4 +1,4 @@
-"""Puts the outcome of a run on record in its database, with the watermark that it has earned."""
+"""Records the outcome of a run in its database; a successful run also moves the watermark."""
 
 from __future__ import annotations
 

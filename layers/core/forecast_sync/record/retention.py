@@ -1,4 +1,4 @@
-"""Deletes the runs, and their ledger, that no redrive and no watermark can need any more."""
+"""Deletes the runs, and their ledger, that neither a redrive nor a watermark can still need."""
 
 from __future__ import annotations
 

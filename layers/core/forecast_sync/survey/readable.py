@@ -1,4 +1,4 @@
-"""What Athena's engine reads of a Parquet file: types, codecs and encodings, measured on Trino."""
+"""Which types, codecs and encodings Athena's engine reads in Parquet files, measured on Trino."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Expressions of a table file: each stays one expression wherever it is pasted into a statement.
 
-A function has no parser of SQL, and needs none: what stands in parentheses of its own and has
-balanced brackets, closed quotes, no comment and no query can't be more. Whether it is good SQL,
-`forecast-sync tables check` says before a deployment, and the engine at run time.
+Functions have no SQL parser and need none: text in its own parentheses, with balanced brackets,
+closed quotes, no comment and no query, can't be more than one expression. Whether it is valid SQL,
+`forecast-sync tables check` says before a deployment, and the engine says at run time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from forecast_sync.tables.lines import Location
 Dialect = Literal["athena", "postgres"]
 
 QUERIES = frozenset({"select", "values", "table"})
-"""No query is without one of these words."""
+"""Every query contains one of these words."""
 CLOSED_BY = {"(": ")", "[": "]"}
 TOKEN = re.compile(
     r"""(?P<string> '(?:[^']|'')*')
@@ -31,7 +31,7 @@ TOKEN = re.compile(
 
 
 class Expression(NamedTuple):
-    """One expression: where it stands in the file, its text, in which SQL, over which columns."""
+    """One expression: its place in the file, its text, its SQL dialect, and whose columns it uses."""
 
     location: Location
     text: str
@@ -54,8 +54,8 @@ def find_fault(expression: Expression) -> str | None:
         elif kind == "word" and text.lower() in QUERIES:
             return f"{text} begins a query"
         elif kind in ("escapes", "stray") and not (text == "," and expected):
-            return f"{text!r} stands outside of quotes"
+            return f"{text!r} is outside of quotes"
         elif kind == "string" and expression.dialect == "postgres" and "\\" in text:
             # Whether it escapes the quote behind it is a setting of the server.
-            return "a backslash stands in a string"
+            return "a string contains a backslash"
     return f"{expected.pop()} is missing" if expected else None

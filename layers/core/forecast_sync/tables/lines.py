@@ -1,4 +1,4 @@
-"""In which line of a TOML file a key is, which ``tomllib`` doesn't tell."""
+"""Finds the line of a key in a TOML file, which ``tomllib`` doesn't report."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@
     if (!document.hidden) htmx.trigger(document.body, "changed");
   });
 
-  const tell = (state, words) => {
+  const setBadge = (state, words) => {
     const badge = byId("connection");
     badge.dataset.state = state;
     const text = badge.querySelector("[data-words]");
@@ -29,13 +29,13 @@
     lastAnswer = clock();
     byId("offline").hidden = true;
     document.body.classList.remove("is-offline");
-    tell("live", "Live");
+    setBadge("live", "Live");
   };
   const offline = () => {
     byId("offline").querySelector("[data-since]").textContent = lastAnswer || "an earlier visit";
     byId("offline").hidden = false;
     document.body.classList.add("is-offline");
-    tell("offline", "Offline");
+    setBadge("offline", "Offline");
   };
   document.addEventListener("htmx:sendError", offline);
   document.addEventListener("htmx:timeout", offline);
@@ -90,11 +90,10 @@
   });
 
   // The chart shows the table's data, in the page's colors.
-  const OUTCOMES = ["inserted", "updated", "unchanged", "rejected"];
   const MARKS = { failed: "✗", superseded: "⊘", running: "…" };
   let chart = null;
   let drawn = null;
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const draw = () => {
     const source = document.querySelector("[data-chart]");
     if (!source) return;
@@ -105,15 +104,15 @@
     byId("timeline").hidden = data.runs.length === 0;
     if (chart) chart.destroy();
     if (!data.runs.length) return;
-    const ink = colour("--quiet");
+    const ink = color("--quiet");
     chart = new Chart(byId("chart"), {
       type: "bar",
       data: {
         labels: data.labels.map((label, i) => [MARKS[data.statuses[i]] || "", label.slice(-5)]),
-        datasets: OUTCOMES.map((name) => ({
+        datasets: Object.keys(data.rows).map((name) => ({
           label: name,
           data: data.rows[name].map((rows) => rows || null),
-          backgroundColor: colour(`--${name}`),
+          backgroundColor: color(`--${name}`),
           minBarLength: 3,
           maxBarThickness: 48,
         })),
@@ -129,7 +128,7 @@
         },
         scales: {
           x: { stacked: true, grid: { display: false }, ticks: { color: ink, maxRotation: 0, autoSkip: true } },
-          y: { stacked: true, beginAtZero: true, grid: { color: colour("--line") }, ticks: { color: ink, maxTicksLimit: 5 }, title: { display: true, text: "rows", color: ink } },
+          y: { stacked: true, beginAtZero: true, grid: { color: color("--line") }, ticks: { color: ink, maxTicksLimit: 5 }, title: { display: true, text: "rows", color: ink } },
         },
         plugins: {
           legend: { labels: { color: ink, boxWidth: 12, boxHeight: 12 } },

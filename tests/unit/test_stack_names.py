@@ -89,7 +89,7 @@ def test_the_project_is_read_from_the_machine_s_name(name: str, project: str) ->
     assert settings(name).project_name == project
 
 
-def test_an_announcement_of_a_second_stack_says_which_and_how_to_address_it() -> None:
+def test_a_message_of_a_second_stack_says_which_and_how_to_address_it() -> None:
     second = settings("other-production")
     told = [
         messages.failed(make_run(environment="production"), "InvalidInput: x", second),
@@ -106,5 +106,5 @@ def test_an_announcement_of_a_second_stack_says_which_and_how_to_address_it() ->
         assert text.count("forecast-sync ") == text.count("--project other")
 
 
-def test_an_announcement_of_the_default_stack_is_short() -> None:
+def test_a_message_of_the_default_stack_is_short() -> None:
     assert not [announcement for announcement in ALL if "--project" in announcement.to_text()]

@@ -95,7 +95,7 @@ def test_a_connection_is_kept_while_it_is_healthy(application: Application) -> N
     assert second.execute("SELECT current_user").fetchone() == (application.role,)
 
 
-def test_a_rotated_password_is_read_anew(application: Application) -> None:
+def test_a_rotated_password_is_read_again(application: Application) -> None:
     clients.connection(None)
     application.rotate_password()
     application.secrets.put_secret_value(
@@ -105,7 +105,7 @@ def test_a_rotated_password_is_read_anew(application: Application) -> None:
     assert clients.connection(None).execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_wrong_password_is_told_without_it(application: Application) -> None:
+def test_a_wrong_password_isn_t_in_the_error(application: Application) -> None:
     clients.connection(None)
     application.rotate_password()
     application.cut()
@@ -164,7 +164,7 @@ def test_a_rotated_password_is_taken_while_the_old_session_still_answers(
 
 
 @pytest.mark.parametrize("run_id", ["run-1", None])
-def test_whoever_asks_again_reads_the_secret_once_a_minute(
+def test_the_secret_is_read_again_at_most_once_a_minute(
     application: Application, reads: list[str], run_id: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = clients.connection(None, run_id)

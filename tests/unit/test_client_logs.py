@@ -47,7 +47,7 @@ def line(message: str, function: str, **more: Any) -> str:
     return json.dumps({"level": "INFO", "message": message, "function": function, **more}) + "\n"
 
 
-def test_lines_come_in_order_without_those_of_the_api_that_was_asked_about_the_run() -> None:
+def test_lines_come_in_order_without_the_status_api_s() -> None:
     logs = Logs(
         (3000, line("done", "forecast-sync-dev-notify", answer={"run_id": "r1"})),
         (1000, line("done", "forecast-sync-dev-resolve-branch")),

@@ -233,5 +233,5 @@ def test_pages_are_small_enough_for_all_workers_and_never_tiny(total: int, limit
     assert page_limit(total, page_bytes=16 * MIB, concurrency=4) == limit
 
 
-def test_a_smaller_page_is_what_the_operator_asked_for() -> None:
+def test_a_smaller_page_is_the_operator_s_setting() -> None:
     assert page_limit(20 * MIB, page_bytes=100, concurrency=4) == 100

@@ -169,7 +169,7 @@ def test_without_the_token_there_is_one_clear_page(scene: Scene, token: str) -> 
     assert scene.ask("/", Cookie=f"forecast-sync-9999={scene.keys.session}").status == 401
 
 
-def test_whoever_has_no_cookie_reaches_nothing(scene: Scene) -> None:
+def test_without_the_cookie_nothing_is_reachable(scene: Scene) -> None:
     for method, path in paths(scene):
         assert scene.ask(path, method, X_CSRF_Token=scene.keys.page).status == 401, path
     for part in ("/now", "/runs"):

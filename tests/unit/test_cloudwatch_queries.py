@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import check_queries
-import cloudwatch_queries as queries
 import pytest
 import yaml
+from devtools import check_cloudwatch_queries
+from devtools import cloudwatch_queries as queries
 
 SELECT = 'SELECT SUM(Errors) FROM SCHEMA("AWS/Lambda", FunctionName)'
 
@@ -130,9 +130,9 @@ def metric(number: int, **more: Any) -> dict[str, Any]:
 
 def test_an_alarm_has_ten_metrics_at_most() -> None:
     total = {"Id": "total", "Expression": "SUM(METRICS())"}
-    check_queries.check_alarm([total, *map(metric, range(10))])
+    check_cloudwatch_queries.check_alarm([total, *map(metric, range(10))])
     with pytest.raises(queries.QueryInvalid, match="11 metrics, at most 10"):
-        check_queries.check_alarm([total, *map(metric, range(11))])
+        check_cloudwatch_queries.check_alarm([total, *map(metric, range(11))])
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_an_alarm_has_ten_metrics_at_most() -> None:
 )
 def test_an_alarm_s_metrics_fit_together(metrics: list[dict[str, Any]], why: str) -> None:
     with pytest.raises(queries.QueryInvalid, match=why):
-        check_queries.check_alarm(metrics)
+        check_cloudwatch_queries.check_alarm(metrics)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_an_alarm_s_metrics_fit_together(metrics: list[dict[str, Any]], why: str
 def test_a_dashboard_s_expressions_are_parsed(body: Any, why: str) -> None:
     text = body if isinstance(body, str) else json.dumps({"widgets": [{"properties": body}]})
     with pytest.raises(queries.QueryInvalid, match=why):
-        check_queries.check_dashboard(text)
+        check_cloudwatch_queries.check_dashboard(text)
 
 
 @pytest.mark.parametrize(
@@ -192,5 +192,5 @@ def test_what_is_wrong_in_a_template_is_named(
 ) -> None:
     file = tmp_path / "stack.yaml"
     file.write_text(yaml.safe_dump({"Resources": {"It": {"Type": kind, "Properties": properties}}}))
-    assert check_queries.main([str(file)]) == 1
+    assert check_cloudwatch_queries.main([str(file)]) == 1
     assert f"error: {file}: It: " in capsys.readouterr().out

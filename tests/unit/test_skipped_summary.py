@@ -35,7 +35,7 @@ def test_one_line_names_what_is_missing_and_how_to_get_it(reasons: list[str], li
     assert describe_missing(reasons) == line
 
 
-def test_whoever_looks_for_a_missing_program_skips_with_its_words(
+def test_a_test_that_needs_a_missing_program_is_skipped_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)

@@ -106,7 +106,7 @@ def test_a_role_without_the_right_to_connect_is_refused(
         connect(changed(database_url, role, MADE_UP))
 
 
-def test_a_database_that_lets_nobody_in_is_refused(
+def test_a_database_that_allows_no_connections_is_refused(
     postgres: Postgres, server: str, database_url: str
 ) -> None:
     name = urlsplit(database_url).path[1:]
@@ -123,7 +123,7 @@ def test_a_role_with_too_many_connections_is_waited_for(
         connect(changed(database_url, role, MADE_UP))
 
 
-def test_nobody_on_the_port_is_waited_for() -> None:
+def test_a_port_without_a_listener_is_retried() -> None:
     with pytest.raises(DatabaseUnavailable):
         connect(f"postgresql://app:{MADE_UP}@127.0.0.1:{free_port()}/app")
 

@@ -115,7 +115,7 @@ def test_a_backfill_goes_on_where_it_ended(deployed: Deployed, at: dict[str, Any
     assert "is after" in error_of("backfill", "--from", "2026-12-02", "--to", "2026-12-01", **at)
 
 
-def test_a_preview_branch_is_filled_and_one_that_is_gone_is_told(
+def test_a_preview_branch_is_filled_and_a_missing_one_is_reported(
     deployed: Deployed, at: dict[str, Any]
 ) -> None:
     deployed.upload("a", make_rows(range(10)))

@@ -3,7 +3,7 @@
 Whatever the bytes are, ``read_footer`` answers or raises ``ValueError``, in bounded time and
 memory.
 What libFuzzer finds otherwise it leaves as ``crash-*``, ``timeout-*`` or ``oom-*``: a new file of
-the corpus, which ``tests/unit/test_footers.py`` replays.
+the corpus, which ``tests/unit/test_parquet_footer.py`` replays.
 """
 
 from __future__ import annotations

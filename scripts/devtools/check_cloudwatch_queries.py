@@ -1,4 +1,4 @@
-"""Parses every query of CloudFormation templates: check_queries.py TEMPLATE...
+"""Parses every query of CloudFormation templates: check_cloudwatch_queries TEMPLATE...
 
 CloudFormation checks none of them before it creates the resource, when a mistake rolls back the
 whole stack.
@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cloudwatch_queries import (
+from samtranslator.yaml_helper import yaml_parse
+
+from devtools.cloudwatch_queries import (
     QueryInvalid,
     calls_in,
     names_in,
@@ -21,7 +23,6 @@ from cloudwatch_queries import (
     parse_metric_math,
     parse_metrics_insights,
 )
-from samtranslator.yaml_helper import yaml_parse
 
 METRICS_LIMIT = 10
 """The limit of an alarm on metric math."""
@@ -51,13 +52,13 @@ def read_queries(template: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         properties = resolve(resource.get("Properties", {}), parameters)
         kind = resource["Type"]
         if kind == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
-            yield name, lambda found=properties["Metrics"]: check_alarm(found)
+            yield name, lambda metrics=properties["Metrics"]: check_alarm(metrics)
         elif kind == "AWS::CloudWatch::Dashboard":
-            yield name, lambda found=properties["DashboardBody"]: check_dashboard(found)
+            yield name, lambda body=properties["DashboardBody"]: check_dashboard(body)
         elif kind in {"AWS::Logs::MetricFilter", "AWS::Logs::SubscriptionFilter"}:
-            yield name, lambda found=properties["FilterPattern"]: parse_filter(found)
+            yield name, lambda pattern=properties["FilterPattern"]: parse_filter(pattern)
         elif held := sorted(QUERIES & set(_keys(properties))):
-            yield name, lambda found=f"{kind} {held[0]}": _refuse(found)
+            yield name, lambda what=f"{kind} {held[0]}": _refuse(what)
 
 
 def check_alarm(metrics: list[dict[str, Any]]) -> None:
@@ -138,7 +139,7 @@ def resolve(value: Any, parameters: dict[str, Any]) -> Any:
     if set(value) == {"Fn::Sub"}:
         given = value["Fn::Sub"]
         text, local = given if isinstance(given, list) else (given, {})
-        return re.sub(r"\$\{([^}!]+)\}", lambda found: _sample(found[1], parameters, local), text)
+        return re.sub(r"\$\{([^}!]+)\}", lambda match: _sample(match[1], parameters, local), text)
     if set(value) == {"Fn::If"}:
         return resolve(value["Fn::If"][1], parameters)
     if len(value) == 1 and next(iter(value)).startswith("Fn::"):

@@ -1,4 +1,4 @@
-"""Audits locked dependencies for known vulnerabilities: audit_dependencies.py REQUIREMENTS..."""
+"""Audits locked dependencies for known vulnerabilities: audit_dependencies REQUIREMENTS..."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PIP_AUDIT = Path(__file__).parents[1] / ".tools/audit/bin/pip-audit"
+PIP_AUDIT = Path(__file__).parents[2] / ".tools/audit/bin/pip-audit"
 TIMEOUT_SECONDS = 120
 
 
@@ -18,13 +18,15 @@ def main(files: list[str]) -> int:
     dependencies = [item for file in files for item in _audit(file)]
     audited = [item for item in dependencies if "vulns" in item]
     for item in audited:
-        for found in item["vulns"]:
-            fixed = ", ".join(found["fix_versions"]) or "no version"
-            print(f"error: {item['name']} {item['version']}: {found['id']}; fixed in {fixed}")
+        for vulnerability in item["vulns"]:
+            fixed = ", ".join(vulnerability["fix_versions"]) or "no version"
+            print(
+                f"error: {item['name']} {item['version']}: {vulnerability['id']}; fixed in {fixed}"
+            )
     if any(item["vulns"] for item in audited):
         return 1
     if not audited:
-        print("audit: no vulnerability service can be reached, so nothing was audited; CI does it")
+        print("audit: no vulnerability service can be reached, so nothing was audited; CI audits")
         return int("GITHUB_ACTIONS" in os.environ)
     print(f"audit: {len(audited)} dependencies, no known vulnerability")
     return 0

@@ -58,7 +58,7 @@ def test_another_host_name_is_refused(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/now", "/status", "/rejects", "/runbook", "/dialogs/start"])
-def test_whoever_has_not_the_address_is_told_so(visitor: Visitor, path: str) -> None:
+def test_without_the_token_the_page_is_locked(visitor: Visitor, path: str) -> None:
     for cookie in ("", "forecast-sync-1=x", f"{visitor.cookie}x"):
         answer = visitor.ask("GET", path, Cookie=cookie, X_CSRF_Token=visitor.token)
         assert answer.status == 401
@@ -88,7 +88,7 @@ def test_a_change_with_the_token_reaches_the_deployment(visitor: Visitor) -> Non
     assert "There is no run no-such-run" in answer.data.decode()
 
 
-def test_a_run_is_asked_for_by_its_name_only(visitor: Visitor) -> None:
+def test_a_run_is_requested_by_its_name_only(visitor: Visitor) -> None:
     for name in ("../rejects", "a%2f..%2frejects", "a%3flimit=1000", "%1b[31m"):
         answer = visitor.ask("GET", f"/now?run={name}", X_CSRF_Token=visitor.token)
         assert answer.status == 400

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-SOURCE = Path(__file__).parents[1] / "statemachine/sync.asl.yaml"
+SOURCE = Path(__file__).parents[2] / "statemachine/sync.asl.yaml"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -25,7 +25,7 @@ from forecast_sync.survey.parquet_footer import (
 )
 from forecast_sync.tables import load_table
 
-from tests.unit.test_sources import NOW, SETTINGS, TYPES, Lake, parquet
+from tests.unit.test_survey import NOW, SETTINGS, TYPES, Lake, parquet
 
 CORPUS = sorted((Path(__file__).parent.parent / "fuzz" / "corpus").iterdir())
 MEBIBYTE = 1024 * 1024

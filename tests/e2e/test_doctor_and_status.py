@@ -93,7 +93,7 @@ def test_doctor_names_what_was_done_to_a_deployment(deployed: Deployed, at: dict
     assert "ExistingDataBucketKeyArn" in checks["lake key"]["advice"]
 
 
-def test_doctor_of_a_branch_that_isn_t_there_and_of_a_stack_that_isn_t(at: dict[str, Any]) -> None:
+def test_doctor_reports_a_missing_branch_and_a_missing_stack(at: dict[str, Any]) -> None:
     told = as_json("doctor", "--git-ref", "preview/pr-99", code=1, **at)
     database = next(item for item in told["checks"] if item["check"] == "database")
     assert "BranchNotFound" in database["found"]
@@ -119,7 +119,7 @@ def test_logs_follow_a_run_to_its_end_and_name_functions(
     assert "record-status" in forecast_sync("logs", run, **at).stdout
 
 
-def test_status_judges_against_a_goal_and_colours_are_for_terminals(
+def test_status_judges_against_a_goal_and_colors_are_for_terminals(
     deployed: Deployed, at: dict[str, Any]
 ) -> None:
     assert as_json("status", "--check", code=1, **at)["state"] == "never"
@@ -170,7 +170,7 @@ def test_status_is_the_api_s_verdict_a_backfill_makes_nothing_fresh(
     assert [item["status"] for item in told["runs"]] == ["succeeded"]
 
 
-def test_status_of_a_branch_that_cannot_be_asked_says_why(at: dict[str, Any]) -> None:
+def test_status_says_why_a_branch_is_unreachable(at: dict[str, Any]) -> None:
     told = as_json("status", "--git-ref", "preview/pr-99", code=1, **at)
     assert (told["state"], told["runs"], told["age_seconds"]) == ("unreachable", [], None)
     assert "BranchNotFound" in told["why"]

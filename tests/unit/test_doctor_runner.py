@@ -18,7 +18,7 @@ from forecast_sync_cli.doctor.runner import Context, redeploy
         ),
     ],
 )
-def test_the_command_names_what_isn_t_a_default(
+def test_the_command_includes_only_values_that_aren_t_defaults(
     region: str, project: str, options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", region)

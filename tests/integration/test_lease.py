@@ -17,7 +17,7 @@ from tests.builders import Files, make_row, make_run, make_upsert, to_line
 from tests.integration.loads import LONG, SETTINGS, Starts, as_text, begin, load, stored
 
 
-def test_a_failed_run_resumes_when_nobody_came_between(connection: Connection) -> None:
+def test_a_failed_run_resumes_unless_another_run_wrote(connection: Connection) -> None:
     run = make_run()
     begin(connection, run)
     load(connection, run, [make_row(1)])
@@ -59,7 +59,7 @@ def reruns_asked_of(connection: Connection) -> list[str]:
     return [run_id for (run_id,) in rows]
 
 
-def test_whoever_evicts_a_dead_holder_owes_the_rerun_that_was_asked_of_it(
+def test_a_run_that_evicts_a_dead_holder_inherits_its_rerun(
     connection: Connection,
 ) -> None:
     begin(connection, make_run("holder"))
@@ -79,7 +79,7 @@ def test_a_run_whose_row_is_gone_is_refused(connection: Connection) -> None:
         record_failure(connection, Starts(), SETTINGS, run, "Superseded: it was reset", 0)
 
 
-def test_each_end_of_a_redriven_run_starts_a_rerun_of_its_own(connection: Connection) -> None:
+def test_each_end_of_a_redriven_run_starts_its_own_rerun(connection: Connection) -> None:
     run, starts = make_run(), Starts()
     begin(connection, run)
     for redrive_count in (0, 1, 1):

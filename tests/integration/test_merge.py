@@ -29,7 +29,7 @@ def rows_of(restaurants: range, items: int = ITEMS, **changes: Any) -> list[tupl
 
 @pytest.mark.parametrize("batch_size", [7, 50, 1000])
 @pytest.mark.parametrize("verified", [True, False])
-def test_missing_changed_and_equal_rows_in_one_batch_are_told_apart(
+def test_missing_changed_and_equal_rows_in_one_batch_are_distinguished(
     connection: Connection, batch_size: int, verified: bool
 ) -> None:
     run = make_run(batch_size=batch_size, verify_checksum=verified)
@@ -71,7 +71,7 @@ def test_a_batch_too_large_to_be_guided_is_merged_too(
 ) -> None:
     assert SMALL_BATCH > 10_000
     monkeypatch.setattr("forecast_sync.load.merge.SMALL_BATCH", 10)
-    test_missing_changed_and_equal_rows_in_one_batch_are_told_apart(connection, 1000, True)
+    test_missing_changed_and_equal_rows_in_one_batch_are_distinguished(connection, 1000, True)
 
 
 def test_memory_does_not_grow_with_the_page(database_url: str, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_a_run_that_never_had_a_branch_is_published_and_done_with(asked: object)
     assert len(broken.inbox.subjects) == 1
 
 
-def test_each_end_of_a_redriven_run_has_a_rerun_of_its_own() -> None:
+def test_each_end_of_a_redriven_run_has_its_own_rerun() -> None:
     assert rerun_name("r") == "r-rerun"
     assert rerun_name("r", 2) == "r-rerun-2"
     assert rerun_name("r" * 80, 2) != rerun_name("r" * 80)

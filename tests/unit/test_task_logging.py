@@ -110,7 +110,7 @@ def test_an_event_that_does_not_fit_is_one_line_with_its_run(lines: Any) -> None
     assert (line["run_id"], line["error"]) == ("r1", "InvalidInput")
 
 
-def test_a_timed_task_is_told_how_much_time_is_left(lines: Any) -> None:
+def test_a_timed_task_receives_the_remaining_time(lines: Any) -> None:
     class Context(LambdaContext):
         @staticmethod
         def get_remaining_time_in_millis() -> int:
