@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import fastparquet  # type: ignore[import-untyped]
+import fastparquet
 import pandas as pd
 import polars as pl
 import pyarrow as pa

@@ -6,10 +6,10 @@ import copy
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from forecast_sync.adapters.athena import Cost
+from forecast_sync.adapters.athena import Athena, Cost
 from forecast_sync.contracts.query import PollRequest
 from forecast_sync.errors import QueryFailed, QueryRetryable
 from forecast_sync.extract.queries import poll_query
@@ -58,7 +58,9 @@ class Queries:
         """The real function, which has 15 minutes."""
         ends = self.cloud.clock.now + FUNCTION_SECONDS
         left = lambda: int(1000 * (ends - self.cloud.clock.now))  # noqa: E731
-        polled = poll_query(self, PollRequest(**payload), left, self.cloud.clock.sleep)
+        polled = poll_query(
+            cast(Athena, self), PollRequest(**payload), left, self.cloud.clock.sleep
+        )
         return polled.model_dump(mode="json")
 
 

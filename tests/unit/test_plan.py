@@ -69,7 +69,7 @@ class World:
                 yield Listed(key, size, STARTED_AT)
 
 
-EMPTY_LAKE = survey(World({}), SETTINGS, WINDOW).fingerprint
+EMPTY_LAKE = survey(cast(Storage, World({})), SETTINGS, WINDOW).fingerprint
 
 
 def make_request(
