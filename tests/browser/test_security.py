@@ -47,9 +47,9 @@ class Visitor(NamedTuple):
 def visitor(served: str) -> Visitor:
     entered = urllib3.request("GET", served)
     url, cookie = served.partition("?")[0], entered.headers["Set-Cookie"].partition(";")[0]
-    found = KEY.search(entered.data.decode())
-    assert found is not None
-    return Visitor(url, cookie, found[1])
+    match = KEY.search(entered.data.decode())
+    assert match is not None
+    return Visitor(url, cookie, match[1])
 
 
 def test_another_host_name_is_refused(visitor: Visitor) -> None:

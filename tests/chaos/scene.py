@@ -95,12 +95,12 @@ def _answers(deployed: Deployed) -> bool:
 def workers(deployed: Deployed, function: str) -> list[psutil.Process]:
     """The running execution environments of a function of this cloud."""
     name = f"forecast-sync-dev-{function}"
-    found = []
+    processes = []
     for process in psutil.Process(deployed.cloud.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def kill_workers(deployed: Deployed, function: str) -> int:

@@ -237,13 +237,13 @@ def status(process: psutil.Process) -> dict[str, str]:
 @as_root
 def test_it_has_no_right_of_root_s(postgres: Postgres) -> None:
     for process in processes(postgres):
-        found = status(process)
-        assert set(found["Uid"].split()) == {str(postgres.data_dir.stat().st_uid)}
-        assert "0" not in found["Uid"].split() + found["Gid"].split()
-        assert found["Groups"] == ""
-        assert found["NoNewPrivs"] == "1"
+        fields = status(process)
+        assert set(fields["Uid"].split()) == {str(postgres.data_dir.stat().st_uid)}
+        assert "0" not in fields["Uid"].split() + fields["Gid"].split()
+        assert fields["Groups"] == ""
+        assert fields["NoNewPrivs"] == "1"
         for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-            assert int(found[kind], 16) == 0, kind
+            assert int(fields[kind], 16) == 0, kind
 
 
 def test_no_new_privileges_as_anybody(postgres: Postgres) -> None:
@@ -316,6 +316,6 @@ def test_missing_landlock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from localcloud import unprivileged
 
     monkeypatch.setattr(unprivileged, "landlock_version", lambda: 0)
-    told = unprivileged.what_is_missing()
-    assert told
-    assert re.fullmatch(r"[^\n]*Landlock[^\n]*", told)
+    message = unprivileged.what_is_missing()
+    assert message
+    assert re.fullmatch(r"[^\n]*Landlock[^\n]*", message)

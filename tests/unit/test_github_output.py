@@ -50,8 +50,8 @@ def output(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def commands(printed: str) -> list[str]:
     """The commands that GitHub's runner finds in what was printed."""
     lines = re.split("\r\n|\r|\n", printed)
-    found = [line for line in lines if re.match(r"\s*::[^:]*::", line)]
-    return [*found, *(line for line in lines if "##[" in line)]
+    parsed = [line for line in lines if re.match(r"\s*::[^:]*::", line)]
+    return [*parsed, *(line for line in lines if "##[" in line)]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)

@@ -84,8 +84,8 @@ def inbox(announced: Deployed) -> Iterator[Inbox]:
     address = f"http://127.0.0.1:{server.server_address[1]}/"
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
     sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=address)
-    asked = eventually(lambda: next(iter(envelopes), None), 10, "the request to confirm")
-    sns.confirm_subscription(TopicArn=topic, Token=asked["Token"])
+    request = eventually(lambda: next(iter(envelopes), None), 10, "the request to confirm")
+    sns.confirm_subscription(TopicArn=topic, Token=request["Token"])
     yield Inbox(announced, url, envelopes)
     for subscription in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
         sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])

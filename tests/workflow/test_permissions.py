@@ -316,8 +316,8 @@ def _lose_a_manifest(deployed: Deployed) -> None:
 def _fail_without_a_branch(deployed: Deployed) -> None:
     """There is no database that could say what was announced."""
     assert deployed.run(git_ref="nope").status == "FAILED"
-    asked = ("record_status", "states:ListExecutions", deployed.cloud.state_machine_arn)
-    eventually(lambda: any(call[:3] == asked for call in read_calls(deployed)))
+    allowed_call = ("record_status", "states:ListExecutions", deployed.cloud.state_machine_arn)
+    eventually(lambda: any(call[:3] == allowed_call for call in read_calls(deployed)))
 
 
 def _take_over_and_rerun(deployed: Deployed) -> None:

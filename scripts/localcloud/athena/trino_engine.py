@@ -86,7 +86,7 @@ class TrinoEngine:
         )
 
     def unload(self, unload: Unload, job: Job) -> list[str]:
-        """See ``Engine``. Trino has no UNLOAD: it creates a table there; only its files are kept."""
+        """See ``Engine``. Trino has no UNLOAD: it writes a table, of which only the files stay."""
         table = f'{UNLOADS}.{UNLOADS}."{job.query_id}"'
         options = [
             "format = 'TEXTFILE'",
