@@ -24,13 +24,13 @@ AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa",
 ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
 PARTS = ("#status", "#now", "#runs", "#rejects")
 
-# Four parts asked at once may start four functions, which takes its time on a busy machine.
+# Four fragments requested at once may start four functions, which is slow on a busy machine.
 expect.set_options(timeout=30_000)
 
 
 @dataclass
 class Dashboard:
-    """The printed address, the page it leads to, and pages that report what they asked for."""
+    """The printed address, the page it leads to, and pages that report what they requested."""
 
     address: str
     url: str

@@ -1,4 +1,4 @@
-"""What other web pages, and other people on the machine, can't do to the dashboard."""
+"""What other web pages, and other users of the machine, can't do with the dashboard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = re.compile(r'data-key="([\w-]+)"')
 
 
 class Visitor(NamedTuple):
-    """Somebody who asks the dashboard, with or without its cookie and its page's key."""
+    """A client of the dashboard, with or without its cookie and its page's key."""
 
     url: str
     cookie: str

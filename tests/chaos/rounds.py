@@ -98,7 +98,7 @@ def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
 
 
 def lock_rows(deployed: Deployed, chance: random.Random, _arn: str) -> None:
-    """An application holds some rows for a moment."""
+    """An application locks some rows briefly."""
     with suppress(psycopg.Error), psycopg.connect(deployed.cloud.database_urls["dev"]) as session:
         session.execute(
             "SELECT FROM forecast_data WHERE restaurant_id %% 7 = %s FOR UPDATE",
@@ -136,7 +136,7 @@ def play(deployed: Deployed, rounds: int, seed: int) -> Iterator[Round]:
             batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"])
         )
         for fault in chosen:
-            time.sleep(chance.uniform(0, 1))  # not a synchronisation: the moment is what varies
+            time.sleep(chance.uniform(0, 1))  # not a synchronization: the time is what varies
             fault(deployed, chance, arn)
         redrives = _recover(deployed, arn)
         expected, actual = reference(deployed.files), deployed.table()
@@ -165,7 +165,7 @@ def _recover(deployed: Deployed, arn: str) -> int:
 
 
 def _settle(deployed: Deployed) -> Ended | None:
-    """A run of its own, to see what was uploaded meanwhile; a fault may still hit it."""
+    """A separate run, to load what was uploaded meanwhile; a fault may still hit it."""
     ended = deployed.run()
     scene.await_quiet(deployed)
     return ended if ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced" else None

@@ -1,4 +1,4 @@
-"""What faults are made of: processes to kill, sessions to catch in the act, a full disk."""
+"""The parts of faults: processes to kill, sessions to find while they work, a full disk."""
 
 from __future__ import annotations
 

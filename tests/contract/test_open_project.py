@@ -113,7 +113,7 @@ def test_every_kind_of_test_is_described() -> None:
 
 
 def test_ci_runs_every_kind_of_test() -> None:
-    """`make test` runs every folder but those that have a target of their own."""
+    """`make test` runs every folder but those that have their own target."""
     configured = tomllib.loads(text_of("pyproject.toml"))["tool"]["pytest"]["ini_options"]
     kinds = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/*/test_*.py")}
     apart = {"tests/localcloud": "test-localcloud", "tests/conformance": "conformance"}

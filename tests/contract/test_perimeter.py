@@ -136,7 +136,7 @@ PREFIXES = {"lake": "forecast/x", "results": "athena/x"}
 
 
 def test_a_missing_object_is_404_to_all_who_read_objects() -> None:
-    """S3 tells it to those who may list the bucket, and asks that without a prefix."""
+    """S3 reports it only to callers that may list the bucket, and checks that without a prefix."""
     rendered = render("templates/roles.yaml", **ROLES)
     for role in set(rendered.of_type("AWS::IAM::Role")) - {"StateMachineRole"}:
         statements = rendered.statements(role)

@@ -1,4 +1,4 @@
-"""What an operator sees of a deployment: what is wrong with it, its logs, how fresh it is."""
+"""Doctor, logs and status: what is wrong with a deployment, what it logged, how fresh it is."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(deployed: Deployed, at: dict[s
 
 
 def alarm_parameters(cloudwatch: Any) -> list[str]:
-    """What an alarm is made of; its description has more."""
+    """The settings that create an alarm; its description has more."""
     return list(cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members)
 
 

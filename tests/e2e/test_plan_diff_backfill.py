@@ -1,4 +1,4 @@
-"""What an operator does with rows besides syncing them: plan, compare, fill."""
+"""Plan, diff, backfill and preview: what would change, what differs, what is filled."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None
             if after is None:
                 eventually(lambda: runs(database_url) == 2, 60, "the second run's lease")
             else:
-                time.sleep(after)  # not a synchronisation: the moment is what varies
+                time.sleep(after)  # not a synchronization: the time is what varies
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=60)
         finally:

@@ -1,4 +1,4 @@
-"""The tables that the first run makes, in a real Postgres."""
+"""The tables that the first run creates, in a real Postgres."""
 
 from __future__ import annotations
 

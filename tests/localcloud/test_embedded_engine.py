@@ -1,4 +1,4 @@
-"""The embedded engine does what Trino 476 was seen to do; `make conformance` asks Trino itself."""
+"""The embedded engine does what Trino 476 does; `make conformance` compares the two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Map and Parallel states of the local Step Functions: what runs again, and what is told of it."""
+"""Map and Parallel states of the local Step Functions: what runs again, and its events."""
 
 import uuid
 from typing import Any

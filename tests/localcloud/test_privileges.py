@@ -1,4 +1,4 @@
-"""What a local cloud of root's runs isn't root, and reaches nothing of the others."""
+"""Root's local cloud runs nothing as root, and no function reaches another's files."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_everything_that_is_written_is_closed_to_others(cloud: Cloud) -> None:
 
 
 def add(cloud: Cloud, name: str, runtime: str, code: bytes) -> tuple[Any, str]:
-    """Create a function and call it: its answer, and the name of its error or nothing."""
+    """Create a function and call it; returns its answer, and the name of its error if any."""
     functions = client(cloud, "lambda")
     functions.create_function(
         FunctionName=name, Runtime=runtime, Handler="handler.handler", Timeout=5,
@@ -161,7 +161,7 @@ def test_a_function_that_is_added_later_is_not_root_either(
 
 
 def test_two_functions_can_t_look_at_each_other(cloud: Cloud) -> None:
-    """Each is a user of its own."""
+    """Each has its own user."""
     built = package(TOY, "http://artifacts")
     code = built.template["Resources"]["ProbeFunction"]["Properties"]["CodeUri"]["Key"]
     outcome, _ = add(cloud, "second", "provided.al2023", built.artifacts[code])

@@ -1,4 +1,4 @@
-"""A state directory is ours alone: what somebody else could have put there is refused."""
+"""A state directory is ours alone: anything that another user could have put there is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doctor names each fault of a deployment, of what AWS answers, and says what to do about it."""
+"""Doctor names each fault that AWS's answers show, and says what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people are told, as the email's text and as the chat message."""
+"""Notifications, as an email's text and as a chat message."""
 
 from __future__ import annotations
 

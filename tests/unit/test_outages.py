@@ -1,4 +1,4 @@
-"""Whether a failure or a success is news, told by the runs that ended before."""
+"""Whether a failure or a success is news, judged by the runs that ended before it."""
 
 from __future__ import annotations
 

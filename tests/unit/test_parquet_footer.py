@@ -1,4 +1,4 @@
-"""Attacks on the footer reader: what a footer claims costs no more than it has, and is refused."""
+"""Attacks on the footer reader: a footer's false claims cost little memory and are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan for a billion rows keeps to AWS's quotas, with a factor of two to spare."""
+"""The plan for a billion rows stays within half of AWS's quotas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done about an execution that ended badly while nobody knows its branch."""
+"""How a failed execution is recorded and published, even if its branch is unknown."""
 
 from __future__ import annotations
 

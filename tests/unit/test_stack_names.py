@@ -1,4 +1,4 @@
-"""A stack's names follow its project wherever an operator or a reader meets them."""
+"""A stack's names begin with its project wherever an operator sees them."""
 
 from __future__ import annotations
 

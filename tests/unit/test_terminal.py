@@ -1,4 +1,4 @@
-"""Every command meets hostile names, values and errors: a terminal sees text, JSON is exact."""
+"""Every command with hostile names, values and errors: terminals get inert text, JSON is exact."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ COMMANDS = {
     "tables declare": ["tables", "declare"],
 }
 WITHOUT = {
-    "dashboard": "its page has tests of its own",
+    "dashboard": "its page has its own tests",
     "demo": "it shows its own data, by the functions that these commands show theirs with",
     "example": "it says the name that it was given: see test_example",
     "local down": "it says nothing but its own words",

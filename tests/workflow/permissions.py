@@ -50,7 +50,7 @@ class Permission(NamedTuple):
 
 
 def read_calls(deployed: Deployed) -> Iterator[Call]:
-    """What the functions have called, and what S3 asks of them beside it."""
+    """The calls that functions made, and the further permissions that S3 checks for them."""
     for file in deployed.cloud.calls_dir.iterdir():
         match = re.fullmatch(r"forecast-sync-dev-([a-z-]+)-\d+\.jsonl", file.name)
         assert match is not None

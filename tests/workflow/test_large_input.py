@@ -1,4 +1,4 @@
-"""Large and strange input through the deployed machine: it has an end, and a name."""
+"""Large and strange input through the deployed machine: messages are bounded, and name the file."""
 
 from __future__ import annotations
 

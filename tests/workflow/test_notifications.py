@@ -1,4 +1,4 @@
-"""What people are told, read from a queue and a chat client that are subscribed to the topic."""
+"""Notifications, read from a queue and a chat client that are subscribed to the topic."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_run_without_a_branch_is_published_too(inbox: Inbox) -> None:
 
 
 def test_an_outage_of_the_database_is_published_once_and_its_end_once(inbox: Inbox) -> None:
-    """However many runs fail meanwhile: there is nowhere to note what was told."""
+    """However many runs fail meanwhile: there is nowhere to record what was published."""
     deployed = inbox.deployed
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()

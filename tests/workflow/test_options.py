@@ -1,4 +1,4 @@
-"""A deployment with every option, and what the local cloud makes of it.
+"""A deployment with every option, as the local cloud deploys it.
 
 It knows no VPC, no reservations, no encryption of buckets and topics: contract tests look at these.
 """

@@ -1,4 +1,4 @@
-"""No secret is where somebody could read it: canaries are planted, and everything is searched."""
+"""No secret leaks: canaries are planted, and everything that a run writes is searched."""
 
 from __future__ import annotations
 

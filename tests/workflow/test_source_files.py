@@ -1,4 +1,4 @@
-"""What files may hold arrives, or is refused by name before a query; on every engine alike."""
+"""What files may contain is loaded, or refused by name before a query, on every engine."""
 
 from __future__ import annotations
 
