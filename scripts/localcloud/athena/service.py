@@ -46,7 +46,7 @@ def install(engine: Engine, faults_dir: Path, measures: Path) -> None:
     is only slow. With ``"hold": true`` it begins when the file no longer names the fault.
     ``"manifest"`` says what an UNLOAD leaves: ``"written"`` a manifest even without rows,
     ``"unwritten"`` only its location, ``"unnamed"`` neither, which is the default without rows.
-    ``measures`` gets a line of JSON for each ended query: what it read and how long it took.
+    ``measures`` gets one line of JSON for each finished query: what it read and took.
     """
     service = _Service(engine, FaultFile(faults_dir / "athena-faults.json"), measures)
     service.take_over()

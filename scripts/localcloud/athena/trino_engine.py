@@ -86,7 +86,7 @@ class TrinoEngine:
         )
 
     def unload(self, unload: Unload, job: Job) -> list[str]:
-        """See ``Engine``. Trino has no UNLOAD: it writes a table, of which only the files stay."""
+        """See ``Engine``. Trino has no UNLOAD, so it creates a table and keeps its files."""
         table = f'{UNLOADS}.{UNLOADS}."{job.query_id}"'
         options = [
             "format = 'TEXTFILE'",

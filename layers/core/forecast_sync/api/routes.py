@@ -1,4 +1,4 @@
-"""The routes: each parses, calls the use case and answers. OpenAPI is generated from them."""
+"""The routes: each parses, calls the use case and answers; OpenAPI is generated from them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ TOKEN = re.compile(
 
 
 class Expression(NamedTuple):
-    """One expression: its place in the file, text and SQL dialect, and whose columns it uses."""
+    """One expression: its line in the file, its text, its SQL dialect and the columns it uses."""
 
     location: Location
     text: str
