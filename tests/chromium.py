@@ -11,7 +11,7 @@ MISSING = "Chromium isn't installed: apt-get install chromium"
 
 def find_chromium() -> str:
     """Its path; skips the test where it is missing."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
         pytest.skip(MISSING)
-    return found
+    return program

@@ -38,7 +38,7 @@ PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What the local clouds of the tests run on: the loader's way to Postgres, Athena's engine."""
+    """What the tests' local clouds use: Athena's engine, and Postgres directly or pooled."""
     parser.addoption("--pooled", action="store_true", help="load through PgBouncer")
     parser.addoption("--athena", choices=get_args(Athena), default="embedded", help="its engine")
 
@@ -136,7 +136,7 @@ def chromium() -> Iterator[Browser]:
 def _deployed(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory, athena: Athena
 ) -> Iterator[Deployed]:
-    """The one local cloud of a worker's tests, for all that don't need one of their own."""
+    """A worker's local cloud, shared by all tests that don't need their own."""
     port = free_port() if pytestconfig.getoption("--pooled") else None
     with ExitStack() as stack:
         running = stack.enter_context(

@@ -1,8 +1,8 @@
 # the private functions of one pinned version of ministack
 """Runs the real state machine in this process, with functions made up by a test and a fake clock.
 
-Each thread has a clock of its own: the two queries of a run wait side by side. Nothing sleeps, so
-a day of waiting takes a moment.
+Each thread has its own clock: the two queries of a run wait side by side. Nothing sleeps, so
+a day of waiting takes milliseconds.
 """
 
 from __future__ import annotations

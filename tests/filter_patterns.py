@@ -30,13 +30,13 @@ def _holds(node: Any, event: Any) -> bool:
     assert node.data == "compared"
     selector, operator, value = node.children
     assert isinstance(value, Tree)
-    found = event
+    field = event
     for name in str(selector).removeprefix("$.").split("."):
-        found = found.get(name, ABSENT) if isinstance(found, dict) else ABSENT
-    if not isinstance(found, str):
+        field = field.get(name, ABSENT) if isinstance(field, dict) else ABSENT
+    if not isinstance(field, str):
         return False
     [wanted] = value.children
     assert isinstance(wanted, Token)
     assert wanted.type == "STRING"
-    is_like = fnmatchcase(found, str(wanted)[1:-1])
+    is_like = fnmatchcase(field, str(wanted)[1:-1])
     return is_like if operator == "=" else not is_like

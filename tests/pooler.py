@@ -21,10 +21,10 @@ MISSING = "PgBouncer isn't installed: apt-get install pgbouncer"
 
 def find_pgbouncer() -> str:
     """Its path; skips the test where it is missing."""
-    found = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
-    if found is None:
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+    if program is None:
         pytest.skip(MISSING)
-    return found
+    return program
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 PATIENCE = 1.0
-"""By how much deadlines are longer for a slower engine of Athena; nobody waits who needn't."""
+"""The factor by which deadlines are longer with a slower Athena engine."""
 
 
 def eventually(check: Callable[[], T | None], seconds: float = 30, what: str = "it") -> T:
@@ -25,7 +25,7 @@ def eventually(check: Callable[[], T | None], seconds: float = 30, what: str = "
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns, run in a thread of its own.
+    """The result of a coroutine, run in a separate thread.
 
     A browser of Playwright's synchronous kind keeps the main thread's event loop running until the
     session ends, for tests of other folders in the same process too.

@@ -94,9 +94,9 @@ def write_workloads(
     files = {name: Files(folder / (FIRST if name == AGAIN else name)) for name in names}
     with duckdb.connect() as connection:
         connection.execute(ROWS.format(rows=rows, restaurants=RESTAURANTS, items=ITEMS))
-        for name, found in files.items():
+        for name, paths in files.items():
             if name in QUERIES:
-                _write(connection, found, QUERIES[name].format(share=share))
+                _write(connection, paths, QUERIES[name].format(share=share))
     return files
 
 

@@ -29,22 +29,22 @@ def take_medians(rounds: Rounds, rows: dict[str, int]) -> Medians:
 
     The floor is COPY of the sorted rows: the window's rows for the window, all rows otherwise.
     """
-    found: Medians = {}
+    medians: Medians = {}
     for way, all_figures in rounds.items():
         for workload in all_figures[0]:
             figures = [one[workload] for one in all_figures]
             middle = {key: _median([one[key] for one in figures]) for key in figures[0]}
             middle["rows"] = round(rows[workload] * WAYS[way].share)
             middle["rows_a_second"] = round(middle["rows"] / middle["seconds"])
-            found.setdefault(way, {})[workload] = middle
-    for way, workloads in found.items():
+            medians.setdefault(way, {})[workload] = middle
+    for way, workloads in medians.items():
         for workload, figures_of in workloads.items():
-            floor = found.get(FLOOR, {}).get(WINDOW if workload == WINDOW else FIRST)
+            floor = medians.get(FLOOR, {}).get(WINDOW if workload == WINDOW else FIRST)
             share = WAYS[way].share
             figures_of["to_floor"] = (
                 figures_of["seconds"] / share / floor["seconds"] if floor else None
             )
-    return found
+    return medians
 
 
 def write_json(path: Path, rows: int, rounds: Rounds, medians: Medians) -> None:
@@ -98,7 +98,11 @@ def draw(path: Path, medians: Medians) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout="constrained")
     figure.suptitle("Time as a multiple of COPY of the sorted rows (red line)", fontsize=10)
     for (workload, title), axis in zip(WORKLOADS.items(), axes.flat, strict=True):
-        shown = [(way, found[workload]) for way, found in medians.items() if workload in found]
+        shown = [
+            (way, workloads[workload])
+            for way, workloads in medians.items()
+            if workload in workloads
+        ]
         shown = [(way, figures) for way, figures in shown if figures["to_floor"] is not None]
         names = [WAYS[way].label for way, _ in shown][::-1]
         values = [figures["to_floor"] for _, figures in shown][::-1]

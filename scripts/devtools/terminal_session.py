@@ -84,10 +84,10 @@ def draw(rows: list[Row]) -> str:
         console.print(row.text, no_wrap=True, crop=False)
     picture = console.export_svg(title="forecast-sync")
 
-    def time_line(found: re.Match[str]) -> str:
+    def time_line(match: re.Match[str]) -> str:
         # Rich adds an empty last line of its own.
-        at = rows[min(int(found[3]), len(rows) - 1)].at
-        return f'{found[1]} later{found[2]} style="animation-duration: {at:.2f}s">'
+        at = rows[min(int(match[3]), len(rows) - 1)].at
+        return f'{match[1]} later{match[2]} style="animation-duration: {at:.2f}s">'
 
     timed = re.sub(r'(<text class="[^"]*-r\d+)(" [^>]*-line-(\d+)\)")>', time_line, picture)
     frames = "\n".join(_frames(rows, f"{_unique(picture)}-r2"))

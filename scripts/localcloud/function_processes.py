@@ -78,9 +78,11 @@ def begin_check(state_dir: Path, layers: Sequence[Path]) -> Callable[[], None]:
                    stderr=subprocess.PIPE)  # fmt: skip
 
     def check() -> None:
-        _, said = trial.communicate(timeout=START_TIMEOUT_SECONDS)
+        _, output = trial.communicate(timeout=START_TIMEOUT_SECONDS)
         if trial.returncode != 0:
-            last = said.decode(errors="replace").strip().rpartition("\n")[2] or "it printed nothing"
+            last = (
+                output.decode(errors="replace").strip().rpartition("\n")[2] or "it printed nothing"
+            )
             raise LocalCloudError(
                 f"functions don't run as root, and another user can't start {sys.executable} with"
                 f" {', '.join(map(str, layers))}: {last}; `chmod -R o+rX` what it names, or run"

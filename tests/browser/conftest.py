@@ -24,13 +24,13 @@ AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa",
 ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
 PARTS = ("#status", "#now", "#runs", "#rejects")
 
-# Four parts asked at once may start four functions, which takes its time on a busy machine.
+# Four fragments requested at once may start four functions, which is slow on a busy machine.
 expect.set_options(timeout=30_000)
 
 
 @dataclass
 class Dashboard:
-    """The printed address, the page it leads to, and pages that report what they asked for."""
+    """The printed address, the page it leads to, and pages that report what they requested."""
 
     address: str
     url: str
@@ -50,7 +50,7 @@ class Dashboard:
         )
         page = context.new_page()
         page.on("request", self._note)
-        page.on("console", lambda said: self._complain(said.type, said.text))
+        page.on("console", lambda message: self._complain(message.type, message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.goto(self.address)
         expect(page).to_have_url(self.url)
@@ -87,8 +87,8 @@ def check(page: Page, name: str) -> None:
     assert viewport is not None
     assert width <= viewport["width"], f"{name} is {width} px wide"
     findings = Axe().run(page, options=AXE_RULES).response["violations"]
-    told = [(found["id"], [node["target"] for node in found["nodes"]]) for found in findings]
-    assert told == [], name
+    violations = [(found["id"], [node["target"] for node in found["nodes"]]) for found in findings]
+    assert violations == [], name
 
 
 @pytest.fixture(scope="session")
@@ -106,9 +106,9 @@ def served(_deployed: Deployed) -> Iterator[str]:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", url), process.communicate()
     yield url
     process.terminate()
-    _, said = process.communicate(timeout=20)
+    _, output = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert "Traceback" not in said
+    assert "Traceback" not in output
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What other web pages, and other people on the machine, can't do to the dashboard."""
+"""What other web pages, and other users of the machine, can't do with the dashboard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = re.compile(r'data-key="([\w-]+)"')
 
 
 class Visitor(NamedTuple):
-    """Somebody who asks the dashboard, with or without its cookie and its page's key."""
+    """A client of the dashboard, with or without its cookie and its page's key."""
 
     url: str
     cookie: str
@@ -47,9 +47,9 @@ class Visitor(NamedTuple):
 def visitor(served: str) -> Visitor:
     entered = urllib3.request("GET", served)
     url, cookie = served.partition("?")[0], entered.headers["Set-Cookie"].partition(";")[0]
-    found = KEY.search(entered.data.decode())
-    assert found is not None
-    return Visitor(url, cookie, found[1])
+    match = KEY.search(entered.data.decode())
+    assert match is not None
+    return Visitor(url, cookie, match[1])
 
 
 def test_another_host_name_is_refused(visitor: Visitor) -> None:

@@ -55,9 +55,9 @@ def cut_sessions(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
 def crash_postgres(deployed: Deployed, chance: random.Random, _arn: str) -> None:
     """SIGKILL one of the server's processes."""
     with suppress(psycopg.Error):
-        if found := scene.sessions(deployed, "true"):
+        if sessions := scene.sessions(deployed, "true"):
             with suppress(ProcessLookupError):
-                os.kill(chance.choice(found), signal.SIGKILL)
+                os.kill(chance.choice(sessions), signal.SIGKILL)
 
 
 def throttle(deployed: Deployed, chance: random.Random, _arn: str) -> None:
@@ -98,7 +98,7 @@ def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
 
 
 def lock_rows(deployed: Deployed, chance: random.Random, _arn: str) -> None:
-    """An application holds some rows for a moment."""
+    """An application locks some rows briefly."""
     with suppress(psycopg.Error), psycopg.connect(deployed.cloud.database_urls["dev"]) as session:
         session.execute(
             "SELECT FROM forecast_data WHERE restaurant_id %% 7 = %s FOR UPDATE",
@@ -136,12 +136,12 @@ def play(deployed: Deployed, rounds: int, seed: int) -> Iterator[Round]:
             batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"])
         )
         for fault in chosen:
-            time.sleep(chance.uniform(0, 1))  # not a synchronisation: the moment is what varies
+            time.sleep(chance.uniform(0, 1))  # not a synchronization: the time is what varies
             fault(deployed, chance, arn)
         redrives = _recover(deployed, arn)
-        expected, found = reference(deployed.files), deployed.table()
+        expected, actual = reference(deployed.files), deployed.table()
         wrong = {
-            key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+            key for key in expected.keys() | actual.keys() if expected.get(key) != actual.get(key)
         }
         yield Round(
             number, [fault.__name__ for fault in chosen], redrives, len(expected), len(wrong)
@@ -165,7 +165,7 @@ def _recover(deployed: Deployed, arn: str) -> int:
 
 
 def _settle(deployed: Deployed) -> Ended | None:
-    """A run of its own, to see what was uploaded meanwhile; a fault may still hit it."""
+    """A separate run, to load what was uploaded meanwhile; a fault may still hit it."""
     ended = deployed.run()
     scene.await_quiet(deployed)
     return ended if ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced" else None
@@ -194,9 +194,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     console = Console(highlight=False)
-    table = Table(title=f"seed {asked.seed}", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(title=f"seed {options.seed}", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("round", "faults", "redrives", "rows compared", "differences"):
         table.add_column(heading, justify="left" if heading == "faults" else "right")
     played = []
@@ -208,7 +208,7 @@ def main() -> int:
         if port is not None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             stack.enter_context(pooled(running.database_urls["dev"], port, folder))
-        for one in play(Deployed(running), asked.rounds, asked.seed):
+        for one in play(Deployed(running), options.rounds, options.seed):
             console.print(f"round {one.number}: {', '.join(one.faults)}; {one.differences} differ")
             table.add_row(
                 str(one.number),

@@ -1,4 +1,4 @@
-"""What faults are made of: processes to kill, sessions to catch in the act, a full disk."""
+"""The parts of faults: processes to kill, sessions to find while they work, a full disk."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ def _answers(deployed: Deployed) -> bool:
 def workers(deployed: Deployed, function: str) -> list[psutil.Process]:
     """The running execution environments of a function of this cloud."""
     name = f"forecast-sync-dev-{function}"
-    found = []
+    processes = []
     for process in psutil.Process(deployed.cloud.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             if process.environ().get("AWS_LAMBDA_FUNCTION_NAME") == name:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def kill_workers(deployed: Deployed, function: str) -> int:

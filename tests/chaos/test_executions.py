@@ -1,4 +1,4 @@
-"""Executions that are stopped, overtaken, timed out, doubled, or told about too late."""
+"""Executions that are stopped, overtaken, timed out or doubled, or whose event arrives too late."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_same_messages_twice_start_one_run(deployed: Deployed) -> None:
 
 
 def test_a_late_failure_event_is_ignored(deployed: Deployed) -> None:
-    """The event of a run that was redriven since; also twice, and of a run that nobody knows."""
+    """Events of a run that was redriven since, of one recorded before, and of an unknown run."""
     deployed.upload("few", make_rows(range(50)))
     deployed.athena_faults({"match": "UNLOAD", "state": "FAILED"})
     failed = deployed.run()
@@ -70,7 +70,7 @@ def test_a_late_failure_event_is_ignored(deployed: Deployed) -> None:
 
 
 def test_uploads_while_a_run_works_lose_nothing(deployed: Deployed) -> None:
-    """Each file starts a run of its own; most of them coalesce, and the last rerun has all."""
+    """Each file starts its own run; most of them coalesce, and the last rerun loads everything."""
     arns = []
     with deployed.held_query():
         for number in range(6):

@@ -71,7 +71,7 @@ def _garble(content: bytes) -> bytes:
 def test_result_files_are_lost_before_a_redrive(
     deployed: Deployed, damage: Callable[[bytes], bytes | None]
 ) -> None:
-    """The files of a page that failed are damaged: the redrive finds out, and queries anew."""
+    """The files of a page that failed are damaged: the redrive notices, and queries again."""
     deployed.upload("first", make_rows(range(500)))
     deployed.succeed()
     deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 5000)")

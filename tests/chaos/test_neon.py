@@ -37,7 +37,7 @@ def test_too_many_requests_are_waited_for_as_long_as_neon_says(deployed: Deploye
 
 
 def test_a_compute_takes_seconds_to_wake_up(deployed: Deployed) -> None:
-    """Its port answers, but nobody says a word for a while."""
+    """Its port accepts connections, but no answer comes for a while."""
     deployed.upload("few", make_rows(range(20)))
     scene.kill_workers(deployed, "read-watermark")
     with scene.stopped([_postmaster(deployed)]):

@@ -37,7 +37,7 @@ def test_full_of_connections(deployed: Deployed, pytestconfig: pytest.Config) ->
 def _fill(held: ExitStack, url: str) -> bool:
     """Open connections until one is refused; whether none could be opened at all.
 
-    A session that has ended keeps its place for a moment, so filling is tried until there is none.
+    A session that has ended keeps its slot briefly, so filling is repeated until none is free.
     """
     opened = 0
     while True:
@@ -88,7 +88,7 @@ def test_a_deadlock_with_an_application(deployed: Deployed) -> None:
 
 
 def test_a_serialization_failure(deployed: Deployed) -> None:
-    """Of an application's trigger, since a READ COMMITTED batch has none of its own."""
+    """From an application's trigger, because a READ COMMITTED batch can't cause one itself."""
     deployed.upload("first", make_rows(range(100)))
     deployed.succeed()
     deployed.execute(
@@ -113,7 +113,7 @@ def test_a_database_whose_default_is_serializable(deployed: Deployed) -> None:
 
 
 def test_a_full_disk(deployed: Deployed) -> None:
-    """Batches don't fit until somebody makes room; nothing of them stays behind."""
+    """Batches don't fit until space is freed; nothing of them stays behind."""
     deployed.upload("bulky", scene.bulky_rows(ROWS))
     data = Path(deployed.cloud.state_dir) / "postgres"
     url = superuser_url(deployed.cloud)
@@ -134,7 +134,7 @@ def test_a_full_disk(deployed: Deployed) -> None:
         forget_sessions(deployed)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP TABLESPACE small")
-            # Recovering from a later test's crash would make it again, where no disk is any more.
+            # Recovery from a later test's crash would create it again, where the disk is gone.
             connection.execute("CHECKPOINT")
 
 

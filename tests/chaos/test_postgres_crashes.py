@@ -1,4 +1,4 @@
-"""Postgres is killed at the worst moments; the run goes on after its recovery and ends right."""
+"""Postgres is killed at the worst moments; the run continues after recovery and ends correctly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_killed_during_copy(deployed: Deployed) -> None:
     with scene.held_results(deployed):
         arn = deployed.start()
         scene.crash_postgres(deployed, scene.await_session(deployed, scene.COPYING))
-    # Whatever was being inserted elsewhere at that moment is done again with new ids.
+    # Batches that were being inserted elsewhere at that time are repeated with new ids.
     scene.finished(deployed, deployed.wait(arn), ids=2 * len(ROWS) + scene.FORGOTTEN)
 
 
@@ -39,7 +39,7 @@ def test_killed_during_merge(deployed: Deployed) -> None:
 
 
 def test_killed_between_commit_and_answer(deployed: Deployed) -> None:
-    """The batch stands, and nobody told the loader: the ledger tells its next attempt."""
+    """The batch is committed, but the answer is lost: the next attempt finds it in the ledger."""
     deployed.upload("bulky", scene.bulky_rows(ROWS))
     deployed.succeed()
     deployed.upload("bulky", scene.bulky_rows(ROWS, dma_id="new", updated_at=LATER))
@@ -54,7 +54,7 @@ def test_killed_between_commit_and_answer(deployed: Deployed) -> None:
         before = ledger(deployed)
         scene.crash_postgres(deployed, backend)
         after = ledger(deployed)
-    assert len(after) > len(before), "the commit that nobody heard of stands"
+    assert len(after) > len(before), "the commit stands although its answer was lost"
     ended = deployed.wait(arn)
     scene.finished(deployed, ended, ids=len(ROWS) + scene.FORGOTTEN)
     assert after <= ledger(deployed), "and it isn't done again"
@@ -69,7 +69,7 @@ def test_killed_while_a_loader_is_idle_between_batches(deployed: Deployed) -> No
 
 
 def _idle_loader(deployed: Deployed) -> int | None:
-    """Stop the loaders at a moment at which one is between two batches, and tell its session."""
+    """Stop the loaders while one is between two batches; returns its session."""
     if not deployed.query("SELECT to_regclass('forecast_sync_batch')")[0][0] or not ledger(
         deployed
     ):

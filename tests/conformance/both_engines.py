@@ -36,7 +36,7 @@ UNESCAPED = {"t": "\t", "n": "\n", "r": "\r"}
 
 @dataclass
 class Answer:
-    """What an engine made of an extract and a profile; ``error`` when it failed one."""
+    """An engine's results of an extract and a profile; ``error`` if one failed."""
 
     lines: Counter[tuple[str, ...]] = field(default_factory=Counter)
     profile: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass
 class Lake:
-    """Files of one table in the local cloud, at a location of their own."""
+    """Files of one table in the local cloud, at their own location."""
 
     deployed: Deployed
     table: Table

@@ -75,7 +75,7 @@ def _find_engine(deployed: Deployed) -> psutil.Process:
 
 @contextmanager
 def _full_disk(process: psutil.Process) -> Iterator[None]:
-    """Nothing that the process writes to a file fits any more."""
+    """No file that the process writes to can grow."""
     before = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, before[1]))
     try:

@@ -38,7 +38,7 @@ def meets_conditions(
     condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str | tuple[str, ...]]
 ) -> bool:
     """Whether a request's context meets every operator and key of a ``Condition``."""
-    sent = {name.lower(): listed(found) for name, found in context.items()}
+    sent = {name.lower(): listed(value) for name, value in context.items()}
     return all(
         _meets(operator, sent.get(key.lower()), [_filled(item, sent) for item in listed(wanted)])
         for operator, keys in condition.items()
@@ -48,7 +48,7 @@ def meets_conditions(
 
 def _filled(wanted: object, sent: Mapping[str, list[str]]) -> str:
     """A wanted value with its policy variables, ``${aws:PrincipalAccount}`` and the like."""
-    return re.sub(r"\$\{([\w:]+)\}", lambda found: sent[found[1].lower()][0], str(wanted))
+    return re.sub(r"\$\{([\w:]+)\}", lambda match: sent[match[1].lower()][0], str(wanted))
 
 
 def like(pattern: str, text: str) -> bool:
@@ -90,12 +90,12 @@ def _arn_like(pattern: str, text: str) -> bool:
     return len(patterns) == len(parts) and all(map(like, patterns, parts))
 
 
-def _equal(wanted: str, found: str) -> bool:
-    return wanted == found
+def _equal(wanted: str, held: str) -> bool:
+    return wanted == held
 
 
-def _same(wanted: str, found: str) -> bool:
-    return wanted.lower() == found.lower()
+def _same(wanted: str, held: str) -> bool:
+    return wanted.lower() == held.lower()
 
 
 OPERATORS: dict[str, Callable[[str, str], bool]] = {
@@ -115,15 +115,15 @@ NEGATIONS = {
 }
 
 
-def _meets(operator: str, found: list[str] | None, wanted: list[str]) -> bool:
+def _meets(operator: str, held: list[str] | None, wanted: list[str]) -> bool:
     quantifier, _, name = operator.rpartition(":")
     if name == "Null":
-        return (found is None) == (wanted[0].lower() == "true")
+        return (held is None) == (wanted[0].lower() == "true")
     name, if_exists = name.removesuffix("IfExists"), name.endswith("IfExists")
-    if found is None:
+    if held is None:
         return if_exists or name in NEGATIONS or quantifier == "ForAllValues"
     if name in NEGATIONS:
-        met = [not any(NEGATIONS[name](item, text) for item in wanted) for text in found]
+        met = [not any(NEGATIONS[name](item, text) for item in wanted) for text in held]
     else:
-        met = [any(OPERATORS[name](item, text) for item in wanted) for text in found]
+        met = [any(OPERATORS[name](item, text) for item in wanted) for text in held]
     return any(met) if quantifier == "ForAnyValue" else all(met)

@@ -42,8 +42,8 @@ class Rendered:
     def trust(self, role: str) -> list[Statement]:
         """Who may become a role."""
         document = self.resources[role]["Properties"]["AssumeRolePolicyDocument"]
-        found: list[Statement] = document["Statement"]
-        return found
+        statements: list[Statement] = document["Statement"]
+        return statements
 
 
 def render(path: str, account: str = ACCOUNT, **parameters: Any) -> Rendered:
@@ -92,8 +92,8 @@ class _Renderer:
             [(name, argument)] = node.items()
             if (function := getattr(self, f"_{name.lower()}", None)) is not None:
                 return function(argument)
-        found = {name: self.value(item) for name, item in node.items()}
-        return {name: item for name, item in found.items() if item is not _NOTHING}
+        rendered = {name: self.value(item) for name, item in node.items()}
+        return {name: item for name, item in rendered.items() if item is not _NOTHING}
 
     def _ref(self, name: str) -> Any:
         pseudo = {
@@ -120,8 +120,8 @@ class _Renderer:
         text, given = (argument, {}) if isinstance(argument, str) else argument
         variables = self.value(given)
 
-        def replace(found: re.Match[str]) -> str:
-            name = found[1]
+        def replace(match: re.Match[str]) -> str:
+            name = match[1]
             return str(variables[name] if name in variables else self._ref(name.split(".")[0]))
 
         return re.sub(r"\$\{([\w:.]+)\}", replace, text)

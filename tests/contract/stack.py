@@ -61,6 +61,6 @@ def tasks() -> list[tuple[str, dict[str, Any]]]:
 
 def function_of(state: dict[str, Any]) -> str:
     """The folder of the function that a Task calls."""
-    found = re.fullmatch(r"\$\{(\w+)FunctionArn\}", state["Parameters"]["FunctionName"])
-    assert found is not None
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", found[1]).lower()
+    match = re.fullmatch(r"\$\{(\w+)FunctionArn\}", state["Parameters"]["FunctionName"])
+    assert match is not None
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", match[1]).lower()

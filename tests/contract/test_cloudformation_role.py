@@ -26,7 +26,7 @@ AWS = f"{REGION}:{ACCOUNT}"
 BUCKET = "arn:aws:s3:::forecast-sync-results-dev-35315550"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/{STACK}/cut-NotifyRole-2B"
 API = f"arn:aws:apigateway:{REGION}::/apis/a1b2c3"
-# Where the actions of a service are asked for, for a resource type of the templates.
+# The services whose actions each resource type of the templates needs.
 ARNS = {
     "AWS::ApiGatewayV2::Api": {"apigateway": API},
     "AWS::ApiGatewayV2::Stage": {"apigateway": f"{API}/stages/$default"},
@@ -372,7 +372,7 @@ def test_a_role_of_an_older_version_is_still_the_stack_s(action: str) -> None:
 
 
 def test_every_role_and_policy_has_the_stack_s_path() -> None:
-    """Their generated names are cut, at 24 characters of a stack's name, and tell nothing."""
+    """Generated names keep only 24 characters of the stack's name, so they don't identify it."""
     for path in ("templates/roles.yaml", "templates/observability.yaml"):
         for name, item in load_template(path)["Resources"].items():
             if item["Type"] in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}:

@@ -285,10 +285,10 @@ def test_the_boundary_allows_what_cloudformation_s_role_does(kind: str) -> None:
         PermissionsBoundary=BOUNDED["iam:PermissionsBoundary"],
     ).statements("CloudFormationRole")
     for action in calls(kind) - {"iam:DeleteRolePermissionsBoundary"}:
-        asked = request(kind, action)
-        asked = Request(asked.action, asked.resource, {**asked.context, **BOUNDED})
-        assert is_allowed(role, asked), action
-        assert is_allowed(BOUNDARY, asked), action
+        call = request(kind, action)
+        call = Request(call.action, call.resource, {**call.context, **BOUNDED})
+        assert is_allowed(role, call), action
+        assert is_allowed(BOUNDARY, call), action
 
 
 def test_the_boundary_makes_no_role_without_one_and_stays() -> None:

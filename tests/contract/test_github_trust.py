@@ -61,7 +61,7 @@ def rendered(ids: bool = True) -> Rendered:
 
 
 def accepts(template: Rendered, role: str, sub: str, audience: str = "sts.amazonaws.com") -> bool:
-    """Whether somebody with such a token may become the role."""
+    """Whether the holder of such a token can assume the role."""
     context = {f"{ISSUER}:sub": sub, f"{ISSUER}:aud": audience}
     request = Request("sts:AssumeRoleWithWebIdentity", "*", context)
     return any(matches(item, request) for item in template.trust(role))

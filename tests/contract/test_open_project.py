@@ -113,7 +113,7 @@ def test_every_kind_of_test_is_described() -> None:
 
 
 def test_ci_runs_every_kind_of_test() -> None:
-    """`make test` runs every folder but those that have a target of their own."""
+    """`make test` runs every folder but those that have their own target."""
     configured = tomllib.loads(text_of("pyproject.toml"))["tool"]["pytest"]["ini_options"]
     kinds = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/*/test_*.py")}
     apart = {"tests/localcloud": "test-localcloud", "tests/conformance": "conformance"}
@@ -173,11 +173,13 @@ def test_the_hooks_download_nothing() -> None:
 def test_the_hooks_run_what_make_check_runs() -> None:
     """A part at every commit, and everything at every push, whatever changed."""
     assert {hook["entry"].split()[0] for hook in hooks()} == {"make"}
-    asked = {stage: hook["entry"].split()[1:] for hook in hooks() for stage in hook["stages"]}
-    assert asked["pre-push"] == ["check"]
+    make_arguments = {
+        stage: hook["entry"].split()[1:] for hook in hooks() for stage in hook["stages"]
+    }
+    assert make_arguments["pre-push"] == ["check"]
     [everything] = [hook for hook in hooks() if hook["entry"] == "make check"]
     assert everything["always_run"]
-    assert set(asked["pre-commit"]) <= parts_of_check()
+    assert set(make_arguments["pre-commit"]) <= parts_of_check()
 
 
 def parts_of_check() -> set[str]:

@@ -79,8 +79,8 @@ def test_every_alarm_notifies_the_topic_and_is_on_the_dashboard() -> None:
             continue
         properties = alarm["Properties"]
         assert properties["AlarmActions"] == [{"Ref": "Topic"}]
-        told = None if name in ENDED_BY_THEMSELVES else [{"Ref": "Topic"}]
-        assert properties.get("OKActions") == told, name
+        ok_actions = None if name in ENDED_BY_THEMSELVES else [{"Ref": "Topic"}]
+        assert properties.get("OKActions") == ok_actions, name
         assert f"alarm:{properties['AlarmName']['Sub']}" in body
 
 
@@ -118,8 +118,8 @@ def failure(name: str, function: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_errors_of_every_function_count_except_those_of_operators_requests(function: str) -> None:
-    asked = {"inspect_database", "check_branch"}
-    assert counts(failure("DatabaseUnavailable", function)) == (function not in asked)
+    for_operators = {"inspect_database", "check_branch"}
+    assert counts(failure("DatabaseUnavailable", function)) == (function not in for_operators)
 
 
 def test_waiting_for_the_lease_is_no_error() -> None:
@@ -298,8 +298,8 @@ def test_no_branch_that_anybody_may_push_leads_to_rows() -> None:
                 assert resource.removeprefix(f"{FUNCTION}:forecast-sync-dev-") in harmless
         for function in ("inspect-database", "report-changes", "status-api", "upsert-batches"):
             arn = f"{FUNCTION}:forecast-sync-dev-{function}"
-            asked = Request("lambda:InvokeFunction", arn)
-            assert not is_allowed(rendered.statements(role), asked)
+            request = Request("lambda:InvokeFunction", arn)
+            assert not is_allowed(rendered.statements(role), request)
 
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "scripts"
 PACKAGES = ("forecast_sync_cli", "localcloud", "benchmarks", "devtools")
 DOOR = "forecast_sync_cli/terminal.py"
 APART = {
-    "localcloud/confine.py": "tells the process that started it, in its log, what can't be started",
+    "localcloud/confine.py": "writes to its starter's log what can't be started",
     "localcloud/postgres.py": "hands initdb a password in a file that is memory",
     "localcloud/server.py": "answers the process that started it, as JSON on a pipe",
     "benchmarks/worker.py": "answers the process that started it, as JSON on a pipe",

@@ -136,7 +136,7 @@ PREFIXES = {"lake": "forecast/x", "results": "athena/x"}
 
 
 def test_a_missing_object_is_404_to_all_who_read_objects() -> None:
-    """S3 tells it to those who may list the bucket, and asks that without a prefix."""
+    """S3 reports it only to callers that may list the bucket, and checks that without a prefix."""
     rendered = render("templates/roles.yaml", **ROLES)
     for role in set(rendered.of_type("AWS::IAM::Role")) - {"StateMachineRole"}:
         statements = rendered.statements(role)
@@ -147,9 +147,9 @@ def test_a_missing_object_is_404_to_all_who_read_objects() -> None:
         }
         for bucket in read:
             own = PREFIXES[bucket.rpartition(":")[2]]
-            asked = Request("s3:ListBucket", bucket, {"aws:ResourceAccount": ACCOUNT})
-            assert is_allowed(statements, asked), role
+            request = Request("s3:ListBucket", bucket, {"aws:ResourceAccount": ACCOUNT})
+            assert is_allowed(statements, request), role
             for prefix in PREFIXES.values():
-                listing = {**asked.context, "s3:prefix": prefix}
+                listing = {**request.context, "s3:prefix": prefix}
                 asked_with = Request("s3:ListBucket", bucket, listing)
                 assert is_allowed(statements, asked_with) == (prefix == own), role

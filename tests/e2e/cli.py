@@ -1,4 +1,4 @@
-"""The command line as a person runs it: in the test's process, or in one of its own."""
+"""The command line as a person runs it: in the test's process, or in a separate one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Done:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Without AWS and database settings of whoever runs the tests."""
+    """Without the AWS and database settings of the person who runs the tests."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return {**kept, "FORECAST_SYNC_TEST": MARK, **variables}
 
@@ -53,7 +53,7 @@ def forecast_sync(*arguments: str | Path, code: int = 0, **variables: str) -> Do
 
 
 def as_installed(*arguments: str | Path, code: int = 0, **variables: str) -> Done:
-    """Run a command to its end in a process of its own, as it is installed."""
+    """Run an installed command to its end, in a separate process."""
     done = subprocess.run(
         [COMMAND, *map(str, arguments)],
         env=clean_environment(**variables),
@@ -96,7 +96,7 @@ def as_json(*arguments: str | Path, code: int = 0, **variables: str) -> Any:
 
 
 def shape_of(*arguments: str, failed: bool) -> Any:
-    """The documented shape of a command's document; a plan that failed tells its run."""
+    """The documented shape of a command's document; for a failed plan, its run's."""
     command = next(
         name
         for name in (" ".join(arguments[:2]), arguments[0])

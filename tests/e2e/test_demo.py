@@ -7,7 +7,7 @@ from tests.e2e.cli import as_installed, our_processes
 
 def test_the_demo_shows_upload_change_failure_and_redrive() -> None:
     before = our_processes()
-    told = as_installed("demo").stdout
+    output = as_installed("demo").stdout
     for scene in (
         "uploading it",
         "23,998 rows in forecast_data",
@@ -16,5 +16,5 @@ def test_the_demo_shows_upload_change_failure_and_redrive() -> None:
         "which had failed, ran again",
         "nothing is left running",
     ):
-        assert scene in told
+        assert scene in output
     assert our_processes() <= before

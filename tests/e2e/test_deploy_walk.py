@@ -27,7 +27,7 @@ from localcloud.protocol import REGION, Config, Endpoints
 from tests.contract.stack import ROOT, template
 from tests.e2e.cli import clean_environment
 
-# The page takes two minutes, which the first of its tests is charged with.
+# The document takes two minutes, all of them in the first of its tests.
 pytestmark = pytest.mark.timeout(600)
 
 CANT_RUN = {
@@ -96,14 +96,14 @@ class Shell:
 
 @dataclass
 class Walk:
-    """The cloud that is walked in, and what was seen on the way."""
+    """The cloud in which the commands run, and what they printed."""
 
     shell: Shell
     config: Config
     endpoints: Endpoints
     stacks_before_uninstall: set[str] = field(default_factory=set)
     layers: list[dict[str, tuple[str, int]]] = field(default_factory=list)
-    """What each `make build` has made of the layer, as ``fingerprint`` has it."""
+    """The layer as each `make build` built it, as ``fingerprint`` returns it."""
 
     def client(self, service: str) -> Any:
         session = Keys(
@@ -224,7 +224,7 @@ def test_every_stack_of_the_page_was_made_and_what_is_uninstalled_is_gone(walk: 
 
 
 def test_a_function_stays_what_sam_has_deployed(walk: Walk) -> None:
-    """The local cloud runs it in its own way, and shows it as it is in AWS."""
+    """The local cloud runs it differently, but describes it as AWS does."""
     found = walk.client("lambda").get_function_configuration(FunctionName="night-shift-dev-notify")
     assert (found["Runtime"], found["Architectures"]) == ("python3.13", ["arm64"])
     assert len(found["Layers"]) == 1

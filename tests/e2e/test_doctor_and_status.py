@@ -1,4 +1,4 @@
-"""What an operator sees of a deployment: what is wrong with it, its logs, how fresh it is."""
+"""Doctor, logs and status: what is wrong with a deployment, what it logged, how fresh it is."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_doctor_says_what_is_wrong_and_what_to_do(deployed: Deployed, at: dict[s
     deployed.upload("a", make_rows(range(5)))
     as_json("start", **at)
     deployed.execute("ALTER TABLE forecast_data ALTER y_05 TYPE numeric(12, 3)")
-    told = as_json("doctor", code=1, **at)
-    checks = {item["check"]: item for item in told["checks"]}
+    answer = as_json("doctor", code=1, **at)
+    checks = {item["check"]: item for item in answer["checks"]}
     assert {name for name, item in checks.items() if item["status"] == "finding"} == {
         "uploads",
         "database",
@@ -55,7 +55,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(deployed: Deployed, at: dict[s
 
 
 def alarm_parameters(cloudwatch: Any) -> list[str]:
-    """What an alarm is made of; its description has more."""
+    """The settings that create an alarm; its description has more."""
     return list(cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members)
 
 
@@ -94,8 +94,8 @@ def test_doctor_names_what_was_done_to_a_deployment(deployed: Deployed, at: dict
 
 
 def test_doctor_reports_a_missing_branch_and_a_missing_stack(at: dict[str, Any]) -> None:
-    told = as_json("doctor", "--git-ref", "preview/pr-99", code=1, **at)
-    database = next(item for item in told["checks"] if item["check"] == "database")
+    answer = as_json("doctor", "--git-ref", "preview/pr-99", code=1, **at)
+    database = next(item for item in answer["checks"] if item["check"] == "database")
     assert "BranchNotFound" in database["found"]
     assert "Create the branch" in database["advice"]
     nowhere = as_json("doctor", "--environment", "production", code=1, **at)
@@ -153,10 +153,10 @@ def test_tables_fit_a_narrow_terminal_and_lose_nothing(
 
 
 def test_the_shell_can_complete_commands() -> None:
-    told = forecast_sync(
+    answer = forecast_sync(
         _FORECAST_SYNC_COMPLETE="complete_bash", COMP_WORDS="forecast-sync pl", COMP_CWORD="1"
     ).stdout
-    assert "plan" in told.split()
+    assert "plan" in answer.split()
 
 
 def test_status_is_the_api_s_verdict_a_backfill_makes_nothing_fresh(
@@ -165,15 +165,15 @@ def test_status_is_the_api_s_verdict_a_backfill_makes_nothing_fresh(
     deployed.upload("a", make_rows(range(10)))
     dates = ("--date-from", "2026-12-01", "--date-to", "2026-12-03")
     run = as_json("start", *dates, **at)["run_id"]
-    told = as_json("status", **at)
-    assert (told["state"], told["last_success"], told["watermark"]) == ("never", run, None)
-    assert [item["status"] for item in told["runs"]] == ["succeeded"]
+    answer = as_json("status", **at)
+    assert (answer["state"], answer["last_success"], answer["watermark"]) == ("never", run, None)
+    assert [item["status"] for item in answer["runs"]] == ["succeeded"]
 
 
 def test_status_says_why_a_branch_is_unreachable(at: dict[str, Any]) -> None:
-    told = as_json("status", "--git-ref", "preview/pr-99", code=1, **at)
-    assert (told["state"], told["runs"], told["age_seconds"]) == ("unreachable", [], None)
-    assert "BranchNotFound" in told["why"]
+    answer = as_json("status", "--git-ref", "preview/pr-99", code=1, **at)
+    assert (answer["state"], answer["runs"], answer["age_seconds"]) == ("unreachable", [], None)
+    assert "BranchNotFound" in answer["why"]
     words = forecast_sync("status", "--git-ref", "preview/pr-99", code=1, **at).stdout
     assert "preview/pr-99: unreachable: its database can't be reached: BranchNotFound" in words
     assert "Expected main, dev, feature/NAME" in error_of("status", "--git-ref", "x", **at)

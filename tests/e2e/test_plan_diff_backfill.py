@@ -1,4 +1,4 @@
-"""What an operator does with rows besides syncing them: plan, compare, fill."""
+"""Plan, diff, backfill and preview: what would change, what differs, what is filled."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def test_diff_names_the_keys_that_differ(deployed: Deployed, at: dict[str, Any])
     deployed.execute("DELETE FROM forecast_data WHERE restaurant_id = 4")
     deployed.execute("UPDATE forecast_data SET y_50 = y_50 + 0.01 WHERE restaurant_id = 14")
     deployed.execute("UPDATE forecast_data SET restaurant_id = 1005 WHERE restaurant_id = 5")
-    told = as_json("diff", code=1, **at)
-    assert [day["day"] for day in told["days"]] == ["2026-12-05", "2026-12-06"]
-    assert {item["key"]["restaurant_id"]: item["difference"] for item in told["keys"]} == {
+    answer = as_json("diff", code=1, **at)
+    assert [day["day"] for day in answer["days"]] == ["2026-12-05", "2026-12-06"]
+    assert {item["key"]["restaurant_id"]: item["difference"] for item in answer["keys"]} == {
         "4": "only in the lake",
         "14": "different",
         "5": "only in the lake",

@@ -1,4 +1,4 @@
-"""Every command once as it is installed: a process of its own, started, heard and ended.
+"""Every command once as it is installed: in its own process, which prints its answer and ends.
 
 What commands do is tested in the test's process, which is faster.
 """

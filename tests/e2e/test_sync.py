@@ -49,8 +49,8 @@ def test_a_folder_arrives_and_nothing_changes_when_it_is_synced_again(
     counts = second["result"]["counts"]
     assert (counts["inserted"], counts["updated"], counts["unchanged"]) == (0, 0, 50)
     with psycopg.connect(database_url) as connection:
-        found = connection.execute("SELECT count(*), max(id) FROM forecast_data").fetchone()
-        assert found == (50, 50)
+        count_and_id = connection.execute("SELECT count(*), max(id) FROM forecast_data").fetchone()
+        assert count_and_id == (50, 50)
         assert connection.execute("SELECT last_value FROM forecast_data_id_seq").fetchone() == (50,)
     assert our_processes() <= before
 
@@ -74,7 +74,7 @@ def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None
             if after is None:
                 eventually(lambda: runs(database_url) == 2, 60, "the second run's lease")
             else:
-                time.sleep(after)  # not a synchronisation: the moment is what varies
+                time.sleep(after)  # not a synchronization: the time is what varies
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=60)
         finally:

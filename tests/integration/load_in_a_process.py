@@ -39,9 +39,9 @@ def main() -> None:
     open_window(connection, settings, run, lambda _arn: False)
     request = make_upsert(run, [path], query=run.run_id)
     load_page(connection, stream, load_table(), request, lambda: 900_000, None)
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    print(int(found[1]) * 1024)
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match
+    print(int(match[1]) * 1024)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A run's loads, directly into a real Postgres, and what then stands there."""
+"""Loads pages of a run directly into a real Postgres, and reads the result."""
 
 from __future__ import annotations
 

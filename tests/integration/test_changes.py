@@ -1,4 +1,4 @@
-"""What a dry run says of a batch, in a real Postgres."""
+"""What a dry run reports about a batch, in a real Postgres."""
 
 from __future__ import annotations
 

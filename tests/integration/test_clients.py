@@ -1,4 +1,4 @@
-"""A warm function outlives what is rotated, cut or moved under it."""
+"""A warm function copes with rotated secrets, dropped connections and moved databases."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PASSWORDS = ("canary-one", "canary-two")
 
 
 class Application:
-    """A role with a password, and the secret that tells functions the connection string."""
+    """A role with a password, and the secret from which functions read the connection string."""
 
     def __init__(self, admin_url: str) -> None:
         self.admin_url = admin_url

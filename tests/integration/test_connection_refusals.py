@@ -1,4 +1,4 @@
-"""A connection that is refused is told apart at once from one that can't be had at the moment.
+"""A refused connection is distinguished at once from one that is unavailable for now.
 
 Directly, through PgBouncer, and, for the codes that neither gives here, from a server that is made
 up: it answers the startup with one error.

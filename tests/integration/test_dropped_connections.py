@@ -1,4 +1,4 @@
-"""A connection that is cut is told as such, at whatever moment, and loses one batch at most."""
+"""A connection that drops, whenever that is, is recognized, and costs at most one batch."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ LARGE = 24_000_000
 
 @pytest.fixture
 def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
-    """A database with the schema, which the API asks too."""
+    """A database with the schema, which the API reads too."""
     opened = connect(database_url)
     ensure_schema(opened, TABLE)
     monkeypatch.setenv("ENVIRONMENT", "dev")
@@ -73,7 +73,7 @@ def ask(path: str, **query: str) -> dict[str, Any]:
 
 
 class ByApi:
-    """A deployment whose status API is asked without a gateway."""
+    """A deployment whose status API is called without a gateway."""
 
     def ask_status(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         return ask(path, **query)

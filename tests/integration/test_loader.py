@@ -203,8 +203,8 @@ def test_the_checksum_is_of_what_a_trigger_left_in_the_target(connection: Connec
     _before_insert(connection, "NEW.y_50 = 1")
     load(connection, run, [make_row(7)])
     digest = hashlib.md5(to_line(make_row(7, y_50="1.00")).rstrip(b"\n")).hexdigest()
-    found = connection.execute("SELECT checksum FROM forecast_sync_batch").fetchone()
-    assert found == (int(digest[:15], 16),)
+    checksums = connection.execute("SELECT checksum FROM forecast_sync_batch").fetchone()
+    assert checksums == (int(digest[:15], 16),)
 
 
 def _before_insert(connection: Connection, action: str) -> None:

@@ -1,4 +1,4 @@
-"""Claims about cleaning, in a real Postgres: one cut, and nothing lost that a redrive needs."""
+"""Claims about cleaning history, in a real Postgres: nothing is lost that a redrive needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables that the first run makes, in a real Postgres."""
+"""The tables that the first run creates, in a real Postgres."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def test_another_table_needs_its_file_only(database_url: str) -> None:
         ensure_schema(opened, load_table("price"))
         ensure_schema(opened, load_table("price"))
         assert find_differences(opened, load_table("price")) == []
-        found = opened.execute("SELECT to_regclass('forecast_data'), to_regclass('menu_price')")
-        assert found.fetchone() == (None, "menu_price")
+        cursor = opened.execute("SELECT to_regclass('forecast_data'), to_regclass('menu_price')")
+        assert cursor.fetchone() == (None, "menu_price")
 
 
 ESCAPES = (
@@ -88,5 +88,5 @@ def test_an_index_s_condition_is_all_that_the_server_takes(database_url: str, wh
         with pytest.raises(BatchRefused):
             ensure_schema(opened, unchecked)
     with connect(database_url) as opened:
-        found = opened.execute("SELECT to_regclass('victim'), to_regclass('menu_price')")
-        assert found.fetchone() == ("victim", None)
+        cursor = opened.execute("SELECT to_regclass('victim'), to_regclass('menu_price')")
+        assert cursor.fetchone() == ("victim", None)

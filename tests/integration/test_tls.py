@@ -1,6 +1,6 @@
 """TLS to a host that isn't local: verified to the name, or refused.
 
-The embedded Postgres speaks no TLS, so PgBouncer stands in front of it with a certificate. The
+The embedded Postgres speaks no TLS, so PgBouncer runs in front of it with a certificate. The
 host is a name, and ``hostaddr`` leads it to this machine.
 """
 

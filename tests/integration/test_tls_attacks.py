@@ -85,14 +85,14 @@ def no_pg_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def address() -> str:
     """An address of this machine that isn't loopback: to the client a remote server."""
-    found = [
+    reachable = [
         item.address
         for items in psutil.net_if_addrs().values()
         for item in items
         if item.family == socket.AF_INET and not item.address.startswith("127.")
     ]
-    assert found, "this machine has no address besides loopback, expected one to attack from"
-    return found[0]
+    assert reachable, "this machine has no address besides loopback, expected one to attack from"
+    return reachable[0]
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, name: str, *addresses: str) -> None:

@@ -24,7 +24,7 @@ FUNCTION_SECONDS = 900.0
 
 
 class Queries:
-    """Athena by the fake clock: each query takes ``seconds``, or fails once as it is told."""
+    """Athena by the fake clock: each query takes ``seconds``, or fails once as configured."""
 
     def __init__(self, seconds: float, *failures: Exception) -> None:
         self.seconds = seconds
@@ -162,7 +162,7 @@ def test_an_execution_of_the_release_before_is_polled_by_the_new_function(build:
 
 
 def _refusing(function: Any, cloud: FakeCloud, error: str, seconds: float) -> Any:
-    """The function, which Lambda won't call for so long after it is first asked to."""
+    """The function, which Lambda refuses to call for this long after the first attempt."""
     asked: dict[str, float] = {}
 
     def call(payload: dict[str, Any]) -> Any:

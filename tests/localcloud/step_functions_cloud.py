@@ -1,4 +1,4 @@
-"""A ministack with our Step Functions, and the few words that tests of it are written in."""
+"""A ministack with our Step Functions, and the helpers that its tests use."""
 
 import json
 import os

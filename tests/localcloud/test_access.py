@@ -1,4 +1,4 @@
-"""Attacks on every port that a local cloud opens; only who has its keys gets in."""
+"""Attacks on every port that a local cloud opens: only its keys give access."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def runtime_ports(cloud: Cloud) -> list[int]:
 
 
 def runtime_addresses(cloud: Cloud) -> set[str]:
-    """Address and path, as each living environment was told them."""
+    """The address and path that each live environment received."""
     found = set()
     for process in psutil.Process(cloud.pid).children(recursive=True):
         with suppress(psutil.Error):
@@ -295,7 +295,7 @@ class TestKeys:
 
 
 class TestClients:
-    """What AWS's own clients send is understood, in every way that they send it."""
+    """Every form of request that AWS's own clients send is accepted."""
 
     @pytest.mark.parametrize("size", [0, 1, 100_000, 9_000_000])
     def test_boto3_s_uploads_arrive(self, cloud: Cloud, size: int, tmp_path: Path) -> None:
@@ -388,7 +388,7 @@ class TestFunctions:
         assert invoke(cloud)["greeting"] == "from the layer"
 
     def test_not_even_its_path_lets_a_page_in(self, cloud: Cloud) -> None:
-        """Each environment knows its path by a variable, which nobody else can read."""
+        """Each environment reads its path from a variable that no other user can read."""
         addresses = runtime_addresses(cloud)
         assert addresses
         for address in addresses:

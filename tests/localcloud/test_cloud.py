@@ -128,7 +128,7 @@ def test_ctrl_c_while_it_comes_up_leaves_nothing(state_dir: Path, sign: str) -> 
         eventually(lambda: list(state_dir.glob(sign)), 20)
         process.send_signal(signal.SIGINT)
         assert process.wait() != 0
-    # A server that was only just started ends as soon as it sees that nobody talks to it.
+    # A server that has only just started ends as soon as its stdin closes.
     eventually(lambda: not processes(state_dir), 20)
     assert local.up(state_dir, template=TOY).bucket == "toy-data"
 

@@ -1,4 +1,4 @@
-"""The embedded engine does what Trino 476 was seen to do; `make conformance` asks Trino itself."""
+"""The embedded engine does what Trino 476 does; `make conformance` compares the two."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_timestamps_are_rounded_half_up(
     """Up is later, before 1970 too."""
     rounded = {-1501: -2, -1500: -1, -501: -1, -500: 0, -1: 0, 499: 0, 500: 1, 1500: 2}
     table = column(pa.timestamp(unit, zone), *(value * scale for value in rounded))
-    found = ask(tmp_path, "SELECT to_unixtime(x) FROM t", {"x": "timestamp"}, table)
-    assert [round(seconds * 1000) for (seconds,) in found] == list(rounded.values())
+    rows = ask(tmp_path, "SELECT to_unixtime(x) FROM t", {"x": "timestamp"}, table)
+    assert [round(seconds * 1000) for (seconds,) in rows] == list(rounded.values())
 
 
 def test_timestamps_of_any_year_have_trinos_text(tmp_path: Path) -> None:
@@ -70,13 +70,13 @@ def test_timestamps_of_any_year_have_trinos_text(tmp_path: Path) -> None:
         253_402_300_800: "+10000-01-01 00:00:00.000",
     }
     table = column(pa.timestamp("s"), *seconds)
-    found = ask(tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "timestamp"}, table)
-    assert [text for (text,) in found] == list(seconds.values())
+    rows = ask(tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "timestamp"}, table)
+    assert [text for (text,) in rows] == list(seconds.values())
     days = {-719_529: "-0001-12-31", -719_528: "0000-01-01", 2_932_897: "10000-01-01"}
-    found = ask(
+    rows = ask(
         tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "date"}, column(pa.date32(), *days)
     )
-    assert [text for (text,) in found] == list(days.values())
+    assert [text for (text,) in rows] == list(days.values())
 
 
 def test_doubles_have_trinos_text(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_doubles_have_trinos_text(tmp_path: Path) -> None:
         -math.inf: "-Infinity",
     }
     table = column(pa.float64(), *doubles)
-    found = ask(tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "double"}, table)
-    assert [text for (text,) in found] == list(doubles.values())
+    rows = ask(tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "double"}, table)
+    assert [text for (text,) in rows] == list(doubles.values())
 
 
 def test_text_that_isn_t_utf_8_is_read_and_detected(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_text_that_isn_t_utf_8_is_read_and_detected(tmp_path: Path) -> None:
         "SELECT from_utf8(to_utf8(x)) <> x, "
         "json_format(CAST(MAP(ARRAY['b', 'a'], ARRAY[x, CAST(NULL AS varchar)]) AS json)) FROM t"
     )
-    found = ask(tmp_path, query, {"x": "string"}, bad, column(pa.string(), "other file"))
+    rows = ask(tmp_path, query, {"x": "string"}, bad, column(pa.string(), "other file"))
     shown = [f'{{"a":null,"b":"{text}"}}' for text in BAD_TEXTS.values()]
     expected = [
         *((True, text) for text in shown),
@@ -110,17 +110,17 @@ def test_text_that_isn_t_utf_8_is_read_and_detected(tmp_path: Path) -> None:
         (False, '{"a":null,"b":"é\\uD83C\\uDF55\ufffd"}'),
         (False, '{"a":null,"b":"other file"}'),
     ]
-    assert Counter(found) == Counter(expected)
+    assert Counter(rows) == Counter(expected)
 
 
 def test_json_has_jacksons_escapes(tmp_path: Path) -> None:
     text = "".join(map(chr, range(1, 0x21))) + '"\\/\x7f\u2028'
     query = "SELECT json_format(CAST(MAP(ARRAY['x'], ARRAY[x]) AS json)) FROM t"
-    ((found,),) = ask(tmp_path, query, {"x": "string"}, column(pa.string(), text))
+    ((rows,),) = ask(tmp_path, query, {"x": "string"}, column(pa.string(), text))
     low = [f"\\u{code:04X}" for code in range(1, 0x20)]
     for code, letter in ((8, "b"), (9, "t"), (10, "n"), (12, "f"), (13, "r")):
         low[code - 1] = f"\\{letter}"
-    assert found == '{"x":"' + "".join(low) + ' \\"\\\\/\x7f\u2028"}'
+    assert rows == '{"x":"' + "".join(low) + ' \\"\\\\/\x7f\u2028"}'
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_integers_are_read_as_trino_reads_them(
 ) -> None:
     """Files of one table may differ, also from each other."""
     both = (column(kind, value), column(pa.int32(), 7))
-    found = ask(tmp_path, "SELECT x FROM t", {"x": "bigint"}, *both)
-    assert Counter(found) == Counter([(read,), (7,)])
+    rows = ask(tmp_path, "SELECT x FROM t", {"x": "bigint"}, *both)
+    assert Counter(rows) == Counter([(read,), (7,)])
 
 
 def test_an_integer_beyond_its_declaration_fails_the_query(tmp_path: Path) -> None:
@@ -150,14 +150,14 @@ def test_an_integer_beyond_its_declaration_fails_the_query(tmp_path: Path) -> No
 
 def test_decimals_are_rescaled_half_away_from_zero(tmp_path: Path) -> None:
     values = [Decimal("1.0050"), Decimal("-1.0050"), Decimal("1.0049"), None]
-    found = ask(
+    rows = ask(
         tmp_path,
         "SELECT x, TRY_CAST(x AS decimal(2, 2)) FROM t",
         {"x": "decimal(10,2)"},
         column(pa.decimal128(10, 4), *values),
     )
     expected = [Decimal("1.01"), Decimal("-1.01"), Decimal("1.00"), None]
-    assert found == [(value, None) for value in expected]
+    assert rows == [(value, None) for value in expected]
 
 
 def test_a_concatenation_has_trinos_limit(tmp_path: Path) -> None:

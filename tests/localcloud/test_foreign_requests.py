@@ -1,4 +1,4 @@
-"""Programs of this machine are answered, pages in a browser aren't."""
+"""Programs on this machine are served, web pages in a browser aren't."""
 
 from __future__ import annotations
 

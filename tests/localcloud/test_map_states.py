@@ -1,4 +1,4 @@
-"""Map and Parallel states of the local Step Functions: what runs again, and what is told of it."""
+"""Map and Parallel states of the local Step Functions: what runs again, and its events."""
 
 import uuid
 from typing import Any
@@ -82,10 +82,10 @@ def test_a_parallel_runs_only_the_failed_branch_again(cloud: Cloud, keys: list[s
     until(lambda: "TaskStateExited Open" in cloud.told(arn))
     cloud.states.send_task_success(taskToken=cloud.receive(queue)["token"], output="{}")
     assert cloud.end(arn)["status"] == "FAILED"
-    told = cloud.told(arn)
+    page_events = cloud.told(arn)
     cloud.open_gate(keys[1])
     assert cloud.redrive(arn)["result"] == [keys, keys]
-    assert cloud.told(arn)[len(told) :] == [
+    assert cloud.told(arn)[len(page_events) :] == [
         "ExecutionRedriven", "TaskScheduled", "TaskSucceeded", "TaskStateExited Shut",
         "ParallelStateSucceeded", "ParallelStateExited Both", "ExecutionSucceeded",
     ]  # fmt: skip
@@ -94,9 +94,9 @@ def test_a_parallel_runs_only_the_failed_branch_again(cloud: Cloud, keys: list[s
 def test_a_retry_of_a_map_runs_every_item_again(cloud: Cloud, keys: list[str]) -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 1}]
     pages = each("Pages", gate("Gate"), MaxConcurrency=1, Retry=retry)
-    told = cloud.told(cloud.run(pages, value=keys)["executionArn"])
-    assert told.count("MapStateStarted") == 2
-    assert told.count("MapIterationSucceeded 0") == 2
+    page_events = cloud.told(cloud.run(pages, value=keys)["executionArn"])
+    assert page_events.count("MapStateStarted") == 2
+    assert page_events.count("MapIterationSucceeded 0") == 2
 
 
 def distributed(name: str, *states: dict[str, Any], **fields: object) -> dict[str, Any]:

@@ -126,8 +126,8 @@ def test_without_a_branch_id_the_default_branch_answers(stand_in: NeonStandIn) -
 
 def test_with_a_branch_id_that_branch_answers(stand_in: NeonStandIn) -> None:
     named = {"database_name": "dev", "role_name": "forecaster"}
-    asked = {**named, "branch_id": branch_id(stand_in, "dev"), "pooled": "true"}
-    _, answer = call(stand_in, "GET", "/projects/{project_id}/connection_uri", fields=asked)
+    query = {**named, "branch_id": branch_id(stand_in, "dev"), "pooled": "true"}
+    _, answer = call(stand_in, "GET", "/projects/{project_id}/connection_uri", fields=query)
     assert answer["uri"].rsplit("/", 1)[1] == "dev"
 
 

@@ -1,4 +1,4 @@
-"""The local cloud's Postgres reaches its own directory and nothing else, whatever it is asked."""
+"""The local cloud's Postgres reaches its own directory and nothing else, whatever SQL it runs."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def attack(url: str, statement: str, outside: Path, file: str) -> list[tuple[obj
 
 
 class TestSuperuser:
-    """Nobody is given its password; if somebody had it, this is where it would end."""
+    """No user gets its password; these tests show what its holder still couldn't do."""
 
     @confined
     @pytest.mark.parametrize("statement", READS)
@@ -150,7 +150,7 @@ class TestSuperuser:
 
 
 class TestOwner:
-    """Whoever has a printed URL owns a database, and is nobody to the server."""
+    """The role of a printed URL owns a database and has no rights over the server."""
 
     @pytest.mark.parametrize("statement", [*READS, *WRITES, *RUNS, *REACHES])
     def test_reads_writes_and_runs_nothing(self, owner: str, outside: Path, statement: str) -> None:
@@ -237,18 +237,18 @@ def status(process: psutil.Process) -> dict[str, str]:
 @as_root
 def test_it_has_no_right_of_root_s(postgres: Postgres) -> None:
     for process in processes(postgres):
-        found = status(process)
-        assert set(found["Uid"].split()) == {str(postgres.data_dir.stat().st_uid)}
-        assert "0" not in found["Uid"].split() + found["Gid"].split()
-        assert found["Groups"] == ""
-        assert found["NoNewPrivs"] == "1"
+        fields = status(process)
+        assert set(fields["Uid"].split()) == {str(postgres.data_dir.stat().st_uid)}
+        assert "0" not in fields["Uid"].split() + fields["Gid"].split()
+        assert fields["Groups"] == ""
+        assert fields["NoNewPrivs"] == "1"
         for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-            assert int(found[kind], 16) == 0, kind
+            assert int(fields[kind], 16) == 0, kind
 
 
 def test_no_new_privileges_as_anybody(postgres: Postgres) -> None:
     if not Path("/proc/self/status").exists():
-        pytest.skip("only Linux tells")
+        pytest.skip("only Linux shows this")
     assert {status(process)["NoNewPrivs"] for process in processes(postgres)} == {"1"}
 
 
@@ -316,6 +316,6 @@ def test_missing_landlock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from localcloud import unprivileged
 
     monkeypatch.setattr(unprivileged, "landlock_version", lambda: 0)
-    told = unprivileged.what_is_missing()
-    assert told
-    assert re.fullmatch(r"[^\n]*Landlock[^\n]*", told)
+    message = unprivileged.what_is_missing()
+    assert message
+    assert re.fullmatch(r"[^\n]*Landlock[^\n]*", message)

@@ -1,4 +1,4 @@
-"""What a local cloud of root's runs isn't root, and reaches nothing of the others."""
+"""Root's local cloud runs nothing as root, and no function reaches another's files."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def own(cloud: Cloud) -> dict[str, str]:
 
 
 def test_a_function_has_no_right_of_root_s(cloud: Cloud) -> None:
-    found = own(cloud)
-    users = {found["Uid"], found["Gid"]}
+    environment = own(cloud)
+    users = {environment["Uid"], environment["Gid"]}
     assert not any("0" in ids.split() for ids in users)
-    assert found["Groups"] == ""
-    assert found["NoNewPrivs"] == "1"
+    assert environment["Groups"] == ""
+    assert environment["NoNewPrivs"] == "1"
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-        assert int(found[kind], 16) == 0, kind
+        assert int(environment[kind], 16) == 0, kind
 
 
 def test_no_process_but_the_server_is_root(cloud: Cloud) -> None:
@@ -76,7 +76,9 @@ def test_a_function_reads_nothing_of_the_state_directory(cloud: Cloud) -> None:
             secrets.append(Path(str(folder) + "/.." * steps + "/cloud.json"))
             secrets.append(Path(str(folder) + "/.." * steps + "/postgres.password"))
     answers = attack(cloud, *secrets)
-    read = {path: said for path, said in answers.items() if said.startswith(("read", "listed"))}
+    read = {
+        path: outcome for path, outcome in answers.items() if outcome.startswith(("read", "listed"))
+    }
     assert read == {}
 
 
@@ -107,11 +109,11 @@ def test_a_function_writes_its_temporary_files_only(cloud: Cloud) -> None:
         f"/proc/{cloud.pid}/oom_score_adj",
     ]
     answers = attack(cloud, *paths, write=str(wanted))
-    assert {path for path, said in answers.items() if said == "written"} == set()
-    found = attack(cloud, "/proc/self/environ")["/proc/self/environ"]
+    assert {path for path, outcome in answers.items() if outcome == "written"} == set()
+    environment = attack(cloud, "/proc/self/environ")["/proc/self/environ"]
     (temporary,) = [
         entry.removeprefix("TMPDIR=")
-        for entry in found.removeprefix("read ").split("\0")
+        for entry in environment.removeprefix("read ").split("\0")
         if entry.startswith("TMPDIR=")
     ]
     assert set(attack(cloud, f"{temporary}/new", write="mine").values()) == {"written"}
@@ -127,7 +129,7 @@ def test_everything_that_is_written_is_closed_to_others(cloud: Cloud) -> None:
 
 
 def add(cloud: Cloud, name: str, runtime: str, code: bytes) -> tuple[Any, str]:
-    """Create a function and call it: its answer, and the name of its error or nothing."""
+    """Create a function and call it; returns its answer, and the name of its error if any."""
     functions = client(cloud, "lambda")
     functions.create_function(
         FunctionName=name, Runtime=runtime, Handler="handler.handler", Timeout=5,
@@ -150,20 +152,20 @@ def test_a_function_that_is_added_later_is_not_root_either(
         zipped.writestr("bootstrap", f"#!/bin/sh\n{mark}\nid\n")
         zipped.writestr("handler.py", f"import os; os.system({mark!r})\ndef handler(*_): return 1")
         zipped.writestr("handler.js", f"require('child_process').execSync({mark!r})")
-    said, error = add(cloud, f"added-{runtime[:4]}", runtime, archive.getvalue())
+    outcome, error = add(cloud, f"added-{runtime[:4]}", runtime, archive.getvalue())
     assert error
-    assert "uid=0" not in str(said)
+    assert "uid=0" not in str(outcome)
     # A Python function is started by a bootstrap, too.
-    assert ("uid=" in str(said)) == (runtime != "nodejs22.x")
+    assert ("uid=" in str(outcome)) == (runtime != "nodejs22.x")
     assert not victim.exists()
 
 
 def test_two_functions_can_t_look_at_each_other(cloud: Cloud) -> None:
-    """Each is a user of its own."""
+    """Each has its own user."""
     built = package(TOY, "http://artifacts")
     code = built.template["Resources"]["ProbeFunction"]["Properties"]["CodeUri"]["Key"]
-    said, _ = add(cloud, "second", "provided.al2023", built.artifacts[code])
-    second = said["pid"]
+    outcome, _ = add(cloud, "second", "provided.al2023", built.artifacts[code])
+    second = outcome["pid"]
     assert b"of second" in Path(f"/proc/{second}/environ").read_bytes()
     answers = attack(cloud, f"/proc/{second}/environ", f"/proc/{second}/cwd/handler.py")
     assert set(answers.values()) == {"PermissionError"}

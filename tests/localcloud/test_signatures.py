@@ -1,4 +1,4 @@
-"""Requests of AWS's own clients are taken; changed, old and foreign ones aren't."""
+"""Requests of AWS's own clients are accepted; changed, old and foreign ones are refused."""
 
 from __future__ import annotations
 

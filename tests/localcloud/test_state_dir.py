@@ -1,4 +1,4 @@
-"""A state directory is ours alone: what somebody else could have put there is refused."""
+"""A state directory is ours alone: anything that another user could have put there is refused."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def refusal(path: Path) -> str:
     """What `up` says, in one line; `down` refuses too."""
     with pytest.raises(LocalCloudError) as caught:
         cloud.up(path)
-    said = str(caught.value)
-    assert "\n" not in said
-    assert "expected" in said
-    assert "--state-dir" in said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "expected" in message
+    assert "--state-dir" in message
     with pytest.raises(LocalCloudError):
         cloud.down(path)
-    return said
+    return message
 
 
 @pytest.mark.parametrize("mask", [0, 0o022, 0o277])

@@ -109,8 +109,8 @@ def test_status_events_contain_the_redrives(cloud: Cloud) -> None:
     cloud.redrive(arn)
 
     details = [cloud.receive(queue)["detail"] for _ in range(4)]
-    told = [(d["status"], d["redriveCount"], d["redriveStatus"]) for d in details]
-    assert sorted(told) == sorted([
+    events_seen = [(d["status"], d["redriveCount"], d["redriveStatus"]) for d in details]
+    assert sorted(events_seen) == sorted([
         ("RUNNING", 0, "NOT_REDRIVABLE"), ("FAILED", 0, "REDRIVABLE"),
         ("RUNNING", 1, "NOT_REDRIVABLE"), ("SUCCEEDED", 1, "NOT_REDRIVABLE"),
     ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""A local cloud with the toy stack, and how to ask it something."""
+"""A local cloud with the toy stack, and helpers that call it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What adapters say when they can't do what they are asked for."""
+"""The errors that adapters raise when a call fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about the audit: a vulnerability fails it, and silence is never taken for safety."""
+"""Claims about the audit: a vulnerability fails it, and no answer never counts as safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims about cutting a backfill into windows."""
+"""Claims about splitting a backfill into windows."""
 
 from __future__ import annotations
 

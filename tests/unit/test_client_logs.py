@@ -37,9 +37,9 @@ class Logs:
     def get_paginator(self, _name: str) -> Any:
         return self
 
-    def paginate(self, **asked: Any) -> list[dict[str, Any]]:
-        assert asked["logGroupName"] == "/aws/lambda/forecast-sync-dev"
-        assert asked["filterPattern"] == '"r1"'
+    def paginate(self, **request: Any) -> list[dict[str, Any]]:
+        assert request["logGroupName"] == "/aws/lambda/forecast-sync-dev"
+        assert request["filterPattern"] == '"r1"'
         return [{"events": self.events[:1]}, {"events": self.events[1:]}]
 
 
@@ -54,12 +54,12 @@ def test_lines_come_in_order_without_the_status_api_s() -> None:
         (2000, line("answered", "forecast-sync-dev-status-api")),
         (2500, "2026 r1 Task timed out after 60 seconds"),
     )
-    found = run_logs.read(cast(Deployment, logs), SNAPSHOT)
-    assert [item["message"] for item in found] == [
+    entries = run_logs.read(cast(Deployment, logs), SNAPSHOT)
+    assert [item["message"] for item in entries] == [
         "done",
         "2026 r1 Task timed out after 60 seconds",
         "done",
     ]
-    assert found[0]["details"] == {"function": "forecast-sync-dev-resolve-branch"}
-    assert found[2]["details"]["answer"] == {"run_id": "r1"}
-    assert found[0]["timestamp"] == "1970-01-01T00:00:01.000+00:00"
+    assert entries[0]["details"] == {"function": "forecast-sync-dev-resolve-branch"}
+    assert entries[2]["details"]["answer"] == {"run_id": "r1"}
+    assert entries[0]["timestamp"] == "1970-01-01T00:00:01.000+00:00"

@@ -1,4 +1,4 @@
-"""Claims about the check of the templates' queries: what AWS refuses, it refuses."""
+"""Claims about the check of the templates' queries: it refuses what AWS would refuse."""
 
 from __future__ import annotations
 

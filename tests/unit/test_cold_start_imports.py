@@ -1,4 +1,4 @@
-"""What a function imports when it starts, seen in a process of its own."""
+"""What each function imports at a cold start, observed in a new process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def imported(function: str) -> set[str]:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_starts_without_what_it_may_never_touch(function: str) -> None:
-    """Clients are made when they are asked for; psycopg is for those that write statements."""
+    """Clients are created on first use; only functions that use the database import psycopg."""
     modules = imported(function)
     handler = (ROOT / "functions" / function / "handler.py").read_text()
     assert ("psycopg" in modules) == ("clients.connection" in handler or function == API)

@@ -1,4 +1,4 @@
-"""The dashboard's parts: the picture of the state machine, rates, words, the runbook."""
+"""The dashboard's parts: the state diagram, rates, formatting, the runbook."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_rates_need_two_looks_and_forget_what_is_old() -> None:
         rate = rates.observe("a", 500, 1000)
     assert rate.rows_per_second is None, "nothing has come for half a minute"
     now[0] = 101.0
-    assert rates.observe("a", 10, 1000).rows_per_second is None, "a redrive begins anew"
+    assert rates.observe("a", 10, 1000).rows_per_second is None, "a redrive starts again"
 
 
 @pytest.mark.parametrize(

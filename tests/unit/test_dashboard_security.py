@@ -1,4 +1,4 @@
-"""Attacks on the dashboard: people of the same machine, other web pages, names that are none."""
+"""Attacks on the dashboard by other users, other web pages and invalid names."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Response:
 
 
 class Scene:
-    """The application, asked without a browser."""
+    """The application, called without a browser."""
 
     def __init__(self) -> None:
         self.behind = Deployment()
@@ -179,7 +179,7 @@ def test_without_the_cookie_nothing_is_reachable(scene: Scene) -> None:
 
 
 def test_a_cookie_alone_reaches_nothing_behind_the_page(scene: Scene) -> None:
-    """A browser sends it along whoever asks; the page's own header no other page can send."""
+    """A browser sends the cookie for any page; only the dashboard's page can send its header."""
     for method, path in paths(scene):
         answer = scene.ask(path, method, Cookie=scene.cookie)
         expected = 200 if path in PAGES and method in ("GET", "HEAD") else 403

@@ -1,4 +1,4 @@
-"""An operator's call of a function waits out what Lambda itself may answer."""
+"""An operator's call of a function retries Lambda's own transient errors."""
 
 from __future__ import annotations
 

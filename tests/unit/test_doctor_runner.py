@@ -1,4 +1,4 @@
-"""What doctor tells to type fits the region and the project that it has looked at."""
+"""The commands that doctor suggests name the region and the project that it examined."""
 
 from __future__ import annotations
 

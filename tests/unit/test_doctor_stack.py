@@ -1,4 +1,4 @@
-"""Doctor names each fault of a deployment, of what AWS answers, and says what to do about it."""
+"""Doctor names each fault that AWS's answers show, and says what to do about it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Clients(SimpleNamespace):
     def get_paginator(self, operation: str) -> Any:
         answer = getattr(self, operation)
         return SimpleNamespace(
-            paginate=lambda **asked: answer(**asked) if callable(answer) else answer
+            paginate=lambda **parameters: answer(**parameters) if callable(answer) else answer
         )
 
 
@@ -114,11 +114,11 @@ def test_a_stack_that_was_rolled_back_is_in_the_way(kind: str, reason: str, advi
     clients = Clients(
         describe_stacks=stacks("ROLLBACK_COMPLETE"), describe_stack_events=events(kind, reason)
     )
-    told = ask(stack.stack_status, context(clients))
-    assert told.status == "finding"
-    assert f"ROLLBACK_COMPLETE: It ({kind}): {reason}" in told.found
-    assert advice in str(told.advice)
-    assert f"delete-stack --stack-name {NAME}" in str(told.advice)
+    outcome = ask(stack.stack_status, context(clients))
+    assert outcome.status == "finding"
+    assert f"ROLLBACK_COMPLETE: It ({kind}): {reason}" in outcome.found
+    assert advice in str(outcome.advice)
+    assert f"delete-stack --stack-name {NAME}" in str(outcome.advice)
 
 
 @pytest.mark.parametrize(("kind", "reason", "advice"), REASONS)
@@ -130,10 +130,10 @@ def test_the_last_try_of_a_stack_that_is_gone_is_explained(
         {"StackName": NAME, "StackId": "new", "CreationTime": 2},
         {"StackName": "another", "StackId": "no", "CreationTime": 3},
     ]
-    asked = []
+    calls = []
 
     def describe(StackName: str) -> Any:  # noqa: N803
-        asked.append(StackName)
+        calls.append(StackName)
         return events(kind, reason)()
 
     clients = Clients(
@@ -141,10 +141,10 @@ def test_the_last_try_of_a_stack_that_is_gone_is_explained(
         list_stacks=[{"StackSummaries": deleted}],
         describe_stack_events=describe,
     )
-    told = ask(stack.stack_status, context(clients, deployed=False))
-    assert (told.status, asked) == ("finding", ["new"])
-    assert "its last deployment failed" in told.found
-    assert advice in str(told.advice)
+    outcome = ask(stack.stack_status, context(clients, deployed=False))
+    assert (outcome.status, calls) == ("finding", ["new"])
+    assert "its last deployment failed" in outcome.found
+    assert advice in str(outcome.advice)
 
 
 @pytest.mark.parametrize(
@@ -161,29 +161,29 @@ def test_what_a_stack_s_status_means(status: str, result: str, advice: str) -> N
         describe_stacks=stacks(status),
         describe_stack_events=events("AWS::S3::Bucket", "The bucket is not empty"),
     )
-    told = ask(stack.stack_status, context(clients))
-    assert told.status == result
-    assert advice in str(told.advice)
+    outcome = ask(stack.stack_status, context(clients))
+    assert outcome.status == result
+    assert advice in str(outcome.advice)
 
 
 def test_a_machine_of_another_stack_is_named() -> None:
-    told = ask(stack.stack_status, context(Clients(describe_stacks=failing("ValidationError"))))
-    assert told.status == "advice"
-    assert "doesn't belong to a stack" in told.found
-    assert "ProjectName" in str(told.advice)
+    outcome = ask(stack.stack_status, context(Clients(describe_stacks=failing("ValidationError"))))
+    assert outcome.status == "advice"
+    assert "doesn't belong to a stack" in outcome.found
+    assert "ProjectName" in str(outcome.advice)
 
 
 def test_an_account_that_was_never_deployed_to() -> None:
     clients = Clients(
         describe_stacks=failing("ValidationError"), list_stacks=[{"StackSummaries": []}]
     )
-    told = ask(stack.stack_status, context(clients, deployed=False))
-    assert (told.status, told.advice) == ("finding", "Deploy the stack there.")
+    outcome = ask(stack.stack_status, context(clients, deployed=False))
+    assert (outcome.status, outcome.advice) == ("finding", "Deploy the stack there.")
 
 
 def test_without_permission_to_describe_the_stack_the_permission_is_named() -> None:
-    told = ask(stack.stack_status, context(Clients(describe_stacks=failing("AccessDenied"))))
-    assert (told.status, "DescribeStacks" in str(told.advice)) == ("advice", True)
+    outcome = ask(stack.stack_status, context(Clients(describe_stacks=failing("AccessDenied"))))
+    assert (outcome.status, "DescribeStacks" in str(outcome.advice)) == ("advice", True)
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_the_loaders_have_room(limit: int, reserved: int | None, status: str, ad
         get_account_settings=lambda: {"AccountLimit": {"ConcurrentExecutions": limit}},
         get_function_concurrency=lambda **_: answer,
     )
-    told = ask(stack.concurrency, context(clients, load_concurrency=100))
-    assert told.status == status
-    assert advice in str(told.advice)
+    outcome = ask(stack.concurrency, context(clients, load_concurrency=100))
+    assert outcome.status == status
+    assert advice in str(outcome.advice)
 
 
 def no_secret(**_: Any) -> Any:
@@ -228,9 +228,9 @@ def test_a_secret_that_a_run_can_t_read(
         database_url_secret_arn="",
         neon_api_key_secret_arn=SECRET,
     )
-    told = ask(stack.stored_secret, examined)
-    assert told.status == status
-    assert advice in str(told.advice)
+    outcome = ask(stack.stored_secret, examined)
+    assert outcome.status == status
+    assert advice in str(outcome.advice)
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_the_key_of_an_existing_bucket(key: str | None, known: dict[str, str], s
         get_bucket_encryption=lambda **_: {"ServerSideEncryptionConfiguration": {"Rules": rules}},
         describe_stacks=stacks("CREATE_COMPLETE", **known),
     )
-    told = ask(stack.lake_key, context(clients, data_location="s3://lake/forecast/"))
-    assert told.status == status
-    assert ("ExistingDataBucketKeyArn" in str(told.advice)) == (status == "finding")
+    outcome = ask(stack.lake_key, context(clients, data_location="s3://lake/forecast/"))
+    assert outcome.status == status
+    assert ("ExistingDataBucketKeyArn" in str(outcome.advice)) == (status == "finding")
 
 
 def alarms(*without: str, **changed: Any) -> Clients:
@@ -275,23 +275,25 @@ def test_the_alarms_are_the_templates() -> None:
 
 
 def test_an_alarm_that_is_gone_or_silent_is_named() -> None:
-    told = ask(stack.alarms, context(alarms("freshness", "rejects")))
-    assert "forecast-sync-dev-{freshness,rejects}" in told.found
-    told = ask(stack.alarms, context(alarms(ActionsEnabled=False)))
-    assert "enable-alarm-actions" in str(told.advice)
-    told = ask(stack.alarms, context(alarms(StateValue="INSUFFICIENT_DATA")))
-    assert (told.status, f"{len(stack.ALARMS)} without data" in told.found) == ("ok", True)
+    outcome = ask(stack.alarms, context(alarms("freshness", "rejects")))
+    assert "forecast-sync-dev-{freshness,rejects}" in outcome.found
+    outcome = ask(stack.alarms, context(alarms(ActionsEnabled=False)))
+    assert "enable-alarm-actions" in str(outcome.advice)
+    outcome = ask(stack.alarms, context(alarms(StateValue="INSUFFICIENT_DATA")))
+    assert (outcome.status, f"{len(stack.ALARMS)} without data" in outcome.found) == ("ok", True)
 
 
 def test_github_s_roles_that_trust_the_classic_name_only() -> None:
     repository = {"Repository": "Owner/name"}
     classic = {**repository, "RepositoryOwnerId": "", "RepositoryId": ""}
-    told = ask(stack.github, context(Clients(describe_stacks=stacks("CREATE_COMPLETE", **classic))))
-    assert told.status == "advice"
-    assert "gh api repos/Owner/name" in str(told.advice)
+    outcome = ask(
+        stack.github, context(Clients(describe_stacks=stacks("CREATE_COMPLETE", **classic)))
+    )
+    assert outcome.status == "advice"
+    assert "gh api repos/Owner/name" in str(outcome.advice)
     both = {**repository, "RepositoryOwnerId": "1", "RepositoryId": "2"}
-    told = ask(stack.github, context(Clients(describe_stacks=stacks("CREATE_COMPLETE", **both))))
-    assert told.status == "ok"
+    outcome = ask(stack.github, context(Clients(describe_stacks=stacks("CREATE_COMPLETE", **both))))
+    assert outcome.status == "ok"
     none = Clients(describe_stacks=failing("ValidationError"))
     assert ask(stack.github, context(none)).status == "ok"
 
@@ -313,16 +315,16 @@ def test_functions_in_a_vpc_sleep_and_wake(
     configuration: dict[str, str], status: str, words: str
 ) -> None:
     clients = Clients(get_function_configuration=lambda **_: configuration)
-    told = ask(account.functions, context(clients))
-    assert told.status == status
-    assert words in f"{told.found} {told.advice}"
+    outcome = ask(account.functions, context(clients))
+    assert outcome.status == status
+    assert words in f"{outcome.found} {outcome.advice}"
 
 
 def test_a_bucket_that_is_gone_is_named() -> None:
     def gone(**_: Any) -> Any:
         raise NotFound
 
-    told = ask(
+    outcome = ask(
         account.lake, context(Clients(list_objects_v2=gone), data_location="s3://lake/forecast/")
     )
-    assert "There is no bucket lake" in told.found
+    assert "There is no bucket lake" in outcome.found

@@ -1,4 +1,4 @@
-"""Claims about submitting and watching queries."""
+"""Claims about submitting and polling queries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SETTINGS = Settings(
 
 
 class FakeAthena(Athena):
-    """Remembers what was submitted and ends as it is told."""
+    """Remembers what was submitted, and ends queries as configured."""
 
     def __init__(self, outcome: bool | Exception = True) -> None:
         self.outcome = outcome

@@ -57,8 +57,8 @@ def test_an_error_code_is_the_exception_that_boto3_has(
     code: str,
     is_started: bool | None,
 ) -> None:
-    said = f"An error occurred ({code}) when calling the StartExecution operation: no"
-    install_cli(monkeypatch, tmp_path, f"echo '{said}' >&2\nexit 254")
+    message = f"An error occurred ({code}) when calling the StartExecution operation: no"
+    install_cli(monkeypatch, tmp_path, f"echo '{message}' >&2\nexit 254")
     workflow = Workflow(aws.stepfunctions(), MACHINE)
     if is_started is None:
         with pytest.raises(aws.AwsRefused, match="AccessDenied"):

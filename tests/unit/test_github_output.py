@@ -50,8 +50,8 @@ def output(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def commands(printed: str) -> list[str]:
     """The commands that GitHub's runner finds in what was printed."""
     lines = re.split("\r\n|\r|\n", printed)
-    found = [line for line in lines if re.match(r"\s*::[^:]*::", line)]
-    return [*found, *(line for line in lines if "##[" in line)]
+    parsed = [line for line in lines if re.match(r"\s*::[^:]*::", line)]
+    return [*parsed, *(line for line in lines if "##[" in line)]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
@@ -152,7 +152,7 @@ def test_a_report_shows_names_and_causes_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.name)
 def test_a_script_needs_nothing_but_python(script: Path) -> None:
-    """Jobs that become a role install nothing: what isn't in the standard library isn't there."""
+    """Jobs that assume a role install nothing, so only the standard library is available."""
     subprocess.run(
         [sys.executable, "-S", "-c", f"import {script.stem}"],
         env={"PYTHONPATH": str(SCRIPTS), "PATH": os.environ["PATH"]},

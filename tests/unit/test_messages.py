@@ -1,4 +1,4 @@
-"""What people are told, as the email's text and as the chat message."""
+"""Notifications, as an email's text and as a chat message."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("told", ALL, ids=lambda told: told.kind)
+@pytest.mark.parametrize("notification", ALL, ids=lambda notification: notification.kind)
 def test_each_says_what_where_how_many_and_where_to_read_on(
-    told: messages.Notification,
+    notification: messages.Notification,
 ) -> None:
-    text = told.to_text()
-    assert told.neon_branch in told.title
-    assert told.what in text
-    assert told.rows in text
+    text = notification.to_text()
+    assert notification.neon_branch in notification.title
+    assert notification.what in text
+    assert notification.rows in text
     assert "https://docs.example/runbook" in text
-    assert len(told.title) <= 100, "SNS cuts longer subjects"
+    assert len(notification.title) <= 100, "SNS cuts longer subjects"
 
 
-@pytest.mark.parametrize("told", ALL, ids=lambda told: told.kind)
-def test_the_chat_message_keeps_to_the_schema(told: messages.Notification) -> None:
-    message = json.loads(told.to_chat())
+@pytest.mark.parametrize("notification", ALL, ids=lambda notification: notification.kind)
+def test_the_chat_message_keeps_to_the_schema(notification: messages.Notification) -> None:
+    message = json.loads(notification.to_chat())
     assert set(message) == {"version", "source", "content", "metadata"}
     assert (message["version"], message["source"]) == ("1.0", "custom")
     content = message["content"]
@@ -148,28 +148,30 @@ def texts_of(document: object) -> list[str]:
     return [str(document)]
 
 
-@pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_no_name_and_no_error_is_markup_in_a_chat(told: messages.Notification) -> None:
+@pytest.mark.parametrize("notification", hostile(), ids=lambda notification: notification.kind)
+def test_no_name_and_no_error_is_markup_in_a_chat(notification: messages.Notification) -> None:
     """Neither mentions nor links nor lines: only what this project writes is any."""
     own = re.compile(r"<https://[^\s<>|]+\|(Execution|Runbook)>|https://docs\.example/[\w#-]+")
-    for text in texts_of(json.loads(told.to_chat())):
+    for text in texts_of(json.loads(notification.to_chat())):
         rest = own.sub("", text)
         assert not re.search(r"[<>@*`]|://|\]\(|[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", rest), text
         assert "\n\nWhat to do" not in text
 
 
-@pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_no_name_and_no_error_forges_a_line_of_an_email(told: messages.Notification) -> None:
-    assert told.title.isprintable()
-    lines = told.to_text().split("\n")
+@pytest.mark.parametrize("notification", hostile(), ids=lambda notification: notification.kind)
+def test_no_name_and_no_error_forges_a_line_of_an_email(
+    notification: messages.Notification,
+) -> None:
+    assert notification.title.isprintable()
+    lines = notification.to_text().split("\n")
     assert all(line.isprintable() for line in lines)
-    assert lines.count("What to do:") == (1 if told.todo else 0)
+    assert lines.count("What to do:") == (1 if notification.todo else 0)
     assert "- *pay* `now`" not in [line[:13] for line in lines]
 
 
 def test_a_long_error_leaves_the_links_in_their_place() -> None:
-    told = messages.failed(make_run(), "BatchRefused: " + "<" * 50_000, SETTINGS)
-    content = json.loads(told.to_chat())["content"]
+    notification = messages.failed(make_run(), "BatchRefused: " + "<" * 50_000, SETTINGS)
+    content = json.loads(notification.to_chat())["content"]
     assert len(content["description"]) <= 8000
     assert content["description"].endswith("|Runbook>")
 
@@ -184,11 +186,13 @@ class Inbox:
         self.sent.append(message)
 
 
-@pytest.mark.parametrize("told", hostile(), ids=lambda told: told.kind)
-def test_a_subject_is_what_sns_takes(told: messages.Notification) -> None:
+@pytest.mark.parametrize("notification", hostile(), ids=lambda notification: notification.kind)
+def test_a_subject_is_what_sns_takes(notification: messages.Notification) -> None:
     inbox = Inbox()
-    title = f"{told.title}\nBcc: all \u202e Gr\xfc\xdfe {'x' * 200}"
-    Topic(cast("SNSClient", inbox), "arn").publish(title, told.to_text(), told.to_chat())
+    title = f"{notification.title}\nBcc: all \u202e Gr\xfc\xdfe {'x' * 200}"
+    Topic(cast("SNSClient", inbox), "arn").publish(
+        title, notification.to_text(), notification.to_chat()
+    )
     [message] = inbox.sent
     assert len(message["Subject"]) <= 100
     assert message["Subject"].isascii()

@@ -1,4 +1,4 @@
-"""Whether a failure or a success is news, told by the runs that ended before."""
+"""Whether a failure or a success is news, judged by the runs that ended before it."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ def test_the_run_before_says_whether_a_failure_is_known(
 
 def test_of_two_runs_that_end_at_once_one_is_published() -> None:
     both = [execution(5, DOWN), execution(5, DOWN)]
-    told = [
+    published = [
         not outages.is_known(History(both), SETTINGS, f"arn:{number}", item, f"{DOWN}: no")
         for number, item in enumerate(both)
     ]
-    assert told == [True, False]
+    assert published == [True, False]
 
 
 def test_a_refused_input_is_published_once_while_it_repeats() -> None:

@@ -1,4 +1,4 @@
-"""Attacks on the footer reader: what a footer claims costs no more than it has, and is refused."""
+"""Attacks on the footer reader: a footer's false claims cost little memory and are refused."""
 
 from __future__ import annotations
 
@@ -206,18 +206,18 @@ def test_a_stored_column_by_hand_is_read() -> None:
 
 
 def test_a_footer_that_claims_gigabytes_is_never_fetched() -> None:
-    asked = []
+    sizes = []
 
     class Watched(Lake):
         def read_tail(self, bucket: str, key: str, size: int) -> bytes:
-            asked.append(size)
+            sizes.append(size)
             return super().read_tail(bucket, key, size)
 
     lake = Watched()
     lake.objects["forecast/a.parquet"] = b"\x00" * 100_000 + b"\xff\xff\xff\xff" + MAGIC
     with pytest.raises(SourceInvalid, match="claims a footer of 4,294,967,295 bytes"):
         check_sources(lake, SETTINGS, load_table(), Window(high=NOW))
-    assert asked == [64 * 1024]
+    assert sizes == [64 * 1024]
 
 
 def test_a_footer_that_claims_more_than_its_object_has_is_refused() -> None:

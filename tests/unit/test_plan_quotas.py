@@ -1,4 +1,4 @@
-"""A plan for a billion rows keeps to AWS's quotas, with a factor of two to spare."""
+"""The plan for a billion rows stays within half of AWS's quotas."""
 
 from __future__ import annotations
 
@@ -88,15 +88,15 @@ def request(connections: int) -> PlanRequest:
 
 def plan(writers: int) -> tuple[Athena, PlanRequest, Plan]:
     athena = Athena(writers)
-    asked = request(connections=901)
+    wanted = request(connections=901)
     planned = plan_pages(
         cast(Any, athena),
         cast(Any, athena),
         load_table(),
         Settings(environment="production"),
-        asked,
+        wanted,
     )
-    return athena, asked, planned
+    return athena, wanted, planned
 
 
 def size(content: str) -> int:
@@ -105,17 +105,17 @@ def size(content: str) -> int:
 
 @pytest.mark.parametrize("writers", [1, 20, 100, 2000])
 def test_a_billion_rows_fit_the_quotas_twice(writers: int) -> None:
-    athena, asked, planned = plan(writers)
+    athena, wanted, planned = plan(writers)
     pages = [Page.model_validate(page) for page in json.loads(athena.written)]
     assert sum(len(page.keys) for page in pages) == len(athena.files)
     assert planned.pages * SPARE <= MAP_ITEMS
     assert planned.concurrency * SPARE <= CHILDREN_AT_ONCE
     # Each child's result is an empty object and a comma in the Map's result.
     assert planned.pages * len("{},") * SPARE <= STATE_BYTES
-    items = [UpsertRequest(run=asked.run, page=page).model_dump_json() for page in pages]
+    items = [UpsertRequest(run=wanted.run, page=page).model_dump_json() for page in pages]
     assert max(map(size, items)) * SPARE <= STATE_BYTES
     whole = VerifyRequest(
-        run=asked.run, window=asked.window, queries=asked.queries, plan=planned, renewal=0,
+        run=wanted.run, window=wanted.window, queries=wanted.queries, plan=planned, renewal=0,
         redrive_count=0,
     )  # fmt: skip
     assert size(whole.model_dump_json()) * SPARE <= STATE_BYTES

@@ -1,4 +1,4 @@
-"""What is done about an execution that ended badly while nobody knows its branch."""
+"""How a failed execution is recorded and published, even if its branch is unknown."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Inbox(Topic):
 class Broken(Workflow):
     """Step Functions with one failed execution, and Neon that answers with an error."""
 
-    def __init__(self, error: ForecastSyncError, asked: object) -> None:
-        self.error, self.asked, self.inbox = error, asked, Inbox()
+    def __init__(self, error: ForecastSyncError, payload: object) -> None:
+        self.error, self.payload, self.inbox = error, payload, Inbox()
 
     def describe(self, execution_arn: str) -> Execution:  # noqa: ARG002
         return Execution(
             status="FAILED",
             redrive_count=0,
             started_at="2026-12-01T06:00:00+00:00",
-            input=json.dumps(self.asked),
+            input=json.dumps(self.payload),
             error="QueryFailed",
             cause="",
         )
@@ -90,9 +90,9 @@ def test_while_neon_is_out_of_reach_the_event_is_delivered_again_and_published_o
     assert broken.inbox.subjects == ["Forecast sync failed: unknown branch (dev)"]
 
 
-@pytest.mark.parametrize("asked", [{"git_ref": "dev"}, "main", {"unknown": 1}])
-def test_a_run_that_never_had_a_branch_is_published_and_done_with(asked: object) -> None:
-    broken = Broken(BranchNotFound("none"), asked)
+@pytest.mark.parametrize("payload", [{"git_ref": "dev"}, "main", {"unknown": 1}])
+def test_a_run_that_never_had_a_branch_is_published_and_done_with(payload: object) -> None:
+    broken = Broken(BranchNotFound("none"), payload)
     assert not recorder(broken).record(ENDED).recorded
     assert len(broken.inbox.subjects) == 1
 
@@ -105,14 +105,14 @@ def test_each_end_of_a_redriven_run_has_its_own_rerun() -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["[" * 100_000, "1" * 5_000, "", '{"git_ref": "a\\u0000"}', '{"trigger": "\\ud800"}']
+    "payload", ["[" * 100_000, "1" * 5_000, "", '{"git_ref": "a\\u0000"}', '{"trigger": "\\ud800"}']
 )
-def test_a_run_whose_input_cannot_be_read_is_published_and_done_with(asked: str) -> None:
+def test_a_run_whose_input_cannot_be_read_is_published_and_done_with(payload: str) -> None:
     """Lambda's own runtime stumbles over some before any of this project's code is reached."""
 
     class Strange(Broken):
         def describe(self, execution_arn: str) -> Execution:
-            return super().describe(execution_arn)._replace(input=asked)
+            return super().describe(execution_arn)._replace(input=payload)
 
     broken = Strange(BranchNotFound("none"), None)
     assert not recorder(broken).record(ENDED).recorded

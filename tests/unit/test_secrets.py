@@ -1,4 +1,4 @@
-"""A secret that can't be read now is waited for, one that can't be read at all stops the run."""
+"""A secret that is unavailable for now is retried; one that can't be read at all fails the run."""
 
 from __future__ import annotations
 

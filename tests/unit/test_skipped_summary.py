@@ -1,4 +1,4 @@
-"""What `make test` says at its end when a program wasn't there."""
+"""The line at the end of `make test` that says what was skipped for lack of a program."""
 
 from __future__ import annotations
 

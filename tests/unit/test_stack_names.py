@@ -1,4 +1,4 @@
-"""A stack's names follow its project wherever an operator or a reader meets them."""
+"""A stack's names begin with its project wherever an operator sees them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def options() -> dict[str, dict[str, Any]]:
-    found = commands(typer.main.get_command(make_app()))
-    return {path: {str(item.name): item for item in command.params} for path, command in found}
+    named = commands(typer.main.get_command(make_app()))
+    return {path: {str(item.name): item for item in command.params} for path, command in named}
 
 
 def test_every_command_that_asks_for_the_environment_asks_for_the_project() -> None:
@@ -40,18 +40,18 @@ def test_every_command_that_asks_for_the_environment_asks_for_the_project() -> N
 
 
 def test_the_project_has_the_template_s_default_and_a_variable() -> None:
-    asked = [params["project"] for params in options().values() if "project" in params]
+    projects = [params["project"] for params in options().values() if "project" in params]
     default = template()["Parameters"]["ProjectName"]["Default"]
-    assert {(item.default, item.envvar) for item in asked} == {(default, "PROJECT_NAME")}
+    assert {(item.default, item.envvar) for item in projects} == {(default, "PROJECT_NAME")}
 
 
 @pytest.mark.parametrize("environment", ["dev", "production"])
 def test_a_deployment_s_names_come_from_its_machine(environment: str) -> None:
-    found = deployment.Deployment(environment, boto3.Session(), None, f"{ARN}:other-{environment}")
-    assert found.name == f"other-{environment}"
-    assert found.function_name("start_sync") == f"other-{environment}-start-sync"
-    assert found.label == f"other-{environment}"
-    default = replace(found, state_machine_arn=f"{ARN}:forecast-sync-{environment}")
+    other = deployment.Deployment(environment, boto3.Session(), None, f"{ARN}:other-{environment}")
+    assert other.name == f"other-{environment}"
+    assert other.function_name("start_sync") == f"other-{environment}-start-sync"
+    assert other.label == f"other-{environment}"
+    default = replace(other, state_machine_arn=f"{ARN}:forecast-sync-{environment}")
     assert default.label == environment
 
 
@@ -91,20 +91,20 @@ def test_the_project_is_read_from_the_machine_s_name(name: str, project: str) ->
 
 def test_a_message_of_a_second_stack_says_which_and_how_to_address_it() -> None:
     second = settings("other-production")
-    told = [
+    sent = [
         messages.failed(make_run(environment="production"), "InvalidInput: x", second),
         messages.failed(make_run(environment="production"), "The run is ABORTED.", second),
         messages.rejected(RESULT, second),
         messages.stale(make_stale(), second),
     ]
-    for announcement in told:
-        assert announcement.title.endswith("(other-production)")
-        thread = json.loads(announcement.to_chat())["metadata"]["threadId"]
+    for message in sent:
+        assert message.title.endswith("(other-production)")
+        thread = json.loads(message.to_chat())["metadata"]["threadId"]
         assert thread.startswith("other-production-")
-        text = announcement.to_text()
+        text = message.to_text()
         assert "--environment production --project other" in text
         assert text.count("forecast-sync ") == text.count("--project other")
 
 
 def test_a_message_of_the_default_stack_is_short() -> None:
-    assert not [announcement for announcement in ALL if "--project" in announcement.to_text()]
+    assert not [message for message in ALL if "--project" in message.to_text()]

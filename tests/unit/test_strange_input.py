@@ -1,4 +1,4 @@
-"""Attacks with input that is large or strange, at every door it may come through."""
+"""Attacks with large or strange input, at every entry point."""
 
 from __future__ import annotations
 

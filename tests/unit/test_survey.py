@@ -224,7 +224,7 @@ READABLE = {
 @pytest.mark.parametrize("encoding", sorted(INTEGERS | FLOATS | TEXTS))
 @pytest.mark.parametrize("name", READABLE)
 def test_an_encoding_that_athena_lacks_for_a_type_is_named(name: str, encoding: str) -> None:
-    """What Trino 476 reads of what pyarrow writes; `make conformance` asks Trino itself."""
+    """What Trino 476 reads of what pyarrow writes; `make conformance` checks it with Trino."""
     try:
         content = parquet(TYPES, use_dictionary=False, column_encoding={name: encoding})
     except OSError:

@@ -1,4 +1,4 @@
-"""Claims about table files: what is sound, and how a fault is told."""
+"""Claims about table files: what is valid, and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ ESCAPES = {
     "an open name": 'kind = "x',
     "a second value": "promotion, net",
     "a subquery": "net = (SELECT max(net) FROM secrets)",
-    "a subquery in capitals of its own": "EXISTS (sElEcT 1)",
+    "a subquery in mixed case": "EXISTS (sElEcT 1)",
     "a list of rows": "net IN (VALUES 1, 2)",
     "a whole table": "net IN (TABLE secrets)",
     "an escape string": r"item = E'\' OR true; --'",

@@ -68,8 +68,8 @@ def test_every_line_of_a_call_names_run_and_table(lines: Any, event: Any, outcom
             call(event, outcome)
     else:
         call(event, outcome)
-    found = [(line["run_id"], line["table"]) for line in lines()]
-    assert found == [("r1", "price")] * 2
+    keys = [(line["run_id"], line["table"]) for line in lines()]
+    assert keys == [("r1", "price")] * 2
 
 
 def test_a_run_that_is_started_is_named_by_the_answer(lines: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every command meets hostile names, values and errors: a terminal sees text, JSON is exact."""
+"""Every command with hostile names, values and errors: terminals get inert text, JSON is exact."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ COMMANDS = {
     "tables declare": ["tables", "declare"],
 }
 WITHOUT = {
-    "dashboard": "its page has tests of its own",
+    "dashboard": "its page has its own tests",
     "demo": "it shows its own data, by the functions that these commands show theirs with",
     "example": "it says the name that it was given: see test_example",
     "local down": "it says nothing but its own words",
@@ -241,9 +241,9 @@ def test_what_a_command_shows_does_nothing(
     shown = capsys.readouterr()
     assert_inert(shown.out)
     assert_inert(shown.err)
-    told = COLOURS.sub("", shown.out + shown.err)
-    assert "Traceback" not in told
-    assert r"\x1b]52;c;" in told, "hidden isn't visible"
+    output = COLOURS.sub("", shown.out + shown.err)
+    assert "Traceback" not in output
+    assert r"\x1b]52;c;" in output, "hidden isn't visible"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -293,10 +293,10 @@ def test_what_a_failure_says_does_nothing(
 
     monkeypatch.setattr(freshness, "ask", fail)
     assert run(monkeypatch, "status") == 1
-    said = capsys.readouterr().err
-    assert_inert(said)
-    assert words in said
-    assert r"x1b]52;c;" in said
+    stderr = capsys.readouterr().err
+    assert_inert(stderr)
+    assert words in stderr
+    assert r"x1b]52;c;" in stderr
 
 
 @pytest.mark.parametrize("arguments", [[EVIL], ["status", f"--{EVIL}"], ["history", "-n", EVIL]])
@@ -304,9 +304,9 @@ def test_what_wrong_usage_says_does_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert run(monkeypatch, *arguments) == 2
-    said = capsys.readouterr().err
-    assert_inert(said)
-    assert "error: " in said
+    stderr = capsys.readouterr().err
+    assert_inert(stderr)
+    assert "error: " in stderr
 
 
 def test_what_a_library_warns_of_does_nothing(
@@ -317,9 +317,9 @@ def test_what_a_library_warns_of_does_nothing(
     assert logging.lastResort is not None
     record = logging.LogRecord("urllib3", logging.WARNING, "x", 1, "host %s", (EVIL,), None)
     logging.lastResort.handle(record)
-    said = capsys.readouterr().err
-    assert_inert(said)
-    assert r"\x1b]52;c;" in said
+    stderr = capsys.readouterr().err
+    assert_inert(stderr)
+    assert r"\x1b]52;c;" in stderr
 
 
 def test_ddl_is_for_another_program_and_stays_exact_or_is_refused(

@@ -1,4 +1,4 @@
-"""The recording in the README: what stands in it, and when."""
+"""The README's recorded session: what it shows, and when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trino is fetched once, whoever asks at the same time, and used only when it is the pinned one."""
+"""Trino is fetched once, even by concurrent callers, and used only with the pinned hash."""
 
 from __future__ import annotations
 

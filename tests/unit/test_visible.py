@@ -1,4 +1,4 @@
-"""Attacks with text: what reaches a terminal or a chat is seen, and does nothing."""
+"""Attacks with text: what reaches a terminal or a chat is visible and has no effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several files of these tests begin with."""
+"""Fixtures that several of these files share."""
 
 from __future__ import annotations
 

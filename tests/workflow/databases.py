@@ -24,7 +24,7 @@ EMPTIED = ("dev", "preview/pr-7")
 
 
 def superuser_url(cloud: Cloud, branch: str = "dev") -> str:
-    """For what happens to the server: whoever has a branch's own URL may change nothing of it."""
+    """For changes to the server, for which a branch's own URL has no rights."""
     url = urlsplit(cloud.database_urls[branch])
     password = (Path(cloud.state_dir) / "postgres.password").read_text()
     return url._replace(netloc=f"postgres:{password}@{url.hostname}:{url.port}").geturl()
@@ -49,7 +49,7 @@ class Databases:
             connection.execute(statement.encode())
 
     def table(self, branch: str = "dev") -> Table:
-        """What stands in the target."""
+        """The target's rows."""
         columns = ", ".join((*KEY, *VALUES))
         rows = self.query(f"SELECT {columns} FROM forecast_data", branch=branch)
         return {row[: len(KEY)]: row[len(KEY) :] for row in rows}

@@ -1,4 +1,4 @@
-"""The deployed machine as tests use it: upload, start, wait, and look where the truth is."""
+"""The deployed state machine for tests: upload, start, wait, read Postgres, S3 and history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = "forecast/"
 WARM_UP_SECONDS = 180
 RECORDED_SECONDS = 5
 SCHEDULE = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State")
-"""What a schedule is made of; its description has more."""
+"""The settings that create a schedule; its description has more."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ class Deployed(Databases):
         ]
 
     def pages(self, arn: str) -> dict[int, tuple[str, int]]:
-        """By page number the status and the number of runs of its child execution."""
+        """The status and the number of runs of each page's child execution, by page number."""
         found = {}
         for child in self.children(arn):
             described = self.describe(child)
@@ -258,7 +258,7 @@ class Deployed(Databases):
 
     @contextmanager
     def held_query(self, match: str = "UNLOAD") -> Iterator[None]:
-        """The next query whose text has this part goes on until the end of a block."""
+        """The next query whose text contains this runs until the end of the block."""
         self.athena_faults({"match": match, "hold": True})
         try:
             yield
@@ -274,7 +274,7 @@ class Deployed(Databases):
         self._write_faults("request-faults.json", faults)
 
     def _write_faults(self, name: str, faults: Sequence[dict[str, Any]]) -> None:
-        """Whole or not at all, since the server may read at this moment."""
+        """Atomically, because the server may be reading it."""
         self.cloud.faults_dir.mkdir(exist_ok=True)
         unfinished = self.cloud.faults_dir / f"{name}.new"
         unfinished.write_text(json.dumps(faults))

@@ -50,18 +50,18 @@ class Permission(NamedTuple):
 
 
 def read_calls(deployed: Deployed) -> Iterator[Call]:
-    """What the functions have called, and what S3 asks of them beside it."""
+    """The calls that functions made, and the further permissions that S3 checks for them."""
     for file in deployed.cloud.calls_dir.iterdir():
-        found = re.fullmatch(r"forecast-sync-dev-([a-z-]+)-\d+\.jsonl", file.name)
-        assert found is not None
-        function = found[1].replace("-", "_")
+        match = re.fullmatch(r"forecast-sync-dev-([a-z-]+)-\d+\.jsonl", file.name)
+        assert match is not None
+        function = match[1].replace("-", "_")
         for line in file.read_text().splitlines():
             recorded = json.loads(line)
             service = SERVICES.get(recorded["service"], recorded["service"])
             action = f"{service}:{recorded['operation']}"
             parameters = recorded["parameters"]
             for resource in _resources(service, parameters):
-                context = _context(found[1], service, parameters)
+                context = _context(match[1], service, parameters)
                 call = Call(function, ACTIONS.get(action, action), resource, context)
                 yield call
                 yield from asked_by_s3(call)
@@ -126,8 +126,8 @@ def find_statements(deployed: Deployed, function: str) -> list[Statement]:
     for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
         arn = attached["PolicyArn"]
         version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        found = iam.get_policy_version(PolicyArn=arn, VersionId=version)
-        documents.append(found["PolicyVersion"]["Document"])
+        answer = iam.get_policy_version(PolicyArn=arn, VersionId=version)
+        documents.append(answer["PolicyVersion"]["Document"])
     return [statement for document in documents for statement in document["Statement"]]
 
 

@@ -43,8 +43,8 @@ def start(operator: Deployment, key: str, **body: Any) -> Answer:
 
 def ended(operator: Deployment, run_id: str) -> dict[str, Any]:
     def look() -> dict[str, Any] | None:
-        found = get(operator, f"/syncs/{run_id}")
-        return found if found["execution_status"] != "RUNNING" else None
+        detail = get(operator, f"/syncs/{run_id}")
+        return detail if detail["execution_status"] != "RUNNING" else None
 
     return eventually(look, 60, f"the end of {run_id}")
 

@@ -1,4 +1,4 @@
-"""Hundreds of files at once: every row arrives, and few runs do the work."""
+"""Hundreds of files at once: every row arrives, and few runs are started."""
 
 from __future__ import annotations
 

@@ -34,11 +34,11 @@ def test_a_preview_branch_that_is_gone_is_a_warning_and_starts_nothing(
     runner: Runner, deployed: Deployed
 ) -> None:
     ended = runner.step("sync_preview.py", GIT_REF="preview/pr-404", TRIGGER="preview")
-    told = "The Neon branch preview/pr-404 is gone, or was never created; nothing was run."
+    warning = "The Neon branch preview/pr-404 is gone, or was never created; nothing was run."
     assert ended.returncode == 0
-    assert ended.stderr == f"::warning::{told}\n"
+    assert ended.stderr == f"::warning::{warning}\n"
     assert runner.outputs() == {"outcome": "gone"}
-    assert told.replace("preview/pr-404", "`preview/pr-404`") in runner.summary()
+    assert warning.replace("preview/pr-404", "`preview/pr-404`") in runner.summary()
     with pytest.raises(deployed.client("stepfunctions").exceptions.ExecutionDoesNotExist):
         deployed.describe(execution_arn(runner, deployed, "preview"))
 

@@ -1,4 +1,4 @@
-"""Large and strange input through the deployed machine: it has an end, and a name."""
+"""Large and strange input through the deployed machine: messages are bounded, and name the file."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def test_a_reject_of_24_mb_goes_all_the_way(
     kept = deployed.query("SELECT octet_length(row_json::text) FROM forecast_sync_rejects")
     for name, value in deployed.cloud.variables.items():
         monkeypatch.setenv(name, value)
-    found = deployment.find("dev")
-    [shown] = rejects.read(found, None)
+    target = deployment.find("dev")
+    [shown] = rejects.read(target, None)
     assert (shown["row_bytes"], shown["shortened"]) == (kept[0][0], True)
     assert shown["row_json"]["dma_id"] == "d" * 200 + "… (24,000,000 characters)"
-    [whole] = rejects.whole(found, iter([shown]), None)
+    [whole] = rejects.whole(target, iter([shown]), None)
     assert whole["row_json"]["dma_id"] == "d" * LARGE

@@ -19,8 +19,8 @@ def measured(deployed: Deployed, name: str, began: int, run_id: str = "") -> dic
     """The newest line since ``began`` with a metric of this name, of one run or of any."""
     pages = deployed.client("logs").get_paginator("filter_log_events")
     # Since then, in milliseconds: ministack gives the oldest 10,000 lines and no token for more.
-    found = pages.paginate(logGroupName=GROUP, startTime=began)
-    messages = [event["message"] for page in found for event in page["events"]]
+    log_pages = pages.paginate(logGroupName=GROUP, startTime=began)
+    messages = [event["message"] for page in log_pages for event in page["events"]]
     lines = [text for text in messages if f'"{name}"' in text and run_id in text]
     return json.loads(lines[-1]) if lines else None
 

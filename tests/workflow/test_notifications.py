@@ -1,4 +1,4 @@
-"""What people are told, read from a queue and a chat client that are subscribed to the topic."""
+"""Notifications, read from a queue and a chat client that are subscribed to the topic."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def inbox(announced: Deployed) -> Iterator[Inbox]:
     address = f"http://127.0.0.1:{server.server_address[1]}/"
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
     sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=address)
-    asked = eventually(lambda: next(iter(envelopes), None), 10, "the request to confirm")
-    sns.confirm_subscription(TopicArn=topic, Token=asked["Token"])
+    request = eventually(lambda: next(iter(envelopes), None), 10, "the request to confirm")
+    sns.confirm_subscription(TopicArn=topic, Token=request["Token"])
     yield Inbox(announced, url, envelopes)
     for subscription in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
         sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
@@ -163,7 +163,7 @@ def test_a_run_without_a_branch_is_published_too(inbox: Inbox) -> None:
 
 
 def test_an_outage_of_the_database_is_published_once_and_its_end_once(inbox: Inbox) -> None:
-    """However many runs fail meanwhile: there is nowhere to note what was told."""
+    """However many runs fail meanwhile: there is nowhere to record what was published."""
     deployed = inbox.deployed
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()

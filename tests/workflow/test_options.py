@@ -1,4 +1,4 @@
-"""A deployment with every option, and what the local cloud makes of it.
+"""A deployment with every option, as the local cloud deploys it.
 
 It knows no VPC, no reservations, no encryption of buckets and topics: contract tests look at these.
 """
@@ -40,8 +40,8 @@ def optioned(athena: Athena) -> Iterator[Deployed]:
 
 @pytest.fixture(scope="module")
 def functions(optioned: Deployed) -> dict[str, dict[str, Any]]:
-    found = optioned.client("lambda").list_functions()["Functions"]
-    return {item["FunctionName"].removeprefix("forecast-sync-dev-"): item for item in found}
+    listed = optioned.client("lambda").list_functions()["Functions"]
+    return {item["FunctionName"].removeprefix("forecast-sync-dev-"): item for item in listed}
 
 
 def test_the_lake_is_the_bucket_that_exists(

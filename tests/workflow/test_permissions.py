@@ -117,13 +117,13 @@ def test_each_function_may_make_its_calls_and_no_others(
         and not any(item.covers(call) for call in calls)
     ]
     assert not missing, "templates/roles.yaml doesn't allow"
-    assert not unused, "templates/roles.yaml allows what nobody calls"
+    assert not unused, "templates/roles.yaml allows what no function calls"
     _check_every_option(deployed, calls)
     _check_keys(deployed, calls)
 
 
 def _check_every_option(deployed: Deployed, calls: set[Call]) -> None:
-    """With VPC, keys and all: each role's every action is called, or stands in a table."""
+    """With VPC, keys and all: every action of every role is called, or listed with a reason."""
     template = rendered_roles(
         deployed,
         SubnetIds="subnet-1",
@@ -149,7 +149,7 @@ def _check_every_option(deployed: Deployed, calls: set[Call]) -> None:
 
 
 def _check_keys(deployed: Deployed, calls: set[Call]) -> None:
-    """What a call needs of the keys, asked by the service that it is made to."""
+    """The permissions on the keys that a call needs, as the called service requests them."""
     template = rendered_roles(
         deployed,
         KmsKeyArn=KEY_ARN,
@@ -172,7 +172,7 @@ def _check_keys(deployed: Deployed, calls: set[Call]) -> None:
 
 
 def key_calls(call: Call) -> set[Call]:
-    """What KMS is asked when everything that can have a key has one."""
+    """The requests to KMS when everything that can have a key has one."""
     service, operation = call.action.split(":")
     via = (("kms:ViaService", f"{service}.{REGION}.amazonaws.com"),)
     is_lake = call.resource.startswith("arn:aws:s3:::forecast-sync-datalake-")
@@ -314,10 +314,10 @@ def _lose_a_manifest(deployed: Deployed) -> None:
 
 
 def _fail_without_a_branch(deployed: Deployed) -> None:
-    """There is no database that could say what was announced."""
+    """There is no database that could say what was published."""
     assert deployed.run(git_ref="nope").status == "FAILED"
-    asked = ("record_status", "states:ListExecutions", deployed.cloud.state_machine_arn)
-    eventually(lambda: any(call[:3] == asked for call in read_calls(deployed)))
+    allowed_call = ("record_status", "states:ListExecutions", deployed.cloud.state_machine_arn)
+    eventually(lambda: any(call[:3] == allowed_call for call in read_calls(deployed)))
 
 
 def _take_over_and_rerun(deployed: Deployed) -> None:

@@ -14,8 +14,8 @@ from tests.waiting import eventually
 from tests.workflow.breakages import BREAKAGES, Breakage, refuse_a_row
 from tests.workflow.deployed import Deployed, Ended
 
-# A redriven state goes on without being entered anew; the query that didn't fail goes on too, and
-# is renewed when it had read the broken file.
+# A redriven state continues without being entered again; so does the query that didn't fail, which
+# is renewed if it had read the broken file.
 QUERYING = {"Query finished", "Query done?", "Wait for Athena", "Poll Athena query"}
 RENEWING = {"Submit again", "Start Athena query"}
 

@@ -1,4 +1,4 @@
-"""Transient errors are waited for, route errors take their way, and the run ends correct."""
+"""Transient errors are retried, route errors are rerouted, and the run ends correctly."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_full_run_waits_for_the_one_that_works(deployed: Deployed) -> None:
 
 
 def test_a_notification_that_fails_fails_no_run(deployed: Deployed) -> None:
-    """Without its topic, Notify fails to tell of a reject; the rows have arrived all the same."""
+    """Without its topic, Notify can't publish a reject; the rows have arrived all the same."""
     deployed.upload("few", [*make_rows(range(10)), make_row(99, state="OHIO")])
     sns = deployed.client("sns")
     topic = next(t["TopicArn"] for t in sns.list_topics()["Topics"] if "forecast" in t["TopicArn"])

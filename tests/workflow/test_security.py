@@ -1,4 +1,4 @@
-"""No secret is where somebody could read it: canaries are planted, and everything is searched."""
+"""No secret leaks: canaries are planted, and everything that a run writes is searched."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def test_no_secret_can_be_read_anywhere(deployed: Deployed) -> None:
         "API": _api(deployed),
     }.items():
         assert runs[0] in texts or place == "processes", f"{place} is searched at all"
-        found = [canary[:4] for canary in canaries if canary in texts]
-        assert not found, f"{place} has a secret that begins with {found}"
+        leaked = [canary[:4] for canary in canaries if canary in texts]
+        assert not leaked, f"{place} has a secret that begins with {leaked}"
 
 
 def _logs(deployed: Deployed, began: int) -> str:
     """Since then, in milliseconds."""
     pages = deployed.client("logs").get_paginator("filter_log_events")
-    found = pages.paginate(logGroupName="/aws/lambda/forecast-sync-dev", startTime=began)
-    return "\n".join(event["message"] for page in found for event in page["events"])
+    log_pages = pages.paginate(logGroupName="/aws/lambda/forecast-sync-dev", startTime=began)
+    return "\n".join(event["message"] for page in log_pages for event in page["events"])
 
 
 def _histories(deployed: Deployed) -> str:

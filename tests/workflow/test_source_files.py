@@ -1,4 +1,4 @@
-"""What files may hold arrives, or is refused by name before a query; on every engine alike."""
+"""What files may contain is loaded, or refused by name before a query, on every engine."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def test_a_column_of_nothing_but_null_is_null(deployed: Deployed) -> None:
     deployed.upload("null", typed(rows, dict.fromkeys(nothing, pa.null())))
     deployed.upload("usual", [make_row(5)])
     assert deployed.succeed().counts["good"] == 4
-    found = deployed.query("SELECT count(*) FROM forecast_data WHERE dma_id IS NULL")
-    assert found == [(3,)]
+    nulls = deployed.query("SELECT count(*) FROM forecast_data WHERE dma_id IS NULL")
+    assert nulls == [(3,)]
     deployed.upload("bad", typed([make_row(9, updated_at=None)], {"updated_at": pa.null()}))
     ended = deployed.run()
     assert (ended.status, ended.error) == ("FAILED", "SourceInvalid"), ended.cause
@@ -149,9 +149,9 @@ def test_a_row_too_long_for_a_line_is_a_reject(deployed: Deployed) -> None:
 @pytest.mark.parametrize("unit", ["us", "ns"])
 def test_the_newest_is_decided_after_rounding_half_up(deployed: Deployed, unit: str) -> None:
     """Half a millisecond less is equal, and of equals the later file wins."""
-    moment = datetime.fromisoformat("1969-12-31T23:59:59.000")
+    utc_time = datetime.fromisoformat("1969-12-31T23:59:59.000")
     half = timedelta(microseconds=500)
-    files = {"a": moment + half, "b": moment + 2 * half, "c": moment + half - half / 500}
+    files = {"a": utc_time + half, "b": utc_time + 2 * half, "c": utc_time + half - half / 500}
     for name, updated in files.items():
         row = make_row(1, y_50=float(ord(name)), updated_at=updated)
         deployed.upload(name, typed([row], {"updated_at": pa.timestamp(unit)}))

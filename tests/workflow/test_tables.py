@@ -79,12 +79,12 @@ def test_a_second_table_needs_nothing_but_its_file(
     assert (ended.counts["window_rows"], ended.counts["rejected"]) == (7, 2)
     assert ended.counts["warnings"] == {"a menu item costs less than 1000": 1}
     day, correction = date(2026, 12, 1), datetime.fromisoformat("2026-11-23T05:30:00.123")
-    found = prices.query(
+    prices_read = prices.query(
         "SELECT restaurant, item, valid_on, net, gross, promotion, exported_at FROM menu_price"
         " WHERE restaurant < 3 ORDER BY 1"
     )
-    assert found[0] == (1, "soup", day, Decimal("9.00"), Decimal("9.63"), False, correction)
-    assert found[1][1:6] == ("tab\tback\\", day, Decimal("3.33"), Decimal("3.56"), True)
+    assert prices_read[0] == (1, "soup", day, Decimal("9.00"), Decimal("9.63"), False, correction)
+    assert prices_read[1][1:6] == ("tab\tback\\", day, Decimal("3.33"), Decimal("3.56"), True)
     reasons = prices.query("SELECT reason FROM forecast_sync_rejects ORDER BY 1")
     assert reasons == [("restaurant doesn't fit integer",), ("the price is negative",)]
     assert prices.succeed().changed == (0, 0, 3)

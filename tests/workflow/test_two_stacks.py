@@ -1,6 +1,6 @@
 """Two stacks with two names in one account and region: each syncs, and neither knows of the other.
 
-The second one has a database of its own, as a second project has.
+The second one has its own database, as a second project has.
 """
 
 from __future__ import annotations

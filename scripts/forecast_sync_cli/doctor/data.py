@@ -140,9 +140,9 @@ def queries(context: Context) -> str:
     else:
         one = _run_statements(context, lambda prefix: build_one(table, settings, prefix, sample))
         _compare(one, f"a row of {sample['path']}", None)
-        found = one.contents
+        unloaded = one.contents
         answers.append(
-            f"over a row of {sample['path']} {len(found.rows)} good and {len(found.rejects)} "
+            f"over a row of {sample['path']} {len(unloaded.rows)} good and {len(unloaded.rejects)} "
             "rejected, as the profile counts"
         )
     return f"extract and profile: {'; '.join(answers)}"
@@ -243,13 +243,13 @@ def _run_statements(context: Context, build: Callable[[str], Statements]) -> Ans
 
 def _compare(answer: Answer, over: str, expected: Contents | None) -> None:
     """Raise a ``Finding`` unless the extract is as expected, and the profile counts the same."""
-    found = answer.contents
-    if expected is not None and found != expected:
-        raise Finding(f"UNLOAD over {over} wrote {found}, expected {expected}.", REPORT)
+    unloaded = answer.contents
+    if expected is not None and unloaded != expected:
+        raise Finding(f"UNLOAD over {over} wrote {unloaded}, expected {expected}.", REPORT)
     counted = {
-        "good": len(found.rows),
-        "rejected": len(found.rejects),
-        "checksum": found.checksum(),
+        "good": len(unloaded.rows),
+        "rejected": len(unloaded.rejects),
+        "checksum": unloaded.checksum(),
     }
     profiled = {name: int(answer.profile[name]) for name in counted}
     if profiled != counted:

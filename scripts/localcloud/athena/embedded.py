@@ -164,7 +164,9 @@ def _folders(
     if not partitions:
         return [("", "true")]
     names = ", ".join(f'"{name}"' for name in partitions)
-    found = connection.execute(f"SELECT DISTINCT {names} FROM unloaded ORDER BY ALL").fetchall()
+    combinations = connection.execute(
+        f"SELECT DISTINCT {names} FROM unloaded ORDER BY ALL"
+    ).fetchall()
     return [
         (
             "".join(f"{name}={value}/" for name, value in zip(partitions, values, strict=True)),
@@ -172,7 +174,7 @@ def _folders(
                 f"\"{name}\" = '{value}'" for name, value in zip(partitions, values, strict=True)
             ),
         )
-        for values in found
+        for values in combinations
     ]
 
 

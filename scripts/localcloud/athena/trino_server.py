@@ -265,9 +265,9 @@ class TrinoServer:
     def _keytool(self, *arguments: str) -> None:
         program = str(self._java / "keytool")
         ended = _Popen([program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said, _ = ended.communicate()
+        output, _ = ended.communicate()
         if ended.returncode != 0:
-            raise LocalCloudError(f"keytool {arguments[0]} failed: {said.decode().strip()}")
+            raise LocalCloudError(f"keytool {arguments[0]} failed: {output.decode().strip()}")
 
 
 def _make_token(secret: bytes) -> str:

@@ -25,14 +25,14 @@ def parse_unload(statement: str) -> Unload | None:
 
     Raises ``UnloadUnsupported`` for options other than gzip text.
     """
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"\s*UNLOAD\s*\((.*)\)\s*TO\s*'s3://([^/']+)/([^']*)'\s*WITH\s*\((.*)\)\s*",
         statement,
         re.DOTALL | re.IGNORECASE,
     )
-    if found is None:
+    if match is None:
         return None
-    query, bucket, prefix, options = found.groups()
+    query, bucket, prefix, options = match.groups()
     if "'textfile'" not in options.lower() or "'gzip'" not in options.lower():
         raise UnloadUnsupported("the local Athena unloads TEXTFILE with GZIP only")
     listed = re.search(r"partitioned_by\s*=\s*ARRAY\s*\[([^]]*)\]", options, re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Answers what a test asks about the execution environment it runs in."""
+"""Answers a test's questions about its execution environment."""
 
 from __future__ import annotations
 
