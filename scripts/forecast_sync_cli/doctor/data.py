@@ -22,6 +22,7 @@ from forecast_sync.diagnostics.probe import (
 from forecast_sync.errors import SecretUnavailable
 from forecast_sync.extract.athena_sql import quote_name
 from forecast_sync.tables import is_declared
+from forecast_sync.target.differences import tell_differences
 
 from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import FunctionFailed
@@ -97,10 +98,7 @@ def database(context: Context) -> str:
     except FunctionFailed as failed:
         raise Finding(f"{failed.error}: {failed.message}", _database_advice(failed)) from None
     if answer["differences"]:
-        wrong = "; ".join(
-            f"{item['column']} is {item['found'] or 'missing'}, expected {item['expected']}"
-            for item in answer["differences"]
-        )
+        wrong = tell_differences(answer["differences"])
         raise Finding(f"{answer['target']}: {wrong}.", "Change the table or the table file.")
     state = "matches the table file" if answer["exists"] else "will be created by the first run"
     return f"{answer['server']} as {answer['user']}; {answer['target']} {state}"

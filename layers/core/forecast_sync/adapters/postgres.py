@@ -62,6 +62,8 @@ def connect(url: str) -> Connection:
     """
     parameters = read_connection_string(url)
     parameters.setdefault("connect_timeout", str(CONNECT_SECONDS))
+    # Poolers follow it. Otherwise it's a setting of the server, database, role or environment.
+    parameters["client_encoding"] = "UTF8"
     try:
         connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)  # type: ignore[arg-type]
     except psycopg.Error as error:

@@ -18,7 +18,7 @@ from forecast_sync.errors import InvalidInput
 from forecast_sync.extract.athena_sql import Dates
 from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.tables import Table
-from forecast_sync.target.differences import find_differences, read_columns
+from forecast_sync.target.differences import describe_target, list_differences
 from forecast_sync.target.expressions import row_hash, shown
 from forecast_sync.text.size_limits import fitting
 
@@ -116,13 +116,13 @@ def _list_keys(connection: Connection, table: Table, question: KeysQuestion) -> 
 
 
 def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:
-    exists = bool(read_columns(connection, table))
+    target = describe_target(connection, table)
     return {
         "server": describe_server(connection),
         "user": connection.info.user,
         "target": table.target.table,
-        "exists": exists,
-        "differences": find_differences(connection, table) if exists else [],
+        "exists": target.exists,
+        "differences": list_differences(target, table),
     }
 
 

@@ -45,7 +45,7 @@ def build_extract(
     """
     return read_statement("extract/extract.athena.sql").format(
         sources=build_sources(table, settings, dates, window, source),
-        part=_part(table, parts),
+        part=_part(parts),
         reject_line=_reject_line(table),
         prefix=quote_literal(prefix),
     )
@@ -75,10 +75,8 @@ def warning_names(table: Table) -> list[str]:
     return [f"warning_{number}" for number in range(len(table.expect))]
 
 
-def _part(table: Table, parts: int) -> str:
-    digits = (
-        f"substr(to_hex(md5(to_utf8(CAST({quote_name(table.target.key[0])} AS varchar)))), 1, 8)"
-    )
+def _part(parts: int) -> str:
+    digits = "substr(to_hex(md5(to_utf8(CAST(first_key AS varchar)))), 1, 8)"
     return f"from_base({digits}, 16) % {parts}"
 
 
@@ -93,12 +91,40 @@ def quote_name(name: str) -> str:
 
 
 def _exact_columns(table: Table) -> str:
-    """Further columns of a SELECT: the numeric ones as exact decimals, NULL when they don't fit."""
+    """Further columns of a SELECT: the values that the target holds, where they may be others."""
     return "".join(
-        f", TRY_CAST({quote_name(item.name)} AS decimal{item.arguments}) AS {_exact(item)}"
-        for item in table.column
-        if item.kind == "numeric"
+        f", {value} AS {_exact(column)}"
+        for column in table.column
+        if (value := _exact_value(table, column))
     )
+
+
+def _exact_value(table: Table, column: Column) -> str | None:
+    """What the target makes of a column's value; None when that needs no column of its own.
+
+    A number is rounded, and NULL when it doesn't fit. Only in the key does the same hold for times,
+    which lose digits and time zone, and for dates that are computed as timestamps.
+    """
+    name = quote_name(column.name)
+    if column.kind == "numeric":
+        return f"TRY_CAST({name} AS decimal{column.arguments})"
+    if column.name in table.target.key and column.kind == "timestamp":
+        return f"TRY({_as_text(column)})"
+    if column.name in table.target.key and column.kind == "date":
+        return f"CAST({name} AS date)"
+    return None
+
+
+def _key_values(table: Table) -> dict[str, str]:
+    """By name of a key's column, the column of ``exact`` with the value that the target holds.
+
+    Rows whose keys differ only before rounding are one row of the target.
+    """
+    columns = {column.name: column for column in table.column}
+    return {
+        name: _exact(columns[name]) if _exact_value(table, columns[name]) else quote_name(name)
+        for name in table.target.key
+    }
 
 
 def _copy_line(table: Table) -> str:
@@ -118,18 +144,16 @@ def build_sources(
     ``source`` is the query for rows of another origin than the lake: ``source_path``,
     ``source_modified``, the target's columns, and ``source_newest``, as ``build_lake`` has them.
     """
-    key = ", ".join(map(quote_name, table.target.key))
-    day = quote_name(table.source.date)
+    values = _key_values(table)
+    key = ", ".join(values.values())
     candidates = read_statement(
         "extract/candidates_all.athena.sql"
         if window.low is None
         else "extract/candidates_touched.athena.sql"
     ).format(
         key=key,
-        date=day,
-        same_key=" AND ".join(
-            f"checked.{quote_name(name)} = touched.{quote_name(name)}" for name in table.target.key
-        ),
+        date=values[table.source.date],
+        same_key=" AND ".join(f"checked.{value} = touched.{value}" for value in values.values()),
     )
     return read_statement("extract/sources.athena.sql").format(
         source=source or build_lake(table, settings, dates, window),
@@ -138,7 +162,7 @@ def build_sources(
         line=_copy_line(table),
         window_filter=f" WHERE source_modified >= {_instant(window.low)}" if window.low else "",
         candidates=candidates,
-        first_key=quote_name(table.target.key[0]),
+        first_key=values[table.target.key[0]],
         key=key,
         newest=NEWEST,
         warnings="".join(
@@ -159,7 +183,7 @@ def build_lake(table: Table, settings: Settings, dates: Run | Dates, window: Win
         columns=", ".join(columns),
         table=lake_name(settings),
         high=_instant(window.high),
-        filter=_filter(table, source_of(day), dates),
+        filter=_filter(table, _date_of(table, day), dates),
     )
 
 
@@ -171,6 +195,12 @@ def lake_name(settings: Settings) -> str:
 def source_of(column: Column) -> str:
     """The expression of a target's column over the lake's columns."""
     return f"({column.source})" if column.source else quote_name(column.name)
+
+
+def _date_of(table: Table, column: Column) -> str:
+    """The expression of a date; bare when the lake has dates, by which engines skip row groups."""
+    is_date = column.source is None and table.source.columns[column.name] == "date"
+    return source_of(column) if is_date else f"CAST({source_of(column)} AS date)"
 
 
 def _filter(table: Table, column: str, dates: Run | Dates) -> str:
@@ -195,6 +225,8 @@ def _as_text(column: Column) -> str:
         return f"CAST({_exact(column)} AS varchar)"
     if column.kind == "timestamp":
         return f"date_format({name}, '%Y-%m-%d %H:%i:%s.%f')"
+    if column.kind == "date":
+        return f"CAST(CAST({name} AS date) AS varchar)"
     return _escaped(name) if column.kind in TEXTS else f"CAST({name} AS varchar)"
 
 

@@ -17,6 +17,7 @@ from forecast_sync.load.merge import Merger
 from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.load.stage import stage_rejects, stage_rows
 from forecast_sync.tables import Table
+from forecast_sync.target.schema import refuse_differences
 
 RESERVE_MILLISECONDS = 30_000
 RESERVE_BATCHES = 3
@@ -53,9 +54,10 @@ def load_page(
     ``stream(bucket, key)`` yields an object's bytes; ``remaining_milliseconds()`` is what is left
     of the Lambda's time; ``save_changes`` saves what each batch of a dry run would change.
 
-    Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven
-    page's files can't be read, and what the adapters raise. Batches that were committed before
-    stay, and the next call continues after them.
+    Raises ``SchemaMismatch`` when the target has changed since the run began, ``Superseded``,
+    ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven page's files can't be read,
+    and what the adapters raise. Batches that were committed before stay, and the next call continues
+    after them.
     """
     try:
         return _load(connection, stream, table, request, remaining_milliseconds, save_changes)
@@ -73,6 +75,7 @@ def _load(
     remaining_milliseconds: Callable[[], int],
     save_changes: SaveChanges | None,
 ) -> UpsertProgress:
+    refuse_differences(connection, table)
     reader = PageReader(stream, request.page)
     merger = Merger(table, checksum=request.run.sums_content)
     opening = _compose_opening(connection, request)

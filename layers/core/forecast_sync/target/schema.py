@@ -1,4 +1,4 @@
-"""Creates what is missing of the schema, and refuses a target that lacks columns."""
+"""Creates what the schema lacks, and refuses a target that isn't what the table file says."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.errors import SchemaMismatch
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
+from forecast_sync.target.differences import (
+    Target,
+    describe_target,
+    list_differences,
+    tell_differences,
+)
 from forecast_sync.target.expressions import list_names
 
 SCHEMA_LOCK = 0x6673_0001
@@ -23,22 +29,36 @@ NEEDED = {
 
 
 def ensure_schema(connection: Connection, table: Table) -> None:
-    """Create what is missing; raises ``SchemaMismatch`` for a target that lacks a column."""
-    if not _is_complete(connection, table):
-        with transaction(connection) as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
-            cursor.execute(read_statement("target/create_schema.sql").encode())
+    """Create what is missing, unless the target differs from the table file.
+
+    Raises ``SchemaMismatch`` with every difference, before anything is created.
+    """
+    target = refuse_differences(connection, table)
+    if target.exists and _has_own_tables(connection):
+        return
+    with transaction(connection) as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+        cursor.execute(read_statement("target/create_schema.sql").encode())
+        # Only its owner may create an index, even one that exists already.
+        if not target.exists or target.is_ours:
             for definition in define_target(table):
                 # The extended protocol executes one statement only, whatever the table file holds.
                 cursor.execute(definition, binary=True)
-    existing = _columns(connection, [table.target.table])
-    expected = {*table.names, table.target.written_at}
-    missing = sorted(expected - existing.get(table.target.table, set()))
-    if missing:
+
+
+def refuse_differences(connection: Connection, table: Table) -> Target:
+    """Raise ``SchemaMismatch`` unless the target is what the table file says, or doesn't exist.
+
+    Returns the target as it is. Only reads.
+    """
+    target = describe_target(connection, table)
+    differences = list_differences(target, table)
+    if differences:
         raise SchemaMismatch(
-            f"{table.target.table} lacks {', '.join(missing)}; add the columns or correct the "
-            "table file."
+            f"{table.target.table} isn't what the table file says: {tell_differences(differences)}."
+            " Nothing is written until they agree. Change the table or the table file, and redrive."
         )
+    return target
 
 
 def define_target(table: Table) -> Iterator[sql.Composed]:
@@ -68,11 +88,9 @@ def _define(column: Column) -> sql.Composed:
     )
 
 
-def _is_complete(connection: Connection, table: Table) -> bool:
-    existing = _columns(connection, [table.target.table, *NEEDED])
-    return table.target.table in existing and all(
-        columns <= existing.get(name, set()) for name, columns in NEEDED.items()
-    )
+def _has_own_tables(connection: Connection) -> bool:
+    existing = _columns(connection, [*NEEDED])
+    return all(columns <= existing.get(name, set()) for name, columns in NEEDED.items())
 
 
 def _columns(connection: Connection, tables: list[str]) -> dict[str, set[str]]:

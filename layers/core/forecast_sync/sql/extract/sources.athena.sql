@@ -17,7 +17,7 @@ in_window AS (
 ),
 {candidates},
 ranked AS (
-  SELECT line, {first_key}{warnings}, row_number() OVER (
+  SELECT line, {first_key} AS first_key{warnings}, row_number() OVER (
     PARTITION BY {key}
     ORDER BY {newest} DESC NULLS LAST, source_modified DESC, source_path DESC, line DESC
   ) AS newest_first
