@@ -90,10 +90,16 @@ class Files:
 
 
 def make_upsert(
-    run: Run, keys: Sequence[str], *, kind: PageKind = "row", number: int = 0, query: str = "q-1"
+    run: Run,
+    keys: Sequence[str],
+    *,
+    kind: PageKind = "row",
+    number: int = 0,
+    query: str = "q-1",
+    **counts: Any,
 ) -> UpsertRequest:
-    """A request for one page of these files."""
+    """A request for one page of these files; without ``counts`` it is one of an older version."""
     page = Page(
         query_execution_id=query, number=number, kind=kind, bucket="results", keys=tuple(keys)
     )
-    return UpsertRequest(run=run, page=page)
+    return UpsertRequest(run=run, page=page, **counts)

@@ -20,4 +20,5 @@ def handler(request: WatermarkRequest) -> Window:
         settings=clients.settings(),
         run=run,
         is_alive=clients.workflow().is_alive,
+        redrive_count=request.redrive_count,
     )

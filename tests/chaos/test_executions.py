@@ -29,6 +29,36 @@ def test_a_stopped_run_is_taken_over_and_its_redrive_refused(deployed: Deployed)
     scene.settled(deployed, ids=60_000)
 
 
+def test_a_call_that_outlives_its_stopped_run_writes_nothing(deployed: Deployed) -> None:
+    """It waits in front of its first batch until the stop is on record, and then goes on."""
+    deployed.upload("few", make_rows(range(500)))
+    with scene.held_results(deployed, after_bytes=0):
+        arn = deployed.start()
+        eventually(lambda: _has_page(deployed, arn))
+        deployed.stop(arn)
+        stopped = deployed.wait(arn)
+        eventually(lambda: _ended(deployed, stopped.name), 30)
+    eventually(lambda: _logs(deployed, stopped.name, "was recorded as ended"), 30)
+    status = deployed.status(stopped.name) or {}
+    assert (status["status"], status["redrive_count"]) == ("failed", 0)
+    assert deployed.table() == {}
+    scene.finished(deployed, deployed.redrive(stopped))
+
+
+def _logs(deployed: Deployed, run: str, text: str) -> bool:
+    """Whether a function has logged this about a run."""
+    pages = deployed.client("logs").get_paginator("filter_log_events")
+    return any(
+        run in event["message"] and text in event["message"]
+        for page in pages.paginate(logGroupName=f"/aws/lambda/{deployed.name}")
+        for event in page["events"]
+    )
+
+
+def _has_page(deployed: Deployed, arn: str) -> bool:
+    return any("Upsert batches" in deployed.entered(child) for child in deployed.children(arn))
+
+
 def test_a_run_that_timed_out_is_redriven(deployed: Deployed) -> None:
     deployed.upload("few", make_rows(range(50)))
     with machine_timeout(deployed, 5), deployed.held_query():

@@ -32,8 +32,10 @@ class Starts(Workflow):
         return True
 
 
-def begin(connection: Connection, run: Run, *, alive: bool = True) -> Window:
-    return open_window(connection, SETTINGS, run, lambda _arn: alive)
+def begin(
+    connection: Connection, run: Run, *, alive: bool = True, redrive_count: int | None = None
+) -> Window:
+    return open_window(connection, SETTINGS, run, lambda _arn: alive, redrive_count)
 
 
 def load(
@@ -43,11 +45,12 @@ def load(
     *,
     query: str = "q-1",
     files: Files | None = None,
+    **counts: Any,
 ) -> UpsertProgress:
     files = files or Files()
     if not files.content:
         files.add("a.gz", [to_line(row) for row in rows])
-    request = make_upsert(run, list(files.content), query=query)
+    request = make_upsert(run, list(files.content), query=query, **counts)
     return load_page(connection, files.stream, load_table(), request, lambda: LONG, None)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from forecast_sync.adapters.postgres import Connection, connect
+from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, Superseded
 from forecast_sync.lease import lease
 from forecast_sync.load.loader import load_page
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import load_table
 
-from tests.builders import Files, make_row, make_run, make_upsert, to_line
+from tests.builders import STARTED_AT, Files, make_row, make_run, make_upsert, to_line
 from tests.integration.loads import LONG, SETTINGS, Starts, as_text, begin, load, stored
 
 
@@ -111,13 +114,144 @@ def test_what_is_left_of_a_stopped_run_ends_and_doesn_t_take_the_lease_again(
     assert len(stored(connection)) == 20
 
 
+STOPPED_AT = STARTED_AT + timedelta(minutes=5)
+
+
+def stop(connection: Connection, run: Run, redrive_count: int = 0) -> None:
+    """Somebody stopped the run, and the rule has recorded it."""
+    message, ended_at = "StoppedByHand: by hand", STOPPED_AT.isoformat()
+    record_failure(connection, Starts(), SETTINGS, run, message, redrive_count, ended_at)
+
+
+def status_of(connection: Connection, run: Run) -> Any:
+    row = connection.execute(
+        "SELECT status, redrive_count FROM forecast_sync_status WHERE run_id = %s", [run.run_id]
+    ).fetchone()
+    return row and tuple(row)
+
+
+def test_a_call_that_was_in_front_of_its_first_batch_writes_nothing_after_the_stop(
+    connection: Connection,
+) -> None:
+    run, files = make_run(), Files()
+    begin(connection, run, redrive_count=0)
+    files.add("a.gz", [to_line(make_row(1))])
+
+    def stream(bucket: str, key: str) -> Iterator[bytes]:
+        stop(connection, run)
+        yield from files.stream(bucket, key)
+
+    for request in (
+        make_upsert(run, ["a.gz"], map_redrive_count=0, started_at=STARTED_AT),
+        make_upsert(run, ["a.gz"]),
+    ):
+        with pytest.raises(LeaseHeld, match="recorded as ended"):
+            load_page(connection, stream, load_table(), request, lambda: LONG, None)
+    assert stored(connection) == []
+    assert status_of(connection, run) == ("failed", 0)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"map_redrive_count": 0, "redrive_count": 1, "started_at": STARTED_AT},
+        {"map_redrive_count": 1, "redrive_count": 0, "started_at": STOPPED_AT},
+        {"map_redrive_count": 0, "redrive_count": 0, "started_at": STOPPED_AT + timedelta(1)},
+        {},
+    ],
+    ids=["redriven", "new Map Run", "started by the redrive", "older version"],
+)
+def test_only_a_child_of_the_redrive_takes_the_lease_again(
+    connection: Connection, counts: dict[str, Any]
+) -> None:
+    run = make_run()
+    begin(connection, run, redrive_count=0)
+    stop(connection, run)
+    with pytest.raises(LeaseHeld, match="only a redrive"):
+        load(connection, run, [make_row(1)], map_redrive_count=0, started_at=STARTED_AT)
+    assert status_of(connection, run) == ("failed", 0)
+    assert load(connection, run, [make_row(1)], **counts).done
+    assert status_of(connection, run) == ("running", 1 if counts else 0)
+    # A sibling that the redrive has started with the input from before it goes on as well.
+    assert load(connection, run, [make_row(2)], query="q-2", map_redrive_count=0).done
+
+
+def test_a_redrive_fences_a_call_from_before_it_even_if_nobody_recorded_the_stop(
+    connection: Connection,
+) -> None:
+    run, files = make_run(), Files()
+    begin(connection, run, redrive_count=0)
+    files.add("a.gz", [to_line(make_row(1))])
+
+    def stream(bucket: str, key: str) -> Iterator[bytes]:
+        lease.resume(connection, run, 1)
+        yield from files.stream(bucket, key)
+
+    request = make_upsert(run, ["a.gz"], map_redrive_count=0, started_at=STARTED_AT)
+    with pytest.raises(LeaseHeld, match="recorded as ended"):
+        load_page(connection, stream, load_table(), request, lambda: LONG, None)
+    assert stored(connection) == []
+    with pytest.raises(LeaseHeld, match="only a redrive"):
+        lease.resume(connection, run, 0)
+    assert status_of(connection, run) == ("running", 1)
+
+
+def test_what_is_left_of_read_watermark_doesn_t_take_a_stopped_run_s_lease(
+    connection: Connection,
+) -> None:
+    run = make_run()
+    stop(connection, run)
+    with pytest.raises(LeaseHeld, match="only a redrive"):
+        begin(connection, run, redrive_count=0)
+    assert status_of(connection, run) == ("failed", 0)
+    begin(connection, run, redrive_count=1)
+    assert status_of(connection, run) == ("running", 1)
+    stop(connection, run, 1)
+    with pytest.raises(LeaseHeld, match="only a redrive"):
+        begin(connection, run, redrive_count=1)
+
+
+def test_a_stop_that_is_recorded_after_the_redrive_doesn_t_end_it(connection: Connection) -> None:
+    run = make_run()
+    begin(connection, run, redrive_count=0)
+    lease.resume(connection, run, 1)
+    stop(connection, run, 0)
+    assert status_of(connection, run) == ("running", 1)
+
+
+def test_a_run_goes_on_in_the_schema_of_the_version_before(connection: Connection) -> None:
+    """Its functions were updated after Read watermark."""
+    run = make_run()
+    begin(connection, run)
+    connection.execute("ALTER TABLE forecast_sync_status DROP COLUMN redrive_count")
+    assert load(connection, run, [make_row(1)]).done
+    connection.execute("ALTER TABLE forecast_sync_status DROP COLUMN IF EXISTS redrive_count")
+    stop(connection, run)
+    lease.resume(connection, run, 1)
+    assert status_of(connection, run) == ("running", 1)
+
+
+def test_a_run_is_superseded_by_a_later_one_that_had_nothing_to_load(
+    connection: Connection,
+) -> None:
+    """What the failed one would write has been withdrawn from the lake meanwhile."""
+    failed, later = make_run("failed"), make_run("later")
+    begin(connection, failed, redrive_count=0)
+    stop(connection, failed)
+    begin(connection, later, redrive_count=0)
+    connection.execute("UPDATE forecast_sync_status SET status = 'succeeded' WHERE id = 2")
+    with pytest.raises(Superseded, match="later has written or succeeded since failed failed"):
+        load(connection, failed, [make_row(1)], map_redrive_count=0, redrive_count=1)
+    assert stored(connection) == []
+
+
 def test_a_lease_copied_by_branching_is_taken_over(connection: Connection) -> None:
     begin(connection, make_run("original", neon_branch_id="br-parent"))
     begin(connection, make_run("another", neon_branch_id="br-parent"))
     assert begin(connection, make_run("mine", neon_branch_id="br-child")).outcome == "proceed"
     assert reruns_asked_of(connection) == [], "the rerun is the other branch's"
     with pytest.raises(Superseded):
-        lease.resume(connection, make_run("original", neon_branch_id="br-parent"))
+        lease.resume(connection, make_run("original", neon_branch_id="br-parent"), 1)
 
 
 def test_a_takeover_waits_for_the_batch_in_flight(

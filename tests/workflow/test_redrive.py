@@ -207,6 +207,23 @@ def test_a_run_that_was_overtaken_is_refused(deployed: Deployed) -> None:
     assert deployed.table() == expected == reference(deployed.files)
 
 
+def test_a_run_is_refused_when_a_later_one_has_found_its_rows_withdrawn(
+    deployed: Deployed,
+) -> None:
+    """The later run had no page to load, so it has written nothing."""
+    refuse_a_row(deployed)
+    failed = deployed.run()
+    deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
+    deployed.delete("big")
+    later = deployed.succeed()
+    assert "Load pages" not in later.entered
+    before = deployed.table()
+    ended = deployed.redrive(failed)
+    assert (ended.status, _child_failure(deployed, ended)) == ("FAILED", "Superseded")
+    assert deployed.table() == before
+    eventually(lambda: (deployed.status(failed.name) or {})["status"] == "superseded", 10)
+
+
 def _child_failure(deployed: Deployed, ended: Ended) -> str:
     """What the failed child of the Map says."""
     sfn = deployed.client("stepfunctions")

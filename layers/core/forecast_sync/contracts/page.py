@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import AwareDatetime
+
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.query import Queries
@@ -42,11 +44,29 @@ class Plan(Model):
 
 
 class UpsertRequest(Model):
-    """What Upsert batches gets: one page of a run, and how often its child was redriven."""
+    """What Upsert batches gets: one page of a run, and how often its child was redriven.
+
+    ``map_redrive_count`` is the redrive count of the run's execution when it entered the Map,
+    ``started_at`` when the child execution started; an execution that began under an older version
+    sends neither.
+    """
 
     run: Run
     page: Page
     redrive_count: int = 0
+    map_redrive_count: int | None = None
+    started_at: AwareDatetime | None = None
+
+    @property
+    def run_redrive_count(self) -> int | None:
+        """The redrive count of the run's execution, or less for a child that has just started.
+
+        Each redrive of a child is one of the run; but a redrive may start a child with the input
+        from before it.
+        """
+        if self.map_redrive_count is None:
+            return None
+        return self.map_redrive_count + self.redrive_count
 
 
 class UpsertProgress(Model):

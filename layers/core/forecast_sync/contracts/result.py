@@ -25,13 +25,13 @@ class VerifyRequest(Model):
 
 
 class RecordRequest(Model):
-    """What Record status gets at the end of a run."""
+    """What Record status gets at the end of a run; an older version's execution sends no count."""
 
     run: Run
     window: Window
     queries: Queries
     plan: Plan
-    redrive_count: int = 0
+    redrive_count: int | None = None
 
 
 class NotifyRequest(Model):

@@ -78,9 +78,10 @@ class Run(ExecutionIdentity):
 
 
 class WatermarkRequest(Model):
-    """What Read watermark gets."""
+    """What Read watermark gets; an execution that began under an older version sends no count."""
 
     run: Run
+    redrive_count: int | None = None
 
 
 class Window(Model):

@@ -1,7 +1,8 @@
 """The lease: one working run per database.
 
 A run takes it over from a holder whose execution has ended. A run that another one has overtaken
-never gets it again.
+never gets it again. Only a start or a redrive takes a lease: the run's row keeps the redrive count
+at which it was taken or lost, and a call that is left over from before has a lower one.
 """
 
 from __future__ import annotations
@@ -27,16 +28,24 @@ class Holder(NamedTuple):
 
 
 class OwnRow(NamedTuple):
-    """A run's own row; if ``had_lease`` is false, it only says that the run failed to start."""
+    """A run's own row; if ``had_lease`` is false, it only says that the run failed to start.
+
+    ``redrive_count`` is that of the execution when it last took or lost the lease; None in a row
+    that an older version has written. ``ended_at`` is set while the run has ended.
+    """
 
     status: str
     watermark: datetime
     had_lease: bool
+    redrive_count: int | None
+    ended_at: datetime | None
 
 
 def lock_exclusively(cursor: Cursor) -> None:
     """Wait until no batch is being committed, and let none begin until the transaction ends."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEASE_LOCK])
+    # A function that was updated in the middle of a run meets the schema of the version before.
+    cursor.execute(statement("lease/add_redrive_count.sql"))
 
 
 def find_own_row(cursor: Cursor, run_id: str) -> OwnRow | None:
@@ -51,35 +60,108 @@ def find_holder(cursor: Cursor) -> Holder | None:
     return Holder(*row) if row else None
 
 
-def resume(connection: Connection, run: Run) -> None:
-    """Take the lease again for a redriven run.
+def join(
+    connection: Connection,
+    run: Run,
+    redrive_count: int | None,
+    started_at: datetime | None = None,
+) -> int | None:
+    """Begin a call that writes batches: take the lease again after a redrive, or go on under it.
+
+    Returns what the fence of each batch compares: the redrive count in the run's row, which a later
+    end or redrive changes. Arguments and errors are those of ``resume``.
+    """
+    with transaction(connection) as cursor:
+        own = find_own_row(cursor, run.run_id)
+    if own and own.status == "running" and not _is_raised(own, redrive_count):
+        return own.redrive_count
+    return resume(connection, run, redrive_count, started_at)
+
+
+def resume(
+    connection: Connection,
+    run: Run,
+    redrive_count: int | None,
+    started_at: datetime | None = None,
+) -> int | None:
+    """Take the lease again for a redriven run; the redrive count that its row then has.
+
+    ``redrive_count`` is the caller's, None in the payload of an older version. A child execution
+    that a redrive starts for the first time may have the count from before it: ``started_at``, when
+    it started, shows that it is new.
 
     Raises ``Superseded`` when a later run has written since, when this run's row is gone, or when
-    it has ended here otherwise, and ``LeaseHeld`` while another run works.
+    it has ended here otherwise; and ``LeaseHeld`` while another run works, and for a call that is
+    left over from before the run ended.
     """
     with transaction(connection) as cursor:
         lock_exclusively(cursor)
-        resume_locked(cursor, run)
-        refuse_ended(require_row(find_own_row(cursor, run.run_id), run), run)
+        resume_locked(cursor, run, redrive_count, started_at)
+        own = require_row(find_own_row(cursor, run.run_id), run)
+        refuse_ended(own, run)
+        return own.redrive_count
 
 
-def resume_locked(cursor: Cursor, run: Run) -> None:
+def resume_locked(
+    cursor: Cursor, run: Run, redrive_count: int | None, started_at: datetime | None = None
+) -> None:
     """``resume`` inside a transaction that holds the exclusive lock; a run without a row passes."""
     own = find_own_row(cursor, run.run_id)
     refuse_overtaken(own.status if own else None, run)
-    if own is None or not own.had_lease or own.status != "failed":
+    if own is None or own.status not in ("running", "failed"):
         return
+    if not _is_present(own, redrive_count, started_at):
+        raise LeaseHeld(
+            f"Run {run.run_id} has ended or was redriven since this call began, so the call must "
+            "not go on; only a redrive takes the run's lease again."
+        )
+    if own.status == "failed" and own.had_lease:
+        _refuse_overtaken_since(cursor, run)
+    if own.had_lease and (own.status == "failed" or _is_raised(own, redrive_count)):
+        cursor.execute(
+            statement("lease/resume_lease.sql"),
+            {"run_id": run.run_id, "redrive_count": _next_count(own, redrive_count)},
+        )
+
+
+def _is_raised(own: OwnRow, redrive_count: int | None) -> bool:
+    """Whether the caller was redriven since the run last took or lost its lease."""
+    return redrive_count is not None and (
+        own.redrive_count is None or redrive_count > own.redrive_count
+    )
+
+
+def _is_present(own: OwnRow, redrive_count: int | None, started_at: datetime | None) -> bool:
+    """Whether the caller belongs to the run's present start or redrive, or to a newer one."""
+    if redrive_count is None or own.redrive_count is None or _is_raised(own, redrive_count):
+        return True
+    if own.status == "running":
+        return redrive_count == own.redrive_count
+    return started_at is not None and own.ended_at is not None and started_at > own.ended_at
+
+
+def _next_count(own: OwnRow, redrive_count: int | None) -> int | None:
+    """The redrive count under which a caller takes the lease again.
+
+    A child execution that a redrive starts for the first time knows only that there was one.
+    """
+    if redrive_count is None or own.redrive_count is None or redrive_count > own.redrive_count:
+        return redrive_count if redrive_count is not None else own.redrive_count
+    return own.redrive_count + 1
+
+
+def _refuse_overtaken_since(cursor: Cursor, run: Run) -> None:
+    """Raise when another run has written, or has succeeded, since this one failed, or works now."""
     find_later_writer = statement("lease/find_later_writer.sql")
     later = cursor.execute(find_later_writer, {"run_id": run.run_id}).fetchone()
     if later:
         raise Superseded(
-            f"Run {later[0]} has written since {run.run_id} failed, so this one must not go on; "
-            f"start a new {run.sync_type} run instead."
+            f"Run {later[0]} has written or succeeded since {run.run_id} failed, so this one must "
+            f"not go on; start a new {run.sync_type} run instead."
         )
     holder = find_holder(cursor)
     if holder:
         raise LeaseHeld(f"Run {holder.run_id} works on this database; redrive when it has ended.")
-    cursor.execute(statement("lease/resume_lease.sql"), {"run_id": run.run_id})
 
 
 def require_row(own: OwnRow | None, run: Run) -> OwnRow:
@@ -111,7 +193,13 @@ def evict(cursor: Cursor, holder: Holder, status: str, message: str) -> None:
     """
     cursor.execute(
         statement("lease/end_lease.sql"),
-        {"run_id": holder.run_id, "status": status, "error_message": message},
+        {
+            "run_id": holder.run_id,
+            "status": status,
+            "error_message": message,
+            "redrive_count": None,
+            "ended_at": None,
+        },
     )
     cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": holder.run_id})
 

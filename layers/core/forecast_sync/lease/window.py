@@ -20,18 +20,23 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def open_window(
-    connection: Connection, settings: Settings, run: Run, is_alive: Callable[[str], bool]
+    connection: Connection,
+    settings: Settings,
+    run: Run,
+    is_alive: Callable[[str], bool],
+    redrive_count: int | None = None,
 ) -> Window:
     """Take the lease and decide the window, or request a rerun from the live holder.
 
     A repeated call decides again: if the answer of the first was lost, nothing has used its window.
     Returns a window whose ``outcome`` is ``coalesced`` when a rerun was requested. Raises
     ``LeaseHeld`` when a live holder keeps a run waiting that can't coalesce, and ``Superseded``
-    for a redriven run that was overtaken. ``is_alive(execution_arn)`` asks Step Functions.
+    for a redriven run that was overtaken. ``is_alive(execution_arn)`` asks Step Functions;
+    ``redrive_count`` is the execution's, None in the payload of an older version.
     """
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor)
-        lease.resume_locked(cursor, run)
+        lease.resume_locked(cursor, run, redrive_count)
         watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
         window = _decide_window(cursor, settings, run, watermark)
         times = {"low": window.low, "high": window.high}
@@ -52,6 +57,7 @@ def open_window(
                 "source": settings.data_location,
                 "watermark": watermark or EPOCH.replace(tzinfo=None),
                 "rerun_requested": holder is not None and lease.inherits_rerun(run, holder),
+                "redrive_count": redrive_count,
             },
         )
         return window

@@ -78,7 +78,8 @@ def _load(
     refuse_differences(connection, table)
     reader = PageReader(stream, request.page)
     merger = Merger(table, checksum=request.run.sums_content)
-    opening = _compose_opening(connection, request)
+    joined = lease.join(connection, request.run, request.run_redrive_count, request.started_at)
+    opening = _compose_opening(connection, request, joined)
     reader.skip_to(_read_position(connection, request.page))
     slowest = 0
     while reader.has_more():
@@ -88,13 +89,11 @@ def _load(
             return UpsertProgress(done=False)
         committed = _load_batch(connection, opening, reader, merger, request, save_changes)
         if committed is None:
-            # Only a call that begins may take a failed run's lease again; one that has loaded
-            # a batch may be left over from an execution that was stopped.
-            if slowest:
-                raise LeaseHeld(
-                    f"Run {request.run.run_id} was recorded as ended while this page loaded."
-                )
-            lease.resume(connection, request.run)
+            # Only a call that begins may take the lease again; this one may be left over from an
+            # execution that was stopped.
+            raise LeaseHeld(
+                f"Run {request.run.run_id} was recorded as ended while this page loaded."
+            )
         slowest = max(slowest, before - remaining_milliseconds(), 1)
     return UpsertProgress(done=True)
 
@@ -107,7 +106,7 @@ def _load_batch(
     request: UpsertRequest,
     save_changes: SaveChanges | None,
 ) -> int | None:
-    """How many lines of the page were committed before; None when the run has no lease.
+    """How many lines of the page were committed before; None when the run has lost its lease.
 
     The batch is loaded if it begins there. If another call has committed more, the reader skips it.
     """
@@ -122,7 +121,9 @@ def _load_batch(
     return committed
 
 
-def _compose_opening(connection: Connection, request: UpsertRequest) -> bytes:
+def _compose_opening(
+    connection: Connection, request: UpsertRequest, redrive_count: int | None
+) -> bytes:
     """The statements that open each batch of a page, sent in one round trip with literal values."""
     page = request.page
     return statement(
@@ -131,18 +132,19 @@ def _compose_opening(connection: Connection, request: UpsertRequest) -> bytes:
         query_execution_id=sql.Literal(page.query_execution_id),
         page=sql.Literal(page.number),
         run_id=sql.Literal(request.run.run_id),
+        redrive_count=sql.Literal(redrive_count),
     ).as_bytes(connection)
 
 
 def _find_committed(cursor: Cursor, run: Run) -> int | None:
-    """How many lines of the page are committed; None when the run must take its lease again.
+    """How many lines of the page are committed; None when the run no longer has its lease.
 
     The opened transaction holds the lease's shared lock until it ends, so the answer stays true.
     Raises ``Superseded`` when the run was overtaken.
     """
-    status, committed = fetch_last(cursor)
+    status, is_current, committed = fetch_last(cursor)
     lease.refuse_overtaken(status, run)
-    return int(committed) if status == "running" else None
+    return int(committed) if status == "running" and is_current else None
 
 
 def _write_batch(

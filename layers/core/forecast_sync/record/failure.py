@@ -114,6 +114,7 @@ class FailureRecorder:
                 run,
                 failure.message,
                 failure.execution.redrive_count,
+                failure.execution.stopped_at,
             )
         finally:
             is_published = notify_failure(

@@ -48,7 +48,7 @@ def record_success(
     status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor)
-        lease.resume_locked(cursor, run)
+        lease.resume_locked(cursor, run, request.redrive_count)
         cursor.execute(
             statement("record/finish_run.sql"),
             {
@@ -61,7 +61,7 @@ def record_success(
         )
         _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
-    start_rerun(connection, workflow, run, request.redrive_count)
+    start_rerun(connection, workflow, run, request.redrive_count or 0)
     result = RunResult(
         run_id=run.run_id,
         status=status,
@@ -103,18 +103,22 @@ def record_failure(
     run: Run,
     message: str,
     redrive_count: int,
+    ended_at: str | None = None,
 ) -> None:
     """Put a failed run on record, end its lease, and start the rerun if one was requested.
 
     ``message`` begins with the error's name; a run that was overtaken is recorded as superseded.
+    ``redrive_count`` is how often the execution had been redriven when it ended, ``ended_at`` when
+    that was (ISO 8601). A run that was redriven since keeps its row.
     """
     status = "superseded" if message.startswith(f"{Superseded.__name__}:") else "failed"
     message = message[:MESSAGE_LIMIT]
+    end = {"redrive_count": redrive_count, "ended_at": ended_at}
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor)
         cursor.execute(
             statement("lease/end_lease.sql"),
-            {"run_id": run.run_id, "status": status, "error_message": message},
+            {"run_id": run.run_id, "status": status, "error_message": message, **end},
         )
         if lease.find_own_row(cursor, run.run_id) is None:
             cursor.execute(
@@ -123,6 +127,7 @@ def record_failure(
                     **run.model_dump(exclude={"date_from", "date_to", "batch_size"}),
                     "source": settings.data_location,
                     "error_message": message,
+                    **end,
                 },
             )
     start_rerun(connection, workflow, run, redrive_count)

@@ -21,7 +21,14 @@ from forecast_sync.target.expressions import list_names
 SCHEMA_LOCK = 0x6673_0001
 
 NEEDED = {
-    "forecast_sync_status": {"run_id", "rerun_requested", "finished_at", "source", "warnings"},
+    "forecast_sync_status": {
+        "run_id",
+        "rerun_requested",
+        "finished_at",
+        "source",
+        "warnings",
+        "redrive_count",
+    },
     "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum"},
     "forecast_sync_rejects": {"content_hash", "last_run_id", "resolved_run_id", "row_json"},
     "forecast_sync_announced": {"neon_branch", "topic", "state"},

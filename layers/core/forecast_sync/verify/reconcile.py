@@ -25,7 +25,7 @@ def verify_load(
     ``SourceChanged`` if the lake has changed since the queries began and the run may query it
     again, and otherwise ``VerificationFailed`` with both sides and the first page with a mismatch.
     """
-    lease.resume(connection, request.run)
+    lease.resume(connection, request.run, request.redrive_count)
     extract, profile = request.queries.extract, request.plan.profile
     counts, checksum = read_counts(connection, extract.query_execution_id, profile)
     differences = _find_differences(profile, counts, checksum, request.run)

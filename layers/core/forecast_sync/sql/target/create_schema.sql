@@ -32,7 +32,8 @@ ALTER TABLE forecast_sync_status
     ADD COLUMN IF NOT EXISTS unchanged BIGINT,
     ADD COLUMN IF NOT EXISTS warnings JSONB,
     ADD COLUMN IF NOT EXISTS finished_at TIMESTAMPTZ,
-    ADD COLUMN IF NOT EXISTS rerun_requested BOOLEAN;
+    ADD COLUMN IF NOT EXISTS rerun_requested BOOLEAN,
+    ADD COLUMN IF NOT EXISTS redrive_count INTEGER;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run
     ON forecast_sync_status (run_id) WHERE run_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_lease
