@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Run, Window
@@ -12,7 +12,7 @@ from forecast_sync.contracts.run import Run, Window
 PageKind = Literal["row", "reject"]
 
 
-class Page(Model):
+class Page(Payload):
     """One item of the Map: result files that one worker loads, in the order of ``keys``."""
 
     query_execution_id: str
@@ -22,7 +22,7 @@ class Page(Model):
     keys: tuple[str, ...]
 
 
-class PlanRequest(Model):
+class PlanRequest(Payload):
     """What Plan pages gets."""
 
     run: Run
@@ -31,7 +31,7 @@ class PlanRequest(Model):
     redrive_count: int
 
 
-class Plan(Model):
+class Plan(Payload):
     """Where the pages file is, how many pages may load at once, and what they must add up to."""
 
     pages: int
@@ -41,7 +41,7 @@ class Plan(Model):
     profile: Profile
 
 
-class UpsertRequest(Model):
+class UpsertRequest(Payload):
     """What Upsert batches gets: one page of a run, and how often its child was redriven."""
 
     run: Run
@@ -49,7 +49,7 @@ class UpsertRequest(Model):
     redrive_count: int = 0
 
 
-class UpsertProgress(Model):
+class UpsertProgress(Payload):
     """Upsert batches' answer: not done means that its time ran out before the page ended."""
 
     done: bool
