@@ -1,4 +1,4 @@
-"""The frozen base of every payload's model, and the one line that says why a payload is invalid."""
+"""The frozen bases of every payload's model, and the line that says why a payload is invalid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from forecast_sync.errors import InvalidInput
+from forecast_sync.errors import ForecastSyncError, InvalidInput, Superseded
 from forecast_sync.text.size_limits import shorten
 
 M = TypeVar("M", bound="Model")
@@ -51,20 +51,47 @@ Day = Annotated[date, BeforeValidator(_iso_date)]
 
 
 class Model(BaseModel):
-    """Base of every payload's model: unknown keys are refused, and values never change.
+    """Base of every model of what people write: unknown keys are refused, and values never change.
 
     A validator is built when its model is first used, because a function uses two or three of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
+    @classmethod
+    def misfit(cls, faults: str) -> ForecastSyncError:
+        """The error of a payload that doesn't fit; ``faults`` is one line about its keys."""
+        return InvalidInput(faults)
+
+
+class Payload(Model):
+    """Base of what travels between a run's states, whose functions may be of different releases.
+
+    A deployment replaces the functions of a run that is under way, and a redrive brings back the
+    payloads of an earlier one. So unknown keys are ignored, and a field that not every release has
+    written has a default. What still doesn't fit can't be continued: ``Superseded``.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+
+    @classmethod
+    def misfit(cls, faults: str) -> ForecastSyncError:
+        """``Superseded``: the run can't go on, and only a new one helps."""
+        return Superseded(
+            "The run began under another release of this stack, and this one can't go on with what "
+            f"it recorded; start a new run. {faults}"
+        )
+
 
 def parse_payload(model: type[M], payload: object) -> M:
-    """Read a state's payload as ``model``; raises ``InvalidInput`` in one line."""
+    """Read a payload as ``model``; raises, in one line, ``InvalidInput``.
+
+    For a ``Payload``, which another state of the run has written, it raises ``Superseded``.
+    """
     try:
         return model.model_validate(payload)
     except ValidationError as error:
-        raise InvalidInput(_in_one_line(error, model)) from None
+        raise model.misfit(_in_one_line(error, model)) from None
 
 
 def _in_one_line(error: ValidationError, model: type[Model]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import Field, PlainSerializer, model_validator
+from pydantic import Field, PlainSerializer
 
-from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.base import Payload
 
 BigInteger = Annotated[int, PlainSerializer(str, when_used="json")]
 """Travels as text: a state's JSON numbers are exact to 53 bits only."""
@@ -22,7 +22,7 @@ class Sums(NamedTuple):
         return f"{self.rows} rows with checksum {self.checksum}"
 
 
-class Profile(Model):
+class Profile(Payload):
     """What Athena counted in the lake; ``checksum`` is the sum of 60 bits of md5 per good line."""
 
     window_rows: int
@@ -32,21 +32,13 @@ class Profile(Model):
     checksum: BigInteger
     warnings: dict[str, int] = Field(default_factory=dict)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_newest_modified(cls, values: Any) -> Any:
-        """Runs that began before an update of the stack may carry this field; nothing reads it."""
-        if isinstance(values, dict):
-            return {name: value for name, value in values.items() if name != "newest_modified"}
-        return values
-
     @property
     def superseded(self) -> int:
         """Candidates that are older than another one of the same key."""
         return self.candidates - self.good
 
 
-class Counts(Model):
+class Counts(Payload):
     """A run's rows by outcome.
 
     window_rows = valid + rejected; candidates = good + superseded;

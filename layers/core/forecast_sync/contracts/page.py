@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Run, Window
@@ -14,7 +14,7 @@ from forecast_sync.contracts.run import Run, Window
 PageKind = Literal["row", "reject"]
 
 
-class Page(Model):
+class Page(Payload):
     """One item of the Map: result files that one worker loads, in the order of ``keys``."""
 
     query_execution_id: str
@@ -24,7 +24,7 @@ class Page(Model):
     keys: tuple[str, ...]
 
 
-class PlanRequest(Model):
+class PlanRequest(Payload):
     """What Plan pages gets."""
 
     run: Run
@@ -33,7 +33,7 @@ class PlanRequest(Model):
     redrive_count: int
 
 
-class Plan(Model):
+class Plan(Payload):
     """Where the pages file is, how many pages may load at once, and what they must add up to."""
 
     pages: int
@@ -43,7 +43,7 @@ class Plan(Model):
     profile: Profile
 
 
-class UpsertRequest(Model):
+class UpsertRequest(Payload):
     """What Upsert batches gets: one page of a run, and how often its child was redriven.
 
     ``map_redrive_count`` is the redrive count of the run's execution when it entered the Map,
@@ -69,7 +69,7 @@ class UpsertRequest(Model):
         return self.map_redrive_count + self.redrive_count
 
 
-class UpsertProgress(Model):
+class UpsertProgress(Payload):
     """Upsert batches' answer: not done means that its time ran out before the page ended."""
 
     done: bool

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.run import Run, Window
 
 QueryName = Literal["extract", "profile"]
 
 
-class QueryRequest(Model):
+class QueryRequest(Payload):
     """What Start Athena query gets.
 
     ``renewal``, ``attempt`` and ``redrive_count`` make the query's token and result prefix unique.
@@ -24,7 +24,7 @@ class QueryRequest(Model):
     redrive_count: int = 0
 
 
-class StartedQuery(Model):
+class StartedQuery(Payload):
     """A submitted query.
 
     ``sources`` is the fingerprint of the objects that it could read; ``renewal``, ``attempt`` and
@@ -39,7 +39,7 @@ class StartedQuery(Model):
     redrive_count: int
 
 
-class PollRequest(Model):
+class PollRequest(Payload):
     """What Poll Athena query gets: the query, how often it was polled, and the redrive count.
 
     An execution that began before the stack was updated may send neither ``run_id`` nor ``polls``.
@@ -51,7 +51,7 @@ class PollRequest(Model):
     redrive_count: int
 
 
-class PolledQuery(Model):
+class PolledQuery(Payload):
     """Poll Athena query's answer; a failed query raises instead.
 
     ``wait_seconds`` is how long to wait before the next poll.
@@ -62,7 +62,7 @@ class PolledQuery(Model):
     wait_seconds: int
 
 
-class Queries(Model):
+class Queries(Payload):
     """A run's two queries, both finished."""
 
     extract: StartedQuery

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
-from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Run, SyncType, Window
 
 
-class VerifyRequest(Model):
+class VerifyRequest(Payload):
     """What Verify load gets."""
 
     run: Run
@@ -24,7 +24,7 @@ class VerifyRequest(Model):
     redrive_count: int
 
 
-class RecordRequest(Model):
+class RecordRequest(Payload):
     """What Record status gets at the end of a run; an older version's execution sends no count."""
 
     run: Run
@@ -34,21 +34,18 @@ class RecordRequest(Model):
     redrive_count: int | None = None
 
 
-class NotifyRequest(Model):
+class NotifyRequest(Payload):
     """What Notify gets."""
 
     result: RunResult
 
 
-class RunResult(Model):
+class RunResult(Payload):
     """A finished run: the execution's output, and what Notify publishes.
 
     ``watermark`` is where the lake's next incremental window begins, before the lookback.
-    ``report`` is the ``s3://`` location of a dry run's report. Unknown keys are ignored: the output
-    of a run that an older version finished may have some.
+    ``report`` is the ``s3://`` location of a dry run's report.
     """
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
 
     run_id: str
     status: Literal["succeeded", "dry_run"]

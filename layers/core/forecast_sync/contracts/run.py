@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, model_validator
 
-from forecast_sync.contracts.base import Day, Line, Model, parse_payload
+from forecast_sync.contracts.base import Day, Line, Model, Payload, parse_payload
 
 SyncType = Literal["incremental", "full"]
 
@@ -43,7 +43,7 @@ class SyncRequest(Model):
         return parse_payload(cls, payload)
 
 
-class ExecutionIdentity(Model):
+class ExecutionIdentity(Payload):
     """The Step Functions execution, as its context object names it."""
 
     run_id: str
@@ -77,14 +77,14 @@ class Run(ExecutionIdentity):
         return self.verify_checksum and not self.dry_run
 
 
-class WatermarkRequest(Model):
+class WatermarkRequest(Payload):
     """What Read watermark gets; an execution that began under an older version sends no count."""
 
     run: Run
     redrive_count: int | None = None
 
 
-class Window(Model):
+class Window(Payload):
     """The objects that a run reads: modified in [low, high]; without ``low``, all up to ``high``.
 
     ``high`` is the run's start, or the later end of a window that another run has written.

@@ -11,7 +11,7 @@ from pydantic import Field
 from forecast_sync.adapters.postgres import Cursor, statement
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
-from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.page import Page, PageKind
 from forecast_sync.contracts.run import Run
 from forecast_sync.tables import Table
@@ -20,7 +20,7 @@ from forecast_sync.target.expressions import compose_parts, reject_value, shown
 LARGEST = 20
 
 
-class Group(Model):
+class Group(Payload):
     """Rows by outcome that have the same values in the columns that the report groups by."""
 
     by: tuple[str | None, ...]
@@ -40,7 +40,7 @@ class Group(Model):
         )
 
 
-class Change(Model):
+class Change(Payload):
     """A row whose value in the watched column would change."""
 
     key: tuple[str, ...]
@@ -53,7 +53,7 @@ class Change(Model):
         return abs(float(self.after or 0) - float(self.before or 0))
 
 
-class BatchChanges(Model):
+class BatchChanges(Payload):
     """What one batch would change."""
 
     groups: tuple[Group, ...] = ()

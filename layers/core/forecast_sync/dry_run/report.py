@@ -13,7 +13,7 @@ from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
-from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries, StartedQuery
@@ -36,7 +36,7 @@ SMALLEST_QUERY_BYTES = 10 * 10**6
 """Athena bills at least as much for each query."""
 
 
-class ReportRequest(Model):
+class ReportRequest(Payload):
     """What Report changes gets."""
 
     run: Run
@@ -45,13 +45,13 @@ class ReportRequest(Model):
     plan: Plan
 
 
-class ReportLocation(Model):
+class ReportLocation(Payload):
     """What Report changes answers: where the report is, as ``s3://bucket/key``."""
 
     report: str
 
 
-class SchemaDifference(Model):
+class SchemaDifference(Payload):
     """A column that isn't what the table file says; ``found`` is None for a missing one."""
 
     where: str
@@ -60,7 +60,7 @@ class SchemaDifference(Model):
     found: str | None
 
 
-class ScannedQuery(Model):
+class ScannedQuery(Payload):
     """What Athena read for a query, and what it costs."""
 
     query: str
@@ -69,7 +69,7 @@ class ScannedQuery(Model):
     usd: float
 
 
-class ChangeReport(Model):
+class ChangeReport(Payload):
     """What a run would change in the target, and what its queries cost."""
 
     run_id: str

@@ -56,8 +56,8 @@ def load_page(
 
     Raises ``SchemaMismatch`` when the target has changed since the run began, ``Superseded``,
     ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven page's files can't be read,
-    and what the adapters raise. Batches that were committed before stay, and the next call continues
-    after them.
+    and what the adapters raise. Batches that were committed before stay, and the next call
+    continues after them.
     """
     try:
         return _load(connection, stream, table, request, remaining_milliseconds, save_changes)

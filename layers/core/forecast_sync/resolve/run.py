@@ -6,16 +6,22 @@ from typing import Any
 
 from forecast_sync.adapters.neon import NeonClient
 from forecast_sync.config import Settings
-from forecast_sync.contracts.base import Model
+from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.run import ExecutionIdentity, Run, SyncRequest
+from forecast_sync.errors import InvalidInput
 from forecast_sync.resolve.git_refs import map_git_ref
 
 
-class ResolveRequest(Model):
+class ResolveRequest(Payload):
     """What Resolve branch gets: the execution's input as it is, and the execution's identity."""
 
     input: dict[str, Any]
     execution: ExecutionIdentity
+
+    @classmethod
+    def misfit(cls, faults: str) -> InvalidInput:
+        """No earlier state has written the input: whoever started the execution has."""
+        return InvalidInput(faults)
 
 
 def resolve_run(neon: NeonClient | None, settings: Settings, request: ResolveRequest) -> Run:
