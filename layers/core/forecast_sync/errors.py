@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
@@ -79,8 +79,23 @@ class AthenaUnavailable(TransientError):
     """Athena is throttling or not answering."""
 
 
+class UniqueIndex(NamedTuple):
+    """A unique index, which may belong to a constraint of the same name."""
+
+    schema: str
+    table: str
+    name: str
+
+
 class BatchConflict(TransientError):
-    """Another writer's transaction conflicted with a batch; the batch was rolled back."""
+    """Another writer's transaction conflicted with a batch; the batch was rolled back.
+
+    ``index`` is the unique index that refused a row, if one did.
+    """
+
+    def __init__(self, message: str = "", *, index: UniqueIndex | None = None) -> None:
+        super().__init__(message)
+        self.index = index
 
 
 class DatabaseUnavailable(TransientError):

@@ -11,8 +11,15 @@ from forecast_sync.adapters.postgres import Connection, Cursor, fetch_last, stat
 from forecast_sync.contracts.page import Page, UpsertProgress, UpsertRequest
 from forecast_sync.contracts.redrive import raise_if_stale
 from forecast_sync.contracts.run import Run
-from forecast_sync.errors import LeaseHeld, ResultInvalid
+from forecast_sync.errors import (
+    BatchConflict,
+    BatchRefused,
+    LeaseHeld,
+    ResultInvalid,
+    SchemaMismatch,
+)
 from forecast_sync.lease import lease
+from forecast_sync.load.foreign_index import refuse_foreign_index
 from forecast_sync.load.merge import Merger
 from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.load.stage import stage_rejects, stage_rows
@@ -53,14 +60,15 @@ def load_page(
     ``stream(bucket, key)`` yields an object's bytes; ``remaining_milliseconds()`` is what is left
     of the Lambda's time; ``save_changes`` saves what each batch of a dry run would change.
 
-    Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven
-    page's files can't be read, and what the adapters raise. Batches that were committed before
-    stay, and the next call continues after them.
+    Raises ``Superseded``, ``LeaseHeld``, ``BatchConflict``, ``BatchRefused``, ``InputsOutdated``
+    when a redriven page's rows can't be read or are still refused, and what the adapters raise.
+    Batches that were committed before stay, and the next call continues after them.
     """
     try:
         return _load(connection, stream, table, request, remaining_milliseconds, save_changes)
-    except ResultInvalid as error:
-        # A page's files were made before any redrive of its child execution.
+    except (BatchRefused, ResultInvalid, SchemaMismatch) as error:
+        # A page's files were made before any redrive of its child execution: what was repaired
+        # at the source isn't in them.
         raise_if_stale(error, made_at=0, redrive_count=request.redrive_count)
         raise
 
@@ -83,7 +91,11 @@ def _load(
         # The first batch is always tried: a call that loads nothing would be repeated forever.
         if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
             return UpsertProgress(done=False)
-        committed = _load_batch(connection, opening, reader, merger, request, save_changes)
+        try:
+            committed = _load_batch(connection, opening, reader, merger, request, save_changes)
+        except BatchConflict as conflict:
+            refuse_foreign_index(connection, table, conflict)
+            raise
         if committed is None:
             # Only a call that begins may take a failed run's lease again; one that has loaded
             # a batch may be left over from an execution that was stopped.
