@@ -352,3 +352,17 @@ def test_a_redriven_page_that_is_refused_again_asks_for_new_rows(
     request = make_upsert(run, ["a.gz"]).model_copy(update={"redrive_count": redrive_count})
     with pytest.raises(InputsOutdated if redrive_count else expected):
         load_page(connection, files.stream, load_table(), request, lambda: LONG, None)
+
+
+@pytest.mark.parametrize("redrive_count", [0, 1])
+def test_lines_of_another_table_file_are_asked_for_again_by_a_redrive(
+    connection: Connection, redrive_count: int
+) -> None:
+    """As after a deployment between the extract and the load."""
+    run = make_run()
+    begin(connection, run)
+    files = Files()
+    files.add("a.gz", [to_line(make_row(number)[:-1]) for number in range(5)])
+    request = make_upsert(run, ["a.gz"]).model_copy(update={"redrive_count": redrive_count})
+    with pytest.raises(InputsOutdated if redrive_count else ResultInvalid, match="22P04"):
+        load_page(connection, files.stream, load_table(), request, lambda: LONG, None)

@@ -17,7 +17,6 @@ from forecast_sync.errors import (
     DatabaseUnavailable,
     ForecastSyncError,
     ServerTooOld,
-    UniqueIndex,
 )
 from forecast_sync.sql import read_statement
 
@@ -160,9 +159,9 @@ def _translate(error: psycopg.Error) -> ForecastSyncError:
     return kind(message)
 
 
-def _colliding_index(error: psycopg.Error) -> UniqueIndex | None:
-    """The unique index that refused a row; None for any other error."""
+def _colliding_index(error: psycopg.Error) -> tuple[str, str, str] | None:
+    """Schema, table and name of the unique index that refused a row; None for any other error."""
     diag = error.diag
     if not isinstance(error, errors.UniqueViolation) or not diag.constraint_name:
         return None
-    return UniqueIndex(diag.schema_name or "", diag.table_name or "", diag.constraint_name)
+    return diag.schema_name or "", diag.table_name or "", diag.constraint_name

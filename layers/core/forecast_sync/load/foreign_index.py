@@ -16,13 +16,16 @@ OWN_TABLES = "forecast_sync_"
 
 def refuse_foreign_index(connection: Connection, table: Table, conflict: BatchConflict) -> None:
     """Raise ``BatchRefused`` if a unique index refused a row that isn't on the whole key."""
-    index = conflict.index
-    if index is None or index.table.startswith(OWN_TABLES):
+    if conflict.index is None:
         return
+    schema, index_table, name = conflict.index
+    if index_table.startswith(OWN_TABLES):
+        return
+    parameters = {"schema": schema, "name": name}
     with transaction(connection) as cursor:
-        row = cursor.execute(statement("load/list_unique_columns.sql"), index._asdict()).fetchone()
+        row = cursor.execute(statement("load/list_unique_columns.sql"), parameters).fetchone()
     columns: list[str] = row[0] if row and row[0] else []
-    is_on_key = index.table == table.target.table and {*table.target.key} <= {*columns}
+    is_on_key = index_table == table.target.table and {*table.target.key} <= {*columns}
     if is_on_key or not columns:
         return  # Without columns, the index was dropped meanwhile.
     raise BatchRefused(
