@@ -118,7 +118,9 @@ class NeonStandIn:
     ) -> tuple[HTTPStatus, dict[str, Any]]:
         project = self._project
         base = f"{PREFIX}/projects/{re.escape(project.id)}"
-        matched = re.fullmatch(rf"{base}/branches/([^/]+)(/databases|/roles)?", path)
+        matched = re.fullmatch(
+            rf"{base}/branches/([^/]+)(?:(/databases|/roles)(?:/([^/]+))?)?", path
+        )
         branch, part = (unquote(matched[1]), matched[2] or "") if matched else ("", "")
         answer: dict[str, Any]
         match method, path.removeprefix(f"{PREFIX}/projects/{project.id}"), matched:
@@ -128,7 +130,11 @@ class NeonStandIn:
                 return HTTPStatus.CREATED, project.create_branch(_decoded(body))
             case "GET", "/connection_uri", _:
                 return HTTPStatus.OK, project.connection_uri(query)
-            case "GET", _, re.Match():
+            case "POST", _, re.Match() if part == "/databases" and not matched[3]:
+                return HTTPStatus.CREATED, project.add_database(branch, _decoded(body))
+            case "DELETE", _, re.Match() if part == "/databases" and matched[3]:
+                return HTTPStatus.OK, project.delete_database(branch, unquote(matched[3]))
+            case "GET", _, re.Match() if not matched[3]:
                 by_part = {"": project.get_branch, "/databases": project.list_databases}
                 answer = by_part.get(part, project.list_roles)(branch)
                 return HTTPStatus.OK, answer

@@ -41,6 +41,7 @@ class Project:
         self._urls = urls
         self._create_database = create_database
         self._branches: dict[str, dict[str, Any]] = {}
+        self._more_databases: dict[str, list[str]] = {}
         default = DEFAULT_BRANCH if DEFAULT_BRANCH in urls else next(iter(urls))
         root = self._add(default, None)
         for name in urls:
@@ -69,11 +70,43 @@ class Project:
         return {"branch": branch, "annotation": annotation}
 
     def list_databases(self, branch_id: str) -> dict[str, Any]:
-        """The one database of a branch."""
+        """The database of a branch, and those that were added to it."""
         branch = self._branch(branch_id)
-        database, role = self._names(branch)
-        listed = {"id": 1, "branch_id": branch["id"], "name": database, "owner_name": role}
-        return {"databases": [listed | _times(branch)]}
+        names = [self._names(branch)[0], *self._more_databases.get(branch["id"], [])]
+        return {
+            "databases": [
+                self._database(branch, name, number) for number, name in enumerate(names, 1)
+            ]
+        }
+
+    def add_database(self, branch_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """List another database on a branch; only the first one can be connected to."""
+        branch = self._branch(branch_id)
+        name = (body.get("database") or {}).get("name")
+        if not name:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "database.name is required")
+        more = self._more_databases.setdefault(branch["id"], [])
+        more.append(name)
+        return {
+            "database": self._database(branch, name, 1 + len(more)),
+            "operations": [self._operation(branch, "apply_config")],
+        }
+
+    def delete_database(self, branch_id: str, name: str) -> dict[str, Any]:
+        """Take a database off a branch's list again."""
+        branch = self._branch(branch_id)
+        if name not in self._more_databases.get(branch["id"], []):
+            raise Refusal(HTTPStatus.NOT_FOUND, f"database {name} not found on this branch")
+        self._more_databases[branch["id"]].remove(name)
+        return {
+            "database": self._database(branch, name, 1),
+            "operations": [self._operation(branch, "apply_config")],
+        }
+
+    def _database(self, branch: Mapping[str, Any], name: str, number: int) -> dict[str, Any]:
+        role = self._names(branch)[1]
+        listed = {"id": number, "branch_id": branch["id"], "name": name, "owner_name": role}
+        return listed | _times(branch)
 
     def list_roles(self, branch_id: str) -> dict[str, Any]:
         """The one role of a branch."""

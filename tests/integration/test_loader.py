@@ -6,14 +6,23 @@ import hashlib
 import threading
 from typing import Any
 
+import psycopg
 import pytest
-from forecast_sync.adapters.postgres import Connection, connect
-from forecast_sync.errors import BatchConflict, BatchRefused, ResultInvalid
+from forecast_sync.adapters.postgres import Connection, connect, transaction
+from forecast_sync.errors import (
+    BatchConflict,
+    BatchRefused,
+    DatabaseUnavailable,
+    InputsOutdated,
+    ResultInvalid,
+    SchemaMismatch,
+)
 from forecast_sync.load.loader import load_page
 from forecast_sync.tables import load_table
 
 from tests.builders import Files, make_row, make_run, make_upsert, to_line
 from tests.integration.loads import LONG, as_text, begin, last_id, ledger, load, stored
+from tests.waiting import eventually
 
 
 def test_rows_arrive_in_batches_with_exact_counts(connection: Connection) -> None:
@@ -241,3 +250,119 @@ def _scans(connection: Connection) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+@pytest.mark.parametrize(
+    ("definition", "columns"),
+    [
+        ("UNIQUE INDEX once ON forecast_data (y_50)", "y_50"),
+        ("UNIQUE INDEX once ON forecast_data (restaurant_id, (y_50 * 2))", "restaurant_id, an exp"),
+        ("UNIQUE INDEX once ON forecast_data (dc_id, state) INCLUDE (restaurant_id)", "dc_id, st"),
+    ],
+)
+def test_a_foreign_unique_index_is_named_at_once(
+    connection: Connection, definition: str, columns: str
+) -> None:
+    """Each try would refuse the same row and use up the ids of those before it."""
+    run = make_run()
+    begin(connection, run)
+    connection.execute(f"CREATE {definition}".encode())
+    rows = [make_row(number, y_50="1.00") for number in range(5)]
+    rows += [make_row(number // 2, inventory_item_id=number, y_50="1.00") for number in range(5)]
+    refused = rf"23505 \(table forecast_data, constraint once\).* It is on {columns}.* drop it"
+    with pytest.raises(BatchRefused, match=refused):
+        load(connection, run, rows)
+    assert stored(connection) == []
+    assert last_id(connection) <= run.batch_size
+    connection.execute("DROP INDEX once")
+    assert load(connection, run, rows).done
+    assert len(stored(connection)) == len(set(rows))
+
+
+def test_a_row_that_another_session_inserts_first_is_tried_again(
+    database_url: str, connection: Connection
+) -> None:
+    run = make_run()
+    begin(connection, run)
+    connection.execute(
+        "CREATE UNIQUE INDEX wider ON forecast_data "
+        "(state, business_date, inventory_item_id, restaurant_id)"
+    )
+    with psycopg.connect(database_url) as application:
+        application.execute(
+            "INSERT INTO forecast_data (restaurant_id, inventory_item_id, business_date, state, "
+            "y_50) VALUES (3, 7, '2026-01-01', 'OH', 1)"
+        )
+        failures: list[Exception] = []
+
+        def work() -> None:
+            with connect(database_url) as own:
+                try:
+                    load(own, run, [make_row(number) for number in range(5)])
+                except Exception as error:  # noqa: BLE001 - handed to the test
+                    failures.append(error)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        eventually(lambda: _waits_for_a_lock(connection))
+        application.commit()
+    worker.join()
+    (failure,) = failures
+    assert type(failure) is BatchConflict
+    load(connection, run, [make_row(number) for number in range(5)])
+    assert stored(connection) == as_text([make_row(number) for number in range(5)])
+
+
+def _waits_for_a_lock(connection: Connection) -> bool:
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ).fetchone()
+    return row != (0,)
+
+
+def test_a_transaction_timeout_passes(connection: Connection) -> None:
+    with pytest.raises(DatabaseUnavailable, match="25P04"):
+        _sleep(connection, "SET LOCAL transaction_timeout = '50ms'")
+
+
+def _sleep(connection: Connection, setting: str) -> None:
+    with transaction(connection) as cursor:
+        cursor.execute(setting.encode())
+        cursor.execute("SELECT pg_sleep(1)")
+
+
+@pytest.mark.parametrize("redrive_count", [0, 1])
+@pytest.mark.parametrize(
+    ("breaks", "expected"),
+    [
+        ("ALTER TABLE forecast_data ADD CHECK (restaurant_id <> 3)", BatchRefused),
+        ("ALTER TABLE forecast_data DROP COLUMN y_95", SchemaMismatch),
+    ],
+)
+def test_a_redriven_page_that_is_refused_again_asks_for_new_rows(
+    connection: Connection, breaks: str, expected: type[Exception], redrive_count: int
+) -> None:
+    """The rows may have been repaired at their source; the page has the old ones."""
+    run = make_run()
+    begin(connection, run)
+    connection.execute(breaks.encode())
+    files = Files()
+    files.add("a.gz", [to_line(make_row(number)) for number in range(5)])
+    request = make_upsert(run, ["a.gz"]).model_copy(update={"redrive_count": redrive_count})
+    with pytest.raises(InputsOutdated if redrive_count else expected):
+        load_page(connection, files.stream, load_table(), request, lambda: LONG, None)
+
+
+@pytest.mark.parametrize("redrive_count", [0, 1])
+def test_lines_of_another_table_file_are_asked_for_again_by_a_redrive(
+    connection: Connection, redrive_count: int
+) -> None:
+    """As after a deployment between the extract and the load."""
+    run = make_run()
+    begin(connection, run)
+    files = Files()
+    files.add("a.gz", [to_line(make_row(number)[:-1]) for number in range(5)])
+    request = make_upsert(run, ["a.gz"]).model_copy(update={"redrive_count": redrive_count})
+    with pytest.raises(InputsOutdated if redrive_count else ResultInvalid, match="22P04"):
+        load_page(connection, files.stream, load_table(), request, lambda: LONG, None)

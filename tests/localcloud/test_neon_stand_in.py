@@ -113,6 +113,23 @@ def test_a_branch_its_database_and_role_are_found_by_id(stand_in: NeonStandIn) -
     assert [item["name"] for item in roles["roles"]] == ["forecaster"]
 
 
+def test_a_database_is_added_to_a_branch_and_deleted(stand_in: NeonStandIn) -> None:
+    path = f"{stand_in.url}/projects/{PROJECT}/branches/{branch_id(stand_in, 'dev')}/databases"
+    headers = {"Authorization": f"Bearer {KEY}"}
+    body = json.dumps({"database": {"name": "another", "owner_name": "forecaster"}})
+    assert POOL.request("POST", path, headers=headers, body=body).status == 201
+    assert _names_at(path, headers) == ["dev", "another"]
+    assert POOL.request("DELETE", f"{path}/another", headers=headers).status == 200
+    assert POOL.request("DELETE", f"{path}/another", headers=headers).status == 404
+    assert POOL.request("POST", path, headers=headers, body="{}").status == 400
+    assert _names_at(path, headers) == ["dev"]
+
+
+def _names_at(path: str, headers: dict[str, str]) -> list[str]:
+    listed = POOL.request("GET", path, headers=headers).json()["databases"]
+    return [database["name"] for database in listed]
+
+
 @pytest.mark.parametrize("path", [BRANCH, f"{BRANCH}/databases", f"{BRANCH}/roles"])
 def test_an_unknown_branch_is_404(stand_in: NeonStandIn, path: str) -> None:
     assert call(stand_in, "GET", path, branch_id="br-nowhere-1")[0] == 404

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from forecast_sync.adapters.athena import Athena
-from forecast_sync.adapters.aws_errors import TRANSIENT_CODES
+from forecast_sync.adapters.aws_errors import PASSING_CODES
 from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.adapters.s3 import Storage
@@ -105,7 +105,7 @@ def test_an_object_without_bytes_has_no_last_ones() -> None:
         assert Storage(s3).read_tail("lake", "forecast/empty.parquet", 8) == b""
 
 
-@pytest.mark.parametrize("code", sorted(TRANSIENT_CODES))
+@pytest.mark.parametrize("code", sorted(PASSING_CODES))
 @pytest.mark.parametrize("service", ["athena", "glue"])
 def test_throttling_and_faults_pass_whatever_a_service_calls_them(service: str, code: str) -> None:
     with pytest.raises(AthenaUnavailable, match=code):

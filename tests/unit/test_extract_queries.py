@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +13,13 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PollRequest, QueryRequest, StartedQuery
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
-from forecast_sync.extract.queries import poll_query, start_query, wait_after
+from forecast_sync.extract.queries import PART_BYTES, poll_query, start_query, wait_after
 from forecast_sync.tables import load_table
 
+from tests import lake
 from tests.builders import STARTED_AT, make_run, make_started
 
+FOOTER = lake.to_parquet([lake.make_row(1)])
 SETTINGS = Settings(
     environment="dev",
     athena_db_name="d",
@@ -75,6 +78,37 @@ def test_the_same_request_has_the_same_token_and_any_other_another_one_and_prefi
     assert len({token for _, token in athena.submitted}) == len(changes)
     assert len({sql for sql, _ in athena.submitted}) == len(changes)
     assert all(32 <= len(token) <= 128 for _, token in athena.submitted)
+
+
+class LakeOfSize(EmptyLake):
+    """One object of this many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def list(self, _bucket: str, _prefix: str) -> Iterator[Listed]:
+        return iter([Listed("f/a.parquet", self.size, STARTED_AT)])
+
+    def read_tail(self, _bucket: str, _key: str, _size: int) -> bytes:
+        return FOOTER
+
+
+def test_another_text_never_goes_under_a_token_or_to_a_prefix_that_was_used() -> None:
+    """A retried call finds a larger lake, and so more parts: Athena would refuse the token."""
+    athena, window = FakeAthena(), Window(high=STARTED_AT)
+    request = QueryRequest(run=make_run(), window=window, query="extract")
+    for size in (100, 50 * PART_BYTES, 100):
+        start_query(athena, LakeOfSize(size), load_table(), SETTINGS, request)
+    (first, token), (other, other_token), again = athena.submitted
+    assert again == (first, token)
+    assert other != first
+    assert other_token != token
+    assert _prefix(other) != _prefix(first)
+
+
+def _prefix(text: str) -> str:
+    (prefix,) = set(re.findall(r"s3://r/athena/run-1/[^/]+/", text))
+    return str(prefix)
 
 
 def poll(outcome: bool | Exception, *, attempt: int = 0, made_at: int = 0, now: int = 0) -> bool:

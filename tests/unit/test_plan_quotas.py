@@ -32,7 +32,8 @@ SPARE = 2
 
 QUERY = "0f9c2f6e-54a1-4a2b-9d43-6c1f4f6d7e21"
 PREFIX = (
-    "athena/forecast-sync-production-20261124T120000-schedule-3fa9c1/extract-0-0-0/kind=row/part={}"
+    "athena/forecast-sync-production-20261124T120000-schedule-3fa9c1/"
+    "extract-0-0-0-0123456789ab/kind=row/part={}"
 )
 
 

@@ -50,7 +50,7 @@ class Lake(Storage):
             if key.startswith(prefix):
                 yield Listed(key, len(content), self.modified, content.hex())
 
-    def read_tail(self, _bucket: str, key: str, size: int) -> bytes:
+    def read_tail(self, _bucket: str, key: str, size: int) -> bytes | None:
         return self.objects[key][-size:]
 
 
@@ -124,6 +124,52 @@ def test_a_wrong_type_is_named(column: str, kind: Any, found: str) -> None:
 def test_what_is_not_parquet_is_named(content: bytes) -> None:
     with pytest.raises(SourceInvalid, match=r"a\.parquet isn't a Parquet file"):
         check(content)
+
+
+def test_an_empty_object_is_named_as_what_it_is() -> None:
+    with pytest.raises(SourceInvalid, match=r"a\.parquet isn't a Parquet file: it is empty, 0 b"):
+        check(b"")
+
+
+class VanishingLake(Lake):
+    """Deletes an object between a listing and the first look at it, for some listings."""
+
+    def __init__(self, vanishing: list[str]) -> None:
+        super().__init__()
+        self.vanishing = vanishing
+        self.listings = 0
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Listed]:
+        self.listings += 1
+        listed = list(super().list(bucket, prefix))
+        if self.vanishing:
+            del self.objects[self.vanishing.pop(0)]
+        yield from listed
+
+    def read_tail(self, bucket: str, key: str, size: int) -> bytes | None:
+        return super().read_tail(bucket, key, size) if key in self.objects else None
+
+
+@pytest.mark.parametrize(("vanishing", "listings"), [(0, 1), (1, 2), (2, 3)])
+def test_an_object_that_is_deleted_after_it_was_listed_is_left_out(
+    vanishing: int, listings: int
+) -> None:
+    keys = [f"forecast/{number}.parquet" for number in range(4)]
+    lake = VanishingLake(keys[:vanishing])
+    lake.objects = {key: parquet(TYPES) for key in keys}
+    window = Window(high=NOW)
+    found = check_sources(lake, SETTINGS, load_table(), window)
+    assert (found.objects, lake.listings) == (4 - vanishing, listings)
+    assert found == survey(lake, SETTINGS, window)
+
+
+def test_a_lake_that_keeps_vanishing_is_left_to_the_run_s_comparison() -> None:
+    keys = [f"forecast/{number}.parquet" for number in range(9)]
+    lake = VanishingLake([*keys])
+    lake.objects = {key: parquet(TYPES) for key in keys}
+    window = Window(high=NOW)
+    found = check_sources(lake, SETTINGS, load_table(), window)
+    assert found.fingerprint != survey(lake, SETTINGS, window).fingerprint
 
 
 def test_objects_outside_of_the_window_and_hidden_ones_are_not_looked_at() -> None:

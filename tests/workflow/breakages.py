@@ -26,7 +26,7 @@ class Breakage(NamedTuple):
     renews_the_other: bool = False
 
 
-def _miscount(deployed: Deployed) -> None:
+def miscount(deployed: Deployed) -> None:
     deployed.succeed()
     deployed.execute(
         "CREATE FUNCTION miscount() RETURNS trigger LANGUAGE plpgsql AS "
@@ -99,7 +99,7 @@ BREAKAGES = [
     Breakage(
         "Verify load",
         "VerificationFailed",
-        _miscount,
+        miscount,
         lambda deployed: deployed.execute("DROP TRIGGER miscount ON forecast_sync_batch"),
         ["Query anew", "Run queries"],
         submissions=2,

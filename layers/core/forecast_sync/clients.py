@@ -179,12 +179,12 @@ def _is_url_changed(neon_branch_id: str | None, run_id: str | None) -> bool:
 def _connect(neon_branch_id: str | None, run_id: str | None) -> Connection:
     """Connect with the known connection string while it is current, else with a new one."""
     from forecast_sync.adapters.postgres import connect
-    from forecast_sync.errors import DatabaseRefused, DatabaseUnavailable
+    from forecast_sync.errors import ForecastSyncError
 
     known = _database_urls.get(neon_branch_id)
     if known and not _is_due(_url_name(neon_branch_id), run_id):
-        # The password may have been rotated meanwhile.
-        with suppress(DatabaseRefused, DatabaseUnavailable):
+        # Whatever is wrong with it may have been corrected meanwhile: its password, its server.
+        with suppress(ForecastSyncError):
             return connect(known)
     return connect(_look_up_url(neon_branch_id, run_id))
 

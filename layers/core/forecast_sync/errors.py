@@ -21,7 +21,7 @@ stays uncaught, so that a redrive re-runs the state that raised it::
         ├── BatchRefused          a constraint, trigger or type of the table refused a row
         ├── BranchNotFound        Neon has no branch of exactly this name
         ├── BranchNotMapped       the git ref belongs to no environment, or to another one
-        ├── ConfigurationInvalid  a setting, secret or table file is missing or malformed
+        ├── ConfigurationInvalid  a setting, secret, table file or bucket is missing or malformed
         ├── DatabaseAmbiguous     the Neon branch has several databases or roles, none configured
         ├── DatabaseRefused       the server refused the login, database, permission or TLS
         ├── InvalidInput          the execution input doesn't fit
@@ -30,7 +30,7 @@ stays uncaught, so that a redrive re-runs the state that raised it::
         ├── ResultInvalid         a result file is missing, truncated or malformed
         ├── SchemaMismatch        the target table isn't what the table file says
         ├── ServerTooOld          Postgres before 17
-        ├── SourceInvalid         an object isn't Parquet, lacks a column or has a wrong type
+        ├── SourceInvalid         an object can't be read, or not as the table file says
         ├── Superseded            a later run has written since, so this one must not
         ├── TooManyRejects        more rejects than the threshold; nothing was loaded
         └── VerificationFailed    what arrived isn't what was sent
@@ -81,6 +81,11 @@ class AthenaUnavailable(TransientError):
 
 class BatchConflict(TransientError):
     """Another writer's transaction conflicted with a batch; the batch was rolled back."""
+
+    def __init__(self, message: str = "", *, index: tuple[str, str, str] | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+        """Schema, table and name of the unique index that refused a row, if one did."""
 
 
 class DatabaseUnavailable(TransientError):
@@ -138,7 +143,7 @@ class BranchNotMapped(PermanentError):
 
 
 class ConfigurationInvalid(PermanentError):
-    """A setting, secret or table file is missing or malformed."""
+    """A setting, secret, table file or bucket is missing or malformed."""
 
 
 class DatabaseAmbiguous(PermanentError):
@@ -176,7 +181,7 @@ class ServerTooOld(PermanentError):
 
 
 class SourceInvalid(PermanentError):
-    """An object of the lake isn't Parquet, lacks a column or has one of a wrong type."""
+    """An object of the lake can't be read, isn't Parquet, or isn't what the table file says."""
 
 
 class Superseded(PermanentError):

@@ -9,6 +9,54 @@ from typing import TYPE_CHECKING, NamedTuple
 from forecast_sync.adapters.aws_errors import translate_errors
 from forecast_sync.errors import AthenaUnavailable, QueryFailed, QueryRetryable, ResultInvalid
 
+PASSING_CODES = frozenset({"InternalServerException"})
+REFUSING_CODES = frozenset({"InvalidRequestException"})
+"""The errors that Athena's API reference lists for the calls made here, besides throttling."""
+
+RESUBMITTED_TYPES = frozenset(
+    {
+        100,  # Internal service error; so are 300 to 400, 1010 and 9999.
+        240,  # Failed to submit query
+        *(300, 301, 302, 303, 400, 1010, 9999),
+        1400,  # Throttling error
+        1401,  # Query failed due to AWS Glue throttling
+        1403,  # Query failed due to Amazon S3 throttling
+        *(1404, 1405, 1406),  # Query failed due to Amazon Athena throttling
+        1602,  # Exceeded reserved capacity limit
+    }
+)
+"""``AthenaError.ErrorType`` of failures that pass, whether or not Athena marks them as retryable.
+
+Source: Athena's error catalog, https://docs.aws.amazon.com/athena/latest/ug/error-reference.html. A
+failed query costs nothing but time.
+"""
+
+AS_MARKED_TYPES = frozenset(
+    {
+        *range(9),  # Query exhausted resources at this scale factor
+        # Query engine had an internal error, which a file that it can't decode causes too.
+        *(200, 201, 202, 205, 207, 208, *range(211, 233), 235, 236),
+        *(1012, 1013, 1102, 1104, 1105, 1304, 1305, 1308),
+        203,  # Driver error
+        204,  # The metastore had an error
+        *(206, 210),  # Query timed out
+        209,  # Failed to cancel query
+        *(233, 234),  # Iceberg error; Lake Formation error
+        237,  # Serialization error
+        238,  # Failed to upload metadata to Amazon S3
+        239,  # General persistence error
+        *(401, 402),  # Failed to write query results to Amazon S3
+        *range(1000, 1010),  # Errors of the user, the data, the schema, the syntax
+        *(1011, 1014),  # Query canceled by user
+        *(1100, 1101, 1103, *range(1106, 1111)),  # Invalid arguments, properties, views, paths
+        *(1200, 1201, 1202),  # Not supported
+        *(1300, 1301, 1302, 1303, 1306, 1307),  # Not found
+        1402,  # Query failed due to too many table versions in AWS Glue
+        *(1500, 1501),  # Permission errors
+    }
+)
+"""The catalog's other types: submitted again only if ``AthenaError.Retryable`` says so."""
+
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_athena.type_defs import QueryExecutionTypeDef
@@ -44,7 +92,7 @@ class Athena:
         """The query's cost once it has succeeded; None while it is queued or running.
 
         A failed or cancelled query raises ``QueryRetryable`` when Athena marks the failure as
-        retryable, else ``QueryFailed``.
+        retryable or its type is one that passes, else ``QueryFailed``.
         """
         execution = self._describe(query_execution_id)
         status, statistics = execution["Status"], execution.get("Statistics", {})
@@ -56,7 +104,8 @@ class Athena:
             return None
         reason = status.get("StateChangeReason", "no reason given")
         message = f"Athena query {query_execution_id} is {state}: {reason}"
-        if status.get("AthenaError", {}).get("Retryable", False):
+        error = status.get("AthenaError", {})
+        if error.get("Retryable", False) or error.get("ErrorType") in RESUBMITTED_TYPES:
             raise QueryRetryable(message)
         raise QueryFailed(f"{message} Repair the cause and redrive.")
 
@@ -108,5 +157,8 @@ class Athena:
 
 def _translated(task: str) -> AbstractContextManager[None]:
     return translate_errors(
-        f"Athena couldn't {task}", unavailable=AthenaUnavailable, refused=QueryFailed
+        f"Athena couldn't {task}",
+        unavailable=AthenaUnavailable,
+        refused=QueryFailed,
+        passing=PASSING_CODES,
     )

@@ -7,6 +7,24 @@ from typing import TYPE_CHECKING
 from forecast_sync.adapters.aws_errors import translate_errors
 from forecast_sync.errors import AthenaUnavailable, QueryFailed
 
+PASSING_CODES = frozenset(
+    {
+        "FederationSourceRetryableException",
+        "InternalServiceException",
+        "OperationTimeoutException",
+        "ResourceNotReadyException",
+    }
+)
+REFUSING_CODES = frozenset(
+    {
+        "EntityNotFoundException",
+        "FederationSourceException",
+        "GlueEncryptionException",
+        "InvalidInputException",
+    }
+)
+"""The errors that Glue's API reference lists for GetTable."""
+
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
@@ -23,6 +41,7 @@ class Catalog:
             f"Glue couldn't describe {database}.{table}",
             unavailable=AthenaUnavailable,
             refused=QueryFailed,
+            passing=PASSING_CODES,
             advice="Declare the table, or let the role read it.",
         ):
             declared = self._client.get_table(DatabaseName=database, Name=table)["Table"]

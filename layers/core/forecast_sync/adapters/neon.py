@@ -31,7 +31,16 @@ RETRIES = urllib3.Retry(
     status_forcelist={423, 429, 500, 502, 503, 504},
     raise_on_status=False,
 )
-TRANSIENT_STATUS = frozenset({408, 423, 425, 429})
+TRANSIENT_STATUS = frozenset(
+    {
+        408,  # A gateway waited too long for the request (RFC 9110).
+        423,  # The resource is locked by an operation in progress: safe to retry, says Neon.
+        425,  # Too early to answer (RFC 8470).
+        429,  # More than 700 requests a minute, or 40 a second (Neon's rate limits).
+    }
+)
+"""So does every 5xx: all requests here are GETs, which Neon calls safe to retry (its API reference,
+General Error, https://api-docs.neon.tech/reference). Other codes last, see ``_refusal``."""
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Of one answer; a page of 100 branches has about 100 kB."""

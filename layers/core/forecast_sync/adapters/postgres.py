@@ -7,47 +7,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from forecast_sync.adapters.connection_string import read_connection_string
+from forecast_sync.adapters.sqlstates import decide, refuses_login
 from forecast_sync.errors import (
     BatchConflict,
-    BatchRefused,
     DatabaseRefused,
     DatabaseUnavailable,
     ForecastSyncError,
-    SchemaMismatch,
     ServerTooOld,
 )
 from forecast_sync.sql import read_statement
 
 OLDEST_SERVER = 170_000
 CONNECT_SECONDS = 15
-
-BY_CODE: dict[str, type[ForecastSyncError]] = {
-    "23505": BatchConflict,
-    "40001": BatchConflict,
-    "40P01": BatchConflict,
-    "55P03": BatchConflict,
-    "57014": BatchConflict,
-    "25006": DatabaseUnavailable,
-    "25P03": DatabaseUnavailable,
-    "42501": DatabaseRefused,
-    "3D000": DatabaseRefused,
-    "42P01": SchemaMismatch,
-    "42703": SchemaMismatch,
-    "42804": SchemaMismatch,
-}
-BY_CLASS: dict[str, type[ForecastSyncError]] = {
-    "08": DatabaseUnavailable,
-    "53": DatabaseUnavailable,
-    "57": DatabaseUnavailable,
-    "58": DatabaseUnavailable,
-    "28": DatabaseRefused,
-}
-
-REFUSED = frozenset({"3D000", "42501", "55000"})
-"""Besides class 28: no such database, no permission to connect, no connections allowed."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -154,7 +128,7 @@ def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncEr
 
     text = next(iter(str(error).splitlines()), type(error).__name__).strip()
     code = connection_refusals.find_code(parameters, error)
-    if code in REFUSED or (code and code[:2] == "28"):
+    if code and refuses_login(code):
         return DatabaseRefused(
             f"Postgres refused the connection with {code}: {text}. Correct the database, the role "
             "or its password in the connection string, then redrive."
@@ -174,7 +148,22 @@ def _translate(error: psycopg.Error) -> ForecastSyncError:
     if code is None:
         text = next(iter(str(error).splitlines()), type(error).__name__)
         return DatabaseUnavailable(f"No connection to Postgres: {text.strip()}")
-    kind = BY_CODE.get(code) or BY_CLASS.get(code[:2]) or BatchRefused
     primary = error.diag.message_primary or type(error).__name__
-    where = f" (table {error.diag.table_name})" if error.diag.table_name else ""
-    return kind(f"Postgres answered {code}{where}: {primary}")
+    table, constraint = error.diag.table_name, error.diag.constraint_name
+    named = ", ".join(
+        f"{what} {name}" for what, name in (("table", table), ("constraint", constraint)) if name
+    )
+    where = f" ({named})" if named else ""
+    message = f"Postgres answered {code}{where}: {primary}"
+    kind = decide(code).error
+    if kind is BatchConflict:
+        return BatchConflict(message, index=_colliding_index(error))
+    return kind(message)
+
+
+def _colliding_index(error: psycopg.Error) -> tuple[str, str, str] | None:
+    """Schema, table and name of the unique index that refused a row; None for any other error."""
+    diag = error.diag
+    if not isinstance(error, errors.UniqueViolation) or not diag.constraint_name:
+        return None
+    return diag.schema_name or "", diag.table_name or "", diag.constraint_name

@@ -10,12 +10,79 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import ClientError
 
 from forecast_sync.adapters.aws_errors import error_code, translate_errors
-from forecast_sync.errors import ResultInvalid, StorageUnavailable
+from forecast_sync.errors import (
+    ConfigurationInvalid,
+    ForecastSyncError,
+    ResultInvalid,
+    SourceInvalid,
+    StorageUnavailable,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BLOCK_BYTES = 64 * 1024
+
+PASSING_CODES = frozenset(
+    {
+        "BadDigest",  # The content was altered on its way.
+        "ConditionalRequestConflict",
+        "IncompleteBody",  # The connection broke while the content was sent.
+        "OperationAborted",  # A conflicting operation is in progress.
+        "TemporaryRedirect",  # DNS doesn't know a new bucket's region yet.
+    }
+)
+REFUSING_CODES = frozenset(
+    {
+        "AccountProblem",
+        "AllAccessDisabled",
+        "AuthorizationHeaderMalformed",
+        "EncryptionTypeMismatch",
+        "EntityTooLarge",
+        "EntityTooSmall",
+        "IllegalLocationConstraintException",
+        "InvalidAccessKeyId",
+        "InvalidArgument",
+        "InvalidBucketName",
+        "InvalidBucketState",
+        "InvalidDigest",
+        "InvalidEncryptionAlgorithmError",
+        "InvalidPayer",
+        "InvalidRequest",
+        "InvalidSecurity",
+        "InvalidStorageClass",
+        "InvalidToken",
+        "InvalidURI",
+        "InvalidWriteOffset",
+        "KMS.DisabledException",
+        "KMS.InvalidStateException",
+        "KMS.NotFoundException",
+        "KeyTooLongError",
+        "MetadataTooLarge",
+        "MethodNotAllowed",
+        "MissingContentLength",
+        "NoSuchBucket",
+        "NoSuchVersion",
+        "NotImplemented",
+        "NotSignedUp",
+        "PermanentRedirect",
+        "PreconditionFailed",
+        "Redirect",
+        "RequestHeaderSectionTooLarge",
+        "SignatureDoesNotMatch",
+        "TooManyParts",
+        "UnexpectedContent",
+        "UserKeyMustBeSpecified",
+    }
+)
+"""Of S3's error codes (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html), those
+that reading, writing and listing can get, besides ``HANDLED_CODES``."""
+
+HANDLED_CODES = frozenset({"InvalidObjectState", "InvalidRange", "NoSuchKey"})
+"""What an object's own state answers: archived, empty (416 to a range of its bytes), or gone."""
+
+LAKE_ADVICE = "Let the functions' role read the object and its KMS key, then redrive."
+LIST_ADVICE = "Check that the bucket exists and that the functions' role may list it, then redrive."
 
 
 class Listed(NamedTuple):
@@ -46,14 +113,26 @@ class Storage:
             except self._client.exceptions.NoSuchKey:
                 return None
 
-    def read_tail(self, bucket: str, key: str, size: int) -> bytes:
-        """The last ``size`` bytes of an object, or all of a shorter one."""
-        with _translated("read", bucket, key):
+    def read_tail(self, bucket: str, key: str, size: int) -> bytes | None:
+        """The last ``size`` bytes of an object of the lake, or all of a shorter one.
+
+        None when the object isn't there. Raises ``SourceInvalid`` when it may not be read or is
+        archived.
+        """
+        with _translated("read", bucket, key, refused=SourceInvalid, advice=LAKE_ADVICE):
             try:
                 answer = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=-{size}")
             except ClientError as error:
-                if error_code(error) == "InvalidRange":
-                    return b""  # An empty object has no last bytes.
+                match error_code(error):
+                    case "NoSuchKey":
+                        return None
+                    case "InvalidRange":
+                        return b""
+                    case "InvalidObjectState":
+                        raise SourceInvalid(
+                            f"s3://{bucket}/{key} is archived, and Athena skips archived objects. "
+                            "Restore it or move it out of the lake, then redrive."
+                        ) from error
                 raise
             return answer["Body"].read(size)
 
@@ -70,8 +149,11 @@ class Storage:
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
 
     def list(self, bucket: str, prefix: str) -> Iterator[Listed]:
-        """Every object under ``prefix``, in the order of their keys."""
-        with _translated("list", bucket, prefix):
+        """Every object under ``prefix``, in the order of their keys.
+
+        Raises ``ConfigurationInvalid`` when the bucket doesn't exist or may not be listed.
+        """
+        with _translated("list", bucket, prefix, refused=ConfigurationInvalid, advice=LIST_ADVICE):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=bucket, Prefix=prefix
             )
@@ -86,10 +168,18 @@ def split_location(location: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _translated(verb: str, bucket: str, key: str) -> AbstractContextManager[None]:
+def _translated(
+    verb: str,
+    bucket: str,
+    key: str,
+    *,
+    refused: type[ForecastSyncError] = ResultInvalid,
+    advice: str = "Check the bucket, the object and the role.",
+) -> AbstractContextManager[None]:
     return translate_errors(
         f"S3 couldn't {verb} s3://{bucket}/{key}",
         unavailable=StorageUnavailable,
-        refused=ResultInvalid,
-        advice="Check the bucket, the object and the role.",
+        refused=refused,
+        passing=PASSING_CODES,
+        advice=advice,
     )

@@ -10,6 +10,17 @@ from forecast_sync.errors import ConfigurationInvalid, SecretUnavailable
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+PASSING_CODES = frozenset({"InternalServiceError"})
+REFUSING_CODES = frozenset(
+    {
+        "DecryptionFailure",
+        "InvalidParameterException",
+        "InvalidRequestException",
+        "ResourceNotFoundException",
+    }
+)
+"""The errors that Secrets Manager's API reference lists for GetSecretValue."""
+
 ADVICE = "Check that it exists, holds text, and that the function's role may read it."
 
 
@@ -21,7 +32,11 @@ def read_secret(client: SecretsManagerClient, arn: str) -> str:
     """
     failure = f"The secret {arn} can't be read"
     with translate_errors(
-        failure, unavailable=SecretUnavailable, refused=ConfigurationInvalid, advice=ADVICE
+        failure,
+        unavailable=SecretUnavailable,
+        refused=ConfigurationInvalid,
+        passing=PASSING_CODES,
+        advice=ADVICE,
     ):
         answer = client.get_secret_value(SecretId=arn)
     if "SecretString" not in answer:

@@ -17,6 +17,7 @@ from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries, StartedQuery
+from forecast_sync.contracts.redrive import raise_if_stale
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import (
     LARGEST,
@@ -26,6 +27,7 @@ from forecast_sync.dry_run.changes import (
     batch_location,
     report_location,
 )
+from forecast_sync.errors import ResultInvalid
 from forecast_sync.tables import Table, declared_type, is_declared
 from forecast_sync.target.differences import find_differences
 from forecast_sync.verify.ledger import read_counts
@@ -43,6 +45,7 @@ class ReportRequest(Payload):
     window: Window
     queries: Queries
     plan: Plan
+    redrive_count: int = 0
 
 
 class ReportLocation(Payload):
@@ -97,10 +100,19 @@ def report_changes(
     settings: Settings,
     request: ReportRequest,
 ) -> ReportLocation:
-    """Add up what the batches have saved, write the report to S3 and return where it is."""
+    """Add up what the batches have saved, write the report to S3 and return where it is.
+
+    Raises ``ResultInvalid`` when what a batch has saved can't be read, or ``InputsOutdated`` if
+    that is from before the present redrive.
+    """
     run, extract = request.run, request.queries.extract
     counts, _ = read_counts(connection, extract.query_execution_id, request.plan.profile)
-    changes = _sum(_read_batches(connection, storage, settings, request))
+    try:
+        changes = _sum(_read_batches(connection, storage, settings, request))
+    except ResultInvalid as error:
+        made_at = extract.redrive_count
+        raise_if_stale(error, made_at=made_at, redrive_count=request.redrive_count)
+        raise
     report = ChangeReport(
         run_id=run.run_id,
         git_ref=run.git_ref,

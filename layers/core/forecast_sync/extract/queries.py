@@ -26,25 +26,33 @@ RESERVE_MILLISECONDS = 30_000
 PART_BYTES = 256 * 1024
 MOST_PARTS = 61
 
+PREFIX_DIGITS = 12
+
 
 def start_query(
     athena: Athena, lake: Storage, table: Table, settings: Settings, request: QueryRequest
 ) -> StartedQuery:
-    """Submit one of the run's two queries, at most once for the same request.
+    """Submit one of the run's two queries, at most once for the same request and text.
 
-    Raises ``SourceInvalid`` before the extract when an object of the window can't be read.
+    A retried call may find another lake, and an update of the stack another table file. The text is
+    part of the token, because Athena refuses another text under the same token, and of the prefix,
+    because a query that was submitted before may be writing to its own. Raises ``SourceInvalid``
+    before the extract when an object of the window can't be read.
     """
     if request.query == "extract":
         surveyed = check_sources(lake, settings, table, request.window)
-        prefix = result_prefix(settings, request)
         parts = count_parts(surveyed.size)
-        text = build_extract(table, settings, request.run, request.window, prefix, parts)
+
+        def build(prefix: str) -> str:
+            return build_extract(table, settings, request.run, request.window, prefix, parts)
+
+        text = build(result_prefix(settings, request, build("")))
     else:
         surveyed = survey(lake, settings, request.window)
         text = build_profile(table, settings, request.run, request.window)
     identity = (
         f"{request.run.execution_arn} {request.query} {request.renewal} {request.attempt} "
-        f"{request.redrive_count}"
+        f"{request.redrive_count} {text}"
     )
     token = hashlib.sha256(identity.encode()).hexdigest()
     return StartedQuery(
@@ -116,7 +124,8 @@ def count_parts(window_bytes: int) -> int:
     return max(1, min(window_bytes // PART_BYTES, MOST_PARTS))
 
 
-def result_prefix(settings: Settings, request: QueryRequest) -> str:
-    """Where this attempt writes: never the same place twice, a failed one leaves orphans."""
+def result_prefix(settings: Settings, request: QueryRequest, text: str) -> str:
+    """Where this attempt of the query ``text`` writes: never where another one may have written."""
     attempt = f"{request.query}-{request.renewal}-{request.attempt}-{request.redrive_count}"
-    return f"{settings.athena_output_location}{request.run.run_id}/{attempt}/"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:PREFIX_DIGITS]
+    return f"{settings.athena_output_location}{request.run.run_id}/{attempt}-{digest}/"

@@ -11,8 +11,15 @@ from forecast_sync.adapters.postgres import Connection, Cursor, fetch_last, stat
 from forecast_sync.contracts.page import Page, UpsertProgress, UpsertRequest
 from forecast_sync.contracts.redrive import raise_if_stale
 from forecast_sync.contracts.run import Run
-from forecast_sync.errors import LeaseHeld, ResultInvalid
+from forecast_sync.errors import (
+    BatchConflict,
+    BatchRefused,
+    LeaseHeld,
+    ResultInvalid,
+    SchemaMismatch,
+)
 from forecast_sync.lease import lease
+from forecast_sync.load.foreign_index import refuse_foreign_index
 from forecast_sync.load.merge import Merger
 from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.load.stage import stage_rejects, stage_rows
@@ -55,14 +62,15 @@ def load_page(
     of the Lambda's time; ``save_changes`` saves what each batch of a dry run would change.
 
     Raises ``SchemaMismatch`` when the target has changed since the run began, ``Superseded``,
-    ``LeaseHeld``, ``BatchConflict``, ``InputsOutdated`` when a redriven page's files can't be read,
-    and what the adapters raise. Batches that were committed before stay, and the next call
-    continues after them.
+    ``LeaseHeld``, ``BatchConflict``, ``BatchRefused``, ``InputsOutdated`` when a redriven page's
+    rows can't be read or are still refused, and what the adapters raise. Batches that were
+    committed before stay, and the next call continues after them.
     """
     try:
         return _load(connection, stream, table, request, remaining_milliseconds, save_changes)
-    except ResultInvalid as error:
-        # A page's files were made before any redrive of its child execution.
+    except (BatchRefused, ResultInvalid, SchemaMismatch) as error:
+        # A page's files were made before any redrive of its child execution: what was repaired
+        # at the source isn't in them.
         raise_if_stale(error, made_at=0, redrive_count=request.redrive_count)
         raise
 
@@ -87,7 +95,11 @@ def _load(
         # The first batch is always tried: a call that loads nothing would be repeated forever.
         if slowest and before < RESERVE_MILLISECONDS + RESERVE_BATCHES * slowest:
             return UpsertProgress(done=False)
-        committed = _load_batch(connection, opening, reader, merger, request, save_changes)
+        try:
+            committed = _load_batch(connection, opening, reader, merger, request, save_changes)
+        except BatchConflict as conflict:
+            refuse_foreign_index(connection, table, conflict)
+            raise
         if committed is None:
             # Only a call that begins may take the lease again; this one may be left over from an
             # execution that was stopped.

@@ -26,6 +26,7 @@ from forecast_sync.tables import Table
 TAIL_BYTES = 64 * 1024
 READERS = 16
 NAMED_IN_MESSAGE = 3
+LISTINGS = 3
 FINGERPRINT_DIGITS = 32
 
 
@@ -57,13 +58,27 @@ def lake_changed(lake: Storage, settings: Settings, window: Window, queries: Que
 def check_sources(lake: Storage, settings: Settings, table: Table, window: Window) -> Survey:
     """List the lake and check the window's objects on the way, ``READERS`` at a time.
 
-    Raises ``SourceInvalid`` that names the first faulty ones, in the order of keys, and why.
+    An object that is deleted after it was listed belongs to the run no more: the lake is listed
+    again, up to ``LISTINGS`` times. What is deleted later changes the fingerprint, and the run
+    notices that when it compares the lake with it. Raises ``SourceInvalid`` that names the first
+    faulty objects, in the order of keys, and why.
     """
+    for _ in range(LISTINGS):
+        surveyed, faults = _check_listed(lake, settings, table, window)
+        if not faults.gone:
+            break
+    faults.refuse_any()
+    return surveyed
+
+
+def _check_listed(
+    lake: Storage, settings: Settings, table: Table, window: Window
+) -> tuple[Survey, _Faults]:
     bucket, _ = split_location(settings.data_location)
     faults = _Faults(bucket)
     large = Lock()
     with ThreadPoolExecutor(READERS) as pool:
-        pending: deque[tuple[str, Future[str]]] = deque()
+        pending: deque[tuple[str, Future[str | None]]] = deque()
 
         def check(key: str) -> None:
             if len(pending) >= 2 * READERS:
@@ -73,8 +88,7 @@ def check_sources(lake: Storage, settings: Settings, table: Table, window: Windo
         surveyed = _survey(lake, settings, window, check)
         while pending:
             faults.note(*pending.popleft())
-    faults.refuse_any()
-    return surveyed
+    return surveyed, faults
 
 
 def _survey(
@@ -97,16 +111,20 @@ def _survey(
 
 
 class _Faults:
-    """How many objects are faulty, and what is wrong with the first ones."""
+    """How many objects are faulty or gone, and what is wrong with the first faulty ones."""
 
     def __init__(self, bucket: str) -> None:
         self._bucket = bucket
         self._named: list[str] = []
         self._count = 0
+        self.gone = 0
 
-    def note(self, key: str, fault: Future[str]) -> None:
+    def note(self, key: str, fault: Future[str | None]) -> None:
         """Wait until an object is checked, and keep its fault."""
-        if reason := fault.result():
+        reason = fault.result()
+        if reason is None:
+            self.gone += 1
+        elif reason:
             self._count += 1
             if len(self._named) < NAMED_IN_MESSAGE:
                 self._named.append(f"s3://{self._bucket}/{key} {reason}")
@@ -129,16 +147,19 @@ def _is_hidden(key: str, prefix: str) -> bool:
     return key.endswith("/") or any(part.startswith(("_", ".")) for part in parts)
 
 
-def _find_fault(lake: Storage, bucket: str, key: str, table: Table, large: Lock) -> str:
-    """What is wrong with an object, or nothing; large footers are read one at a time."""
+def _find_fault(lake: Storage, bucket: str, key: str, table: Table, large: Lock) -> str | None:
+    """What is wrong with an object; empty when nothing is, None when the object is gone.
+
+    Large footers are read one at a time.
+    """
+    tail = lake.read_tail(bucket, key, TAIL_BYTES)
+    if tail == b"":
+        return "isn't a Parquet file: it is empty, 0 bytes"
     try:
-        tail = lake.read_tail(bucket, key, TAIL_BYTES)
-        size = footer_size(tail)
-        if size <= len(tail):
-            footer = read_footer(tail)
-        else:
+        if tail is not None and (size := footer_size(tail)) > len(tail):
             with large:
-                footer = read_footer(lake.read_tail(bucket, key, size))
+                tail = lake.read_tail(bucket, key, size)
+        footer = None if tail is None else read_footer(tail)
     except ValueError as error:
         return f"isn't a Parquet file: {error}"
-    return "; ".join(find_misfits(footer, table.source))
+    return None if footer is None else "; ".join(find_misfits(footer, table.source))
