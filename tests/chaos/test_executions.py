@@ -69,7 +69,12 @@ def test_a_run_that_timed_out_is_redriven(deployed: Deployed) -> None:
             "failed",
             "The execution is TIMED_OUT.",
         )
-    scene.finished(deployed, deployed.redrive(timed_out))
+    ended = deployed.redrive(timed_out)
+    for _ in range(5):
+        # A redrive has the definition's 5 s too, which a busy machine may need more than once.
+        if ended.status == "TIMED_OUT":
+            ended = deployed.redrive(ended)
+    scene.finished(deployed, ended)
 
 
 def test_the_same_messages_twice_start_one_run(deployed: Deployed) -> None:

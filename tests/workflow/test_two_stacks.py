@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from forecast_sync.stack_names import execution_arn_of
 from forecast_sync_cli.main import make_app
 from localcloud.cloud import TEMPLATE
 from localcloud.deploy import deploy
@@ -184,4 +185,5 @@ def test_the_scripts_of_github_s_workflows_reach_the_second_too(
     done = runner.step("run_sync.py", PROJECT_NAME=PROJECT, SYNC_TYPE="full")
     assert done.returncode == 0, done.stderr
     execution = json.loads((runner.folder / "result.json").read_text())
-    assert execution["stateMachineArn"] == second.cloud.state_machine_arn
+    machine = second.cloud.state_machine_arn
+    assert execution["executionArn"] == execution_arn_of(machine, execution["name"])
