@@ -11,9 +11,9 @@ from forecast_sync_cli.main import run_alone
 from rich.console import Console
 
 from benchmarks import athena, report
+from benchmarks.cold_start import compare_imports
 from benchmarks.data import count_rows, write_workloads
-from benchmarks.imports import compare_imports
-from benchmarks.measuring import measure_rounds, running_postgres
+from benchmarks.measurement import measure_rounds, running_postgres
 from benchmarks.ways import WAYS
 
 CHECKOUT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.data import FIRST, WINDOW, count_rows, write_workloads
-from benchmarks.measuring import measure_rounds, running_postgres
+from benchmarks.measurement import measure_rounds, running_postgres
 from benchmarks.report import take_medians
 from benchmarks.ways import WAYS
 

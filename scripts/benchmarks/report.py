@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.data import FIRST, WINDOW, WORKLOADS
-from benchmarks.measuring import Figures, Rounds
+from benchmarks.measurement import Figures, Rounds
 from benchmarks.ways import WAYS
 
 FLOOR = "floor"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from forecast_sync_cli.commands.examples import EXAMPLES
+from forecast_sync_cli.commands.help_examples import EXAMPLES
 from forecast_sync_cli.main import make_app
 from forecast_sync_cli.schemas import SHAPES
 from pydantic import TypeAdapter

@@ -55,7 +55,7 @@ def make_app() -> Typer:
         sync,
         tables,
     )
-    from forecast_sync_cli.commands.examples import add_examples
+    from forecast_sync_cli.commands.help_examples import add_examples
 
     app = typer.Typer(
         no_args_is_help=True,

@@ -14,7 +14,7 @@ from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 QUIET_SECONDS = 10.0
-COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
+COLORS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 
 
 class Progress:
@@ -65,8 +65,8 @@ def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot
 
 def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
     """Show how a run ended and, if it failed, what to do next."""
-    color = COLOURS.get(snapshot.status, "red")
-    redriven = f", redriven {snapshot.redrive_count} x" if snapshot.redrive_count else ""
+    color = COLORS.get(snapshot.status, "red")
+    redriven = f", redriven {count_times(snapshot.redrive_count)}" if snapshot.redrive_count else ""
     terminal.line(
         Styled(snapshot.status, color),
         f" {snapshot.run_id} in {snapshot.seconds:.1f} s{redriven}",
@@ -127,6 +127,11 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
         if left > 0:
             line.append(f"  {left / rate:,.0f} s left")
     return line
+
+
+def count_times(number: int) -> str:
+    """``once``, ``twice``, ``3 times``."""
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
 def _rate(snapshot: Snapshot, first: Snapshot | None) -> float:

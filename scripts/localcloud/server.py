@@ -169,16 +169,16 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
         multipart,
         python_runtime,
         queues,
-        redrive,
         runtime_api,
     )
-    from localcloud.athena import service
+    from localcloud.athena import service as athena
     from localcloud.athena.embedded import EmbeddedEngine
+    from localcloud.step_functions import service as step_functions
 
     engine: Engine = EmbeddedEngine() if trino is None else _make_trino_engine(trino)
     state_dir = Path(config.state_dir)
-    service.install(engine, state_dir / "faults", state_dir / service.MEASURES)
-    redrive.install()
+    athena.install(engine, state_dir / "faults", state_dir / athena.MEASURES)
+    step_functions.install()
     queues.install()
     http_api.install()
     multipart.install()

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from devtools.cli_reference import find_commands
 from devtools.docs import PARTS, ROOT, renew
-from forecast_sync_cli.commands.examples import EXAMPLES
+from forecast_sync_cli.commands.help_examples import EXAMPLES
 from forecast_sync_cli.main import make_app
 from forecast_sync_cli.schemas import SHAPES
 from typer.testing import CliRunner

@@ -19,7 +19,7 @@ APART = {
     "benchmarks/__main__.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/athena.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/growth.py": "shows what it has made and measured itself, to who works on this",
-    "benchmarks/measuring.py": "shows what it has made and measured itself, to who works on this",
+    "benchmarks/measurement.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/report.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/costs.py": "shows its own prices and numbers",
     "devtools/audit_dependencies.py": "shows the names of locked packages",

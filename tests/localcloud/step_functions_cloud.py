@@ -15,7 +15,10 @@ import boto3
 import pytest
 
 Json = dict[str, Any]
-SERVER = "from localcloud import redrive; redrive.install();from ministack.app import main; main()"
+SERVER = (
+    "from localcloud.step_functions import service; service.install();"
+    "from ministack.app import main; main()"
+)
 ENDED = {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from localcloud import redrive
+from localcloud.step_functions import service
 from localcloud.step_functions.limits import error_matches, find_matching_retrier
 
 from tests.localcloud.step_functions_cloud import (
@@ -216,6 +216,6 @@ def test_a_failed_execution_outlives_the_server(tmp_path: Path) -> None:
 
 
 def test_another_version_of_ministack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redrive, "version", lambda _: "1.6.0")
+    monkeypatch.setattr(service, "version", lambda _: "1.6.0")
     with pytest.raises(RuntimeError, match=r"ministack 1\.5\.33 is expected, 1\.6\.0 is installed"):
-        redrive.install()
+        service.install()

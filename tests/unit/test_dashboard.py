@@ -13,6 +13,7 @@ from forecast_sync_cli.dashboard.app import make_app
 from forecast_sync_cli.dashboard.security import Keys
 from forecast_sync_cli.dashboard.throughput import Rates
 from forecast_sync_cli.dashboard.view_models import Views
+from forecast_sync_cli.progress import count_times
 
 from tests.contract.stack import machine as definition
 from tests.waiting import run_coroutine
@@ -149,3 +150,7 @@ def test_a_second_try_after_a_lost_answer_finds_the_same_run(status: int, same: 
     [key] = re.findall(r'name="key" value="([^"]+)"', form)
     assert views.keys == ["first-key"]
     assert (key == "first-key") is same
+
+
+def test_counts_are_written_as_a_person_says_them() -> None:
+    assert [count_times(number) for number in (1, 2, 3)] == ["once", "twice", "3 times"]

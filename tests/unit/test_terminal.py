@@ -31,7 +31,7 @@ EVIL = (
     "\r\nerror: forged\u202e\u200b\x7f\x00\ud800\\"
 )
 AT = "2026-11-23T06:00:00.000+00:00"
-COLOURS = re.compile(r"\x1b\[[?\d;]*[mhlKA]")
+COLORS = re.compile(r"\x1b\[[?\d;]*[mhlKA]")
 """What Rich writes by itself: styles, and how a line is written again."""
 
 ROWS = ("window_rows", "rejected", "candidates", "superseded", "good")
@@ -222,7 +222,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def assert_inert(text: str) -> None:
     """Nothing acts but Rich's styles, and no line is forged."""
-    plain = COLOURS.sub("", text)
+    plain = COLORS.sub("", text)
     assert [line for line in re.split("[\r\n]", plain) if not line.isprintable()] == []
     assert "\x1b]" not in text, "neither the clipboard nor a link"
     assert not re.search(r"^error: forged", plain, re.MULTILINE)
@@ -241,7 +241,7 @@ def test_what_a_command_shows_does_nothing(
     shown = capsys.readouterr()
     assert_inert(shown.out)
     assert_inert(shown.err)
-    output = COLOURS.sub("", shown.out + shown.err)
+    output = COLORS.sub("", shown.out + shown.err)
     assert "Traceback" not in output
     assert r"\x1b]52;c;" in output, "hidden isn't visible"
 

@@ -173,7 +173,7 @@ class ResultInvalid(PermanentError):
 
 
 class SchemaMismatch(PermanentError):
-    """The target table lacks a column or has it with another type."""
+    """The target table, or its database, isn't what the table file says."""
 
 
 class ServerTooOld(PermanentError):

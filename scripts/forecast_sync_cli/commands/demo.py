@@ -10,7 +10,7 @@ import typer
 
 from forecast_sync_cli.commands.common import out
 from forecast_sync_cli.demo import events
-from forecast_sync_cli.progress import COLOURS, Progress, show_outcome
+from forecast_sync_cli.progress import COLORS, Progress, show_outcome
 from forecast_sync_cli.terminal import Styled, Table, Terminal
 
 
@@ -77,8 +77,8 @@ class _Narrator:
                     table.add_row(*row)
                 self._terminal.table(table)
             case events.Pages(pages):
-                table = Table("page", "status", "ran", indent=2)
+                table = Table("page", "status", "runs", indent=2)
                 for page in pages:
-                    status = Styled(page.status, COLOURS.get(page.status, "red"))
-                    table.add_row(str(page.number), status, f"{page.runs} x")
+                    status = Styled(page.status, COLORS.get(page.status, "red"))
+                    table.add_row(str(page.number), status, str(page.runs))
                 self._terminal.table(table)

@@ -31,7 +31,7 @@ from forecast_sync_cli.commands.common import (
     report_run,
     wait_for_run,
 )
-from forecast_sync_cli.progress import COLOURS
+from forecast_sync_cli.progress import COLORS
 from forecast_sync_cli.terminal import Styled, Terminal, write_json
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
@@ -168,7 +168,7 @@ def history(
         return
     table = plain_table("run", "status", "started (UTC)", "ended (UTC)", "redrives")
     for run in runs:
-        color = COLOURS.get(run.status, "red")
+        color = COLORS.get(run.status, "red")
         times = (run.started_at[:19], (run.stopped_at or "")[:19])
         table.add_row(
             run.run_id,

@@ -25,6 +25,7 @@ from forecast_sync_cli.dashboard.actions import Actions
 from forecast_sync_cli.dashboard.security import HOSTS, Guard, Keys, run_name
 from forecast_sync_cli.dashboard.view_models import Views, chart_of
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.progress import count_times
 
 HERE = Path(__file__).parent
 FAILURES = (UserError, ClientError, BotoCoreError)
@@ -41,6 +42,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
         number=formatting.number,
         duration=formatting.duration,
         utc_time=formatting.utc_time,
+        times=count_times,
         outcomes=OUTCOMES,
     )
     pages = Pages(views, templates)

@@ -71,7 +71,7 @@ def read_connection_string(url: str) -> dict[str, str]:
 
 
 def _parse(url: str) -> dict[str, str]:
-    """The parameters in the string itself; an empty value is none, as in libpq."""
+    """The parameters in the string itself; an empty value counts as none, as in libpq."""
     try:
         # In C, a string ends at its first NUL.
         parsed = conninfo.conninfo_to_dict(url) if "\0" not in url else None

@@ -14,9 +14,9 @@ from typing import Any
 
 from ministack.services import stepfunctions as sfn
 
-from .step_functions import limits, map_runs
-from .step_functions.context import execution_context
-from .step_functions.scope import (
+from . import limits, map_runs
+from .context import execution_context
+from .scope import (
     LOCK,
     OWNERS,
     Record,
@@ -30,7 +30,7 @@ from .step_functions.scope import (
     reopen,
     settle,
 )
-from .step_functions.walk import run_to_end
+from .walk import run_to_end
 
 MINISTACK = "1.5.33"
 CLIENT_TOKENS = 10
