@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import string
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from forecast_sync.tables import load_table
+from forecast_sync.tables.index_limits import find_text_limits
 from forecast_sync_cli.commands.tables import declare
 from localcloud import cloud
 from localcloud.protocol import Athena
@@ -89,6 +93,25 @@ def test_a_second_table_needs_nothing_but_its_file(
     assert reasons == [("restaurant doesn't fit integer",), ("the price is negative",)]
     assert prices.succeed().changed == (0, 0, 3)
     assert prices.query("SELECT to_regclass('forecast_data')") == [(None,)]
+
+
+def test_a_key_too_long_for_its_index_is_rejected_and_the_rest_loads(prices: Deployed) -> None:
+    random = Random(7)
+    long = "".join(random.choices(string.ascii_lowercase, k=2700))
+    longest = find_text_limits(load_table("price"))
+    (limit,) = (limit.most_bytes for limit in longest)
+    rows = [price(50, long, 100), price(50, long[:limit], 100), price(50, "short", 100)]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer)
+    prices.upload("long", buffer.getvalue())
+    ended = prices.succeed()
+    assert ended.changed[:2] == (2, 0)
+    assert ended.counts["rejected"] >= 1
+    kept = prices.query("SELECT item FROM menu_price WHERE restaurant = 50 ORDER BY length(item)")
+    assert kept == [("short",), (long[:limit],)]
+    assert prices.query(
+        "SELECT reason FROM forecast_sync_rejects WHERE row_json ->> 'restaurant' = '50'"
+    ) == [(f"item is longer than {limit:,} bytes, the most of the key",)]
 
 
 def test_what_breaks_an_expectation_is_loaded_and_counted(deployed: Deployed) -> None:

@@ -9,6 +9,7 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
+from forecast_sync.tables.index_limits import TextLimit, find_text_limits
 
 FIRST_DATE, LAST_DATE = "0001-01-01", "9999-12-31"
 
@@ -244,6 +245,7 @@ def _joined(fields: list[str]) -> str:
 
 def _reject_reason(table: Table) -> str:
     rules = [rule for column in table.column for rule in _reject_rules(column)]
+    rules += map(_length_rule, find_text_limits(table))
     rules.append(("line IS NULL", "the row has more than 1 MB of text, the most of Athena's lines"))
     rules += [(f"({rule.when})", rule.reason) for rule in table.reject]
     cases = " ".join(
@@ -280,6 +282,17 @@ def _reject_rules(column: Column) -> list[tuple[str, str]]:
         outside = f"{day} < DATE '{FIRST_DATE}' OR {day} > DATE '{LAST_DATE}'"
         rules.append((outside, f"{column.name} is outside {FIRST_DATE} to {LAST_DATE}"))
     return rules
+
+
+def _length_rule(limit: TextLimit) -> tuple[str, str]:
+    """The condition under which texts are too long for an index, and the reason in words."""
+    # Two digits a byte: the embedded engine knows no length of bytes.
+    digits = [f"coalesce(length(to_hex(to_utf8({quote_name(name)}))), 0)" for name in limit.columns]
+    names, verb = " and ".join(limit.columns), "is" if len(limit.columns) == 1 else "are"
+    return (
+        f"{' + '.join(digits)} > {2 * limit.most_bytes}",
+        f"{names} {verb} longer than {limit.most_bytes:,} bytes, the most of {limit.index}",
+    )
 
 
 def _reject_line(table: Table) -> str:
