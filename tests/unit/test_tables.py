@@ -49,6 +49,35 @@ def faults() -> Iterator[tuple[str, str, str]]:
     yield 'columns = ["valid_on"]', 'columns = ["day"]', "target.index.0.columns: day is no column"
     yield 'sku = "string"', 'sku = "text"', "source.columns.sku: Input should be"
     yield 'reason = "the price is negative"', "", "reject.0.reason: Field required"
+    for name in ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"):
+        renamed, words = f'name = "{name}"', f"{name} is a system column of every Postgres table"
+        yield 'name = "promotion"', f"{renamed}", f"column.5.name: {words}"
+    for name in ("source_path", "source_modified", "source_newest", "line", "reject_reason"):
+        words = f"{name} is a column of the sync's own queries"
+        yield 'name = "promotion"', f'name = "{name}"', f"column.5.name: {words}"
+    words = "net__exact is a column of the sync's own queries"
+    yield 'name = "gross"', 'name = "net__exact"', f"column.4.name: {words}"
+    words = "'Net' has capital letters"
+    yield 'name = "gross"', 'name = "Net"', f"column.4.name: {words}"
+    yield 'kind = "string"', 'Kind = "string"', "source.columns.Kind: 'Kind' has capital"
+    long = "n" * 64
+    words = f"'{long}' has 64 bytes, and Postgres keeps 63"
+    yield 'name = "gross"', f'name = "{long}"', f"column.4.name: {words}"
+    yield 'table = "menu_price"', f'table = "{long}"', f"target.table: {words}"
+    words = f"'{'ü' * 40}' has 80 bytes"
+    yield 'name = "gross"', f'name = "{"ü" * 40}"', f"column.4.name: {words}"
+    yield 'name = "gross"', 'name = "a b"', "column.4.name: 'a b' has other characters"
+    key = 'key = ["restaurant", "item", "valid_on"]'
+    yield key, key.replace('"item"', '"restaurant"'), "target.key: restaurant is there twice"
+    for name in ("id", "created_at", "ctid"):
+        words = f"target.written_at: {name} is filled by Postgres itself"
+        yield 'written_at = "synced_at"', f'written_at = "{name}"', words
+    for name in ("forecast_sync_status", "pg_class"):
+        words = f"target.table: {name} begins like the sync's own tables or Postgres' own"
+        yield 'table = "menu_price"', f'table = "{name}"', words
+    for name in ("idx_menu_price_valid_on", "menu_price", "menu_price_pkey", "menu_price_id_seq"):
+        words = f"target.index.1.name: {name} is the name of another part of this table"
+        yield 'name = "idx_menu_price_promotion"', f'name = "{name}"', words
 
 
 @pytest.mark.parametrize(("sound", "broken", "words"), list(faults()))

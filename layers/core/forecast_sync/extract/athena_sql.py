@@ -10,6 +10,7 @@ from forecast_sync.contracts.run import Run, Window
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
 from forecast_sync.tables.index_limits import TextLimit, find_text_limits
+from forecast_sync.tables.model import EXACT_SUFFIX
 
 FIRST_DATE, LAST_DATE = "0001-01-01", "9999-12-31"
 
@@ -217,7 +218,7 @@ def _instant(moment: datetime) -> str:
 
 
 def _exact(column: Column) -> str:
-    return quote_name(f"{column.name}__exact")
+    return quote_name(f"{column.name}{EXACT_SUFFIX}")
 
 
 def _as_text(column: Column) -> str:

@@ -48,7 +48,11 @@ def parse_table(text: str, file: str) -> Table:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationInvalid(f"{file} isn't TOML: {error}.") from None
     except ValidationError as error:
-        found = [(item["loc"], item["msg"]) for item in error.errors()]
+        # pydantic marks what is wrong with a key rather than its value.
+        found = [
+            (tuple(part for part in item["loc"] if part != "[key]"), item["msg"])
+            for item in error.errors()
+        ]
         raise ConfigurationInvalid(_tell(text, file, found)) from None
     if problems := list(table.problems()):
         raise ConfigurationInvalid(_tell(text, file, problems))

@@ -15,7 +15,29 @@ from forecast_sync.tables.expressions import find_fault
 from forecast_sync.tables.lines import Location
 
 IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
-Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+LONGEST_NAME_BYTES = 63
+"""What Postgres keeps of a longer name could be another name."""
+
+
+def _identifier(name: str) -> str:
+    if re.fullmatch(IDENTIFIER, name):
+        return name
+    reason, size = "has other characters", len(name.encode())
+    if name != name.lower():
+        reason = "has capital letters, by which alone Athena tells no two names apart"
+    elif size > LONGEST_NAME_BYTES:
+        reason = f"has {size} bytes, and Postgres keeps {LONGEST_NAME_BYTES}"
+    raise PydanticCustomError(
+        "identifier",
+        "{name} {reason}; Input should be a lower-case letter or _, followed by at most 62 "
+        "lower-case letters, digits or _",
+        {"name": repr(name), "reason": reason},
+    )
+
+
+Identifier = Annotated[
+    str, AfterValidator(_identifier), Field(json_schema_extra={"pattern": IDENTIFIER})
+]
 Expression = Annotated[str, Field(min_length=1)]
 
 DECIMAL_PATTERN = r"decimal\(([1-9]\d?),(\d\d?)\)"
@@ -67,6 +89,18 @@ TYPE_PATTERN = (
 OWN_COLUMNS = ("id", "created_at")
 """Every target has them: a SERIAL primary key, and when the row was inserted."""
 
+SYSTEM_COLUMNS = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+"""Postgres has them in every table, and no other column can have their name."""
+
+QUERY_COLUMNS = ("source_path", "source_modified", "source_newest", "line", "reject_reason")
+"""The columns that Athena's statements add to the target's; see ``sources.athena.sql``."""
+
+EXACT_SUFFIX = "__exact"
+"""What they call a column with the value that the target holds."""
+
+OWN_PREFIX, SYSTEM_PREFIX = "forecast_sync_", "pg_"
+"""What the names of this project's own tables begin with, and those of Postgres' catalog."""
+
 
 class Column(Model):
     """A column of the target."""
@@ -107,7 +141,9 @@ class Index(Model):
 class Target(Model):
     """The Postgres table; the first run makes it, with `id` and `created_at` besides."""
 
-    table: Identifier = Field(description="Its name; the search path finds it.")
+    table: Identifier = Field(
+        description="Its name; the role's search path finds it, or else the schema `public`."
+    )
     key: tuple[Identifier, ...] = Field(
         min_length=1, description="The columns that make a row one of a kind: a unique constraint."
     )
@@ -230,20 +266,46 @@ class Table(Model):
                 message = f"{expression.text!r} isn't one expression: {fault}"
                 yield expression.location, message
         columns = {column.name: column for column in self.column}
-        for position, column in enumerate(self.column):
-            if column.name in self.names[:position]:
-                yield ("column", position, "name"), f"{column.name} is there twice"
-            if column.name in (*OWN_COLUMNS, self.target.written_at):
-                yield ("column", position, "name"), f"{column.name} is filled by the sync itself"
-            if column.source is None and column.name not in self.source.columns:
-                yield (
-                    ("column", position, "name"),
-                    f"{column.name} is no column of the source; give its `source` expression",
-                )
-        for name in self.target.key:
+        yield from self._column_problems()
+        for position, name in enumerate(self.target.key):
             if name not in columns or not columns[name].required:
                 yield ("target", "key"), f"{name} is no required column"
+            if name in self.target.key[:position]:
+                yield ("target", "key"), f"{name} is there twice"
+        yield from self._name_problems()
         yield from self._reference_problems(columns)
+
+    def _column_problems(self) -> Iterator[tuple[Location, str]]:
+        for position, column in enumerate(self.column):
+            location, name = ("column", position, "name"), column.name
+            if name in self.names[:position]:
+                yield location, f"{name} is there twice"
+            if name in (*OWN_COLUMNS, self.target.written_at):
+                yield location, f"{name} is filled by the sync itself"
+            if name in SYSTEM_COLUMNS:
+                yield location, f"{name} is a system column of every Postgres table; rename it"
+            if name in QUERY_COLUMNS or name.removesuffix(EXACT_SUFFIX) in {*self.names} - {name}:
+                yield location, f"{name} is a column of the sync's own queries; rename it"
+            if column.source is None and name not in self.source.columns:
+                yield location, f"{name} is no column of the source; give its `source` expression"
+
+    def _name_problems(self) -> Iterator[tuple[Location, str]]:
+        """Names that something else has: the table's, its indexes', the written column's."""
+        table, written_at = self.target.table, self.target.written_at
+        names = [(("target", "table"), table)]
+        names += [
+            (("target", "index", position, "name"), index.name)
+            for position, index in enumerate(self.target.index)
+        ]
+        taken = {f"{table}_pkey", f"{table}_id_seq"}
+        for location, name in names:
+            if name.startswith((OWN_PREFIX, SYSTEM_PREFIX)):
+                yield location, f"{name} begins like the sync's own tables or Postgres' own"
+            if name in taken:
+                yield location, f"{name} is the name of another part of this table"
+            taken.add(name)
+        if written_at in (*OWN_COLUMNS, *SYSTEM_COLUMNS):
+            yield ("target", "written_at"), f"{written_at} is filled by Postgres itself; rename it"
 
     def _reference_problems(self, columns: dict[str, Column]) -> Iterator[tuple[Location, str]]:
         date, watch = columns.get(self.source.date), self.report.watch
