@@ -5,13 +5,18 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from importlib import resources
 from typing import Any
 
 from forecast_sync.contracts.page import Page, PageKind, UpsertRequest
 from forecast_sync.contracts.query import StartedQuery
 from forecast_sync.contracts.run import Run
+from forecast_sync.tables import Table, definition_of, load_table, parse_table
 
 STARTED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+DEFINITION = definition_of(load_table())
+FORECAST_FILE = resources.files("forecast_sync.tables").joinpath("forecast.toml").read_text("utf-8")
 
 Row = tuple[Any, ...]
 
@@ -42,6 +47,7 @@ def make_started(**changes: Any) -> StartedQuery:
         "renewal": 0,
         "attempt": 0,
         "redrive_count": 0,
+        "definition": DEFINITION,
     }
     return StartedQuery(**{**values, **changes})
 
@@ -96,10 +102,28 @@ def make_upsert(
     kind: PageKind = "row",
     number: int = 0,
     query: str = "q-1",
+    definition: str | None = DEFINITION,
     **counts: Any,
 ) -> UpsertRequest:
     """A request for one page of these files; without ``counts`` it is one of an older version."""
     page = Page(
-        query_execution_id=query, number=number, kind=kind, bucket="results", keys=tuple(keys)
+        query_execution_id=query,
+        number=number,
+        kind=kind,
+        bucket="results",
+        keys=tuple(keys),
+        definition=definition,
     )
     return UpsertRequest(run=run, page=page, **counts)
+
+
+def exchanged(first: str = "y_05", second: str = "y_95") -> Table:
+    """The forecast's table file with two columns' sources exchanged."""
+    return parse_table(exchange(FORECAST_FILE, first, second), "exchanged.toml")
+
+
+def exchange(text: str, first: str, second: str) -> str:
+    """A table file in which two columns get each other's source."""
+    for name, source in ((first, second), (second, first)):
+        text = text.replace(f'name = "{name}"', f'name = "{name}"\nsource = "{source}"')
+    return text

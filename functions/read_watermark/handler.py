@@ -14,10 +14,12 @@ def handler(request: WatermarkRequest) -> Window:
     """Return the window, or that the run coalesces with the holder of the lease."""
     run = request.run
     connection = clients.connection(run.neon_branch_id, run.run_id)
-    ensure_schema(connection, clients.table())
+    table = clients.table()
+    ensure_schema(connection, table)
     return open_window(
         connection=connection,
         settings=clients.settings(),
+        table=table,
         run=run,
         is_alive=clients.workflow().is_alive,
         redrive_count=request.redrive_count,

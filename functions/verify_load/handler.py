@@ -15,6 +15,7 @@ def handler(request: VerifyRequest) -> Counts:
     return verify_load(
         connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
         storage=clients.storage(),
+        table=clients.table(),
         settings=clients.settings(),
         request=request,
     )

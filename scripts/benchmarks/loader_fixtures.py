@@ -11,6 +11,7 @@ from forecast_sync.adapters.postgres import Connection
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run
 from forecast_sync.lease.window import open_window
+from forecast_sync.tables import load_table
 
 BLOCK_BYTES = 64 * 1024
 
@@ -31,7 +32,7 @@ def open_run(connection: Connection, batch_size: int, *, checksum: bool) -> Run:
         neon_branch="dev",
     )
     settings = Settings(environment="dev", data_location="s3://bench/forecast/")
-    open_window(connection, settings, run, lambda _arn: False)
+    open_window(connection, settings, load_table(), run, lambda _arn: False)
     return run
 
 

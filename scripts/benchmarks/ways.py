@@ -65,7 +65,7 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1)
     from forecast_sync.adapters.postgres import connect
     from forecast_sync.contracts.page import Page, UpsertRequest
     from forecast_sync.load.loader import load_page
-    from forecast_sync.tables import load_table
+    from forecast_sync.tables import definition_of, load_table
 
     from benchmarks.loader_fixtures import open_run, stream_file
 
@@ -77,7 +77,12 @@ def load_pages(task: Task, *, batch_size: int, checksum: bool, workers: int = 1)
     def load(number: int) -> object:
         shares = tuple(keys[number::workers])
         page = Page(
-            query_execution_id=run.run_id, number=number, kind="row", bucket="-", keys=shares
+            query_execution_id=run.run_id,
+            number=number,
+            kind="row",
+            bucket="-",
+            keys=shares,
+            definition=definition_of(load_table()),
         )
         request = UpsertRequest(run=run, page=page)
         return load_page(

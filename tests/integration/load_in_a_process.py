@@ -36,7 +36,7 @@ def main() -> None:
     ensure_schema(connection, load_table())
     run = make_run(f"run-{uuid.uuid4().hex}", batch_size=10_000)
     settings = Settings(environment="dev", data_location="s3://lake/forecast/")
-    open_window(connection, settings, run, lambda _arn: False)
+    open_window(connection, settings, load_table(), run, lambda _arn: False)
     request = make_upsert(run, [path], query=run.run_id)
     load_page(connection, stream, load_table(), request, lambda: 900_000, None)
     match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())

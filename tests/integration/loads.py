@@ -12,7 +12,7 @@ from forecast_sync.contracts.page import UpsertProgress
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.lease.window import open_window
 from forecast_sync.load.loader import load_page
-from forecast_sync.tables import load_table
+from forecast_sync.tables import Table, definition_of, load_table
 
 from tests.builders import Files, Row, make_upsert, to_line
 
@@ -33,9 +33,16 @@ class Starts(Workflow):
 
 
 def begin(
-    connection: Connection, run: Run, *, alive: bool = True, redrive_count: int | None = None
+    connection: Connection,
+    run: Run,
+    *,
+    alive: bool = True,
+    redrive_count: int | None = None,
+    table: Table | None = None,
+    settings: Settings = SETTINGS,
 ) -> Window:
-    return open_window(connection, SETTINGS, run, lambda _arn: alive, redrive_count)
+    table = table or load_table()
+    return open_window(connection, settings, table, run, lambda _arn: alive, redrive_count)
 
 
 def load(
@@ -45,13 +52,16 @@ def load(
     *,
     query: str = "q-1",
     files: Files | None = None,
+    table: Table | None = None,
     **counts: Any,
 ) -> UpsertProgress:
     files = files or Files()
     if not files.content:
         files.add("a.gz", [to_line(row) for row in rows])
-    request = make_upsert(run, list(files.content), query=query, **counts)
-    return load_page(connection, files.stream, load_table(), request, lambda: LONG, None)
+    table = table or load_table()
+    definition = definition_of(table)
+    request = make_upsert(run, list(files.content), query=query, definition=definition, **counts)
+    return load_page(connection, files.stream, table, request, lambda: LONG, None)
 
 
 def stored(connection: Connection) -> list[tuple[Any, ...]]:

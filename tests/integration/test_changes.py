@@ -40,10 +40,10 @@ def load(connection: Connection, run: Run, rows: list[Row], kind: str = "row") -
 
 def test_each_batch_reports_its_groups_and_its_largest_changes(connection: Connection) -> None:
     first, dry = make_run(), make_run("dry", dry_run=True, batch_size=2)
-    open_window(connection, SETTINGS, first, lambda _arn: True)
+    open_window(connection, SETTINGS, load_table(), first, lambda _arn: True)
     assert load(connection, first, [make_row(1), make_row(2), make_row(3)]) == {}
     connection.execute("UPDATE forecast_sync_status SET status = 'succeeded'")
-    open_window(connection, SETTINGS, dry, lambda _arn: True)
+    open_window(connection, SETTINGS, load_table(), dry, lambda _arn: True)
     before = connection.execute("SELECT id, xmin::text FROM forecast_data").fetchall()
     changed = [make_row(1, y_50="-99.00"), make_row(2, y_50="3.00"), make_row(9, state="TX")]
     kept = load(connection, dry, changed)
@@ -62,7 +62,7 @@ def test_each_batch_reports_its_groups_and_its_largest_changes(connection: Conne
 
 def test_rejects_are_grouped_even_where_postgres_can_t_read_them(connection: Connection) -> None:
     dry = make_run("dry", dry_run=True)
-    open_window(connection, SETTINGS, dry, lambda _arn: True)
+    open_window(connection, SETTINGS, load_table(), dry, lambda _arn: True)
     rows: list[Row] = [
         ("s3://l/a", "state is NULL", '{"business_date": "2026-01-01", "state": null}'),
         ("s3://l/a", "state has a NUL byte", '{"business_date": "2026-01-01", "state": "\\u0000"}'),

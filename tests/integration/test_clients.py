@@ -16,9 +16,15 @@ from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries
-from forecast_sync.contracts.result import RecordRequest
+from forecast_sync.contracts.result import RecordRequest, RunResult
 from forecast_sync.contracts.run import Run, Window
-from forecast_sync.errors import ConfigurationInvalid, DatabaseRefused, NeonUnavailable, Superseded
+from forecast_sync.errors import (
+    ConfigurationInvalid,
+    DatabaseRefused,
+    InputsOutdated,
+    NeonUnavailable,
+    Superseded,
+)
 from forecast_sync.record.outcome import record_success
 from forecast_sync.tables import load_table
 from forecast_sync.target.schema import ensure_schema
@@ -244,6 +250,28 @@ def test_a_copy_with_the_runs_own_row_earns_no_watermark(
     record_success(connection, Starts(), load_table(), SETTINGS, request)
     rows = connection.execute("SELECT status FROM forecast_sync_status").fetchall()
     assert rows == [("succeeded",)]
+
+
+def test_what_was_loaded_with_another_table_file_is_not_recorded(
+    copied: tuple[Run, Connection, Connection],
+) -> None:
+    """But what an older release has loaded and verified is: it recorded no definition."""
+    run, connection, _ = copied
+    profile = Profile(window_rows=2, rejected=0, candidates=2, good=2, checksum=0)
+    plan = Plan(pages=1, concurrency=1, pages_bucket="b", pages_key="k", profile=profile)
+
+    def record(definition: str | None) -> RunResult:
+        started = [
+            make_started(query=name, definition=definition) for name in ("extract", "profile")
+        ]
+        queries = Queries(extract=started[0], profile=started[1])
+        window = Window(high=run.started_at)
+        request = RecordRequest(run=run, window=window, queries=queries, plan=plan)
+        return record_success(connection, Starts(), load_table(), SETTINGS, request)
+
+    with pytest.raises(InputsOutdated, match="definition another"):
+        record("another")
+    assert record(None).status == "succeeded"
 
 
 class Neon:

@@ -19,7 +19,16 @@ from forecast_sync.tables import load_table
 from forecast_sync.verify.locate_mismatch import locate_mismatch
 from forecast_sync.verify.reconcile import verify_load
 
-from tests.builders import STARTED_AT, Files, make_row, make_run, make_started, make_upsert, to_line
+from tests.builders import (
+    DEFINITION,
+    STARTED_AT,
+    Files,
+    make_row,
+    make_run,
+    make_started,
+    make_upsert,
+    to_line,
+)
 from tests.integration.loads import LONG, SETTINGS, begin
 
 RUN = make_run()
@@ -65,6 +74,7 @@ def plan(checksum: int = 0, **counts: int) -> Plan:
         pages_bucket="results",
         pages_key="pages.json",
         profile=Profile.model_validate({**profile, **counts}),
+        definition=DEFINITION,
     )
 
 
@@ -86,7 +96,7 @@ def verify(connection: Connection, bucket: Bucket, expected: Plan, redrive_count
         renewal=0,
         redrive_count=redrive_count,
     )
-    return verify_load(connection, storage, SETTINGS, request)
+    return verify_load(connection, storage, load_table(), SETTINGS, request)
 
 
 def loaded_checksum(connection: Connection) -> int:
@@ -135,3 +145,12 @@ def test_the_first_page_with_another_number_of_rows_is_named(
         "The first mismatch is in page 2: 0 rows with checksum 0 in its files, "
         "1 rows with checksum 0 in the ledger."
     )
+
+
+@pytest.mark.parametrize("made_of", [None, "another"])
+def test_inputs_of_another_table_file_or_of_an_older_release_are_made_again(
+    connection: Connection, bucket: Bucket, made_of: str | None
+) -> None:
+    expected = plan(loaded_checksum(connection)).model_copy(update={"definition": made_of})
+    with pytest.raises(InputsOutdated, match=f"definition {made_of or 'unknown'}"):
+        verify(connection, bucket, expected)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from forecast_sync.adapters.postgres import Connection
-from forecast_sync.errors import LeaseHeld, Superseded
+from forecast_sync.contracts.run import Run, Window
+from forecast_sync.errors import InputsOutdated, LeaseHeld, Superseded
 from forecast_sync.record.outcome import record_failure
+from forecast_sync.tables import Table, definition_of
 
-from tests.builders import STARTED_AT, make_row, make_run
+from tests.builders import STARTED_AT, Row, exchanged, make_row, make_run
 from tests.integration.loads import SETTINGS, Starts, begin, load
 
 LATER = STARTED_AT + timedelta(minutes=4)
@@ -105,3 +109,130 @@ def test_a_name_that_has_ended_before_is_refused(connection: Connection) -> None
     end(connection, "run-1", "succeeded")
     with pytest.raises(Superseded, match=r"has ended here before \(succeeded\).*another name"):
         begin(connection, make_run())
+
+
+def succeed(
+    connection: Connection, run: Run, rows: Sequence[Row] = (), table: Table | None = None
+) -> Window:
+    """A whole run, and the window that it had."""
+    window = begin(connection, run, table=table)
+    if rows:
+        load(connection, run, rows, query=f"q-{run.run_id}", table=table)
+    moved = run.started_at if run.moves_watermark else None
+    connection.execute(
+        "UPDATE forecast_sync_status SET status = 'succeeded', finished_at = clock_timestamp(), "
+        "last_sync_timestamp = coalesce(%s, last_sync_timestamp) WHERE run_id = %s",
+        [moved and moved.replace(tzinfo=None), run.run_id],
+    )
+    return window
+
+
+def at(hour: int, **changes: Any) -> Run:
+    """A run that starts so many hours later."""
+    changes.setdefault("run_id", f"run-{hour}")
+    return make_run(started_at=STARTED_AT + timedelta(hours=hour), **changes)
+
+
+def test_a_run_of_another_table_file_reads_the_whole_lake_once_and_says_why(
+    connection: Connection,
+) -> None:
+    assert succeed(connection, at(0), [make_row(1)]).reason is None
+    second = succeed(connection, at(1), [make_row(1)])
+    assert (second.low, second.reason) == (STARTED_AT - timedelta(hours=6), None)
+    changed = succeed(connection, at(2), [make_row(1)], table=exchanged())
+    assert changed.low is None
+    reason = changed.reason or ""
+    assert re.search(r"table file has changed since run run-1: .* was \w{16}, and is", reason)
+    recorded = connection.execute(
+        "SELECT definition, window_reason FROM forecast_sync_status WHERE run_id = 'run-2'"
+    ).fetchone()
+    assert recorded == (definition_of(exchanged()), changed.reason)
+    after = succeed(connection, at(3), table=exchanged())
+    assert (after.low, after.reason) == (STARTED_AT - timedelta(hours=4), None)
+    back = begin(connection, at(4))
+    assert back.low is None
+    assert back.reason, "what was right before may have been overwritten since"
+
+
+def test_a_ledger_row_names_the_definition_that_its_lines_were_made_of(
+    connection: Connection,
+) -> None:
+    succeed(connection, at(0), [make_row(1)], table=exchanged())
+    rows = connection.execute("SELECT definition FROM forecast_sync_batch").fetchall()
+    assert rows == [(definition_of(exchanged()),)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "end_as"),
+    [({}, "failed"), ({"date_from": STARTED_AT.date()}, "succeeded")],
+    ids=["failed", "bounded"],
+)
+def test_rows_of_another_table_file_are_read_again_even_if_no_watermark_was_moved(
+    connection: Connection, changes: dict[str, Any], end_as: str
+) -> None:
+    """Its rows are there, although the table file has been put back since."""
+    succeed(connection, at(0), [make_row(1)])
+    between = at(1, **changes)
+    succeed(connection, between, [make_row(1)], table=exchanged())
+    end(connection, "run-1", end_as)
+    window = begin(connection, at(2))
+    assert window.low is None
+    assert "another table file" in (window.reason or "")
+
+
+def test_a_bounded_run_of_a_new_table_file_does_not_stand_for_the_others(
+    connection: Connection,
+) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    succeed(connection, at(1, date_to=STARTED_AT.date()), [make_row(2)], table=exchanged())
+    assert begin(connection, at(2), table=exchanged()).low is None
+
+
+def test_another_lake_that_was_synced_in_between_makes_a_run_full(connection: Connection) -> None:
+    other = SETTINGS.model_copy(update={"data_location": "s3://other/forecast/"})
+    succeed(connection, at(0), [make_row(1)])
+    begin(connection, at(1), settings=other)
+    load(connection, at(1), [make_row(1)], query="q-other")
+    end(connection, "run-1", "failed")
+    window = begin(connection, at(2))
+    assert (window.low, "another lake" in (window.reason or "")) == (None, True)
+
+
+def test_a_dry_run_of_another_table_file_changes_nothing(connection: Connection) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    succeed(connection, at(1, dry_run=True), [make_row(1)], table=exchanged())
+    end(connection, "run-1", "dry_run")
+    assert begin(connection, at(2)).reason is None
+
+
+def test_a_database_that_an_older_version_filled_adopts_the_present_table_file(
+    connection: Connection,
+) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    connection.execute("UPDATE forecast_sync_status SET definition = NULL")
+    connection.execute("UPDATE forecast_sync_batch SET definition = NULL")
+    adopted = succeed(connection, at(1), table=exchanged())
+    assert (adopted.low, adopted.reason) == (STARTED_AT - timedelta(hours=6), None)
+    assert begin(connection, at(2)).low is None, "from then on it is held to it"
+
+
+def test_a_run_whose_table_file_is_replaced_decides_its_window_again(
+    connection: Connection,
+) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    assert begin(connection, at(1)).low is not None
+    load(connection, at(1), [make_row(2)], query="q-2")
+    assert begin(connection, at(1), table=exchanged()).low is None
+    with pytest.raises(InputsOutdated, match="another table file"):
+        load(connection, at(1), [make_row(3)], query="q-left-over")
+    load(connection, at(1), [make_row(3)], query="q-3", table=exchanged())
+    assert begin(connection, at(1)).low is None, "some of its rows are of the other one"
+
+
+def test_a_batch_is_recorded_in_the_schema_of_an_older_version(connection: Connection) -> None:
+    """A run that began before an upgrade goes on before any run has extended the schema."""
+    begin(connection, at(0))
+    connection.execute("ALTER TABLE forecast_sync_batch DROP COLUMN definition")
+    connection.execute("ALTER TABLE forecast_sync_status DROP COLUMN definition")
+    load(connection, at(0), [make_row(1)])
+    assert connection.execute("SELECT inserted FROM forecast_sync_batch").fetchall() == [(1,)]

@@ -19,7 +19,7 @@ from forecast_sync.plan.pages import MOST_KEYS, count_workers, group_into_pages,
 from forecast_sync.plan.result_files import ResultFile
 from forecast_sync.tables import load_table
 
-from tests.builders import STARTED_AT, make_run
+from tests.builders import DEFINITION, STARTED_AT, make_run
 
 ROWS = 1_000_000_000
 BYTES_A_ROW = 18
@@ -75,7 +75,7 @@ def request(connections: int) -> PlanRequest:
     started = [
         StartedQuery(
             query=name, query_execution_id=QUERY, sources="f" * 64, renewal=0, attempt=0,
-            redrive_count=0,
+            redrive_count=0, definition=DEFINITION,
         )
         for name in ("extract", "profile")
     ]  # fmt: skip

@@ -15,13 +15,17 @@ PageKind = Literal["row", "reject"]
 
 
 class Page(Payload):
-    """One item of the Map: result files that one worker loads, in the order of ``keys``."""
+    """One item of the Map: result files that one worker loads, in the order of ``keys``.
+
+    ``definition`` is that of the table file that the lines were made of.
+    """
 
     query_execution_id: str
     number: int
     kind: PageKind
     bucket: str
     keys: tuple[str, ...]
+    definition: str | None = None
 
 
 class PlanRequest(Payload):
@@ -41,6 +45,7 @@ class Plan(Payload):
     pages_bucket: str
     pages_key: str
     profile: Profile
+    definition: str | None = None
 
 
 class UpsertRequest(Payload):

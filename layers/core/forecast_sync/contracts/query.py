@@ -27,8 +27,9 @@ class QueryRequest(Payload):
 class StartedQuery(Payload):
     """A submitted query.
 
-    ``sources`` is the fingerprint of the objects that it could read; ``renewal``, ``attempt`` and
-    ``redrive_count`` are those of its request.
+    ``sources`` is the fingerprint of the objects that it could read, ``definition`` that of the
+    table file that it was made of; ``renewal``, ``attempt`` and ``redrive_count`` are those of its
+    request.
     """
 
     query: QueryName
@@ -37,6 +38,7 @@ class StartedQuery(Payload):
     renewal: int
     attempt: int
     redrive_count: int
+    definition: str | None = None
 
 
 class PollRequest(Payload):

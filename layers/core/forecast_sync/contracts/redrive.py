@@ -1,7 +1,8 @@
-"""Redrives: which inputs of a redriven state are stale, and how often a run may renew its inputs.
+"""Which inputs of a state are outdated, and how often a run may renew its inputs.
 
 Step Functions gives a redriven state the input that it had before. If that input predates the
-redrive, a state that judges it could only repeat its judgement; the run queries again instead.
+redrive, a state that judges it could only repeat its judgement; the run queries again instead. It
+does so too when a deployment has replaced the table file that the input was made of.
 """
 
 from __future__ import annotations
@@ -20,6 +21,20 @@ def raise_if_stale(verdict: Exception | str, *, made_at: int, redrive_count: int
     """
     if redrive_count > made_at:
         raise InputsOutdated(str(verdict))
+
+
+def refuse_other_definitions(present: str, *made_of: str | None) -> None:
+    """Raise ``InputsOutdated`` unless all inputs were made of the ``present`` definition.
+
+    None is the definition of an input that a release without definitions has made.
+    """
+    others = {definition for definition in made_of if definition != present}
+    if others:
+        named = ", ".join(sorted(definition or "unknown" for definition in others))
+        raise InputsOutdated(
+            f"The inputs were made of another table file (definition {named}) than the one that is "
+            f"deployed now ({present}), so they are made again."
+        )
 
 
 def has_renewals_left(renewal: int, redrive_count: int) -> bool:

@@ -44,7 +44,8 @@ class RunResult(Payload):
     """A finished run: the execution's output, and what Notify publishes.
 
     ``watermark`` is where the lake's next incremental window begins, before the lookback.
-    ``report`` is the ``s3://`` location of a dry run's report.
+    ``report`` is the ``s3://`` location of a dry run's report. ``definition`` is that of the table
+    file that the rows were made of.
     """
 
     run_id: str
@@ -58,4 +59,10 @@ class RunResult(Payload):
     counts: Counts
     report: str | None = Field(
         default=None, description="Where a dry run's report is (`s3://...`)."
+    )
+    definition: str | None = Field(
+        default=None, description="Hash of what decides values in the table file."
+    )
+    window_reason: str | None = Field(
+        default=None, description="Why an incremental run has read the whole lake by itself."
     )

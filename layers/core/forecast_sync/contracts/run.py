@@ -89,7 +89,9 @@ class Window(Payload):
 
     ``high`` is the run's start, or the later end of a window that another run has written.
     ``connections`` is how many connections the database allows, or 0 when unknown. ``outcome`` is
-    ``coalesced`` when the run ends here because ``holder`` will run again for it.
+    ``coalesced`` when the run ends here because ``holder`` will run again for it. ``definition`` is
+    that of the table file for which the window was decided; ``reason`` says why an incremental run
+    reads the whole lake although it has a watermark.
     """
 
     outcome: Literal["proceed", "coalesced"] = "proceed"
@@ -97,3 +99,5 @@ class Window(Payload):
     high: AwareDatetime
     holder: str | None = None
     connections: int = 0
+    definition: str | None = None
+    reason: str | None = None

@@ -17,7 +17,7 @@ from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries, StartedQuery
-from forecast_sync.contracts.redrive import raise_if_stale
+from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import (
     LARGEST,
@@ -28,7 +28,7 @@ from forecast_sync.dry_run.changes import (
     report_location,
 )
 from forecast_sync.errors import ResultInvalid
-from forecast_sync.tables import Table, declared_type, is_declared
+from forecast_sync.tables import Table, declared_type, definition_of, is_declared
 from forecast_sync.target.differences import find_differences
 from forecast_sync.verify.ledger import read_counts
 
@@ -103,8 +103,9 @@ def report_changes(
     """Add up what the batches have saved, write the report to S3 and return where it is.
 
     Raises ``ResultInvalid`` when what a batch has saved can't be read, or ``InputsOutdated`` if
-    that is from before the present redrive.
+    that is from before the present redrive or of another table file.
     """
+    refuse_other_definitions(definition_of(table), request.plan.definition)
     run, extract = request.run, request.queries.extract
     counts, _ = read_counts(connection, extract.query_execution_id, request.plan.profile)
     try:

@@ -10,14 +10,16 @@ from forecast_sync.adapters.athena import Athena, Cost
 from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest, StartedQuery
-from forecast_sync.contracts.redrive import raise_if_stale
-from forecast_sync.errors import QueryFailed, QueryRetryable
+from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
+from forecast_sync.errors import ConfigurationInvalid, QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.survey.objects import check_sources, survey
-from forecast_sync.tables import Table
+from forecast_sync.tables import Table, definition_of
 from forecast_sync.telemetry.metrics import measure_query
 
 SUBMISSIONS_PER_REDRIVE = 3
+MOST_RENEWALS = 20
+"""After so many renewals, and as many again after each redrive, a run gives up."""
 
 LONGEST_WAIT = 60
 WAIT_GROWTH = 4 / 3
@@ -37,8 +39,13 @@ def start_query(
     A retried call may find another lake, and an update of the stack another table file. The text is
     part of the token, because Athena refuses another text under the same token, and of the prefix,
     because a query that was submitted before may be writing to its own. Raises ``SourceInvalid``
-    before the extract when an object of the window can't be read.
+    before the extract when an object of the window can't be read, ``InputsOutdated`` when the
+    window was decided for another definition, and ``ConfigurationInvalid`` when the inputs are
+    outdated again and again.
     """
+    definition = definition_of(table)
+    _refuse_endless_renewal(request)
+    refuse_other_definitions(definition, request.window.definition or definition)
     if request.query == "extract":
         surveyed = check_sources(lake, settings, table, request.window)
         parts = count_parts(surveyed.size)
@@ -62,7 +69,18 @@ def start_query(
         renewal=request.renewal,
         attempt=request.attempt,
         redrive_count=request.redrive_count,
+        definition=definition,
     )
+
+
+def _refuse_endless_renewal(request: QueryRequest) -> None:
+    """Each renewal reads the lake again, and functions that hold two table files never agree."""
+    if request.renewal > MOST_RENEWALS * (request.redrive_count + 1):
+        raise ConfigurationInvalid(
+            f"The run has made its inputs {request.renewal} times, and they were always outdated: "
+            "the stack's functions hold different table files, or the lake never rests. Deploy the "
+            "stack again, then redrive."
+        )
 
 
 def poll_query(

@@ -3,6 +3,9 @@
 A window ends at the run's start, or at the end of the latest window that was written, if that is
 later. Otherwise a run that has waited for its lease, or is redriven before it had one, would write
 older rows over the newer ones of the run before it.
+
+A window begins before the watermark. The watermark belongs to the lake, the target and the table
+file's definition: when one of them isn't what it was, the window is the whole lake.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import LeaseHeld
 from forecast_sync.lease import lease
+from forecast_sync.lease.basis import find_reason, read_basis
+from forecast_sync.tables import Table, definition_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,13 +27,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def open_window(
     connection: Connection,
     settings: Settings,
+    table: Table,
     run: Run,
     is_alive: Callable[[str], bool],
     redrive_count: int | None = None,
 ) -> Window:
     """Take the lease and decide the window, or request a rerun from the live holder.
 
-    A repeated call decides again: if the answer of the first was lost, nothing has used its window.
+    A repeated call decides again, as does one whose inputs are outdated: if the answer of the first
+    was lost, nothing has used its window.
     Returns a window whose ``outcome`` is ``coalesced`` when a rerun was requested. Raises
     ``LeaseHeld`` when a live holder keeps a run waiting that can't coalesce, and ``Superseded``
     for a redriven run that was overtaken. ``is_alive(execution_arn)`` asks Step Functions;
@@ -38,12 +45,12 @@ def open_window(
         lease.lock_exclusively(cursor)
         lease.resume_locked(cursor, run, redrive_count)
         watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
-        window = _decide_window(cursor, settings, run, watermark)
-        times = {"low": window.low, "high": window.high}
+        window = _decide_window(cursor, settings, table, run, watermark)
+        decided = window.model_dump(include={"low", "high", "definition", "reason"})
         own = lease.find_own_row(cursor, run.run_id)
         if own is not None and own.had_lease:
             lease.refuse_ended(own, run)
-            cursor.execute(statement("lease/replace_window.sql"), {**times, "run_id": run.run_id})
+            cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
             return window
         holder = lease.find_holder(cursor)
         if holder and not lease.end_dead_holder(cursor, holder, run, is_alive):
@@ -52,8 +59,8 @@ def open_window(
         cursor.execute(
             statement("lease/take_lease.sql"),
             {
-                **run.model_dump(exclude={"date_from", "date_to"}),
-                **times,
+                **run.model_dump(),
+                **decided,
                 "source": settings.data_location,
                 "watermark": watermark or EPOCH.replace(tzinfo=None),
                 "rerun_requested": holder is not None and lease.inherits_rerun(run, holder),
@@ -75,16 +82,21 @@ def _coalesce(cursor: Cursor, holder: lease.Holder, run: Run) -> Window:
 
 
 def _decide_window(
-    cursor: Cursor, settings: Settings, run: Run, watermark: datetime | None
+    cursor: Cursor, settings: Settings, table: Table, run: Run, watermark: datetime | None
 ) -> Window:
-    low = None
+    definition, low, reason = definition_of(table), None, None
     if run.sync_type == "incremental" and watermark is not None:
+        basis = read_basis(cursor, settings.data_location, definition)
+        reason = find_reason(basis, definition) if basis else None
+    if run.sync_type == "incremental" and watermark is not None and reason is None:
         low = (watermark - settings.lookback).replace(tzinfo=UTC)
     latest_end = _read_time(cursor, "lease/find_latest_window_end.sql", settings)
     return Window(
         low=low,
         high=max(run.started_at, latest_end or run.started_at),
         connections=_count_connections(cursor),
+        definition=definition,
+        reason=reason,
     )
 
 

@@ -9,8 +9,7 @@ from psycopg import sql
 
 from forecast_sync.adapters.postgres import Connection, Cursor, fetch_last, statement, transaction
 from forecast_sync.contracts.page import Page, UpsertProgress, UpsertRequest
-from forecast_sync.contracts.redrive import raise_if_stale
-from forecast_sync.contracts.run import Run
+from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.errors import (
     BatchConflict,
     BatchRefused,
@@ -23,7 +22,7 @@ from forecast_sync.load.foreign_index import refuse_foreign_index
 from forecast_sync.load.merge import Merger
 from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.load.stage import stage_rejects, stage_rows
-from forecast_sync.tables import Table
+from forecast_sync.tables import Table, definition_of
 from forecast_sync.target.schema import refuse_differences
 
 RESERVE_MILLISECONDS = 30_000
@@ -62,9 +61,9 @@ def load_page(
     of the Lambda's time; ``save_changes`` saves what each batch of a dry run would change.
 
     Raises ``SchemaMismatch`` when the target has changed since the run began, ``Superseded``,
-    ``LeaseHeld``, ``BatchConflict``, ``BatchRefused``, ``InputsOutdated`` when a redriven page's
-    rows can't be read or are still refused, and what the adapters raise. Batches that were
-    committed before stay, and the next call continues after them.
+    ``LeaseHeld``, ``BatchConflict``, ``BatchRefused``, ``InputsOutdated`` for a page of another
+    definition and when a redriven page's rows can't be read or are still refused, and what the
+    adapters raise. Batches that were committed before stay, and the next call continues after them.
     """
     try:
         return _load(connection, stream, table, request, remaining_milliseconds, save_changes)
@@ -83,6 +82,7 @@ def _load(
     remaining_milliseconds: Callable[[], int],
     save_changes: SaveChanges | None,
 ) -> UpsertProgress:
+    refuse_other_definitions(definition_of(table), request.page.definition)
     refuse_differences(connection, table)
     reader = PageReader(stream, request.page)
     merger = Merger(table, checksum=request.run.sums_content)
@@ -123,7 +123,7 @@ def _load_batch(
     The batch is loaded if it begins there. If another call has committed more, the reader skips it.
     """
     with transaction(connection, opening) as cursor:
-        committed = _find_committed(cursor, request.run)
+        committed = _find_committed(cursor, request)
         if committed == reader.position:
             _write_batch(cursor, reader, merger, request)
             if save_changes:
@@ -148,14 +148,17 @@ def _compose_opening(
     ).as_bytes(connection)
 
 
-def _find_committed(cursor: Cursor, run: Run) -> int | None:
+def _find_committed(cursor: Cursor, request: UpsertRequest) -> int | None:
     """How many lines of the page are committed; None when the run no longer has its lease.
 
     The opened transaction holds the lease's shared lock until it ends, so the answer stays true.
-    Raises ``Superseded`` when the run was overtaken.
+    Raises ``Superseded`` when the run was overtaken, and ``InputsOutdated`` when it has gone over
+    to another definition since this call began.
     """
-    status, is_current, committed = fetch_last(cursor)
-    lease.refuse_overtaken(status, run)
+    status, is_current, committed, definition = fetch_last(cursor)
+    lease.refuse_overtaken(status, request.run)
+    if definition is not None:
+        refuse_other_definitions(definition, request.page.definition)
     return int(committed) if status == "running" and is_current else None
 
 
@@ -181,6 +184,7 @@ def _write_batch(
             "first_row": first,
             "last_row": reader.position,
             "run_id": run.run_id,
+            "definition": page.definition,
         },
     )
 

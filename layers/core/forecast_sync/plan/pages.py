@@ -10,12 +10,12 @@ from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.page import Page, Plan, PlanRequest
-from forecast_sync.contracts.redrive import raise_if_stale
+from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.errors import QueryFailed, ResultInvalid, TooManyRejects
 from forecast_sync.plan.profile import read_profile
 from forecast_sync.plan.reject_limit import refuse_too_many_rejects
 from forecast_sync.plan.result_files import ResultFile, list_result_files
-from forecast_sync.tables import Table
+from forecast_sync.tables import Table, definition_of
 from forecast_sync.telemetry.metrics import measure_rejects
 
 SMALLEST_SHARE = 1024 * 1024
@@ -35,7 +35,8 @@ def plan_pages(
 
     Raises ``TooManyRejects`` above the reject limit, ``ResultInvalid`` for results that can't be
     read (both, like a query's failure, as ``InputsOutdated`` when the results predate the present
-    redrive), and ``SourceChanged`` when only the profile found rows and the lake has changed.
+    redrive), ``InputsOutdated`` for results of another definition, and ``SourceChanged`` when only
+    the profile found rows and the lake has changed.
     """
     try:
         return _plan(athena, storage, table, settings, request)
@@ -49,15 +50,17 @@ def plan_pages(
 def _plan(
     athena: Athena, storage: Storage, table: Table, settings: Settings, request: PlanRequest
 ) -> Plan:
-    profile = read_profile(athena, table, request.queries.profile.query_execution_id)
+    definition, queries = definition_of(table), request.queries
+    refuse_other_definitions(definition, queries.extract.definition, queries.profile.definition)
+    profile = read_profile(athena, table, queries.profile.query_execution_id)
     measure_rejects(request.run, profile)
     refuse_too_many_rejects(profile, settings)
-    query_execution_id = request.queries.extract.query_execution_id
+    query_execution_id = queries.extract.query_execution_id
     manifest = athena.manifest_location(query_execution_id)
     files = list_result_files(storage, settings, profile, request, manifest)
     workers = count_workers(settings.load_concurrency, request.window.connections)
     limit = page_limit(sum(file.size for file in files), settings.page_bytes, workers)
-    pages = group_into_pages(query_execution_id, files, limit)
+    pages = group_into_pages(query_execution_id, files, limit, definition)
     bucket, key = split_location(manifest or settings.athena_output_location)
     pages_key = f"{key.rpartition('/')[0]}/{query_execution_id}-pages.json".lstrip("/")
     body = json.dumps([page.model_dump(mode="json") for page in pages])
@@ -68,6 +71,7 @@ def _plan(
         pages_bucket=bucket,
         pages_key=pages_key,
         profile=profile,
+        definition=definition,
     )
 
 
@@ -105,7 +109,7 @@ class _Group:
         self.files.append(file)
         self.size += file.size
 
-    def to_page(self, query_execution_id: str, number: int) -> Page:
+    def to_page(self, query_execution_id: str, number: int, definition: str | None) -> Page:
         """The page of this number."""
         return Page(
             query_execution_id=query_execution_id,
@@ -113,11 +117,15 @@ class _Group:
             kind=self.files[0].kind,
             bucket=self.files[0].bucket,
             keys=tuple(file.key for file in self.files),
+            definition=definition,
         )
 
 
 def group_into_pages(
-    query_execution_id: str, files: Iterable[ResultFile], page_bytes: int
+    query_execution_id: str,
+    files: Iterable[ResultFile],
+    page_bytes: int,
+    definition: str | None = None,
 ) -> list[Page]:
     """The files, in their order, as pages of one kind and at most ``page_bytes`` compressed bytes.
 
@@ -128,4 +136,6 @@ def group_into_pages(
         if not groups or not groups[-1].has_room_for(file, page_bytes):
             groups.append(_Group())
         groups[-1].add(file)
-    return [group.to_page(query_execution_id, number) for number, group in enumerate(groups)]
+    return [
+        group.to_page(query_execution_id, number, definition) for number, group in enumerate(groups)
+    ]

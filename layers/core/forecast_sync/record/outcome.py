@@ -10,13 +10,14 @@ from psycopg.types.json import Json
 from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
+from forecast_sync.contracts.redrive import refuse_other_definitions
 from forecast_sync.contracts.result import RecordRequest, RunResult
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import report_location
 from forecast_sync.errors import Superseded
 from forecast_sync.lease import lease
 from forecast_sync.lease.rerun import start_rerun
-from forecast_sync.tables import Table
+from forecast_sync.tables import Table, definition_of
 from forecast_sync.target.expressions import reject_value
 from forecast_sync.telemetry.metrics import measure_run
 from forecast_sync.verify.ledger import read_counts
@@ -33,11 +34,13 @@ def record_success(
 ) -> RunResult:
     """Move the watermark, end the lease, and start the rerun if one was requested.
 
-    Raises ``Superseded`` when the run was overtaken, when its row is gone, or when the ledger isn't
+    Raises ``InputsOutdated`` when the table file was replaced since the run began, and
+    ``Superseded`` when the run was overtaken, when its row is gone, or when the ledger isn't
     the one that was verified: the database was copied with the run's row, and the copy has replaced
     the original.
     """
     run, profile = request.run, request.plan.profile
+    _refuse_other_definitions(table, request)
     counts, _ = read_counts(connection, request.queries.extract.query_execution_id, profile)
     if (counts.good, counts.rejected) != (profile.good, profile.rejected):
         raise Superseded(
@@ -71,9 +74,23 @@ def record_success(
         watermark=own.watermark.replace(tzinfo=UTC),
         counts=counts,
         report=report_location(settings, run) if run.dry_run else None,
+        definition=request.window.definition,
+        window_reason=request.window.reason,
     )
     measure_run(run, result)
     return result
+
+
+def _refuse_other_definitions(table: Table, request: RecordRequest) -> None:
+    """Refuse inputs of another definition; a run that an older version has loaded has none."""
+    definitions = (
+        request.window.definition,
+        request.queries.extract.definition,
+        request.queries.profile.definition,
+        request.plan.definition,
+    )
+    present = definition_of(table)
+    refuse_other_definitions(present, *(made or present for made in definitions))
 
 
 def _earned_watermark(run: Run, window: Window) -> datetime | None:

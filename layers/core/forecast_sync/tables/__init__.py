@@ -9,6 +9,7 @@ from importlib import resources
 from pydantic import ValidationError
 
 from forecast_sync.errors import ConfigurationInvalid
+from forecast_sync.tables.definition import definition_of
 from forecast_sync.tables.lines import Location, find_line
 from forecast_sync.tables.model import Column, SourceType, Table, declared_type, is_declared
 
@@ -17,6 +18,7 @@ __all__ = [
     "SourceType",
     "Table",
     "declared_type",
+    "definition_of",
     "is_declared",
     "known_tables",
     "load_table",

@@ -28,8 +28,9 @@ NEEDED = {
         "source",
         "warnings",
         "redrive_count",
+        "window_reason",
     },
-    "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum"},
+    "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum", "definition"},
     "forecast_sync_rejects": {"content_hash", "last_run_id", "resolved_run_id", "row_json"},
     "forecast_sync_announced": {"neon_branch", "topic", "state"},
 }

@@ -6,25 +6,44 @@ from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.counts import Counts, Profile
-from forecast_sync.contracts.redrive import has_renewals_left, raise_if_stale
+from forecast_sync.contracts.redrive import (
+    has_renewals_left,
+    raise_if_stale,
+    refuse_other_definitions,
+)
 from forecast_sync.contracts.result import VerifyRequest
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import SourceChanged, VerificationFailed
 from forecast_sync.lease import lease
 from forecast_sync.survey.objects import lake_changed
+from forecast_sync.tables import Table, definition_of
 from forecast_sync.verify.ledger import read_counts
 from forecast_sync.verify.locate_mismatch import locate_mismatch
 
 
 def verify_load(
-    connection: Connection, storage: Storage, settings: Settings, request: VerifyRequest
+    connection: Connection,
+    storage: Storage,
+    table: Table,
+    settings: Settings,
+    request: VerifyRequest,
 ) -> Counts:
     """Compare the profile with the ledger and return the run's counts.
+
+    Raises ``InputsOutdated`` for inputs of another definition, some of whose pages the loaders have
+    refused.
 
     When they differ, raises ``InputsOutdated`` if the results predate the present redrive,
     ``SourceChanged`` if the lake has changed since the queries began and the run may query it
     again, and otherwise ``VerificationFailed`` with both sides and the first page with a mismatch.
     """
+    queries = request.queries
+    refuse_other_definitions(
+        definition_of(table),
+        queries.extract.definition,
+        queries.profile.definition,
+        request.plan.definition,
+    )
     lease.resume(connection, request.run, request.redrive_count)
     extract, profile = request.queries.extract, request.plan.profile
     counts, checksum = read_counts(connection, extract.query_execution_id, profile)

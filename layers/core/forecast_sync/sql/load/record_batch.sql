@@ -1,8 +1,12 @@
 -- The ledger's row, in the batch's own transaction: the batch is committed exactly when its row is.
-INSERT INTO forecast_sync_batch (
-    query_execution_id, page, first_row, last_row, run_id, inserted, updated, unchanged, rejected,
-    checksum
-) VALUES (
-    %(query_execution_id)s, %(page)s, %(first_row)s, %(last_row)s, %(run_id)s, %(inserted)s,
-    %(updated)s, %(unchanged)s, %(rejected)s, %(checksum)s
-)
+-- Written by way of JSON, which leaves out the definition where a database of an older version has no
+-- column for it yet.
+INSERT INTO forecast_sync_batch
+SELECT ledger.* FROM jsonb_populate_record(NULL::forecast_sync_batch, jsonb_build_object(
+    'query_execution_id', %(query_execution_id)s::text, 'page', %(page)s::integer,
+    'first_row', %(first_row)s::bigint, 'last_row', %(last_row)s::bigint,
+    'run_id', %(run_id)s::text, 'inserted', %(inserted)s::bigint, 'updated', %(updated)s::bigint,
+    'unchanged', %(unchanged)s::bigint, 'rejected', %(rejected)s::bigint,
+    'checksum', %(checksum)s::numeric, 'committed_at', clock_timestamp(),
+    'definition', %(definition)s::text
+)) AS ledger

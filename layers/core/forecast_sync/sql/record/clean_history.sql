@@ -13,7 +13,7 @@ WITH cut AS (
 watermarks AS (
     SELECT DISTINCT ON (source) id
     FROM forecast_sync_status
-    WHERE run_id IS NOT NULL AND status = 'succeeded'
+    WHERE run_id IS NOT NULL AND status = 'succeeded' AND date_from IS NULL AND date_to IS NULL
     ORDER BY source, last_sync_timestamp DESC, id DESC
 ),
 runs AS (

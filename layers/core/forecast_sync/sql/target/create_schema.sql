@@ -33,7 +33,11 @@ ALTER TABLE forecast_sync_status
     ADD COLUMN IF NOT EXISTS warnings JSONB,
     ADD COLUMN IF NOT EXISTS finished_at TIMESTAMPTZ,
     ADD COLUMN IF NOT EXISTS rerun_requested BOOLEAN,
-    ADD COLUMN IF NOT EXISTS redrive_count INTEGER;
+    ADD COLUMN IF NOT EXISTS redrive_count INTEGER,
+    ADD COLUMN IF NOT EXISTS date_from DATE,
+    ADD COLUMN IF NOT EXISTS date_to DATE,
+    ADD COLUMN IF NOT EXISTS definition TEXT,
+    ADD COLUMN IF NOT EXISTS window_reason TEXT;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run
     ON forecast_sync_status (run_id) WHERE run_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_lease
@@ -53,6 +57,7 @@ CREATE TABLE IF NOT EXISTS forecast_sync_batch (
     committed_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (query_execution_id, page, first_row)
 );
+ALTER TABLE forecast_sync_batch ADD COLUMN IF NOT EXISTS definition TEXT;
 CREATE INDEX IF NOT EXISTS forecast_sync_batch_run ON forecast_sync_batch (run_id);
 
 CREATE TABLE IF NOT EXISTS forecast_sync_rejects (

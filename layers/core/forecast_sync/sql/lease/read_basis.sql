@@ -1,0 +1,15 @@
+-- The run that moved this lake's watermark last, and whether another one has written since with another
+-- definition or from another lake. A run of an older version has no definition. Only reads.
+SELECT basis.run_id, basis.definition, EXISTS (
+    SELECT FROM forecast_sync_status AS run
+    JOIN forecast_sync_batch AS batch ON batch.run_id = run.run_id
+    WHERE NOT run.dry_run AND run.id <> basis.id
+      AND (run.id > basis.id OR run.finished_at > basis.finished_at)
+      AND (run.source <> basis.source OR batch.definition <> %(definition)s)
+) AS mixed
+FROM (
+    SELECT * FROM forecast_sync_status
+    WHERE run_id IS NOT NULL AND status = 'succeeded' AND source = %(source)s
+      AND date_from IS NULL AND date_to IS NULL
+    ORDER BY last_sync_timestamp DESC, id DESC LIMIT 1
+) AS basis

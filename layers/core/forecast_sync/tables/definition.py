@@ -1,0 +1,44 @@
+"""A table's definition: one hash of everything that decides which values its rows get.
+
+Rows that were made of two definitions don't belong together, so whatever is made of a table file
+carries its definition: runs, their queries, plans and pages, and the batches in the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from forecast_sync.tables.model import Table
+
+LINE_FORMAT = 1
+"""The version of what is made of a table file. Raise it when a release makes other lines, keys or
+rejects of the same file: every database then gets one full run."""
+
+DEFINITION_DIGITS = 16
+
+
+def definition_of(table: Table) -> str:
+    """The definition of a table, as 16 hexadecimal digits."""
+    text = json.dumps([LINE_FORMAT, canonical_form(table)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DEFINITION_DIGITS]
+
+
+def canonical_form(table: Table) -> dict[str, Any]:
+    """What decides values, in one form: options at their defaults are left out.
+
+    So a later release can add an option without changing the definition of the files that don't
+    use it. Left out too is what decides no value: indexes, expectations, the report, the order of
+    rules and of the key, and the wording of reasons. The order of columns stays: a line has it.
+    """
+    form = table.model_dump(mode="json", exclude_defaults=True)
+    for name in ("expect", "report"):
+        form.pop(name, None)
+    form["target"].pop("index", None)
+    form["target"]["key"].sort()
+    form["source"]["columns"] = table.source.declared
+    if rules := form.pop("reject", None):
+        without_reasons = [{**rule, "reason": None} for rule in rules]
+        form["reject"] = sorted(without_reasons, key=lambda rule: json.dumps(rule, sort_keys=True))
+    return form
