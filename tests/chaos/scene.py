@@ -141,10 +141,13 @@ def locked_row(
 
 @contextmanager
 def full_disk(folder: Path) -> Iterator[Path]:
-    """A file system of one megabyte that Postgres may write to; yields its mount point."""
+    """A file system of one megabyte that Postgres may write to; yields its mount point.
+
+    It hides what an existing folder has, for as long as it is mounted.
+    """
     if os.geteuid() != 0:
         pytest.skip("a full disk is made by mounting a small one: run the tests as root")
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
     hand_over(folder)
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +45,30 @@ def test_a_service_throttles(
     ended = deployed.succeed()
     assert re.search(r"(Athena|Storage)Unavailable", scene.task_failures(deployed, ended.arn))
     scene.finished(deployed, ended)
+
+
+def test_an_engine_whose_disk_is_full_fails_the_run_and_a_redrive_heals(
+    deployed: Deployed,
+) -> None:
+    """The embedded engine; tests/conformance fills Trino's disk."""
+    deployed.upload("few", make_rows(range(50)))
+    deployed.succeed()
+    deployed.upload("bulky", scene.bulky_rows(range(50, 100)))
+    (copies,) = (Path(deployed.cloud.state_dir) / "tmp").glob("athena-*")
+    with scene.full_disk(copies) as disk:
+        _fill(disk)
+        ended = deployed.run()
+    assert (ended.status, ended.error) == ("FAILED", "QueryFailed")
+    assert re.search(r"Query exhausted resources .*No space left on device", ended.cause)
+    assert "Repair the cause and redrive" in ended.cause
+    assert len(deployed.table()) == 50
+    scene.finished(deployed, deployed.redrive(ended), ids=100)
+
+
+def _fill(disk: Path) -> None:
+    with (disk / "full").open("wb") as file:
+        free = os.statvfs(disk)
+        file.write(bytes(free.f_bavail * free.f_frsize))
 
 
 @pytest.mark.parametrize("match", ["manifest.csv", "kind=row"])

@@ -27,7 +27,7 @@ def test_a_query_whose_engine_dies_is_submitted_again(deployed: Deployed) -> Non
     eventually(lambda: _faults_left(deployed) < 50, 30, "a read by the extract")
     _find_engine(deployed).kill()
     deployed.request_faults()
-    ended = deployed.wait(arn)
+    ended = deployed.wait(arn, 120)  # The engine starts again meanwhile.
     assert ended.status == "SUCCEEDED", ended.cause
     assert ended.entered.count("Submit again") == 1
     assert deployed.table() == reference(deployed.files)

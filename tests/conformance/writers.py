@@ -45,6 +45,7 @@ TEXTS = [
     *("", "\\N", "\\", "\\t", "a\tb", "a\nb", "a\r\nb", "'", '"', " x ", "NULL", "{}", "%s", "\0"),
     *("é", "e\u0301", "🍕", "\ufeffx", "\u2028", "\x7f\x80\x9f", "\U0010ffff", "\ufffd"),
     "".join(map(chr, range(1, 32))),
+    "".join(map(chr, range(127, 160))),
 ]
 BAD_TEXTS = [
     *(b"\xff", b"a\xffb", b"\xc3", b"\xe2\x82", b"\xe2\x82x", b"\xf0\x9f\x8d", b"\x80\x80"),

@@ -42,11 +42,15 @@ def test_every_table_file_is_sound_and_its_queries_parse(name: str) -> None:
 def faults() -> Iterator[tuple[str, str, str]]:
     yield 'type = "text"', 'type = "varchar"', "column.1.type: String should match"
     yield 'name = "net"', 'nome = "net"', "column.3.name: Field required"
-    yield 'date = "valid_on"', 'date = "net"', "source.date: net is no date column of the key"
-    yield 'watch = "net"', 'watch = "item"', "report.watch: item is no column of numbers"
-    yield 'name = "gross"', 'name = "net"', "column.4.name: net is there twice"
-    yield 'source = "store_no"\n', "\n", "column.0.name: restaurant is no column of the source"
-    yield 'columns = ["valid_on"]', 'columns = ["day"]', "target.index.0.columns: day is no column"
+    yield 'date = "valid_on"', 'date = "net"', "source.date: net isn't a date column of the key"
+    yield 'watch = "net"', 'watch = "item"', "report.watch: item isn't a column of numbers"
+    yield 'name = "gross"', 'name = "net"', "column.4.name: net is defined twice"
+    yield 'source = "store_no"\n', "\n", "column.0.name: restaurant isn't a column of the source"
+    yield (
+        'columns = ["valid_on"]',
+        'columns = ["day"]',
+        "target.index.0.columns: day isn't a column",
+    )
     yield 'sku = "string"', 'sku = "text"', "source.columns.sku: Input should be"
     yield 'reason = "the price is negative"', "", "reject.0.reason: Field required"
     for name in ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"):

@@ -109,11 +109,13 @@ def test_without_maven_one_line_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    lines: list[str] = []
     with pytest.raises(
         LocalCloudError, match="there is no `mvn`: `apt-get install maven`"
     ) as refused:
-        provide(lambda _: None, tmp_path / "cache")
+        provide(lines.append, tmp_path / "cache")
     assert "\n" not in str(refused.value)
+    assert lines == []
 
 
 def test_what_is_there_needs_no_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

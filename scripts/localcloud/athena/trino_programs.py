@@ -58,9 +58,10 @@ def provide(report: Callable[[str], None], cache: Path | None = None) -> Path:
         return folder
     with _locked(cache):
         if not folder.is_dir():
+            maven = _find_maven()
             report(f"fetching Trino {VERSION} (821 MB) with Maven, once, into {cache} ...")
             with tempfile.TemporaryDirectory(dir=cache, prefix=".fetching-") as workdir:
-                archive = _fetch(Path(workdir))
+                archive = _fetch(maven, Path(workdir))
                 _check(archive)
                 _unpack(archive, Path(workdir)).rename(folder)
     return folder
@@ -81,13 +82,17 @@ def _locked(cache: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(folder: Path) -> Path:
+def _find_maven() -> str:
     maven = shutil.which("mvn")
     if maven is None:
         raise LocalCloudError(
             "--athena trino needs Apache Maven, which fetches Trino, and there is no `mvn`:"
             " `apt-get install maven` or `brew install maven`"
         )
+    return maven
+
+
+def _fetch(maven: str, folder: Path) -> Path:
     command = [
         maven, "--batch-mode", "--no-transfer-progress", _MAVEN_COPY, f"-Dartifact={ARTIFACT}",
         f"-DoutputDirectory={folder}",

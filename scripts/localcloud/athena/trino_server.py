@@ -28,7 +28,8 @@ from localcloud.ports import LOOPBACK, free_port
 from localcloud.unprivileged import launcher
 
 HEAP_MEGABYTES, QUERY_MEGABYTES, HEADROOM_MEGABYTES = 2560, 1536, 512
-START_TIMEOUT_SECONDS = 180.0
+START_TIMEOUT_SECONDS = 600.0
+"""Long, for busy machines: a server that ends meanwhile is noticed at once."""
 REQUEST_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.2
 CATALOG = "awsdatacatalog"

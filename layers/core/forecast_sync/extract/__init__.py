@@ -1,1 +1,1 @@
-"""Run queries: the statements that Athena runs, and how they are submitted and followed."""
+"""The state *Run queries*: composes the statements that Athena runs, submits and polls them."""

@@ -1,4 +1,4 @@
-"""The text of a run's two Athena queries, and of others over the same rows, from the table file."""
+"""Composes a run's two Athena queries, and others over the same rows, from the table file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS de
 
 
 class Dates(NamedTuple):
-    """Business dates, both ends included; None is no bound."""
+    """A range of business dates, both ends included; None means no bound."""
 
     date_from: date | None = None
     date_to: date | None = None
@@ -42,8 +42,8 @@ def build_extract(
 ) -> str:
     """The UNLOAD statement: rows and rejects as text lines under ``prefix`` (``s3://...``).
 
-    All rows that share the key's first column are in the same one of ``parts`` parts. ``source`` is
-    as in ``build_sources``.
+    Rows with the same value in the key's first column are in the same of ``parts`` partitions.
+    ``source`` is as in ``build_sources``.
     """
     return read_statement("extract/extract.athena.sql").format(
         sources=build_sources(table, settings, dates, window, source),
@@ -60,7 +60,7 @@ def build_profile(
     window: Window,
     source: str | None = None,
 ) -> str:
-    """The SELECT that counts what the extract must add up to; one row."""
+    """The SELECT whose one row says what the extract must add up to."""
     return read_statement("extract/profile.athena.sql").format(
         sources=build_sources(table, settings, dates, window, source),
         line_hash=LINE_HASH,
@@ -73,7 +73,7 @@ def build_profile(
 
 
 def warning_names(table: Table) -> list[str]:
-    """The profile's columns that count where the table's expectations don't hold."""
+    """The profile's columns: how many good rows fail each of the table's expectations."""
     return [f"warning_{number}" for number in range(len(table.expect))]
 
 
@@ -130,7 +130,7 @@ def _key_values(table: Table) -> dict[str, str]:
 
 
 def _copy_line(table: Table) -> str:
-    """The expression of a row's line, as Postgres' ``COPY`` reads it."""
+    """The expression of a row as a line of Postgres' ``COPY`` format."""
     return _joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column])
 
 
@@ -141,10 +141,11 @@ def build_sources(
     window: Window,
     source: str | None = None,
 ) -> str:
-    """The WITH clause of every query: ``ranked`` has ``line``, and ``newest_first`` 1 when good.
+    """The WITH clause that all these queries share.
 
-    ``source`` is the query for rows of another origin than the lake: ``source_path``,
-    ``source_modified``, the target's columns, and ``source_newest``, as ``build_lake`` has them.
+    Its ``ranked`` has a row's ``line``, and ``newest_first``, which is 1 for good rows. ``source``
+    is a query that replaces the lake. It returns what ``build_lake`` does: ``source_path``,
+    ``source_modified``, the target's columns, and ``source_newest``.
     """
     values = _key_values(table)
     key = ", ".join(values.values())
@@ -175,7 +176,7 @@ def build_sources(
 
 
 def build_lake(table: Table, settings: Settings, dates: Run | Dates, window: Window) -> str:
-    """The query for the lake's rows, of all objects modified up to the window's end."""
+    """The query for the rows of all objects of the lake modified up to the window's end."""
     columns = [f"{source_of(column)} AS {quote_name(column.name)}" for column in table.column]
     columns.append(f"({table.source.newest}) AS {NEWEST}")
     (day,) = (column for column in table.column if column.name == table.source.date)
@@ -190,12 +191,12 @@ def build_lake(table: Table, settings: Settings, dates: Run | Dates, window: Win
 
 
 def lake_name(settings: Settings) -> str:
-    """The lake's table, with its database."""
+    """The lake's table, qualified with its database."""
     return f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}"
 
 
 def source_of(column: Column) -> str:
-    """The expression of a target's column over the lake's columns."""
+    """The expression, over the lake's columns, of a column of the target."""
     return f"({column.source})" if column.source else quote_name(column.name)
 
 
@@ -240,7 +241,7 @@ def _escaped(text: str) -> str:
 
 
 def _joined(fields: list[str]) -> str:
-    """Fields that aren't NULL, as a line: Trino's ``||`` fails for a result of more than 1 MB."""
+    """Fields, none of them NULL, joined with tabs; Trino's ``||`` fails beyond 1 MB."""
     return f"array_join(ARRAY[{', '.join(fields)}], chr(9))"
 
 
@@ -256,7 +257,7 @@ def _reject_reason(table: Table) -> str:
 
 
 def _reject_rules(column: Column) -> list[tuple[str, str]]:
-    """What the target can't hold, as conditions in Athena and reasons in words."""
+    """Conditions, in Athena's SQL, of values that the target can't hold, each with its reason."""
     name = quote_name(column.name)
     rules = [(f"{name} IS NULL", f"{column.name} is NULL")] if column.required else []
     if column.kind in TEXTS:
@@ -297,7 +298,7 @@ def _length_rule(limit: TextLimit) -> tuple[str, str]:
 
 
 def _reject_line(table: Table) -> str:
-    """The row as JSON with its path and reason; too large for a line, its values are cut."""
+    """A reject's line: path, reason, and the row as JSON, with cut values if it is too large."""
     fields = {name: quote_name(name) for name in table.names}
     fields[table.source.newest_name] = NEWEST
     names = ", ".join(map(quote_literal, fields))

@@ -1,4 +1,4 @@
-"""Extraction: the two Athena queries of a run, submitted once and watched."""
+"""Submits the two Athena queries of a run, each only once, and polls them."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ def poll_query(
     remaining_milliseconds: Callable[[], int],
     sleep: Callable[[float], None] = time.sleep,
 ) -> PolledQuery:
-    """Say whether the query is done, and how many seconds later to ask again.
+    """Whether the query is done, and how many seconds to wait before the next poll.
 
     Each poll that goes through the state machine takes nine of the 25,000 events that an execution
     may have. So once the waits have grown to a minute, one call polls for as long as the function
-    may run. Raises ``QueryRetryable`` while submissions are left, ``InputsOutdated`` when the query
-    failed before the redrive that asks, and ``QueryFailed`` otherwise.
+    may run. Of a failed query, raises ``InputsOutdated`` when it failed before this redrive,
+    ``QueryRetryable`` while submissions are left, and ``QueryFailed`` otherwise.
     """
     polls = request.polls or 0
     while True:
@@ -111,7 +111,7 @@ def poll_query(
 
 
 def wait_after(polls: int) -> int:
-    """How many seconds to wait after so many polls of a query: 1, 1, 1, 2, 3, 4, 5, 7 ... 60."""
+    """How many seconds to wait after the given number of polls: 1, 1, 1, 2, 3, 4, 5, 7 ... 60."""
     return min(LONGEST_WAIT, int(WAIT_GROWTH ** min(polls, LONGEST_WAIT)))
 
 
@@ -132,12 +132,12 @@ def _poll_once(athena: Athena, request: PollRequest) -> Cost | None:
 
 
 def count_parts(window_bytes: int) -> int:
-    """Into how many parts by key the extract is cut.
+    """How many partitions, by key, the extract is written to.
 
-    A part is about a batch: its rows are then neighbours in the target's indexes, which saves a
-    fifth of a load. Few, when there is little to load, because each part is a file to fetch; never
-    more than Athena's limit of 100 partitions allows, and a prime number at the most, so that keys
-    with a common factor spread too.
+    A partition is about the size of a batch, whose rows are then neighbours in the target's
+    indexes: that makes a load a fifth faster. A small load gets few, because each is a file to
+    fetch. The most is below Athena's limit of 100, and prime, so that keys with a common factor
+    spread over all of them.
     """
     return max(1, min(window_bytes // PART_BYTES, MOST_PARTS))
 

@@ -1,1 +1,1 @@
-"""The lake's objects: which there are, and what their footers say."""
+"""The lake's objects, and what their Parquet footers say."""

@@ -1,8 +1,8 @@
-"""The lake's objects: which ones a run may read, and by name those that Athena couldn't.
+"""Lists the lake's objects, and refuses by name those that Athena would misread or can't read.
 
 Athena reads a column that a file lacks as NULL, which would silently empty a nullable column of
 the target, and an unsigned integer as a signed one. What it can't read at all fails a query halfway
-through, mostly without naming the file. The footers of the window's objects show it before.
+through, mostly without naming the file. The footers of the window's objects tell beforehand.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ FINGERPRINT_DIGITS = 32
 
 
 class Survey(NamedTuple):
-    """The lake at one moment: how many objects the window has, their bytes, and a fingerprint.
+    """The lake at one moment: the number and total bytes of the window's objects, a fingerprint.
 
-    The fingerprint is of every object up to the window's end, because a query may read them all.
+    The fingerprint covers every object up to the window's end, because a query may read them all.
     """
 
     objects: int
@@ -42,15 +42,15 @@ class Survey(NamedTuple):
 
 
 def survey(lake: Storage, settings: Settings, window: Window) -> Survey:
-    """List the lake; equal fingerprints mean that two queries could read the same objects.
+    """List the lake; with equal fingerprints, two queries could read the same objects only.
 
-    Objects are looked at one by one and forgotten: a lake of millions takes no memory.
+    Objects are handled one at a time, so memory doesn't grow with the lake.
     """
     return _survey(lake, settings, window, lambda _key: None)
 
 
 def lake_changed(lake: Storage, settings: Settings, window: Window, queries: Queries) -> bool:
-    """Whether objects that a query may read came, went or were overwritten since the first one."""
+    """Whether objects were added, removed or overwritten since the first query began."""
     now = survey(lake, settings, window).fingerprint
     return len({queries.extract.sources, queries.profile.sources, now}) > 1
 
@@ -94,7 +94,7 @@ def _check_listed(
 def _survey(
     lake: Storage, settings: Settings, window: Window, visit: Callable[[str], None]
 ) -> Survey:
-    """``visit`` gets the key of each of the window's objects."""
+    """Calls ``visit`` with the key of each object in the window."""
     bucket, prefix = split_location(settings.data_location)
     objects, digest, size = 0, hashlib.sha256(), 0
     for item in lake.list(bucket, prefix):
@@ -142,7 +142,7 @@ class _Faults:
 
 
 def _is_hidden(key: str, prefix: str) -> bool:
-    """What Athena doesn't read: names that begin with _ or ., and folders' placeholders."""
+    """Whether Athena skips an object: a name that begins with _ or ., or a folder's placeholder."""
     parts = key[len(prefix) :].split("/")
     return key.endswith("/") or any(part.startswith(("_", ".")) for part in parts)
 

@@ -1,9 +1,9 @@
 """Reads a Parquet file's footer: its columns, how they are stored, and whether it has any rows.
 
-The footer is Thrift in its compact encoding, and may be whatever somebody has uploaded. Nothing in
-it is believed before it is checked: lengths and counts against the bytes that are there, depth and
-number of columns against limits. Only the schema's elements and one record per stored column become
-objects, so memory grows with the columns and time with the bytes.
+The footer is Thrift in its compact encoding, and can be anything that somebody has uploaded.
+Nothing in it is trusted before it is checked: lengths and counts against the bytes that are left,
+depth and number of columns against limits. Only the schema's elements and one record per stored
+column become objects, so memory grows with the columns and time with the bytes.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import NamedTuple
 MAGIC = b"PAR1"
 FOOTER_END_BYTES = 8
 MOST_FOOTER_BYTES = 8 * 1024 * 1024
-"""A footer of 3,000 columns in 10 row groups has 3 MB."""
+"""A footer of 3,000 columns in 10 row groups takes 3 MB."""
 
 MOST_VALUES = 3_000_000
-"""Fields and list values of a footer, which is its cost: these take about two seconds. The footer
-of 3,000 columns in 10 row groups has 1,100,000."""
+"""The most fields and list values that are read, which takes about two seconds. A footer of 3,000
+columns in 10 row groups has 1,100,000."""
 
 MOST_ELEMENTS = 20_000
-"""Of the schema: columns, groups and what is in them."""
+"""The most elements of a schema: columns, groups and their members."""
 
 DEEPEST = 32
-"""Lists and structs in one another; the format's own go to ten."""
+"""How deep lists and structs may nest; the format's own nest ten deep."""
 
 LONGEST_VARINT = 10
-"""Bytes of a 64-bit number."""
+"""The most bytes that a 64-bit number takes."""
 
 PHYSICAL = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED")
 LOGICAL = {
@@ -92,7 +92,7 @@ KINDS = frozenset({TRUE, FALSE, BYTE, *NUMBERS, DOUBLE, BINARY, LIST, SET, STRUC
 class ParquetColumn(NamedTuple):
     """A top-level column: its physical type ("GROUP" when nested) and its logical one, or "".
 
-    A decimal has ``precision`` and ``scale`` in digits; ``length`` is a FIXED one's in bytes.
+    ``precision`` and ``scale`` are a decimal's, in digits; ``length`` is that of FIXED, in bytes.
     """
 
     physical: str
@@ -102,7 +102,7 @@ class ParquetColumn(NamedTuple):
     length: int = 0
 
     def __str__(self) -> str:
-        """The types as the format names them, such as ``FIXED DECIMAL(10,2)``."""
+        """The types under the format's names, such as ``FIXED DECIMAL(10,2)``."""
         if self.logical == "DECIMAL":
             return f"{self.physical} DECIMAL({self.precision},{self.scale})"
         return f"{self.physical} {self.logical}".rstrip()
@@ -121,7 +121,7 @@ class Storage:
 
 
 class Footer(NamedTuple):
-    """What a footer says of its file; names of columns are in lower case, as Athena sees them."""
+    """What a footer says about its file; column names are in lower case, as Athena sees them."""
 
     columns: dict[str, ParquetColumn]
     storage: dict[str, Storage]
@@ -129,7 +129,7 @@ class Footer(NamedTuple):
 
 
 class _Element(NamedTuple):
-    """An element of the schema, which is a tree in depth-first order."""
+    """An element of the schema, which lists a tree depth first."""
 
     name: str
     column: ParquetColumn
@@ -137,7 +137,7 @@ class _Element(NamedTuple):
 
 
 def footer_size(tail: bytes) -> int:
-    """How many bytes at the end of the file hold the footer; ``tail`` is the file's end.
+    """How many bytes at the file's end the footer takes; ``tail`` is the end, of any length.
 
     Raises ``ValueError`` when the file doesn't end as Parquet does, or claims a footer that is
     larger than ``MOST_FOOTER_BYTES``.
@@ -201,7 +201,7 @@ def _damaged(how: str) -> ValueError:
 
 
 class _Cursor:
-    """A cursor over FileMetaData; what isn't kept is skipped."""
+    """Reads FileMetaData from front to back and skips what isn't needed."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -211,10 +211,10 @@ class _Cursor:
         self.has_rows = True
 
     def read_file_metadata(self) -> Iterator[_Element]:
-        """The schema's elements in their order; ``storage`` and ``has_rows`` are known then.
+        """The schema's elements in their order; sets ``storage`` and ``has_rows``.
 
-        Reads the whole struct before the first one is given: what follows the schema may be
-        damaged, or be another schema. Bytes after the struct may be a signature.
+        Reads the whole struct first, because what follows the schema may be damaged, or be another
+        schema. Bytes after the struct may be a signature.
         """
         elements: list[_Element] | None = None
         file_rows, group_rows = None, None
@@ -272,7 +272,7 @@ class _Cursor:
         return _Element(name, column, children)
 
     def _logical_type(self) -> tuple[str, dict[int, int]]:
-        """The name of the logical type, the first member that is set, and a decimal's numbers."""
+        """The name of the logical type that is set first, and a decimal's precision and scale."""
         logical, decimal = "", {}
         for number, kind in self._fields():
             if logical or number not in (DECIMAL, INTEGER) or kind != STRUCT:
@@ -287,7 +287,7 @@ class _Cursor:
         return logical, decimal
 
     def _numbers(self) -> dict[int, int]:
-        """The first two fields of a struct, where they are numbers; a truth is 1 or 0."""
+        """The first two fields of a struct as far as they are numbers; a boolean is 1 or 0."""
         numbers = {}
         for number, kind in self._fields():
             if number not in (1, 2):
@@ -317,7 +317,7 @@ class _Cursor:
         return has_rows
 
     def _chunk(self) -> None:
-        """Note how a column of a row group is stored."""
+        """Record how one column of a row group is stored."""
         storage, is_encrypted, is_elsewhere = None, False, False
         for number, kind in self._fields():
             if number == CHUNK_METADATA and kind == STRUCT:
@@ -358,7 +358,7 @@ class _Cursor:
         return storage
 
     def _first_name(self) -> str | None:
-        """The first name of a path, which is its top-level column."""
+        """The first name of a column's path: the top-level column."""
         size, kind = self._list_header()
         if size and kind != BINARY:
             raise _damaged("a column's path isn't a list of names")
@@ -368,7 +368,7 @@ class _Cursor:
         return name
 
     def _structs(self, kind: int, what: str) -> int:
-        """How many structs the list has that begins here."""
+        """The number of structs in the list that begins here."""
         if kind != LIST:
             raise _damaged(f"{what} isn't a list")
         size, of_value = self._list_header()
@@ -389,7 +389,7 @@ class _Cursor:
     def _skip(self, kind: int, depth: int) -> None:
         """Skip a field's value."""
         if kind in (TRUE, FALSE):
-            return  # A field's truth is in its type.
+            return  # A boolean field's value is its type.
         self._skip_value(kind, depth)
 
     def _skip_value(self, kind: int, depth: int) -> None:
@@ -415,7 +415,7 @@ class _Cursor:
                 self._skip_value(of_value, depth + 1)
 
     def _list_header(self) -> tuple[int, int]:
-        """How many values, and their type; each takes a byte at least."""
+        """The number of values, each of which takes at least a byte, and their type."""
         header = self._byte()
         size = header >> 4 if header >> 4 != 15 else self._varint()
         kind = header & 0x0F

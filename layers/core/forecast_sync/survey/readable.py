@@ -22,19 +22,19 @@ FITTING: dict[SourceType, dict[str, set[str]]] = {
 }
 """For each source type, the physical and logical Parquet types that Athena reads as it.
 
-A column in which a writer has seen nothing but NULL has the logical type NULL. Decimals have their
-own rule.
+Some writers give the logical type NULL to a column without values. Decimals have their own rule,
+``_fits_decimal``.
 """
 
 LONGEST_SHORT_DECIMAL = 18
-"""Digits; only decimals of at most so many are read from a column of the logical type NULL."""
+"""The most digits of a decimal that Athena reads from a column of the logical type NULL."""
 
 LONGEST_DECIMAL_BYTES = 16
 
 READ_AS_SIGNED = frozenset({"UINT_32", "UINT_64"})
 
 CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD", "LZ4", "LZO"})
-"""LZ4 and LZO in Hadoop's frames; LZ4_RAW, which most writers mean by "lz4", is another codec."""
+"""LZ4 and LZO mean Hadoop's framing; what most writers call "lz4" is LZ4_RAW, another codec."""
 
 LEVELS_AND_DICTIONARIES = frozenset({"RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"})
 ENCODINGS: dict[str, frozenset[str]] = {
@@ -47,13 +47,13 @@ ENCODINGS: dict[str, frozenset[str]] = {
     "BYTE_ARRAY": frozenset({"PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"}),
     "FIXED": frozenset({"PLAIN", "DELTA_BYTE_ARRAY"}),
 }
-"""By physical type: how values may be encoded, besides levels and dictionaries."""
+"""By physical type: the encodings of values that Athena reads, besides levels and dictionaries."""
 
 
 def find_misfits(footer: Footer, source: Source) -> Iterator[str]:
-    """What keeps Athena from reading a file as ``source`` says.
+    """The reasons why Athena can't read a file as ``source`` declares it, each as a predicate.
 
-    Of a file without rows only a nested column does.
+    Of a file without rows, only nested columns matter.
     """
     if not footer.has_rows:
         for name, expected in source.columns.items():
@@ -82,7 +82,7 @@ def _fits(column: ParquetColumn, expected: SourceType) -> bool:
 
 
 def _fits_decimal(column: ParquetColumn, precision: int, scale: int) -> bool:
-    """Whether every value of the column is one of ``decimal(precision, scale)``, unrounded."""
+    """Whether ``decimal(precision, scale)`` holds every value of the column without rounding."""
     if column.logical == "NULL":
         return column.physical == "INT32" and precision <= LONGEST_SHORT_DECIMAL
     return (
@@ -105,7 +105,7 @@ def _hint(column: ParquetColumn, expected: SourceType) -> str:
 def _storage_misfits(
     columns: dict[str, ParquetColumn], stored: dict[str, Storage]
 ) -> Iterator[str]:
-    """What Athena can't decode, each with the columns that have it, in the order of the columns."""
+    """How columns are stored that Athena can't decode, in the order of the source's columns."""
     codecs: dict[str, list[str]] = {}
     encodings: dict[str, list[str]] = {}
     for name, storage in stored.items():

@@ -1,4 +1,4 @@
-"""The table files: which table is synced and how, read and checked."""
+"""Reads and checks table files, which say what is synced to where, and how."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load_table(name: str = "forecast") -> Table:
     file = resources.files(__package__).joinpath(f"{name}.toml")
     if name not in known_tables():
         raise ConfigurationInvalid(
-            f"There is no tables/{name}.toml; known are {', '.join(known_tables())}."
+            f"There is no tables/{name}.toml; the tables are {', '.join(known_tables())}."
         )
     return parse_table(file.read_text("utf-8"), f"tables/{name}.toml")
 
@@ -44,24 +44,24 @@ def known_tables() -> list[str]:
 
 
 def parse_table(text: str, file: str) -> Table:
-    """Check a table file; raises ``ConfigurationInvalid`` with file, line and key of each fault."""
+    """Check a table file; raises ``ConfigurationInvalid`` with the line and key of each fault."""
     try:
         table = Table.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationInvalid(f"{file} isn't TOML: {error}.") from None
     except ValidationError as error:
         # pydantic marks what is wrong with a key rather than its value.
-        found = [
+        faults = [
             (tuple(part for part in item["loc"] if part != "[key]"), item["msg"])
             for item in error.errors()
         ]
-        raise ConfigurationInvalid(_tell(text, file, found)) from None
+        raise ConfigurationInvalid(_describe(text, file, faults)) from None
     if problems := list(table.problems()):
-        raise ConfigurationInvalid(_tell(text, file, problems))
+        raise ConfigurationInvalid(_describe(text, file, problems))
     return table
 
 
-def _tell(text: str, file: str, faults: list[tuple[Location, str]]) -> str:
+def _describe(text: str, file: str, faults: list[tuple[Location, str]]) -> str:
     return "; ".join(
         f"{file}, line {find_line(text, location)}, {'.'.join(map(str, location))}: {message}"
         for location, message in faults

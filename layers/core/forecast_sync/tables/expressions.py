@@ -1,8 +1,8 @@
-"""Expressions of a table file: each stays one expression wherever it is pasted into a statement.
+"""Checks that each expression of a table file stays one expression in any statement.
 
-Functions have no SQL parser and need none: text in its own parentheses, with balanced brackets,
-closed quotes, no comment and no query, can't be more than one expression. Whether it is valid SQL,
-`forecast-sync tables check` says before a deployment, and the engine says at run time.
+The functions have no SQL parser and need none: text in its own parentheses, with balanced brackets,
+closed quotes, no comment and no query, can't be more than one expression. Whether it is valid SQL
+is checked by `forecast-sync tables check` before a deployment, and by the engine at run time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Expression(NamedTuple):
 
 
 def find_fault(expression: Expression) -> str | None:
-    """Why the text could be more than one expression; None when it is one or no SQL at all."""
+    """Why the text could be more than one expression; None if it can't, be it valid SQL or not."""
     expected: list[str] = []
     for token in TOKEN.finditer(expression.text):
         text, kind = token[0], token.lastgroup
@@ -48,7 +48,7 @@ def find_fault(expression: Expression) -> str | None:
             if text in CLOSED_BY:
                 expected.append(CLOSED_BY[text])
             elif not expected or expected.pop() != text:
-                return f"{text} closes nothing"
+                return f"{text} has no opening bracket"
         elif kind == "comment":
             return f"a comment begins with {text}"
         elif kind == "word" and text.lower() in QUERIES:
@@ -56,6 +56,6 @@ def find_fault(expression: Expression) -> str | None:
         elif kind in ("escapes", "stray") and not (text == "," and expected):
             return f"{text!r} is outside of quotes"
         elif kind == "string" and expression.dialect == "postgres" and "\\" in text:
-            # Whether it escapes the quote behind it is a setting of the server.
+            # A setting of the server decides whether it escapes the next quote.
             return "a string contains a backslash"
     return f"{expected.pop()} is missing" if expected else None

@@ -12,7 +12,7 @@ KEY = re.compile(r"^\s*([\w.-]+)\s*=")
 
 
 def find_line(text: str, location: Location) -> int:
-    """The line of the key, or of the nearest table around it; 1 when there is neither."""
+    """The line of the key, or of the innermost table around it; 1 if the file has neither."""
     best, depth = 1, 0
     table: Location = ()
     counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""The model of a table file: where each value comes from, where it goes, and what is refused."""
+"""The model of a table file: where values come from and go, and what makes a file invalid."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def _source_type(text: str) -> str:
 
 
 SourceType = Annotated[str, AfterValidator(_source_type)]
-"""What a table file calls the type of a lake's column, in Glue's words."""
+"""The type of a column of the lake as a table file gives it, by Glue's name."""
 
 DECLARED_AS = {"int": "bigint"}
-"""Source types that Glue declares as a wider one.
+"""Source types that are declared in Glue as a wider type.
 
-A value that is too large for the target is then a reject. Declared as ``int`` it would fail the
-whole query, without naming its file.
+A value that is too large for the target is then a reject. In a column declared as ``int`` it would
+fail the whole query, without naming the file.
 """
 
 
@@ -79,7 +79,7 @@ def declared_type(source_type: SourceType) -> str:
 
 
 def is_declared(source_type: SourceType, glue_type: str | None) -> bool:
-    """Whether runs work with this declaration: the right one, or the one of older versions."""
+    """Whether runs work with a column declared so: as it should be, or as older versions did."""
     return glue_type in (source_type, declared_type(source_type))
 
 
@@ -87,7 +87,7 @@ TYPE_PATTERN = (
     r"^(integer|bigint|boolean|date|timestamp|text|varchar\([1-9]\d*\)|numeric\([1-9]\d*,\d+\))$"
 )
 OWN_COLUMNS = ("id", "created_at")
-"""Every target has them: a SERIAL primary key, and when the row was inserted."""
+"""Columns of every target: a SERIAL primary key, and the time at which the row was inserted."""
 
 SYSTEM_COLUMNS = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 """Postgres has them in every table, and no other column can have their name."""
@@ -134,21 +134,21 @@ class Index(Model):
     """An index of the target."""
 
     name: Identifier = Field(description="Its name in Postgres.")
-    columns: tuple[Identifier, ...] = Field(min_length=1, description="What it is made of.")
+    columns: tuple[Identifier, ...] = Field(min_length=1, description="Its columns.")
     where: Expression | None = Field(default=None, description="Postgres SQL: a partial index.")
 
 
 class Target(Model):
-    """The Postgres table; the first run makes it, with `id` and `created_at` besides."""
+    """The Postgres table; the first run creates it, and adds the columns `id` and `created_at`."""
 
     table: Identifier = Field(
         description="Its name; the role's search path finds it, or else the schema `public`."
     )
     key: tuple[Identifier, ...] = Field(
-        min_length=1, description="The columns that make a row one of a kind: a unique constraint."
+        min_length=1, description="The columns that identify a row; they get a unique constraint."
     )
     written_at: Identifier = Field(
-        description="A timestamp column, set whenever a row is written; not one of the file's."
+        description="A timestamp column that is set whenever a row is written; not a `[[column]]`."
     )
     index: tuple[Index, ...] = Field(default=(), description="Further indexes.")
 
@@ -157,26 +157,27 @@ class Source(Model):
     """The lake's table, as Glue declares it."""
 
     path: Expression = Field(
-        default='"$path"', description="Athena SQL: the object that a row is from."
+        default='"$path"', description="Athena SQL: the object that a row comes from."
     )
     modified: Expression = Field(
         default='"$file_modified_time"',
         description="Athena SQL: when that object was written, a timestamp with time zone.",
     )
     date: Identifier = Field(
-        description="The key's date column: bounds of a run, of its candidates and of its reports."
+        description="The key's date column, which bounds a run, its candidates and its reports."
     )
     newest: Expression = Field(
-        description="Athena SQL: of several rows of a key, the greatest wins; NULL loses. Ties go "
-        "by modified time, path and line."
+        description="Athena SQL: of several rows with the same key, the one with the greatest "
+        "value wins; NULL loses. Modified time, path and line break ties."
     )
     filter: Expression | None = Field(
-        default=None, description="Athena SQL: rows for which it isn't true are no part of any run."
+        default=None, description="Athena SQL: a run ignores rows for which this isn't true."
     )
     columns: dict[Identifier, SourceType] = Field(
         min_length=1,
-        description="What every Parquet file must have, by name: `int`, `bigint`, `boolean`, "
-        "`date`, `string`, `double`, `timestamp` or `decimal(p,s)`; extra columns are ignored.",
+        description="The columns that every Parquet file must have, with their types: `int`, "
+        "`bigint`, `boolean`, `date`, `string`, `double`, `timestamp` or `decimal(p,s)`. Other "
+        "columns are ignored.",
     )
 
     @property
@@ -186,7 +187,7 @@ class Source(Model):
 
     @property
     def newest_name(self) -> str:
-        """What a reject's JSON calls the value that decides."""
+        """The name of the value of ``newest`` in a reject's JSON."""
         return self.newest if re.fullmatch(IDENTIFIER, self.newest) else "newest"
 
 
@@ -195,16 +196,18 @@ class RejectRule(Model):
 
     when: Expression = Field(description="Athena SQL over the target's columns.")
     reason: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        description="Why, in words."
+        description="The reason that rejects are kept with."
     )
 
 
 class Expectation(Model):
-    """What should hold for every good row; where it doesn't, the row is loaded and counted."""
+    """A condition that every good row should meet; one that doesn't is loaded and counted."""
 
-    that: Expression = Field(description="Athena SQL over the target's columns; NULL is fine.")
+    that: Expression = Field(
+        description="Athena SQL over the target's columns; NULL counts as met."
+    )
     message: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        description="What a warning says."
+        description="The text of the warning."
     )
 
 
@@ -213,7 +216,7 @@ class Report(Model):
 
     by: tuple[Identifier, ...] = Field(default=(), description="Rows are counted by these columns.")
     watch: Identifier | None = Field(
-        default=None, description="A column of numbers, whose largest changes are named."
+        default=None, description="A column of numbers; its largest changes are listed."
     )
 
 
@@ -229,7 +232,7 @@ class Table(Model):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The target's columns in the order in which a line carries them."""
+        """The target's columns in the order of a line's fields."""
         return tuple(column.name for column in self.column)
 
     @property
@@ -260,7 +263,7 @@ class Table(Model):
                 yield PlacedExpression(location, index.where, "postgres", "target")
 
     def problems(self) -> Iterator[tuple[Location, str]]:
-        """What doesn't fit together, and where; nothing in a sound file."""
+        """Where parts of the file don't fit together, and how; nothing for a valid file."""
         for expression in self.expressions():
             if fault := find_fault(expression):
                 message = f"{expression.text!r} isn't one expression: {fault}"
@@ -269,9 +272,9 @@ class Table(Model):
         yield from self._column_problems()
         for position, name in enumerate(self.target.key):
             if name not in columns or not columns[name].required:
-                yield ("target", "key"), f"{name} is no required column"
+                yield ("target", "key"), f"{name} isn't a required column"
             if name in self.target.key[:position]:
-                yield ("target", "key"), f"{name} is there twice"
+                yield ("target", "key"), f"{name} is defined twice"
         yield from self._name_problems()
         yield from self._reference_problems(columns)
 
@@ -279,7 +282,7 @@ class Table(Model):
         for position, column in enumerate(self.column):
             location, name = ("column", position, "name"), column.name
             if name in self.names[:position]:
-                yield location, f"{name} is there twice"
+                yield location, f"{name} is defined twice"
             if name in (*OWN_COLUMNS, self.target.written_at):
                 yield location, f"{name} is filled by the sync itself"
             if name in SYSTEM_COLUMNS:
@@ -287,7 +290,7 @@ class Table(Model):
             if name in QUERY_COLUMNS or name.removesuffix(EXACT_SUFFIX) in {*self.names} - {name}:
                 yield location, f"{name} is a column of the sync's own queries; rename it"
             if column.source is None and name not in self.source.columns:
-                yield location, f"{name} is no column of the source; give its `source` expression"
+                yield location, f"{name} isn't a column of the source; add a `source` expression"
 
     def _name_problems(self) -> Iterator[tuple[Location, str]]:
         """Names that something else has: the table's, its indexes', the written column's."""
@@ -310,17 +313,20 @@ class Table(Model):
     def _reference_problems(self, columns: dict[str, Column]) -> Iterator[tuple[Location, str]]:
         date, watch = columns.get(self.source.date), self.report.watch
         if date is None or date.kind != "date" or date.name not in self.target.key:
-            yield ("source", "date"), f"{self.source.date} is no date column of the key"
+            yield ("source", "date"), f"{self.source.date} isn't a date column of the key"
         newest = self.source.newest
         if re.fullmatch(IDENTIFIER, newest) and newest not in self.source.columns:
-            yield ("source", "newest"), f"{newest} is no column of the source"
+            yield ("source", "newest"), f"{newest} isn't a column of the source"
         known = {*columns, *OWN_COLUMNS, self.target.written_at}
         for position, index in enumerate(self.target.index):
             for name in set(index.columns) - known:
-                yield ("target", "index", position, "columns"), f"{name} is no column"
+                yield (
+                    ("target", "index", position, "columns"),
+                    f"{name} isn't a column of the target",
+                )
         for name in set(self.report.by) - set(columns):
-            yield ("report", "by"), f"{name} is no column"
+            yield ("report", "by"), f"{name} isn't a column of the target"
         if watch and (
             watch not in columns or columns[watch].kind not in ("numeric", "integer", "bigint")
         ):
-            yield ("report", "watch"), f"{watch} is no column of numbers"
+            yield ("report", "watch"), f"{watch} isn't a column of numbers"
