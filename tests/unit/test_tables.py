@@ -72,7 +72,7 @@ def faults() -> Iterator[tuple[str, str, str]]:
     yield 'name = "gross"', f'name = "{"ü" * 40}"', f"column.4.name: {words}"
     yield 'name = "gross"', 'name = "a b"', "column.4.name: 'a b' has other characters"
     key = 'key = ["restaurant", "item", "valid_on"]'
-    yield key, key.replace('"item"', '"restaurant"'), "target.key: restaurant is there twice"
+    yield key, key.replace('"item"', '"restaurant"'), "target.key: restaurant is defined twice"
     for name in ("id", "created_at", "ctid"):
         words = f"target.written_at: {name} is filled by Postgres itself"
         yield 'written_at = "synced_at"', f'written_at = "{name}"', words
@@ -101,7 +101,7 @@ def test_a_mistake_is_reported_with_file_line_and_key(sound: str, broken: str, w
 def test_invalid_toml_and_a_missing_file_are_reported() -> None:
     with pytest.raises(ConfigurationInvalid, match=r"x\.toml isn't TOML: Invalid value"):
         parse_table("[target]\nkey = ", "x.toml")
-    with pytest.raises(ConfigurationInvalid, match="known are forecast, price"):
+    with pytest.raises(ConfigurationInvalid, match="the tables are forecast, price"):
         load_table("nothing")
 
 
