@@ -13,7 +13,7 @@ from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest
 from forecast_sync.contracts.redrive import raise_if_stale
 from forecast_sync.errors import QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
-from forecast_sync.survey.objects import check_sources, survey
+from forecast_sync.survey.objects import check_sources, source_changed, survey
 from forecast_sync.tables import Table
 from forecast_sync.telemetry.metrics import measure_query
 
@@ -36,11 +36,16 @@ def start_query(
 
     A retried call may find another lake, and an update of the stack another table file. The text is
     part of the token, because Athena refuses another text under the same token, and of the prefix,
-    because a query that was submitted before may be writing to its own. Raises ``SourceInvalid``
-    before the extract when an object of the window can't be read.
+    because a query that was submitted before may be writing to its own. Raises, before the extract,
+    ``SourceInvalid`` when an object of the window can't be read, and ``SourceChanged`` or
+    ``SourceUnstable`` when the lake has changed since the window was decided.
     """
+    planned = request.window.sources
     if request.query == "extract":
         surveyed = check_sources(lake, settings, table, request.window)
+        sources = surveyed.fingerprint
+        if planned and sources != planned:
+            raise source_changed(request.renewal, request.redrive_count)
         parts = count_parts(surveyed.size)
 
         def build(prefix: str) -> str:
@@ -48,7 +53,7 @@ def start_query(
 
         text = build(result_prefix(settings, request, build("")))
     else:
-        surveyed = survey(lake, settings, request.window)
+        sources = planned or survey(lake, settings, request.window).fingerprint
         text = build_profile(table, settings, request.run, request.window)
     identity = (
         f"{request.run.execution_arn} {request.query} {request.renewal} {request.attempt} "
@@ -58,7 +63,7 @@ def start_query(
     return StartedQuery(
         query=request.query,
         query_execution_id=athena.start(text, token),
-        sources=surveyed.fingerprint,
+        sources=sources,
         renewal=request.renewal,
         attempt=request.attempt,
         redrive_count=request.redrive_count,

@@ -1,8 +1,8 @@
 """Read watermark: takes the lease and decides the window, the objects that a run reads.
 
-A window ends at the run's start, or at the end of the latest window that was written, if that is
-later. Otherwise a run that has waited for its lease, or is redriven before it had one, would write
-older rows over the newer ones of the run before it.
+A window ends at the run's start or later: never before the end of the latest window that was
+written. Otherwise a run that has waited for its lease, or is redriven before it had one, would
+write older rows over the newer ones of the run before it.
 """
 
 from __future__ import annotations
@@ -61,6 +61,18 @@ def open_window(
             },
         )
         return window
+
+
+def move_end(connection: Connection, run: Run, window: Window) -> None:
+    """Put the end that a window has been given on record; a run without the lease keeps its row.
+
+    Raises ``LeaseHeld`` for such a run, which was stopped meanwhile.
+    """
+    times = {"low": window.low, "high": window.high}
+    with transaction(connection) as cursor:
+        cursor.execute(statement("lease/move_window.sql"), {**times, "run_id": run.run_id})
+        if not cursor.rowcount:
+            raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it decided its window.")
 
 
 def _coalesce(cursor: Cursor, holder: lease.Holder, run: Run) -> Window:

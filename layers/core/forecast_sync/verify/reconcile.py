@@ -22,7 +22,7 @@ def verify_load(
     """Compare the profile with the ledger and return the run's counts.
 
     When they differ, raises ``InputsOutdated`` if the results predate the present redrive,
-    ``SourceChanged`` if the lake has changed since the queries began and the run may query it
+    ``SourceChanged`` if the lake has changed since the window was decided and the run may decide it
     again, and otherwise ``VerificationFailed`` with both sides and the first page with a mismatch.
     """
     lease.resume(connection, request.run, request.redrive_count)
