@@ -96,7 +96,7 @@ def move_end(connection: Connection, run: Run, window: Window) -> None:
     """
     times = {"low": window.low, "high": window.high}
     with transaction(connection) as cursor:
-        cursor.execute(statement("lease/move_window.sql"), {**times, "run_id": run.run_id})
+        cursor.execute(statement("lease/replace_window.sql"), {**times, "run_id": run.run_id})
         if not cursor.rowcount:
             raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it decided its window.")
 
