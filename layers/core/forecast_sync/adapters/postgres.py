@@ -67,12 +67,12 @@ def is_healthy(connection: Connection) -> bool:
 def transaction(
     connection: Connection, opening: bytes = b""
 ) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
-    """One short READ COMMITTED transaction in UTC and ISO dates, with errors translated.
+    """One short READ COMMITTED transaction with settings of its own, and with errors translated.
 
     ``opening`` statements are sent together with its beginning; ``fetch_last`` reads their result.
     """
     with translated(), connection.transaction(), connection.cursor() as cursor:
-        cursor.execute(b"SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; " + opening)
+        cursor.execute(read_statement("session/settings.sql").encode() + opening)
         yield cursor
 
 

@@ -48,6 +48,7 @@ def ensure_schema(connection: Connection, table: Table) -> None:
         return
     with transaction(connection) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+        cursor.execute(statement("target/prefer_schema.sql"))
         cursor.execute(read_statement("target/create_schema.sql").encode())
         # Only its owner may create an index, even one that exists already.
         if not target.exists or target.is_ours:
