@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -36,7 +37,7 @@ from forecast_sync.errors import (
 )
 
 SQLSTATES = {
-    error.sqlstate: error
+    str(error.sqlstate): error  # type: ignore[attr-defined]
     for error in vars(psycopg.errors).values()
     if isinstance(error, type) and isinstance(getattr(error, "sqlstate", None), str)
 }
@@ -157,7 +158,8 @@ def test_no_code_is_decided_twice() -> None:
 
 
 def test_whatever_the_sdk_retries_passes() -> None:
-    transient, throttled = standard.TransientRetryableChecker, standard.ThrottledRetryableChecker
+    transient: Any = standard.TransientRetryableChecker
+    throttled: Any = standard.ThrottledRetryableChecker
     retried = {*transient._TRANSIENT_ERROR_CODES, *throttled._THROTTLED_ERROR_CODES}
     assert retried <= aws_errors.PASSING_CODES
 
@@ -212,7 +214,7 @@ def test_a_code_of_aws_becomes_its_error(
     service: str, code: str, status: int, expected: type[Exception]
 ) -> None:
     client = _client(service)
-    asked = {
+    requests: dict[str, Callable[[], object]] = {
         "athena": lambda: Athena(client, "primary", "s3://results/").start("SELECT 1", "t" * 32),
         "glue": lambda: Catalog(client).columns("lake", "forecast"),
         "s3": lambda: Storage(client).read("results", "a.gz"),
@@ -222,12 +224,12 @@ def test_a_code_of_aws_becomes_its_error(
         "athena": "start_query_execution",
         "glue": "get_table",
         "s3": "get_object",
-        "secretsmanager": "get_secret_value",
+        "secretsmanager": "get_secret_value",  # pragma: allowlist secret
     }
     with Stubber(client) as stubber:
         stubber.add_client_error(call[service], code, http_status_code=status)
         with pytest.raises(expected, match=code):
-            asked[service]()
+            requests[service]()
 
 
 @pytest.mark.parametrize(

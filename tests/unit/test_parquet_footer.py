@@ -209,7 +209,7 @@ def test_a_footer_that_claims_gigabytes_is_never_fetched() -> None:
     sizes = []
 
     class Watched(Lake):
-        def read_tail(self, bucket: str, key: str, size: int) -> bytes:
+        def read_tail(self, bucket: str, key: str, size: int) -> bytes | None:
             sizes.append(size)
             return super().read_tail(bucket, key, size)
 
