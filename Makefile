@@ -16,8 +16,9 @@ TEMPLATES := template.yaml $(wildcard templates/*.yaml)
 UNBUILT := templates/github.yaml templates/key.yaml
 STATE_MACHINE := statemachine/sync.asl.json
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
-# Hashes look like secrets; so do the names of secrets, and the passwords that tests and messages invent.
-LOCKS := requirements\.lock|requirements\.txt|tools/.*\.txt|package-lock\.json
+# Hashes look like secrets, in locks and recorded payloads; so do the names of secrets, and the
+# passwords that tests and messages invent.
+LOCKS := requirements\.lock|requirements\.txt|tools/.*\.txt|package-lock\.json|tests/payloads/.*\.json
 MADE_UP := ^(password|secret|canary|test)$$
 export SAM_CLI_TELEMETRY := 0
 

@@ -194,7 +194,7 @@ def test_no_variable_leads_a_string_with_a_host_elsewhere(
 
 
 @pytest.mark.parametrize(
-    "parameter", ["service=evil", "servicefile=/tmp/x", "sslkeylogfile=/tmp/k"]
+    "parameter", ["service=evil", "servicefile=/nowhere/pg_service.conf", "sslkeylogfile=/tmp/k"]
 )
 def test_a_string_that_hands_the_decision_to_a_file_is_refused(parameter: str) -> None:
     name = parameter.partition("=")[0]

@@ -14,7 +14,7 @@ from tests.workflow.deployed import Deployed, Ended
 
 LATER = MORNING + timedelta(hours=1)
 RESULTS = "/kind=row/"
-KEY_SECRET = "forecast-sync-dev/neon-api-key"
+KEY_SECRET = "forecast-sync-dev/neon-api-key"  # pragma: allowlist secret
 MISSING = "preview/pr-41"
 AMBIGUOUS = "preview/pr-42"
 

@@ -295,7 +295,7 @@ class Table(Model):
     def _name_problems(self) -> Iterator[tuple[Location, str]]:
         """Names that something else has: the table's, its indexes', the written column's."""
         table, written_at = self.target.table, self.target.written_at
-        names = [(("target", "table"), table)]
+        names: list[tuple[Location, str]] = [(("target", "table"), table)]
         names += [
             (("target", "index", position, "name"), index.name)
             for position, index in enumerate(self.target.index)
