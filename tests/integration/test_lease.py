@@ -177,8 +177,8 @@ def test_a_run_coalesces_only_into_one_of_its_lake_and_table(
     begin(connection, make_run("coalesced"))
     other = make_run("other")
     with pytest.raises(LeaseHeld, match="syncs another lake or table"):
-        open_window(connection, others, other, lambda _arn: True)
-    window = open_window(connection, others, other, lambda _arn: False)
+        open_window(connection, others, load_table(), other, lambda _arn: True)
+    window = open_window(connection, others, load_table(), other, lambda _arn: False)
     assert window.outcome == "proceed"
     assert reruns_asked_of(connection) == ["holder"], "its own end or redrive starts it"
 

@@ -293,7 +293,7 @@ def _length_rule(limit: TextLimit) -> tuple[str, str]:
     names, verb = " and ".join(limit.columns), "is" if len(limit.columns) == 1 else "are"
     return (
         f"{' + '.join(digits)} > {2 * limit.most_bytes}",
-        f"{names} {verb} longer than {limit.most_bytes:,} bytes, the most of {limit.index}",
+        f"{names} {verb} longer than {limit.most_bytes:,} bytes, the most of {limit.index_name}",
     )
 
 

@@ -32,7 +32,7 @@ class TextLimit(NamedTuple):
     what they say, and a row's fate mustn't.
     """
 
-    index: str
+    index_name: str
     columns: tuple[str, ...]
     most_bytes: int
 
