@@ -12,8 +12,15 @@ from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PollRequest, QueryRequest, StartedQuery
 from forecast_sync.contracts.run import Window
-from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
+from forecast_sync.errors import (
+    InputsOutdated,
+    QueryFailed,
+    QueryRetryable,
+    SourceChanged,
+    SourceUnstable,
+)
 from forecast_sync.extract.queries import PART_BYTES, poll_query, start_query, wait_after
+from forecast_sync.survey.objects import survey
 from forecast_sync.tables import load_table
 
 from tests import lake
@@ -109,6 +116,19 @@ def test_another_text_never_goes_under_a_token_or_to_a_prefix_that_was_used() ->
 def _prefix(text: str) -> str:
     (prefix,) = set(re.findall(r"s3://r/athena/run-1/[^/]+/", text))
     return str(prefix)
+
+
+def test_nothing_is_extracted_from_a_lake_that_has_changed_since_the_window_was_decided() -> None:
+    athena = FakeAthena()
+    planned = Window(high=STARTED_AT, sources="another")
+    with pytest.raises(SourceChanged):
+        submit(athena, window=planned)
+    with pytest.raises(SourceUnstable):
+        submit(athena, window=planned, renewal=2)
+    assert athena.submitted == []
+    assert submit(athena, window=planned, query="profile").sources == "another"
+    unchanged = survey(EmptyLake(), SETTINGS, planned).fingerprint
+    assert submit(athena, window=planned.model_copy(update={"sources": unchanged})).sources
 
 
 def poll(outcome: bool | Exception, *, attempt: int = 0, made_at: int = 0, now: int = 0) -> bool:

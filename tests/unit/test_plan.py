@@ -13,7 +13,13 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.page import PlanRequest
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Window
-from forecast_sync.errors import InputsOutdated, ResultInvalid, SourceChanged, TooManyRejects
+from forecast_sync.errors import (
+    InputsOutdated,
+    ResultInvalid,
+    SourceChanged,
+    SourceUnstable,
+    TooManyRejects,
+)
 from forecast_sync.plan.pages import group_into_pages, page_limit, plan_pages
 from forecast_sync.plan.result_files import ResultFile
 from forecast_sync.survey.objects import survey
@@ -73,7 +79,11 @@ EMPTY_LAKE = survey(cast(Storage, World({})), SETTINGS, WINDOW).fingerprint
 
 
 def make_request(
-    redrive_count: int = 0, made_at: int = 0, renewal: int = 0, profiled: str = EMPTY_LAKE
+    redrive_count: int = 0,
+    made_at: int = 0,
+    renewal: int = 0,
+    profiled: str = EMPTY_LAKE,
+    planned: str | None = None,
 ) -> PlanRequest:
     queries = {
         name: make_started(
@@ -87,7 +97,7 @@ def make_request(
     }
     return PlanRequest(
         run=make_run(),
-        window=WINDOW,
+        window=WINDOW.model_copy(update={"sources": planned}),
         queries=Queries(**queries),
         redrive_count=redrive_count,
     )
@@ -155,22 +165,31 @@ def test_with_rows_or_rejects_a_missing_manifest_is_invalid(
         plan(world, redrive_count=1, made_at=0)
 
 
-def test_a_file_that_came_between_the_queries_has_them_run_again() -> None:
-    world = without_manifest("unnamed", good=5)
-    with pytest.raises(SourceChanged, match="found no row, the profile 5"):
+def test_a_file_that_came_between_the_queries_has_the_window_decided_again() -> None:
+    world = World({"p/kind=row/a.gz": 60})
+    with pytest.raises(SourceChanged, match="window is decided again"):
         plan(world, profiled="another", renewal=1)
-    with pytest.raises(ResultInvalid):
+    with pytest.raises(SourceUnstable, match="in each of 3 attempts"):
         plan(world, profiled="another", renewal=2)
+    with pytest.raises(SourceChanged):
+        plan(world, profiled="another", renewal=2, redrive_count=1)
+    assert world.written == {}
 
 
-def test_a_file_that_was_overwritten_after_both_had_begun_has_them_run_again_too() -> None:
+def test_a_file_that_was_overwritten_after_both_had_begun_has_the_window_decided_again() -> None:
     """Both could read the same objects when they were submitted; one has read another version."""
-    world = without_manifest("unnamed", good=5)
+    world = World({"p/kind=row/a.gz": 60})
     world.listing = {"forecast/overwritten.parquet": 7}
-    with pytest.raises(SourceChanged, match="found no row, the profile 5"):
+    with pytest.raises(SourceChanged, match="window is decided again"):
         plan(world, renewal=1)
-    with pytest.raises(ResultInvalid):
-        plan(world, renewal=2)
+
+
+def test_a_file_that_went_before_both_queries_has_the_window_decided_again() -> None:
+    """The queries agree with each other and with the lake of now, but not with the window."""
+    world = World({"p/kind=row/a.gz": 60})
+    with pytest.raises(SourceChanged, match="window is decided again"):
+        plan(world, planned="another")
+    assert plan(world, planned=EMPTY_LAKE).pages == 1
 
 
 def test_a_file_of_the_manifest_that_is_gone_is_named() -> None:

@@ -17,6 +17,7 @@ from forecast_sync.extract.athena_sql import warning_names
 from forecast_sync.extract.queries import MOST_PARTS
 from forecast_sync.plan.pages import MOST_KEYS, count_workers, group_into_pages, plan_pages
 from forecast_sync.plan.result_files import ResultFile
+from forecast_sync.survey.objects import survey
 from forecast_sync.tables import load_table
 
 from tests.builders import DEFINITION, STARTED_AT, make_run
@@ -66,22 +67,27 @@ class Athena:
         self.requests += 1
         self.written = content
 
-    def list(self, _bucket: str, _prefix: str) -> Iterator[Listed]:
-        self.requests += -(-len(self.files) // 1000)
-        yield from self.files
+    def list(self, bucket: str, _prefix: str) -> Iterator[Listed]:
+        if bucket == "results":
+            self.requests += -(-len(self.files) // 1000)
+            yield from self.files
+
+
+SETTINGS = Settings(environment="production", data_location="s3://lake/forecast/")
+EMPTY_LAKE = survey(cast(Any, Athena(1)), SETTINGS, Window(high=STARTED_AT)).fingerprint
 
 
 def request(connections: int) -> PlanRequest:
     started = [
         StartedQuery(
-            query=name, query_execution_id=QUERY, sources="f" * 64, renewal=0, attempt=0,
+            query=name, query_execution_id=QUERY, sources=EMPTY_LAKE, renewal=0, attempt=0,
             redrive_count=0, definition=DEFINITION,
         )
         for name in ("extract", "profile")
     ]  # fmt: skip
     return PlanRequest(
         run=make_run("20261124T120000-schedule-3fa9c1"),
-        window=Window(high=STARTED_AT, connections=connections),
+        window=Window(high=STARTED_AT, connections=connections, sources=EMPTY_LAKE),
         queries=Queries(extract=started[0], profile=started[1]),
         redrive_count=0,
     )
@@ -94,7 +100,7 @@ def plan(writers: int) -> tuple[Athena, PlanRequest, Plan]:
         cast(Any, athena),
         cast(Any, athena),
         load_table(),
-        Settings(environment="production"),
+        SETTINGS,
         wanted,
     )
     return athena, wanted, planned

@@ -16,7 +16,7 @@ from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import SourceInvalid
-from forecast_sync.survey.objects import check_sources, survey
+from forecast_sync.survey.objects import check_sources, fix_sources, survey
 from forecast_sync.survey.parquet_footer import read_footer
 from forecast_sync.survey.readable import find_misfits
 from forecast_sync.tables import load_table
@@ -52,6 +52,36 @@ class Lake(Storage):
 
     def read_tail(self, _bucket: str, key: str, size: int) -> bytes | None:
         return self.objects[key][-size:]
+
+
+def fixed(lake: Lake, now: datetime, slept: list[float]) -> Window:
+    clock = iter([now, now + timedelta(milliseconds=100)])
+    return fix_sources(lake, SETTINGS, Window(high=NOW), lambda: next(clock), slept.append)
+
+
+def test_a_window_ends_when_its_objects_are_listed() -> None:
+    lake, slept = Lake(NOW - timedelta(hours=1)), list[float]()
+    lake.objects["forecast/a.parquet"] = b"a"
+    window = fixed(lake, NOW + timedelta(hours=1, microseconds=123_456), slept)
+    assert window.high == NOW + timedelta(hours=1, microseconds=123_000)
+    assert window.sources == survey(lake, SETTINGS, window).fingerprint
+    assert fixed(lake, NOW - timedelta(hours=1), slept).high == NOW, "never earlier than another's"
+    assert slept == []
+
+
+def test_an_object_of_the_present_second_has_the_lake_listed_after_it() -> None:
+    """S3's times are whole seconds: another one of the same second may just be missing."""
+    lake, slept = Lake(NOW), list[float]()
+    lake.objects["forecast/a.parquet"] = b"a"
+
+    def upload_another(seconds: float) -> None:
+        slept.append(seconds)
+        lake.objects["forecast/b.parquet"] = b"b"
+
+    clock = iter([NOW + timedelta(milliseconds=300), NOW + timedelta(milliseconds=400)])
+    window = fix_sources(lake, SETTINGS, Window(high=NOW), lambda: next(clock), upload_another)
+    assert slept == [0.6]
+    assert window.sources == survey(lake, SETTINGS, window).fingerprint
 
 
 def parquet(types: dict[str, Any], rows: int = 1, **options: Any) -> bytes:

@@ -23,7 +23,6 @@ class Breakage(NamedTuple):
     repairs: Callable[[Deployed], None]
     rerun: list[str]
     submissions: int | None = None
-    renews_the_other: bool = False
 
 
 def miscount(deployed: Deployed) -> None:
@@ -70,8 +69,8 @@ BREAKAGES = [
         "SourceInvalid",
         lambda deployed: deployed.upload("broken", b"no parquet"),
         lambda deployed: deployed.delete("broken"),
-        [],
-        renews_the_other=True,
+        ["Query anew", "Read watermark", "Run queries"],
+        submissions=2,
     ),
     Breakage(
         "Poll Athena query",
@@ -86,7 +85,7 @@ BREAKAGES = [
         "TooManyRejects",
         lambda deployed: deployed.upload("rejects", make_rows(range(100, 300), state=None)),
         lambda deployed: deployed.delete("rejects"),
-        ["Query anew", "Run queries"],
+        ["Query anew", "Read watermark", "Run queries"],
         submissions=2,
     ),
     Breakage(
@@ -101,7 +100,7 @@ BREAKAGES = [
         "VerificationFailed",
         miscount,
         lambda deployed: deployed.execute("DROP TRIGGER miscount ON forecast_sync_batch"),
-        ["Query anew", "Run queries"],
+        ["Query anew", "Read watermark", "Run queries"],
         submissions=2,
     ),
     Breakage(

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.lake import MORNING, make_row, make_rows, reference
+from tests.lake import MORNING, Row, make_row, make_rows, reference
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
@@ -81,6 +81,78 @@ def test_an_object_overwritten_between_the_queries_sends_the_run_back(deployed: 
     assert ended.status == "SUCCEEDED", ended.cause
     assert "Query anew" in ended.entered
     deployed.succeed()
+    assert deployed.table() == reference(deployed.files)
+
+
+def _compact(deployed: Deployed, old: str, new: str, rows: list[Row]) -> None:
+    """Rewrite the rows of an object into a later one, and delete the first."""
+    deployed.upload(new, rows)
+    deployed.delete(old)
+
+
+def test_an_object_compacted_while_the_queries_wait_doesn_t_let_an_older_row_win(
+    deployed: Deployed,
+) -> None:
+    """Both queries read the lake without the newest rows, so their sums agree."""
+    later = MORNING + timedelta(hours=1)
+    newest = make_rows(range(10), y_50=2.0, updated_at=later)
+    deployed.upload("older", make_rows(range(10), y_50=1.0))
+    deployed.upload("newest", newest)
+    deployed.succeed()
+    deployed.athena_faults({"match": "UNLOAD", "hold": True}, {"match": "CROSS JOIN", "hold": True})
+    arn = deployed.start(sync_type="full")
+    eventually(lambda: deployed.entered(arn).count("Poll Athena query") >= 2)
+    _compact(deployed, "newest", "compacted", newest)
+    deployed.athena_faults()
+    ended = deployed.wait(arn)
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert ended.entered.count("Read watermark") == 2
+    assert ended.entered.count("Load pages") == 1
+    assert ended.changed == (0, 0, 10)
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_an_object_compacted_before_the_queries_begin_doesn_t_let_an_older_row_win(
+    deployed: Deployed,
+) -> None:
+    """The run has its window, and Athena refuses its queries for a while."""
+    later = MORNING + timedelta(hours=1)
+    newest = make_rows(range(10), y_50=2.0, updated_at=later)
+    deployed.upload("older", make_rows(range(10), y_50=1.0))
+    deployed.upload("newest", newest)
+    deployed.succeed()
+    deployed.request_faults(
+        {"match": "AmazonAthena.StartQueryExecution", "times": 1000, "status": 400,
+         "code": "TooManyRequestsException"}
+    )  # fmt: skip
+    arn = deployed.start(sync_type="full")
+    eventually(lambda: "AthenaUnavailable" in str(deployed.history(arn)))
+    _compact(deployed, "newest", "compacted", newest)
+    deployed.request_faults()
+    ended = deployed.wait(arn)
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert ended.entered.count("Read watermark") == 2
+    assert ended.changed == (0, 0, 10)
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_a_lake_that_changes_in_each_attempt_fails_the_run_and_a_redrive_heals_it(
+    deployed: Deployed,
+) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    holds = [{"match": f"extract-{renewal}-0-0/", "hold": True} for renewal in range(3)]
+    deployed.athena_faults(*holds)
+    arn = deployed.start()
+    for attempt in (1, 2, 3):
+        started = 2 * attempt
+        eventually(lambda: deployed.entered(arn).count("Query finished") == started - 1)  # noqa: B023
+        deployed.upload("few", make_rows(range(10), y_50=float(attempt)))
+        deployed.athena_faults(*holds[attempt:])
+    failed = deployed.wait(arn)
+    assert (failed.status, failed.error) == ("FAILED", "SourceUnstable"), failed.cause
+    assert deployed.table() == {}
+    ended = deployed.redrive(failed)
+    assert ended.status == "SUCCEEDED", ended.cause
     assert deployed.table() == reference(deployed.files)
 
 

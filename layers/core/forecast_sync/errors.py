@@ -16,7 +16,7 @@ stays uncaught, so that a redrive re-runs the state that raised it::
     ├── RouteError                the run takes another route: Catch
     │   ├── InputsOutdated        the inputs predate the redrive: make new ones
     │   ├── QueryRetryable        Athena failed the query and marked the failure as retryable
-    │   └── SourceChanged         an object was overwritten between the two queries
+    │   └── SourceChanged         objects of the window came, went or were overwritten
     └── PermanentError            somebody has to act, then redrive
         ├── BatchRefused          a constraint, trigger or type of the table refused a row
         ├── BranchNotFound        Neon has no branch of exactly this name
@@ -31,6 +31,7 @@ stays uncaught, so that a redrive re-runs the state that raised it::
         ├── SchemaMismatch        the target table isn't what the table file says
         ├── ServerTooOld          Postgres before 17
         ├── SourceInvalid         an object can't be read, or not as the table file says
+        ├── SourceUnstable        objects of the window changed in each attempt to read them
         ├── Superseded            a later run has written since, so this one must not
         ├── TooManyRejects        more rejects than the threshold; nothing was loaded
         └── VerificationFailed    what arrived isn't what was sent
@@ -121,7 +122,7 @@ class QueryRetryable(RouteError):
 
 
 class SourceChanged(RouteError):
-    """An object changed between the two queries of a run."""
+    """Objects that a run's queries could read changed while these ran."""
 
 
 class PermanentError(ForecastSyncError):
@@ -184,8 +185,12 @@ class SourceInvalid(PermanentError):
     """An object of the lake can't be read, isn't Parquet, or isn't what the table file says."""
 
 
+class SourceUnstable(PermanentError):
+    """Objects that the queries could read changed each time they ran; nothing was loaded."""
+
+
 class Superseded(PermanentError):
-    """A later run has written to the database since this one lost the lease."""
+    """A later run has written to the database or succeeded since this one lost the lease."""
 
     redrive_helps = False
 

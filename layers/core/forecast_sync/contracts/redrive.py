@@ -10,7 +10,7 @@ from __future__ import annotations
 from forecast_sync.errors import InputsOutdated
 
 RENEWALS_PER_REDRIVE = 2
-"""How often the queries run again because the lake changed between them."""
+"""How often the window is decided and queried again because the lake has changed meanwhile."""
 
 
 def raise_if_stale(verdict: Exception | str, *, made_at: int, redrive_count: int) -> None:

@@ -87,11 +87,13 @@ class WatermarkRequest(Payload):
 class Window(Payload):
     """The objects that a run reads: modified in [low, high]; without ``low``, all up to ``high``.
 
-    ``high`` is the run's start, or the later end of a window that another run has written.
-    ``connections`` is how many connections the database allows, or 0 when unknown. ``outcome`` is
-    ``coalesced`` when the run ends here because ``holder`` will run again for it. ``definition`` is
-    that of the table file for which the window was decided; ``reason`` says why an incremental run
-    reads the whole lake although it has a watermark.
+    ``high`` is when the window was decided, or the later end of a window that another run has
+    written. ``sources`` is the fingerprint of all objects up to ``high`` at that time; None in an
+    execution of an older version, whose window ends at the run's start. ``connections`` is how many
+    connections the database allows, or 0 when unknown. ``outcome`` is ``coalesced`` when the run
+    ends here because ``holder`` will run again for it. ``definition`` is that of the table file for
+    which the window was decided; ``reason`` says why an incremental run reads the whole lake
+    although it has a watermark.
     """
 
     outcome: Literal["proceed", "coalesced"] = "proceed"
@@ -101,3 +103,4 @@ class Window(Payload):
     connections: int = 0
     definition: str | None = None
     reason: str | None = None
+    sources: str | None = None

@@ -13,7 +13,7 @@ from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.errors import ConfigurationInvalid, QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
-from forecast_sync.survey.objects import check_sources, survey
+from forecast_sync.survey.objects import check_sources, source_changed, survey
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.telemetry.metrics import measure_query
 
@@ -38,16 +38,21 @@ def start_query(
 
     A retried call may find another lake, and an update of the stack another table file. The text is
     part of the token, because Athena refuses another text under the same token, and of the prefix,
-    because a query that was submitted before may be writing to its own. Raises ``SourceInvalid``
-    before the extract when an object of the window can't be read, ``InputsOutdated`` when the
-    window was decided for another definition, and ``ConfigurationInvalid`` when the inputs are
-    outdated again and again.
+    because a query that was submitted before may be writing to its own. Raises, before the extract,
+    ``SourceInvalid`` when an object of the window can't be read, and ``SourceChanged`` or
+    ``SourceUnstable`` when the lake has changed since the window was decided. Raises
+    ``InputsOutdated`` when the window was decided for another definition, and
+    ``ConfigurationInvalid`` when the inputs are outdated again and again.
     """
     definition = definition_of(table)
     _refuse_endless_renewal(request)
     refuse_other_definitions(definition, request.window.definition or definition)
+    planned = request.window.sources
     if request.query == "extract":
         surveyed = check_sources(lake, settings, table, request.window)
+        sources = surveyed.fingerprint
+        if planned and sources != planned:
+            raise source_changed(request.renewal, request.redrive_count)
         parts = count_parts(surveyed.size)
 
         def build(prefix: str) -> str:
@@ -55,7 +60,7 @@ def start_query(
 
         text = build(result_prefix(settings, request, build("")))
     else:
-        surveyed = survey(lake, settings, request.window)
+        sources = planned or survey(lake, settings, request.window).fingerprint
         text = build_profile(table, settings, request.run, request.window)
     identity = (
         f"{request.run.execution_arn} {request.query} {request.renewal} {request.attempt} "
@@ -65,7 +70,7 @@ def start_query(
     return StartedQuery(
         query=request.query,
         query_execution_id=athena.start(text, token),
-        sources=surveyed.fingerprint,
+        sources=sources,
         renewal=request.renewal,
         attempt=request.attempt,
         redrive_count=request.redrive_count,

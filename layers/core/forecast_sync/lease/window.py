@@ -1,8 +1,8 @@
 """Read watermark: takes the lease and decides the window, the objects that a run reads.
 
-A window ends at the run's start, or at the end of the latest window that was written, if that is
-later. Otherwise a run that has waited for its lease, or is redriven before it had one, would write
-older rows over the newer ones of the run before it.
+A window ends at the run's start or later: never before the end of the latest window that was
+written. Otherwise a run that has waited for its lease, or is redriven before it had one, would
+write older rows over the newer ones of the run before it.
 
 A window begins before the watermark. The watermark belongs to the lake, the target and the table
 file's definition: when one of them isn't what it was, the window is the whole lake.
@@ -22,6 +22,8 @@ from forecast_sync.lease.basis import find_reason, read_basis
 from forecast_sync.tables import Table, definition_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DECIDED = {"low", "high", "definition", "reason"}
+"""What a run's row keeps of its window."""
 
 
 def open_window(
@@ -46,7 +48,7 @@ def open_window(
         lease.resume_locked(cursor, run, redrive_count)
         watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
         window = _decide_window(cursor, settings, table, run, watermark)
-        decided = window.model_dump(include={"low", "high", "definition", "reason"})
+        decided = window.model_dump(include=DECIDED)
         own = lease.find_own_row(cursor, run.run_id)
         if own is not None and own.had_lease:
             lease.refuse_ended(own, run)
@@ -68,6 +70,18 @@ def open_window(
             },
         )
         return window
+
+
+def move_end(connection: Connection, run: Run, window: Window) -> None:
+    """Put the end that a window has been given on record; a run without the lease keeps its row.
+
+    Raises ``LeaseHeld`` for such a run, which was stopped meanwhile.
+    """
+    decided = window.model_dump(include=DECIDED)
+    with transaction(connection) as cursor:
+        cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
+        if not cursor.rowcount:
+            raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it decided its window.")
 
 
 def _coalesce(cursor: Cursor, holder: lease.Holder, run: Run) -> Window:

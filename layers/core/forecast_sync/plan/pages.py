@@ -15,6 +15,7 @@ from forecast_sync.errors import QueryFailed, ResultInvalid, TooManyRejects
 from forecast_sync.plan.profile import read_profile
 from forecast_sync.plan.reject_limit import refuse_too_many_rejects
 from forecast_sync.plan.result_files import ResultFile, list_result_files
+from forecast_sync.survey.objects import refuse_changed_lake
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.telemetry.metrics import measure_rejects
 
@@ -35,9 +36,11 @@ def plan_pages(
 
     Raises ``TooManyRejects`` above the reject limit, ``ResultInvalid`` for results that can't be
     read (both, like a query's failure, as ``InputsOutdated`` when the results predate the present
-    redrive), ``InputsOutdated`` for results of another definition, and ``SourceChanged`` when only
-    the profile found rows and the lake has changed.
+    redrive), ``InputsOutdated`` for results of another definition, and ``SourceChanged`` or
+    ``SourceUnstable`` when the lake has changed since the window was decided, whether or not the
+    queries agree.
     """
+    refuse_changed_lake(storage, settings, request.window, request.queries, request.redrive_count)
     try:
         return _plan(athena, storage, table, settings, request)
     except (QueryFailed, ResultInvalid, TooManyRejects) as error:
@@ -57,7 +60,7 @@ def _plan(
     refuse_too_many_rejects(profile, settings)
     query_execution_id = queries.extract.query_execution_id
     manifest = athena.manifest_location(query_execution_id)
-    files = list_result_files(storage, settings, profile, request, manifest)
+    files = list_result_files(storage, profile, query_execution_id, manifest)
     workers = count_workers(settings.load_concurrency, request.window.connections)
     limit = page_limit(sum(file.size for file in files), settings.page_bytes, workers)
     pages = group_into_pages(query_execution_id, files, limit, definition)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from forecast_sync.adapters.s3 import Storage, split_location
-from forecast_sync.config import Settings
 from forecast_sync.contracts.counts import Profile
-from forecast_sync.contracts.page import PageKind, PlanRequest
-from forecast_sync.contracts.redrive import has_renewals_left
-from forecast_sync.errors import ResultInvalid, SourceChanged
-from forecast_sync.survey.objects import lake_changed
+from forecast_sync.contracts.page import PageKind
+from forecast_sync.errors import ResultInvalid
 
 
 class ResultFile(NamedTuple):
@@ -27,44 +24,22 @@ class ResultFile(NamedTuple):
 
 
 def list_result_files(
-    storage: Storage,
-    settings: Settings,
-    profile: Profile,
-    request: PlanRequest,
-    manifest_location: str | None,
+    storage: Storage, profile: Profile, query_execution_id: str, manifest_location: str | None
 ) -> list[ResultFile]:
     """The extract's files, in the order of their keys.
 
     An extract of no rows may leave no manifest. Raises ``ResultInvalid`` when the profile counted
-    rows and there is none, or a file of it is missing, and ``SourceChanged`` when the lake has
-    changed since the queries began and the run may query it again.
+    rows and there is none, or a file of it is missing.
     """
     manifest = storage.find(*split_location(manifest_location)) if manifest_location else None
-    if manifest is None:
-        _refuse_missing_rows(storage, settings, profile, request)
-        return []
-    return _measure(storage, manifest)
-
-
-def _refuse_missing_rows(
-    storage: Storage, settings: Settings, profile: Profile, request: PlanRequest
-) -> None:
-    """Raise when the profile counted lines, good rows or rejects, but the extract wrote none."""
-    expected = profile.good + profile.rejected
-    if expected == 0:
-        return
-    extract = request.queries.extract
-    if has_renewals_left(extract.renewal, request.redrive_count) and lake_changed(
-        storage, settings, request.window, request.queries
-    ):
-        raise SourceChanged(
-            f"Athena query {extract.query_execution_id} found no row, the profile {expected}: "
-            "an object came, went or was overwritten meanwhile."
+    if manifest is not None:
+        return _measure(storage, manifest)
+    if profile.good + profile.rejected:
+        raise ResultInvalid(
+            f"Athena query {query_execution_id} has no result manifest, expected one of "
+            f"{profile.good} rows and {profile.rejected} rejects; redrive to query again."
         )
-    raise ResultInvalid(
-        f"Athena query {extract.query_execution_id} has no result manifest, expected one of "
-        f"{profile.good} rows and {profile.rejected} rejects; redrive to query again."
-    )
+    return []
 
 
 def _measure(storage: Storage, manifest: bytes) -> list[ResultFile]:

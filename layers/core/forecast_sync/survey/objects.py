@@ -8,17 +8,20 @@ through, mostly without naming the file. The footers of the window's objects tel
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import NamedTuple
 
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import Queries
+from forecast_sync.contracts.redrive import has_renewals_left
 from forecast_sync.contracts.run import Window
-from forecast_sync.errors import SourceInvalid
+from forecast_sync.errors import SourceChanged, SourceInvalid, SourceUnstable
 from forecast_sync.survey.parquet_footer import footer_size, read_footer
 from forecast_sync.survey.readable import find_misfits
 from forecast_sync.tables import Table
@@ -33,12 +36,14 @@ FINGERPRINT_DIGITS = 32
 class Survey(NamedTuple):
     """The lake at one moment: the number and total bytes of the window's objects, a fingerprint.
 
-    The fingerprint covers every object up to the window's end, because a query may read them all.
+    The fingerprint covers every object up to the window's end, because a query may read them all;
+    ``newest`` is when the last of these was modified.
     """
 
     objects: int
     fingerprint: str
     size: int
+    newest: datetime | None
 
 
 def survey(lake: Storage, settings: Settings, window: Window) -> Survey:
@@ -49,10 +54,67 @@ def survey(lake: Storage, settings: Settings, window: Window) -> Survey:
     return _survey(lake, settings, window, lambda _key: None)
 
 
+def fix_sources(
+    lake: Storage,
+    settings: Settings,
+    window: Window,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sleep: Callable[[float], None] = time.sleep,
+) -> Window:
+    """End the window now, and keep the fingerprint of all objects that the lake has up to then.
+
+    A window that ended before its objects are listed would miss a compaction in between: an old
+    object is gone, and its rows are in one that is too new. S3's times are whole seconds, so an
+    object of the present second may not be the last one: the lake is then listed once more after
+    it.
+    """
+    began = now()
+    window = window.model_copy(update={"high": max(window.high, _in_milliseconds(began))})
+    surveyed = survey(lake, settings, window)
+    second = window.high.replace(microsecond=0)
+    if surveyed.newest == second:
+        rest = (second + timedelta(seconds=1) - now()).total_seconds()
+        sleep(min(1.0, max(0.0, rest)))
+        surveyed = survey(lake, settings, window)
+    return window.model_copy(update={"sources": surveyed.fingerprint})
+
+
+def refuse_changed_lake(
+    lake: Storage, settings: Settings, window: Window, queries: Queries, redrive_count: int
+) -> None:
+    """Raise when what the queries could read isn't what the lake has, up to the window's end.
+
+    Equal sums don't show it: both queries may have read a lake from which an object was gone.
+    Raises as ``source_changed`` says.
+    """
+    if lake_changed(lake, settings, window, queries):
+        raise source_changed(queries.extract.renewal, redrive_count)
+
+
+def source_changed(renewal: int, redrive_count: int) -> SourceChanged | SourceUnstable:
+    """The error of a lake that has changed: ``SourceChanged`` while renewals are left."""
+    message = (
+        "Objects of the lake came, went or were overwritten between the decision about the window "
+        "and the end of the queries"
+    )
+    if has_renewals_left(renewal, redrive_count):
+        return SourceChanged(f"{message}; the window is decided again.")
+    return SourceUnstable(
+        f"{message}, in each of {renewal + 1} attempts. Nothing was loaded from them. Redrive when "
+        "whatever replaces or deletes objects has finished."
+    )
+
+
 def lake_changed(lake: Storage, settings: Settings, window: Window, queries: Queries) -> bool:
-    """Whether objects were added, removed or overwritten since the first query began."""
+    """Whether objects that a query may read came, went or were overwritten since the decision."""
     now = survey(lake, settings, window).fingerprint
-    return len({queries.extract.sources, queries.profile.sources, now}) > 1
+    known = {window.sources or now, queries.extract.sources, queries.profile.sources, now}
+    return len(known) > 1
+
+
+def _in_milliseconds(time_: datetime) -> datetime:
+    """Athena compares times in milliseconds."""
+    return time_.replace(microsecond=time_.microsecond // 1000 * 1000)
 
 
 def check_sources(lake: Storage, settings: Settings, table: Table, window: Window) -> Survey:
@@ -97,17 +159,19 @@ def _survey(
     """Calls ``visit`` with the key of each object in the window."""
     bucket, prefix = split_location(settings.data_location)
     objects, digest, size = 0, hashlib.sha256(), 0
+    newest: datetime | None = None
     for item in lake.list(bucket, prefix):
         if item.modified > window.high or _is_hidden(item.key, prefix):
             continue
         digest.update(
             f"{item.key}\n{item.size}\n{item.modified.timestamp()}\n{item.etag}\n".encode()
         )
+        newest = max(newest or item.modified, item.modified)
         if window.low is None or item.modified >= window.low:
             visit(item.key)
             objects += 1
             size += item.size
-    return Survey(objects, digest.hexdigest()[:FINGERPRINT_DIGITS], size)
+    return Survey(objects, digest.hexdigest()[:FINGERPRINT_DIGITS], size, newest)
 
 
 class _Faults:

@@ -34,7 +34,7 @@ def verify_load(
     refused.
 
     When they differ, raises ``InputsOutdated`` if the results predate the present redrive,
-    ``SourceChanged`` if the lake has changed since the queries began and the run may query it
+    ``SourceChanged`` if the lake has changed since the window was decided and the run may decide it
     again, and otherwise ``VerificationFailed`` with both sides and the first page with a mismatch.
     """
     queries = request.queries
