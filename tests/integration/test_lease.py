@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from forecast_sync.adapters.postgres import Connection, connect
+from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, Superseded
 from forecast_sync.lease import lease
+from forecast_sync.lease.window import open_window
 from forecast_sync.load.loader import load_page
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import load_table
@@ -112,6 +114,73 @@ def test_what_is_left_of_a_stopped_run_ends_and_doesn_t_take_the_lease_again(
     assert connection.execute("SELECT status FROM forecast_sync_status").fetchone() == ("failed",)
     assert load_page(connection, files.stream, load_table(), request, lambda: LONG, None).done
     assert len(stored(connection)) == 20
+
+
+def test_the_run_that_waits_is_next_and_reruns_coalesce_into_it(connection: Connection) -> None:
+    """Otherwise reruns that follow each other would take the lease between its attempts."""
+    holder, full = make_run("holder"), make_run("full", sync_type="full")
+    begin(connection, holder)
+    with pytest.raises(LeaseHeld, match="Run holder works on this database"):
+        begin(connection, full)
+    connection.execute("UPDATE forecast_sync_status SET status = 'succeeded'")
+    window = begin(connection, make_run("holder-rerun"))
+    assert (window.outcome, window.holder) == ("coalesced", "full")
+    with pytest.raises(LeaseHeld, match="Run full waits for this database"):
+        begin(connection, make_run("another", sync_type="full"))
+    assert begin(connection, full).outcome == "proceed"
+    assert reruns_asked_of(connection) == ["full"]
+    connection.execute("UPDATE forecast_sync_status SET status = 'succeeded'")
+    window = begin(connection, make_run("full-rerun"))
+    assert (window.outcome, window.holder) == ("coalesced", "another")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_run_that_has_stopped_waiting_is_passed_over_and_its_rerun_inherited(
+    connection: Connection, quiet: bool
+) -> None:
+    begin(connection, make_run("holder"))
+    full = make_run("full", sync_type="full")
+    with pytest.raises(LeaseHeld):
+        begin(connection, full)
+    connection.execute("UPDATE forecast_sync_status SET status = 'succeeded'")
+    begin(connection, make_run("coalesced"))
+    if quiet:
+        connection.execute("UPDATE forecast_sync_waiting SET seen_at = seen_at - interval '1 day'")
+    assert begin(connection, make_run("heir"), alive=quiet).outcome == "proceed"
+    assert reruns_asked_of(connection) == ["heir"]
+
+
+def test_a_run_that_waits_in_vain_starts_the_rerun_that_was_asked_of_it(
+    connection: Connection,
+) -> None:
+    begin(connection, make_run("holder"))
+    full, starts = make_run("full", sync_type="full"), Starts()
+    with pytest.raises(LeaseHeld):
+        begin(connection, full)
+    connection.execute("UPDATE forecast_sync_status SET status = 'succeeded'")
+    begin(connection, make_run("coalesced"))
+    record_failure(connection, starts, SETTINGS, full, "StoppedByHand: by hand", 0)
+    assert starts.names == ["full-rerun"]
+    assert begin(connection, make_run("later")).outcome == "proceed"
+
+
+OTHER_LAKE = SETTINGS.model_copy(update={"data_location": "s3://other/forecast/"})
+OTHER_TABLE = SETTINGS.model_copy(update={"table_file": "price"})
+
+
+@pytest.mark.parametrize("others", [OTHER_LAKE, OTHER_TABLE], ids=["lake", "table"])
+def test_a_run_coalesces_only_into_one_of_its_lake_and_table(
+    connection: Connection, others: Settings
+) -> None:
+    """The holder's rerun would sync the holder's lake, and this one's uploads would be left out."""
+    begin(connection, make_run("holder"))
+    begin(connection, make_run("coalesced"))
+    other = make_run("other")
+    with pytest.raises(LeaseHeld, match="syncs another lake or table"):
+        open_window(connection, others, other, lambda _arn: True)
+    window = open_window(connection, others, other, lambda _arn: False)
+    assert window.outcome == "proceed"
+    assert reruns_asked_of(connection) == ["holder"], "its own end or redrive starts it"
 
 
 STOPPED_AT = STARTED_AT + timedelta(minutes=5)

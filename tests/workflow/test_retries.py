@@ -187,6 +187,24 @@ def test_a_full_run_waits_for_the_one_that_works(deployed: Deployed) -> None:
     assert ended.changed == (0, 0, 10)
 
 
+def test_a_full_run_that_waits_isn_t_overtaken_by_reruns(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    with deployed.held_query():
+        first = deployed.start()
+        eventually(lambda: "Poll Athena query" in deployed.entered(first))
+        full = deployed.start(sync_type="full")
+        eventually(lambda: deployed.attempts(full, "Read watermark") > 1)
+        coalesced = deployed.run()
+    assert coalesced.entered[-1] == "Coalesced"
+    assert deployed.wait(full).status == "SUCCEEDED"
+    _await_quiet(deployed)
+    worked = deployed.query("SELECT execution_arn FROM forecast_sync_status ORDER BY id")
+    assert [arn for (arn,) in worked[:2]] == [first, full]
+    assert len(worked) == 3, "and then the rerun that was requested"
+    assert deployed.query("SELECT count(*) FROM forecast_sync_waiting") == [(0,)]
+    assert deployed.table() == reference(deployed.files)
+
+
 def test_a_notification_that_fails_fails_no_run(deployed: Deployed) -> None:
     """Without its topic, Notify can't publish a reject; the rows have arrived all the same."""
     deployed.upload("few", [*make_rows(range(10)), make_row(99, state="OHIO")])

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
+from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, Superseded
 
@@ -19,12 +20,14 @@ LEASE_LOCK = 0x6673_0002
 
 
 class Holder(NamedTuple):
-    """The run that holds the lease."""
+    """The run that holds the lease; ``table_name`` is None if an older version has taken it."""
 
     run_id: str
     execution_arn: str
     neon_branch_id: str | None
     rerun_requested: bool
+    source: str
+    table_name: str | None
 
 
 class OwnRow(NamedTuple):
@@ -186,11 +189,13 @@ def refuse_ended(own: OwnRow, run: Run) -> None:
         )
 
 
-def evict(cursor: Cursor, holder: Holder, status: str, message: str) -> None:
-    """End the lease of a holder that is gone; the caller holds the exclusive lock.
+def is_same_lake(settings: Settings, source: str, table_name: str | None) -> bool:
+    """Whether a run of this lake and table does what a run of this deployment would do."""
+    return source == settings.data_location and table_name in (None, settings.table_file)
 
-    The rerun that was requested of it passes on to the evicting run, see ``inherits_rerun``.
-    """
+
+def evict(cursor: Cursor, holder: Holder, status: str, message: str) -> None:
+    """End the lease of a holder that is gone; the caller holds the exclusive lock."""
     cursor.execute(
         statement("lease/end_lease.sql"),
         {
@@ -201,33 +206,41 @@ def evict(cursor: Cursor, holder: Holder, status: str, message: str) -> None:
             "ended_at": None,
         },
     )
-    cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": holder.run_id})
 
 
-def inherits_rerun(run: Run, holder: Holder) -> bool:
+def inherits_rerun(settings: Settings, run: Run, holder: Holder) -> bool:
     """Whether the run that evicts ``holder`` has to start the rerun that was requested of it."""
-    return holder.rerun_requested and not _is_copied(holder, run)
+    return (
+        holder.rerun_requested
+        and not is_copied(holder.neon_branch_id, run)
+        and is_same_lake(settings, holder.source, holder.table_name)
+    )
 
 
 def end_dead_holder(
-    cursor: Cursor, holder: Holder, run: Run, is_alive: Callable[[str], bool]
+    cursor: Cursor, settings: Settings, holder: Holder, run: Run, is_alive: Callable[[str], bool]
 ) -> bool:
     """Evict ``holder`` if its execution has ended, or its row was copied by Neon's branching.
 
-    False when it is alive. Raises what ``is_alive(execution_arn)`` raises.
+    The rerun that was requested of it passes on to the evicting run, see ``inherits_rerun``; that
+    of another lake stays with its run, whose end or redrive starts it. False when the holder is
+    alive. Raises what ``is_alive(execution_arn)`` raises.
     """
-    if _is_copied(holder, run):
+    if is_copied(holder.neon_branch_id, run):
         evict(cursor, holder, "superseded", "This row was copied from another Neon branch.")
+        cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": holder.run_id})
         return True
     if is_alive(holder.execution_arn):
         return False
     evict(cursor, holder, "failed", "The execution ended without a record.")
+    if inherits_rerun(settings, run, holder):
+        cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": holder.run_id})
     return True
 
 
-def _is_copied(holder: Holder, run: Run) -> bool:
-    """Whether the holder's row was copied when this Neon branch was created from another one."""
-    branches = {holder.neon_branch_id, run.neon_branch_id}
+def is_copied(neon_branch_id: str | None, run: Run) -> bool:
+    """Whether a row of this Neon branch was copied when the run's was created from it."""
+    branches = {neon_branch_id, run.neon_branch_id}
     return None not in branches and len(branches) == 2
 
 

@@ -17,8 +17,9 @@ from forecast_sync.adapters.postgres import Connection, Cursor, statement, trans
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import LeaseHeld
-from forecast_sync.lease import lease
+from forecast_sync.lease import lease, waiting
 from forecast_sync.lease.basis import find_reason, read_basis
+from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,42 +35,68 @@ def open_window(
     is_alive: Callable[[str], bool],
     redrive_count: int | None = None,
 ) -> Window:
-    """Take the lease and decide the window, or request a rerun from the live holder.
+    """Take the lease and decide the window, or request a rerun from whichever run is ahead.
 
     A repeated call decides again, as does one whose inputs are outdated: if the answer of the first
     was lost, nothing has used its window.
     Returns a window whose ``outcome`` is ``coalesced`` when a rerun was requested. Raises
-    ``LeaseHeld`` when a live holder keeps a run waiting that can't coalesce, and ``Superseded``
-    for a redriven run that was overtaken. ``is_alive(execution_arn)`` asks Step Functions;
-    ``redrive_count`` is the execution's, None in the payload of an older version.
+    ``LeaseHeld`` when a live holder, or a run that has waited longer, keeps a run waiting that
+    can't coalesce, and ``Superseded`` for a redriven run that was overtaken.
+    ``is_alive(execution_arn)`` asks Step Functions; ``redrive_count`` is the execution's, None in
+    the payload of an older version.
     """
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor)
-        lease.resume_locked(cursor, run, redrive_count)
-        watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
-        window = _decide_window(cursor, settings, table, run, watermark)
-        decided = window.model_dump(include=DECIDED)
-        own = lease.find_own_row(cursor, run.run_id)
-        if own is not None and own.had_lease:
-            lease.refuse_ended(own, run)
-            cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
-            return window
-        holder = lease.find_holder(cursor)
-        if holder and not lease.end_dead_holder(cursor, holder, run, is_alive):
-            return _coalesce(cursor, holder, run)
-        cursor.execute(statement("lease/delete_failed_start.sql"), {"run_id": run.run_id})
-        cursor.execute(
-            statement("lease/take_lease.sql"),
-            {
-                **run.model_dump(),
-                **decided,
-                "source": settings.data_location,
-                "watermark": watermark or EPOCH.replace(tzinfo=None),
-                "rerun_requested": holder is not None and lease.inherits_rerun(run, holder),
-                "redrive_count": redrive_count,
-            },
-        )
+        outcome = _open(cursor, settings, table, run, is_alive, redrive_count)
+    # Raised after the commit, so that the run keeps its place in the queue.
+    if isinstance(outcome, LeaseHeld):
+        raise outcome
+    return outcome
+
+
+def _open(
+    cursor: Cursor,
+    settings: Settings,
+    table: Table,
+    run: Run,
+    is_alive: Callable[[str], bool],
+    redrive_count: int | None,
+) -> Window | LeaseHeld:
+    lease.resume_locked(cursor, run, redrive_count)
+    watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
+    window = _decide_window(cursor, settings, table, run, watermark)
+    decided = window.model_dump(include=DECIDED)
+    own = lease.find_own_row(cursor, run.run_id)
+    if own is not None and own.had_lease:
+        lease.refuse_ended(own, run)
+        cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
         return window
+    holder = lease.find_holder(cursor)
+    if holder and not lease.end_dead_holder(cursor, settings, holder, run, is_alive):
+        return _coalesce_or_wait(cursor, settings, holder, run)
+    first, inherits_rerun = waiting.find_next(cursor, settings, run, is_alive)
+    if first:
+        if inherits_rerun:
+            waiting.request_rerun(cursor, first.run_id)
+        return _coalesce_or_wait(cursor, settings, first, run)
+    if holder and lease.inherits_rerun(settings, run, holder):
+        inherits_rerun = True
+    if waiting.leave(cursor, run.run_id):
+        inherits_rerun = True
+    cursor.execute(statement("lease/delete_failed_start.sql"), {"run_id": run.run_id})
+    cursor.execute(
+        statement("lease/take_lease.sql"),
+        {
+            **run.model_dump(),
+            **decided,
+            "source": settings.data_location,
+            "table_name": settings.table_file,
+            "watermark": watermark or EPOCH.replace(tzinfo=None),
+            "rerun_requested": inherits_rerun,
+            "redrive_count": redrive_count,
+        },
+    )
+    return window
 
 
 def move_end(connection: Connection, run: Run, window: Window) -> None:
@@ -84,15 +111,28 @@ def move_end(connection: Connection, run: Run, window: Window) -> None:
             raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it decided its window.")
 
 
-def _coalesce(cursor: Cursor, holder: lease.Holder, run: Run) -> Window:
-    can_coalesce = run.sync_type == "incremental" and run.moves_watermark
-    if not can_coalesce:
-        raise LeaseHeld(
-            f"Run {holder.run_id} works on this database and would leave out what this "
-            f"{run.sync_type} run is for, so this one waits until it has ended."
-        )
-    cursor.execute(statement("lease/request_rerun.sql"), {"run_id": holder.run_id})
-    return Window(outcome="coalesced", high=run.started_at, holder=holder.run_id)
+def _coalesce_or_wait(
+    cursor: Cursor, settings: Settings, ahead: lease.Holder | Waiting, run: Run
+) -> Window | LeaseHeld:
+    """Request a rerun from the run that is ahead, if that does what this run is for, or wait."""
+    is_plain = run.sync_type == "incremental" and run.moves_watermark
+    if is_plain and lease.is_same_lake(settings, ahead.source, ahead.table_name):
+        if isinstance(ahead, Waiting):
+            waiting.request_rerun(cursor, ahead.run_id)
+        else:
+            cursor.execute(statement("lease/request_rerun.sql"), {"run_id": ahead.run_id})
+        waiting.leave(cursor, run.run_id)
+        return Window(outcome="coalesced", high=run.started_at, holder=ahead.run_id)
+    waiting.wait(cursor, settings, run)
+    why = (
+        f"would leave out what this {run.sync_type} run is for"
+        if lease.is_same_lake(settings, ahead.source, ahead.table_name)
+        else f"syncs another lake or table ({ahead.source})"
+    )
+    verb = "waits for" if isinstance(ahead, Waiting) else "works on"
+    return LeaseHeld(
+        f"Run {ahead.run_id} {verb} this database and {why}, so this one waits until it has ended."
+    )
 
 
 def _decide_window(

@@ -7,7 +7,13 @@ from typing import Literal
 
 from psycopg.types.json import Json
 
-from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
+from forecast_sync.adapters.postgres import (
+    Connection,
+    Cursor,
+    has_table,
+    statement,
+    transaction,
+)
 from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
 from forecast_sync.contracts.redrive import refuse_other_definitions
@@ -15,7 +21,7 @@ from forecast_sync.contracts.result import RecordRequest, RunResult
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import report_location
 from forecast_sync.errors import Superseded
-from forecast_sync.lease import lease
+from forecast_sync.lease import lease, waiting
 from forecast_sync.lease.rerun import start_rerun
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.target.expressions import reject_value
@@ -147,4 +153,6 @@ def record_failure(
                     **end,
                 },
             )
+        if has_table(cursor, "forecast_sync_waiting") and waiting.leave(cursor, run.run_id):
+            cursor.execute(statement("lease/owe_rerun.sql"), {"run_id": run.run_id})
     start_rerun(connection, workflow, run, redrive_count)

@@ -1,7 +1,8 @@
 -- Deletes history below one cut: the oldest run that works, waits for its rerun, or ended within
 -- the kept days. A run above the cut may be redriven, and then asks whether a later run has
 -- written, so nothing above it is touched; nor are rows without a run, nor the newest success of
--- a lake, which is its watermark. May run twice: the second time finds nothing.
+-- a lake, which is its watermark. Runs that wait for the lease don't wait for days. May run twice: the
+-- second time finds nothing.
 WITH cut AS (
     SELECT min(id) AS id
     FROM forecast_sync_status
@@ -22,6 +23,10 @@ runs AS (
       AND id < coalesce((SELECT id FROM cut), 2147483647)
       AND id NOT IN (SELECT id FROM watermarks)
     RETURNING run_id
+),
+queue AS (
+    DELETE FROM forecast_sync_waiting
+    WHERE seen_at < clock_timestamp() - make_interval(days => %(days)s)
 ),
 batches AS (
     DELETE FROM forecast_sync_batch WHERE run_id IN (SELECT run_id FROM runs) RETURNING 1

@@ -1,6 +1,6 @@
--- Creates the status table, the ledger, the rejects and the published states. May run twice: every
--- statement says IF NOT EXISTS, and the caller holds an advisory lock, without which concurrent
--- sessions fail.
+-- Creates the status table, the queue for the lease, the ledger, the rejects and the published states.
+-- May run twice: every statement says IF NOT EXISTS, and the caller holds an advisory lock, without
+-- which concurrent sessions fail.
 CREATE TABLE IF NOT EXISTS forecast_sync_status (
     id SERIAL PRIMARY KEY,
     sync_type VARCHAR(50) NOT NULL,
@@ -37,11 +37,23 @@ ALTER TABLE forecast_sync_status
     ADD COLUMN IF NOT EXISTS date_from DATE,
     ADD COLUMN IF NOT EXISTS date_to DATE,
     ADD COLUMN IF NOT EXISTS definition TEXT,
-    ADD COLUMN IF NOT EXISTS window_reason TEXT;
+    ADD COLUMN IF NOT EXISTS window_reason TEXT,
+    ADD COLUMN IF NOT EXISTS table_name TEXT;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run
     ON forecast_sync_status (run_id) WHERE run_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_lease
     ON forecast_sync_status ((true)) WHERE status = 'running' AND run_id IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS forecast_sync_waiting (
+    run_id TEXT PRIMARY KEY,
+    execution_arn TEXT NOT NULL,
+    neon_branch_id TEXT,
+    source TEXT NOT NULL,
+    table_name TEXT NOT NULL,
+    rerun_requested BOOLEAN NOT NULL DEFAULT false,
+    queued_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    seen_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+);
 
 CREATE TABLE IF NOT EXISTS forecast_sync_batch (
     query_execution_id TEXT NOT NULL,
