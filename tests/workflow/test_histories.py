@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.lake import MORNING, Row, make_row, reference, to_parquet
+from tests.lake import MORNING, Row, make_row, make_rows, reference, to_parquet
 from tests.workflow.deployed import Deployed
 
 TIMES: list[datetime | None] = [
@@ -84,6 +84,27 @@ class Lake:
 
     def run(self, *_: None) -> None:
         self.deployed.succeed()
+
+
+def test_a_key_that_leaves_a_replaced_file_is_looked_at_by_a_full_run_only(
+    deployed: Deployed,
+) -> None:
+    """The exception that the documentation names; the lake has an older row of the key."""
+    deployed.reset()
+    later = MORNING + timedelta(hours=1)
+    deployed.upload("older", make_rows(range(2), y_50=1.0))
+    deployed.upload("newer", make_rows(range(2), y_50=2.0, updated_at=later))
+    deployed.succeed()
+    before = deployed.table()
+    # As if the files had been uploaded before the lookback.
+    deployed.execute(
+        "UPDATE forecast_sync_status SET last_sync_timestamp = last_sync_timestamp + '6 hours'"
+    )
+    deployed.upload("newer", make_rows(range(1), y_50=2.0, updated_at=later))
+    assert deployed.succeed().changed == (0, 0, 1)
+    assert deployed.table() == before != reference(deployed.files)
+    assert deployed.succeed(sync_type="full").changed == (0, 1, 1)
+    assert deployed.table() == reference(deployed.files)
 
 
 @settings(
