@@ -40,13 +40,14 @@ def start_query(
     part of the token, because Athena refuses another text under the same token, and of the prefix,
     because a query that was submitted before may be writing to its own. Raises, before the extract,
     ``SourceInvalid`` when an object of the window can't be read, and ``SourceChanged`` or
-    ``SourceUnstable`` when the lake has changed since the window was decided; ``InputsOutdated``
-    when the window was decided for another definition, and ``ConfigurationInvalid`` when the inputs
-    are outdated again and again.
+    ``SourceUnstable`` when the lake has changed since the window was decided. Raises
+    ``InputsOutdated`` when the window was decided for another definition, and
+    ``ConfigurationInvalid`` when the inputs are outdated again and again.
     """
-    definition, planned = definition_of(table), request.window.sources
+    definition = definition_of(table)
     _refuse_endless_renewal(request)
     refuse_other_definitions(definition, request.window.definition or definition)
+    planned = request.window.sources
     if request.query == "extract":
         surveyed = check_sources(lake, settings, table, request.window)
         sources = surveyed.fingerprint

@@ -23,6 +23,8 @@ from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DECIDED = {"low", "high", "definition", "reason"}
+"""What a run's row keeps of its window."""
 
 
 def open_window(
@@ -63,7 +65,7 @@ def _open(
     lease.resume_locked(cursor, run, redrive_count)
     watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
     window = _decide_window(cursor, settings, table, run, watermark)
-    decided = _recorded(window)
+    decided = window.model_dump(include=DECIDED)
     own = lease.find_own_row(cursor, run.run_id)
     if own is not None and own.had_lease:
         lease.refuse_ended(own, run)
@@ -102,16 +104,11 @@ def move_end(connection: Connection, run: Run, window: Window) -> None:
 
     Raises ``LeaseHeld`` for such a run, which was stopped meanwhile.
     """
+    decided = window.model_dump(include=DECIDED)
     with transaction(connection) as cursor:
-        decided = _recorded(window)
         cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
         if not cursor.rowcount:
             raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it decided its window.")
-
-
-def _recorded(window: Window) -> dict[str, object]:
-    """What a run's row keeps of its window."""
-    return window.model_dump(include={"low", "high", "definition", "reason"})
 
 
 def _coalesce_or_wait(

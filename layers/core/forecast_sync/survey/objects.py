@@ -36,7 +36,7 @@ FINGERPRINT_DIGITS = 32
 class Survey(NamedTuple):
     """The lake at one moment: the number and total bytes of the window's objects, a fingerprint.
 
-    The fingerprint is of every object up to the window's end, because a query may read them all;
+    The fingerprint covers every object up to the window's end, because a query may read them all;
     ``newest`` is when the last of these was modified.
     """
 
