@@ -162,7 +162,8 @@ docs: setup
 recording: setup
 	@PYTHONPATH=scripts $(BIN)/python -m devtools.terminal_session
 
-# WAYS="copy loader" measures only these, WAYS=athena what Athena's statements read (on Trino); DOCS=--docs updates docs/benchmark.md and its picture.
+# WAYS="copy loader" measures only these ways, WAYS=athena what Athena's statements read (on Trino).
+# DOCS=--docs updates docs/benchmark.md and its picture, or docs/benchmark-athena.md.
 bench: .tools/bench/.installed
 	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(DOCS) $(WAYS)
 

@@ -1,7 +1,7 @@
-"""What Athena's statements cost by the shape of the lake, on the engine that Athena's is made of.
+"""Measures what Athena's statements read and take, by the shape of the lake, on Trino.
 
-Each shape is a lake in a local cloud whose engine is Trino; each statement is composed by the code
-that composes a run's and is run once over it.
+Each shape is a lake in a local cloud whose engine is Trino. Each statement is composed by the code
+that composes a run's statements, and runs once.
 """
 
 from __future__ import annotations
@@ -36,20 +36,24 @@ DATES = 40
 END = datetime(9999, 1, 1, tzinfo=UTC)
 
 ROWS = """
-SELECT CAST(n % 1000 + 1 AS INTEGER) AS restaurant_id, CAST(n // 1000 + 1 AS INTEGER) AS inventory_item_id,
+SELECT CAST(n * 7919 % {rows} % 1000 + 1 AS INTEGER) AS restaurant_id,
+       CAST(n * 7919 % {rows} // 1000 + 1 AS INTEGER) AS inventory_item_id,
        DATE '2026-01-01' + CAST({day} AS INTEGER) AS business_date,
-       'dma-' || n % 200 AS dma_id, CAST(n % 40 AS INTEGER) AS dc_id, 'OH' AS state,
-       hash(n, {seed}) % 90000 * 8e-3 AS y_05, hash(n, {seed}) % 90000 * 1e-2 AS y_50,
-       hash(n, {seed}) % 90000 * 1.3e-2 AS y_95,
-       TIMESTAMP '2026-01-01' + to_seconds({seed}) AS updated_at
+       'dma-' || hash(n, 1) % 200 AS dma_id, CAST(hash(n, 2) % 40 AS INTEGER) AS dc_id,
+       CASE hash(n, 3) % 4
+         WHEN 0 THEN 'OH' WHEN 1 THEN 'PA' WHEN 2 THEN 'MI' ELSE 'IN' END AS state,
+       hash(n, {seed}) / 2e17 * 0.8 AS y_05, hash(n, {seed}) / 2e17 AS y_50,
+       hash(n, {seed}) / 2e17 * 1.3 AS y_95,
+       TIMESTAMP '2026-01-01' + to_seconds({seed} * 3600 + hash(n, 4) % 3600) AS updated_at
 FROM range({rows}) AS numbers(n)
-"""  # noqa: E501
+"""
+"""A file's rows, in no order: their keys are the same in each file of as many rows of a date."""
 
 
 class Shape(NamedTuple):
-    """A lake: so many files of so many rows; those of the window are written last.
+    """A lake: the number of its files and the rows of each; those of the window are written last.
 
-    A file has one business date, the number of the file, or ``dates`` of them.
+    With ``dates`` 1, the files have one business date each, in turn; otherwise each has all dates.
     """
 
     title: str
@@ -66,14 +70,14 @@ SHAPES = {
     "mixed": Shape("40 files with all dates, 5,000 rows new", 40, 50_000, 1, 5_000, dates=DATES),
     "wide": Shape("40 files of a date each, ten of them new", 40, 50_000, 10, 50_000),
 }
-"""The first is the yardstick of the issue that began it: one late file beside 40 days."""
+"""The first is the yardstick: one late file beside forty days, 5,000 of whose rows it repeats."""
 
 FULL = "daily"
 """The shape that is also read whole, by a full run and by ``diff``."""
 
 
 class Figures(NamedTuple):
-    """What a statement took."""
+    """What a statement read and took."""
 
     shape: str
     statement: str
@@ -146,7 +150,7 @@ def _measure(local: Any, name: str, folder: Path) -> Iterator[Figures]:
 
 
 def _read_measures(local: Any, query_id: str) -> dict[str, Any]:
-    """What the local Athena has noted of a query."""
+    """What the local Athena recorded of a query."""
     lines = (Path(local.state_dir) / MEASURES).read_text().splitlines()
     (measured,) = (found for line in lines if (found := json.loads(line))["query"] == query_id)
     return {name: value for name, value in measured.items() if name in Figures._fields}

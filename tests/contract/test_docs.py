@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from benchmarks.costs import LAKE_READS, PRICES, Volumes, model
 from devtools.cli_reference import find_commands
 from devtools.docs import PARTS, ROOT, renew
 from forecast_sync_cli.commands.help_examples import EXAMPLES
@@ -45,6 +46,48 @@ def test_every_command_has_examples_and_its_json_a_shape() -> None:
         if any("--json" in option.opts for option in command.params)
     }
     assert {name.removesuffix(" RUN") for name in SHAPES} == with_json
+
+
+def test_the_costs_are_those_of_the_statements_as_measured() -> None:
+    _, first, *others = _read_table("benchmark-athena")
+    measured = {row[1]: row[2:] for row in (first, *others) if row[0] == first[0]}
+    for run, suffix in (("incremental", ""), ("full", " of a full run")):
+        reads = sum(float(measured[f"{query}{suffix}"][1]) for query in ("profile", "extract"))
+        assert round(reads, 1) == LAKE_READS[run]
+    cost = (ROOT / "docs/cost.md").read_text()
+    documented = [row[1:] for row in _read_table("cost") if row[1].endswith(" MB")]
+    assert documented == [
+        [f"{size} MB", of_the_lake, rows, f"{memory} MB"]
+        for size, of_the_lake, rows, memory, _ in measured.values()
+    ]
+    factors = f"{LAKE_READS['incremental']} times by an incremental run, {LAKE_READS['full']} times"
+    assert factors in cost
+
+
+def test_the_months_of_the_cost_model_are_the_documented_ones() -> None:
+    incremental = LAKE_READS["incremental"]
+    months = [
+        Volumes(),
+        Volumes(lake_gb=30, rows_a_run=10_000_000),
+        Volumes(rows_a_run=5_000, lake_reads_a_run=incremental),
+        Volumes(runs=0),
+    ]
+    prices = {name: price.dollars for name, price in PRICES.items()}
+    rows = _read_table("cost")
+    documented = [row for row in rows if re.fullmatch(r"[\d.]+", row[1])]
+    for (_, ours, athena, *others), volumes in zip(documented, months, strict=True):
+        costs = model(prices, volumes)
+        totals = [sum(parts.values()) for parts in costs.values()]
+        shown = [totals[0], costs["this workflow"]["Athena"], *totals[1:]]
+        figures = [float(text.replace(",", "")) for text in (ours, athena, *others)]
+        assert figures == pytest.approx(shown, abs=0.005, rel=0.01)
+
+
+def _read_table(document: str) -> list[list[str]]:
+    """The cells of the rows of a document's tables, headings included."""
+    lines = (ROOT / f"docs/{document}.md").read_text().splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
+    return [[cell.strip() for cell in row] for row in rows]
 
 
 def test_the_functions_that_join_a_vpc_are_named() -> None:
