@@ -18,8 +18,6 @@ NEWEST = "source_newest"
 
 TEXTS = ("varchar", "text")
 
-CUT_CHARACTERS = 1000
-
 LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS decimal(38, 0))"
 """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
 
@@ -248,7 +246,6 @@ def _joined(fields: list[str]) -> str:
 def _reject_reason(table: Table) -> str:
     rules = [rule for column in table.column for rule in _reject_rules(column)]
     rules += map(_length_rule, find_text_limits(table))
-    rules.append(("line IS NULL", "the row has more than 1 MB of text, the most of Athena's lines"))
     rules += [(f"({rule.when})", rule.reason) for rule in table.reject]
     cases = " ".join(
         f"WHEN {condition} THEN {quote_literal(reason)}" for condition, reason in rules
@@ -298,23 +295,10 @@ def _length_rule(limit: TextLimit) -> tuple[str, str]:
 
 
 def _reject_line(table: Table) -> str:
-    """A reject's line: path, reason, and the row as JSON, with cut values if it is too large."""
+    """A reject's line: its path, its reason, and the row as JSON."""
     fields = {name: quote_name(name) for name in table.names}
     fields[table.source.newest_name] = NEWEST
     names = ", ".join(map(quote_literal, fields))
-    values = [f"CAST({expression} AS varchar)" for expression in fields.values()]
-    cut = [f"substr({value}, 1, {CUT_CHARACTERS})" for value in values]
-    whole, shortened = (
-        _joined(
-            [
-                _escaped(field)
-                for field in (
-                    "source_path",
-                    "reject_reason",
-                    f"json_format(CAST(MAP(ARRAY[{names}], ARRAY[{', '.join(texts)}]) AS json))",
-                )
-            ]
-        )
-        for texts in (values, cut)
-    )
-    return f"coalesce(TRY({whole}), {shortened})"
+    values = ", ".join(f"CAST({expression} AS varchar)" for expression in fields.values())
+    row = f"json_format(CAST(MAP(ARRAY[{names}], ARRAY[{values}]) AS json))"
+    return _joined([_escaped(field) for field in ("source_path", "reject_reason", row)])

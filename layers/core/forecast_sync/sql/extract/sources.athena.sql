@@ -1,5 +1,5 @@
 -- Every row of the source with its COPY-text line or the reason why the target can't hold it, and
--- which of a key's rows is the newest. A concatenation of more than 1 MB raises an error. Only reads.
+-- which of a key's rows is the newest. Only reads.
 WITH source AS (
 {source}
 ),
@@ -7,7 +7,7 @@ exact AS (
   SELECT *{exact_columns} FROM source
 ),
 lined AS (
-  SELECT *, TRY({line}) AS line FROM exact
+  SELECT *, {line} AS line FROM exact
 ),
 checked AS (
   SELECT *, {reject_reason} AS reject_reason FROM lined
