@@ -53,7 +53,10 @@ def read_basis(cursor: Cursor, source: str, definition: str) -> Basis | None:
     """What the watermark of the lake ``source`` rests on; None before the first success."""
     values = {"source": source, "definition": definition}
     row = cursor.execute(statement("lease/read_basis.sql"), values).fetchone()
-    return Basis(*row[:-1], int(row[-1])) if row else None
+    if row is None:
+        return None
+    run_id, recorded_definition, mixed, target, inserted = row
+    return Basis(run_id, recorded_definition, mixed, target, int(inserted))
 
 
 def examine(
