@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from forecast_sync.adapters.postgres import Connection
+from forecast_sync.adapters.postgres import Connection, statement
 from forecast_sync.contracts.run import Run, Window
-from forecast_sync.errors import InputsOutdated, LeaseHeld, Superseded
+from forecast_sync.errors import FullRunNeeded, InputsOutdated, LeaseHeld, Superseded
+from forecast_sync.lease import basis
 from forecast_sync.record.outcome import record_failure
-from forecast_sync.tables import Table, definition_of
+from forecast_sync.tables import Table, definition_of, load_table
+from forecast_sync.target.schema import ensure_schema
 
 from tests.builders import STARTED_AT, Row, exchanged, make_row, make_run
 from tests.integration.loads import SETTINGS, Starts, begin, load
@@ -236,3 +239,138 @@ def test_a_batch_is_recorded_in_the_schema_of_an_older_version(connection: Conne
     connection.execute("ALTER TABLE forecast_sync_status DROP COLUMN definition")
     load(connection, at(0), [make_row(1)])
     assert connection.execute("SELECT inserted FROM forecast_sync_batch").fetchall() == [(1,)]
+
+
+TARGET = "forecast_data"
+DROP = f"DROP TABLE {TARGET}"
+REPLACED_COLUMN = f"ALTER TABLE {TARGET} DROP COLUMN y_05, ADD COLUMN y_05 numeric(10,2)"
+
+
+@pytest.mark.parametrize(
+    ("loss", "why"),
+    [
+        (DROP, r"is another table than the one that run run-0 filled: its oid was \d+, and is"),
+        (f"TRUNCATE {TARGET}", "truncated or filled again: it has 0 rows, and had 2"),
+        (REPLACED_COLUMN, "columns of forecast_data were added or replaced: y_05"),
+    ],
+    ids=["dropped", "truncated", "column replaced"],
+)
+def test_a_target_that_lost_its_rows_is_filled_by_a_run_that_says_why(
+    connection: Connection, loss: str, why: str
+) -> None:
+    succeed(connection, at(0), [make_row(1), make_row(2)])
+    assert begin(connection, at(1)).reason is None
+    end(connection, "run-1", "failed")
+    connection.execute(loss.encode())
+    ensure_schema(connection, load_table())
+    filled = succeed(connection, at(2), [make_row(1), make_row(2)])
+    assert filled.low is None
+    assert re.search(why, filled.reason or ""), filled.reason
+    after = begin(connection, at(3))
+    assert (after.low is None, after.reason) == (False, None)
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        f"VACUUM FULL {TARGET}",
+        f"CLUSTER {TARGET} USING forecast_data_pkey",
+        f"DELETE FROM {TARGET}",
+    ],
+    ids=["vacuum full", "cluster", "delete"],
+)
+def test_a_target_that_was_rewritten_without_loss_costs_no_full_run(
+    connection: Connection, rewrite: str
+) -> None:
+    """Rows that somebody deletes one by one are `diff`'s to find."""
+    succeed(connection, at(0), [make_row(1), make_row(2)])
+    connection.execute(rewrite.encode())
+    assert succeed(connection, at(1)).reason is None
+    assert begin(connection, at(2)).reason is None
+
+
+def test_a_truncated_target_that_was_filled_again_in_part_is_noticed(
+    connection: Connection,
+) -> None:
+    succeed(connection, at(0), [make_row(1), make_row(2)])
+    succeed(connection, at(1), [make_row(3)])
+    connection.execute(b"CREATE TABLE kept AS SELECT * FROM forecast_data LIMIT 2")
+    connection.execute(b"TRUNCATE forecast_data")
+    connection.execute(b"INSERT INTO forecast_data SELECT * FROM kept")
+    reason = begin(connection, at(2)).reason or ""
+    assert "it has 2 rows, and had 3" in reason, reason
+
+
+def test_of_a_partitioned_target_the_partitions_count(connection: Connection) -> None:
+    connection.execute(
+        b"CREATE TABLE parts (LIKE forecast_data INCLUDING DEFAULTS) "
+        b"PARTITION BY RANGE (restaurant_id);"
+        b"CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (10);"
+        b"CREATE TABLE high PARTITION OF parts FOR VALUES FROM (10) TO (20);"
+        b"ALTER TABLE parts ADD UNIQUE (restaurant_id, inventory_item_id, business_date);"
+        b"ALTER SEQUENCE forecast_data_id_seq OWNED BY NONE;"
+        b"DROP TABLE forecast_data; ALTER TABLE parts RENAME TO forecast_data"
+    )
+    succeed(connection, at(0), [make_row(1), make_row(11)])
+    connection.execute(b"CREATE TABLE more PARTITION OF forecast_data FOR VALUES FROM (20) TO (30)")
+    assert succeed(connection, at(1)).reason is None, "a new partition loses nothing"
+    connection.execute(b"TRUNCATE high")
+    assert "it has 1 rows, and had 2" in (begin(connection, at(2)).reason or "")
+
+
+def test_a_full_run_by_hand_needs_no_reason(connection: Connection) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    connection.execute(b"TRUNCATE forecast_data")
+    window = begin(connection, at(1, sync_type="full"))
+    assert (window.low, window.reason) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "is_refused"),
+    [("s3", True), ("rerun", True), ("schedule", False), ("cli", False)],
+)
+def test_uploads_do_not_read_the_whole_lake_again_and_again(
+    connection: Connection, trigger: str, is_refused: bool
+) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    connection.execute(b"TRUNCATE forecast_data")
+    assert begin(connection, at(1, trigger="s3")).reason
+    end(connection, "run-1", "failed")
+    if is_refused:
+        with pytest.raises(
+            FullRunNeeded, match=r"had 1\..* run-1 has failed in that.*sync-type full"
+        ):
+            begin(connection, at(2, trigger=trigger))
+    else:
+        assert begin(connection, at(2, trigger=trigger)).reason
+        end(connection, "run-2", "failed")
+    assert begin(connection, at(1, trigger="s3")).reason, "its redrive may"
+    end(connection, "run-1", "failed")
+    succeed(connection, at(3, sync_type="full"), [make_row(1)])
+    assert begin(connection, at(4, trigger="s3")).reason is None
+
+
+def test_a_database_of_an_older_version_adopts_its_target(connection: Connection) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    connection.execute(b"UPDATE forecast_sync_status SET target = NULL")
+    connection.execute(b"INSERT INTO forecast_data SELECT * FROM forecast_data WHERE false")
+    assert succeed(connection, at(1)).reason is None
+    connection.execute(b"TRUNCATE forecast_data")
+    assert "it has 0 rows, and had 1" in (begin(connection, at(2)).reason or "")
+
+
+def test_a_target_that_takes_long_to_count_counts_as_not_emptied(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    connection.execute(b"VACUUM FULL forecast_data")
+    monkeypatch.setattr(basis, "COUNT_MILLISECONDS", 50)
+    slow = "SELECT count(*) FROM {target}, pg_sleep(5)"
+    monkeypatch.setattr(basis, "statement", lambda name, **parts: (
+        psycopg.sql.SQL(slow).format(**parts) if name == "lease/count_target.sql"
+        else statement(name, **parts)
+    ))  # fmt: skip
+    window = begin(connection, at(1))
+    assert window.reason is None
+    before = connection.execute("SHOW statement_timeout").fetchone()
+    assert before == ("0",)

@@ -13,6 +13,8 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PollRequest, QueryRequest, StartedQuery
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import (
+    ConfigurationInvalid,
+    FullRunNeeded,
     InputsOutdated,
     QueryFailed,
     QueryRetryable,
@@ -194,3 +196,54 @@ def test_a_call_asks_again_only_once_the_waits_are_long_and_while_it_has_time(
     assert pauses == slept
     assert polled.polls == (polls or 0) + 1 + len(slept)
     assert not polled.done
+
+
+def submit_over(size: int, **changes: Any) -> FakeAthena:
+    """Submit a query over a lake of this size."""
+    athena = FakeAthena()
+    values = {"run": make_run(), "window": Window(high=STARTED_AT), "query": "extract", **changes}
+    settings = SETTINGS.model_copy(update={"max_scan_bytes": 4_000_000})
+    request = QueryRequest(**values)
+    start_query(athena, LakeOfSize(size), load_table(), settings, request)
+    return athena
+
+
+BECAME_FULL = Window(high=STARTED_AT, reason="The target was truncated.")
+
+
+@pytest.mark.parametrize("query", ["extract", "profile"])
+def test_a_run_that_becomes_full_by_itself_reads_no_more_than_it_may(query: str) -> None:
+    """Neither query is submitted, and the message names bytes, dollars and the command."""
+    assert submit_over(1_000_000, window=BECAME_FULL, query=query).submitted
+    with pytest.raises(
+        FullRunNeeded,
+        match=r"truncated\. .* up to 400,000,000,000 bytes \(2\.00 dollars\), .*sync-type full",
+    ):
+        submit_over(100_000_000_000, window=BECAME_FULL, query=query)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"window": Window(high=STARTED_AT)},
+        {"window": BECAME_FULL, "run": make_run(date_from=STARTED_AT.date())},
+    ],
+    ids=["first or by hand", "with dates"],
+)
+def test_a_run_that_a_person_wants_may_read_everything(changes: dict[str, Any]) -> None:
+    assert submit_over(100_000_000_000, **changes).submitted
+
+
+def test_a_window_of_another_table_file_is_decided_again() -> None:
+    athena = FakeAthena()
+    with pytest.raises(InputsOutdated, match="definition another"):
+        submit(athena, window=Window(high=STARTED_AT, definition="another"))
+    assert not athena.submitted
+
+
+def test_inputs_are_not_made_again_for_ever() -> None:
+    """As when half a deployment has replaced the table file of some functions only."""
+    submit(FakeAthena(), renewal=20)
+    with pytest.raises(ConfigurationInvalid, match="hold different table files"):
+        submit(FakeAthena(), renewal=21)
+    submit(FakeAthena(), renewal=21, redrive_count=1)

@@ -266,6 +266,7 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
     ],
     "DatabaseUnavailable": [Waits()],
     "InputsOutdated": [Reroutes()],
+    "FullRunNeeded": [NewRun()],
     "InvalidInput": [NewRun()],
     "LeaseHeld": [Waits()],
     "NeonRefused": [Repair("a new key is stored", _run_with_a_revoked_key, _nothing)],

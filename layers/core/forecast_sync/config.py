@@ -23,7 +23,8 @@ class Settings(Model):
     """The settings of one deployment; each field is the environment variable of its name.
 
     ``data_location`` and ``athena_output_location`` are ``s3://bucket/prefix/``; ``page_bytes``
-    counts compressed bytes; ``reject_percent`` is a percentage of the window's rows;
+    counts compressed bytes; ``max_scan_bytes`` is what a run that reads the whole lake by itself
+    may read; ``reject_percent`` is a percentage of the window's rows;
     ``history_days`` must exceed the 14 days in which a run can be redriven.
     """
 
@@ -39,6 +40,7 @@ class Settings(Model):
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
     page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024
     athena_usd_per_terabyte: Annotated[float, Field(ge=0)] = 5
+    max_scan_bytes: Annotated[int, Field(ge=0)] = 10**12
     verify_checksum: bool = True
     load_concurrency: Annotated[int, Field(ge=1, le=1000)] = 100
     lookback_hours: Annotated[float, Field(ge=0)] = 6

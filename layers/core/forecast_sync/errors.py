@@ -24,6 +24,7 @@ stays uncaught, so that a redrive re-runs the state that raised it::
         ├── ConfigurationInvalid  a setting, secret, table file or bucket is missing or malformed
         ├── DatabaseAmbiguous     the Neon branch has several databases or roles, none configured
         ├── DatabaseRefused       the server refused the login, database, permission or TLS
+        ├── FullRunNeeded         the whole lake has to be read, and that isn't done unasked
         ├── InvalidInput          the execution input doesn't fit
         ├── NeonRefused           the Neon API refused the key or the request
         ├── QueryFailed           Athena failed or cancelled the query
@@ -153,6 +154,12 @@ class DatabaseAmbiguous(PermanentError):
 
 class DatabaseRefused(PermanentError):
     """Postgres refused the login, the database, the permission or TLS."""
+
+
+class FullRunNeeded(PermanentError):
+    """The whole lake has to be read again, which costs too much to be done unasked."""
+
+    redrive_helps = False
 
 
 class InvalidInput(PermanentError):

@@ -11,13 +11,17 @@ from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest, StartedQuery
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
-from forecast_sync.errors import ConfigurationInvalid, QueryFailed, QueryRetryable
+from forecast_sync.errors import ConfigurationInvalid, FullRunNeeded, QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.survey.objects import check_sources, source_changed, survey
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.telemetry.metrics import measure_query
 
 SUBMISSIONS_PER_REDRIVE = 3
+SCANS = 4
+"""How often a full run reads each object at most: its two queries refer to the lake twice each."""
+TERABYTE = 10**12
+
 MOST_RENEWALS = 20
 """After so many renewals, and as many again after each redrive, a run gives up."""
 
@@ -41,7 +45,8 @@ def start_query(
     because a query that was submitted before may be writing to its own. Raises, before the extract,
     ``SourceInvalid`` when an object of the window can't be read, and ``SourceChanged`` or
     ``SourceUnstable`` when the lake has changed since the window was decided. Raises
-    ``InputsOutdated`` when the window was decided for another definition, and
+    ``InputsOutdated`` when the window was decided for another definition, ``FullRunNeeded`` when a
+    run that reads the whole lake by itself would read more than it may, and
     ``ConfigurationInvalid`` when the inputs are outdated again and again.
     """
     definition = definition_of(table)
@@ -53,6 +58,7 @@ def start_query(
         sources = surveyed.fingerprint
         if planned and sources != planned:
             raise source_changed(request.renewal, request.redrive_count)
+        _refuse_costs(settings, request, surveyed.size)
         parts = count_parts(surveyed.size)
 
         def build(prefix: str) -> str:
@@ -60,7 +66,11 @@ def start_query(
 
         text = build(result_prefix(settings, request, build("")))
     else:
-        sources = planned or survey(lake, settings, request.window).fingerprint
+        sources = planned or ""
+        if not planned or request.window.reason:
+            surveyed = survey(lake, settings, request.window)
+            sources = planned or surveyed.fingerprint
+            _refuse_costs(settings, request, surveyed.size)
         text = build_profile(table, settings, request.run, request.window)
     identity = (
         f"{request.run.execution_arn} {request.query} {request.renewal} {request.attempt} "
@@ -76,6 +86,18 @@ def start_query(
         redrive_count=request.redrive_count,
         definition=definition,
     )
+
+
+def _refuse_costs(settings: Settings, request: QueryRequest, lake_bytes: int) -> None:
+    """Refuse to read the whole lake unasked when it is large; runs with dates are a person's."""
+    reason, scanned = request.window.reason, lake_bytes * SCANS
+    if reason and request.run.moves_watermark and scanned > settings.max_scan_bytes:
+        usd = scanned / TERABYTE * settings.athena_usd_per_terabyte
+        raise FullRunNeeded(
+            f"{reason} So the whole lake has to be read: up to {scanned:,} bytes ({usd:,.2f} "
+            f"dollars), more than MaxScanBytes allows ({settings.max_scan_bytes:,}). "
+            "Start the full run by hand: forecast-sync start --sync-type full"
+        )
 
 
 def _refuse_endless_renewal(request: QueryRequest) -> None:

@@ -1,40 +1,92 @@
-"""What the watermark rests on: the run that moved it, and whether its rows still hold.
+"""What the watermark rests on: the run that moved it, and whether its rows are still there.
 
-The watermark says that everything older is in the target. That was true for one table file; when it
-no longer is, an incremental run reads the whole lake by itself.
+The watermark says that everything older is in the target. That was true of one table file and one
+table in Postgres; when it no longer is, an incremental run reads the whole lake by itself.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Json
 
 from forecast_sync.adapters.postgres import Cursor, statement
+from forecast_sync.contracts.base import Payload
+from forecast_sync.tables import Table
+
+COUNT_MILLISECONDS = 30_000
+
+
+class Target(Payload):
+    """The target as Postgres knows it, in a run's row as JSON.
+
+    ``columns`` are the numbers of the table file's columns: one that was dropped and added again
+    has another. ``files`` are the file nodes of the table or its partitions: TRUNCATE replaces
+    them, but so does a rewrite that loses nothing. ``rows`` is how many rows it had at least, when
+    the run took its lease.
+    """
+
+    oid: int
+    columns: dict[str, int]
+    files: tuple[int, ...]
+    rows: int = 0
 
 
 class Basis(NamedTuple):
     """The run that moved the lake's watermark last.
 
-    ``definition`` is None when an older version has filled the database; ``mixed`` is whether a run
-    with another definition, or of another lake, has written since.
+    ``definition`` and ``target`` are None when an older version has filled the database; ``mixed``
+    is whether a run with another definition, or of another lake, has written since; ``inserted`` is
+    how many rows this run and later ones have inserted.
     """
 
     run_id: str
     definition: str | None
     mixed: bool
+    target: dict[str, Any] | None
+    inserted: int
 
 
 def read_basis(cursor: Cursor, source: str, definition: str) -> Basis | None:
     """What the watermark of the lake ``source`` rests on; None before the first success."""
     values = {"source": source, "definition": definition}
     row = cursor.execute(statement("lease/read_basis.sql"), values).fetchone()
-    return Basis(*row) if row else None
+    if row is None:
+        return None
+    run_id, recorded_definition, mixed, target, inserted = row
+    return Basis(run_id, recorded_definition, mixed, target, int(inserted))
 
 
-def find_reason(basis: Basis, definition: str) -> str | None:
-    """Why a run of this definition can't build on the watermark; None when it can.
+def examine(
+    cursor: Cursor, table: Table, basis: Basis | None, definition: str
+) -> tuple[Target, str | None]:
+    """The target as it is now, and why no run can build on the watermark; None when one can.
 
-    A database that an older version filled adopts the present definition.
+    A database that an older version filled adopts the present definition and target. Rows are
+    counted only when they may have become fewer: counting reads the whole table.
     """
+    present = _describe(cursor, table)
+    if basis is None:
+        return _counted(cursor, table, present), None
+    if basis.target is None:
+        return _counted(cursor, table, present), _find_change(basis, definition)
+    recorded = Target.model_validate(basis.target)
+    expected = recorded.rows + basis.inserted
+    reason = _find_change(basis, definition) or _find_replacement(recorded, present, basis, table)
+    if recorded.oid == present.oid and set(recorded.files) <= set(present.files):
+        return present.model_copy(update={"rows": expected}), reason
+    rows = _count(cursor, table, expected)
+    if reason is None and rows < expected:
+        reason = (
+            f"Since run {basis.run_id}, {table.target.table} was truncated or filled again: it has "
+            f"{rows:,} rows, and had {expected:,}."
+        )
+    return present.model_copy(update={"rows": rows}), reason
+
+
+def _find_change(basis: Basis, definition: str) -> str | None:
     if basis.definition not in (None, definition):
         return (
             f"The table file has changed since run {basis.run_id}: its definition was "
@@ -46,3 +98,52 @@ def find_reason(basis: Basis, definition: str) -> str | None:
             "to the target."
         )
     return None
+
+
+def _find_replacement(recorded: Target, present: Target, basis: Basis, table: Table) -> str | None:
+    if recorded.oid != present.oid:
+        return (
+            f"{table.target.table} is another table than the one that run {basis.run_id} filled: "
+            f"its oid was {recorded.oid}, and is {present.oid} now."
+        )
+    replaced = sorted(
+        name for name, number in present.columns.items() if recorded.columns.get(name) != number
+    )
+    if replaced:
+        return (
+            f"Since run {basis.run_id}, columns of {table.target.table} were added or replaced: "
+            f"{', '.join(replaced)}."
+        )
+    return None
+
+
+def _describe(cursor: Cursor, table: Table) -> Target:
+    values = {"target": table.target.table, "columns": list(table.names)}
+    row = cursor.execute(statement("lease/describe_target.sql"), values).fetchone()
+    oid, columns, files = row or (0, {}, [])
+    return Target(oid=oid or 0, columns=columns or {}, files=tuple(files or ()))
+
+
+def _counted(cursor: Cursor, table: Table, target: Target) -> Target:
+    return target.model_copy(update={"rows": _count(cursor, table, 1)})
+
+
+def _count(cursor: Cursor, table: Table, otherwise: int) -> int:
+    """The target's rows; ``otherwise`` when counting takes longer than a table that was emptied."""
+    count = statement("lease/count_target.sql", target=sql.Identifier(table.target.table))
+    set_timeout = "SELECT set_config('statement_timeout', %s, true)"
+    before = cursor.execute("SHOW statement_timeout").fetchone()
+    try:
+        with cursor.connection.transaction():
+            cursor.execute(set_timeout, [str(COUNT_MILLISECONDS)])
+            row = cursor.execute(count).fetchone()
+    except psycopg.errors.QueryCanceled:
+        return otherwise
+    # The savepoint's end has kept the limit.
+    cursor.execute(set_timeout, before)
+    return int(row[0]) if row else 0
+
+
+def to_json(target: Target) -> Json:
+    """The target for its column in the status table."""
+    return Json(target.model_dump(mode="json"))

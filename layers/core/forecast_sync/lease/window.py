@@ -12,15 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
-from forecast_sync.errors import LeaseHeld
+from forecast_sync.errors import FullRunNeeded, LeaseHeld
 from forecast_sync.lease import lease, waiting
-from forecast_sync.lease.basis import find_reason, read_basis
+from forecast_sync.lease.basis import Basis, Target, examine, read_basis, to_json
 from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
+from forecast_sync.text.size_limits import shorten
+
+UNATTENDED = ("s3", "rerun")
+"""Triggers of runs that uploads start."""
+
+ERROR_CHARACTERS = 500
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DECIDED = {"low", "high", "definition", "reason"}
@@ -44,6 +51,9 @@ def open_window(
     can't coalesce, and ``Superseded`` for a redriven run that was overtaken.
     ``is_alive(execution_arn)`` asks Step Functions; ``redrive_count`` is the execution's, None in
     the payload of an older version.
+
+    Raises ``FullRunNeeded`` when an upload would make the whole lake be read again, although a run
+    that did so has failed since the last success.
     """
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor)
@@ -64,11 +74,10 @@ def _open(
 ) -> Window | LeaseHeld:
     lease.resume_locked(cursor, run, redrive_count)
     watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
-    window = _decide_window(cursor, settings, table, run, watermark)
-    decided = window.model_dump(include=DECIDED)
     own = lease.find_own_row(cursor, run.run_id)
     if own is not None and own.had_lease:
         lease.refuse_ended(own, run)
+        window, decided = _decide(cursor, settings, table, run, watermark)
         cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
         return window
     holder = lease.find_holder(cursor)
@@ -83,6 +92,7 @@ def _open(
         inherits_rerun = True
     if waiting.leave(cursor, run.run_id):
         inherits_rerun = True
+    window, decided = _decide(cursor, settings, table, run, watermark, starts=True)
     cursor.execute(statement("lease/delete_failed_start.sql"), {"run_id": run.run_id})
     cursor.execute(
         statement("lease/take_lease.sql"),
@@ -104,7 +114,7 @@ def move_end(connection: Connection, run: Run, window: Window) -> None:
 
     Raises ``LeaseHeld`` for such a run, which was stopped meanwhile.
     """
-    decided = window.model_dump(include=DECIDED)
+    decided = {**window.model_dump(include=DECIDED), "target": None}
     with transaction(connection) as cursor:
         cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
         if not cursor.rowcount:
@@ -135,23 +145,56 @@ def _coalesce_or_wait(
     )
 
 
-def _decide_window(
-    cursor: Cursor, settings: Settings, table: Table, run: Run, watermark: datetime | None
-) -> Window:
-    definition, low, reason = definition_of(table), None, None
-    if run.sync_type == "incremental" and watermark is not None:
-        basis = read_basis(cursor, settings.data_location, definition)
-        reason = find_reason(basis, definition) if basis else None
+def _decide(
+    cursor: Cursor,
+    settings: Settings,
+    table: Table,
+    run: Run,
+    watermark: datetime | None,
+    *,
+    starts: bool = False,
+) -> tuple[Window, dict[str, Any]]:
+    """The window, and what the run's row records about it; ``starts`` when there is no row yet."""
+    definition = definition_of(table)
+    basis = read_basis(cursor, settings.data_location, definition)
+    target, reason = examine(cursor, table, basis, definition)
+    if run.sync_type == "full":
+        reason = None
+    if reason and basis and starts:
+        _refuse_another_attempt(cursor, settings, run, basis, reason)
+    low = None
     if run.sync_type == "incremental" and watermark is not None and reason is None:
         low = (watermark - settings.lookback).replace(tzinfo=UTC)
     latest_end = _read_time(cursor, "lease/find_latest_window_end.sql", settings)
-    return Window(
+    window = Window(
         low=low,
         high=max(run.started_at, latest_end or run.started_at),
         connections=_count_connections(cursor),
         definition=definition,
         reason=reason,
     )
+    return window, _to_record(window, target)
+
+
+def _to_record(window: Window, target: Target) -> dict[str, Any]:
+    decided = window.model_dump(include=DECIDED)
+    return {**decided, "target": to_json(target)}
+
+
+def _refuse_another_attempt(
+    cursor: Cursor, settings: Settings, run: Run, basis: Basis, reason: str
+) -> None:
+    """Uploads come all the time: after a failure they don't read the whole lake again and again."""
+    if run.trigger not in UNATTENDED:
+        return
+    values = {"source": settings.data_location, "basis": basis.run_id}
+    failed = cursor.execute(statement("lease/find_failed_full.sql"), values).fetchone()
+    if failed:
+        raise FullRunNeeded(
+            f"{reason} So the whole lake has to be read, and run {failed[0]} has failed in that: "
+            f"{shorten(failed[1] or '', ERROR_CHARACTERS)} Remove the cause and redrive that run, "
+            "or start a full one by hand: forecast-sync start --sync-type full"
+        )
 
 
 def _count_connections(cursor: Cursor) -> int:

@@ -146,7 +146,8 @@ def failed(run: Run, message: str, settings: Settings) -> Notification:
             f"{meaning} Fix the cause.".strip(),
             f"Redrive the run: {redrive}, or the console's Redrive."
             if errors.redrive_helps(error)
-            else f"Start a new run: {_command('start', settings)}. A redrive can't help.",
+            else f"Start a new run: {_command('start', settings, *_options(error))}. "
+            "A redrive can't help.",
         ),
         links=_links(run.execution_arn, error, settings),
     )
@@ -240,6 +241,11 @@ def _command(name: str, settings: Settings, *arguments: str) -> str:
     if settings.project_name != DEFAULT_PROJECT:
         words += ["--project", settings.project_name]
     return " ".join(words)
+
+
+def _options(error: str) -> tuple[str, ...]:
+    """What the new run needs that is started after this error."""
+    return ("--sync-type", "full") if error == errors.FullRunNeeded.__name__ else ()
 
 
 def _links(execution_arn: str, error: str, settings: Settings) -> tuple[Link, ...]:

@@ -46,6 +46,9 @@ class Sync(Answered):
     error_message: str | None
     created_at: str
     finished_at: str | None
+    window_reason: str | None = Field(
+        default=None, description="Why an incremental run has read the whole lake by itself."
+    )
 
 
 class Syncs(Answered):

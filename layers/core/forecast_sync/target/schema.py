@@ -29,6 +29,7 @@ NEEDED = {
         "warnings",
         "redrive_count",
         "window_reason",
+        "target",
         "table_name",
     },
     "forecast_sync_waiting": {"run_id", "seen_at"},

@@ -38,6 +38,7 @@ ALTER TABLE forecast_sync_status
     ADD COLUMN IF NOT EXISTS date_to DATE,
     ADD COLUMN IF NOT EXISTS definition TEXT,
     ADD COLUMN IF NOT EXISTS window_reason TEXT,
+    ADD COLUMN IF NOT EXISTS target JSONB,
     ADD COLUMN IF NOT EXISTS table_name TEXT;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run
     ON forecast_sync_status (run_id) WHERE run_id IS NOT NULL;

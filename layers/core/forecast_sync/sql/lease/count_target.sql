@@ -1,0 +1,2 @@
+-- How many rows the target has. Only reads.
+SELECT count(*) FROM {target}
