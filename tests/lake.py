@@ -61,6 +61,28 @@ def reference(files: Mapping[str, tuple[datetime, bytes]]) -> Table:
     return {key: values for key, (_, values) in newest.items()}
 
 
+def newest_values(
+    files: Mapping[str, tuple[datetime, bytes]],
+) -> dict[tuple[Any, ...], set[tuple[Any, ...]]]:
+    """By key, the values of the valid rows whose own time no other row's is later than.
+
+    Objects that are rewritten change which of them the newest is, but not which ones it may be.
+    """
+    newest: dict[tuple[Any, ...], tuple[tuple[bool, datetime], set[tuple[Any, ...]]]] = {}
+    for _, content in files.values():
+        for row in pq.read_table(io.BytesIO(content)).to_pylist():
+            values = _values(row)
+            if values is None:
+                continue
+            key = tuple(row[name] for name in KEY)
+            rank = (row["updated_at"] is not None, row["updated_at"] or MORNING)
+            if key not in newest or rank > newest[key][0]:
+                newest[key] = (rank, set())
+            if rank == newest[key][0]:
+                newest[key][1].add(values)
+    return {key: values for key, (_, values) in newest.items()}
+
+
 def _line(values: tuple[Any, ...]) -> bytes:
     """The row as a COPY-text line, which decides between equals of one file."""
     return "\t".join(map(_field, values)).encode()

@@ -1,6 +1,7 @@
 """Random faults over random data, round after round: ``python -m tests.chaos.rounds --rounds 20``.
 
-After each round the table must be, row by row, what the Parquet files alone say.
+After each round the table must be, row by row, what the Parquet files alone say; and a run that
+succeeds, whatever happened meanwhile, must not have left an older row than the lake has.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos import scene
-from tests.lake import MORNING, Row, make_row, reference
+from tests.lake import MORNING, Row, make_row, newest_values, reference
 from tests.pooler import pooled
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed, Ended
@@ -35,6 +36,8 @@ from tests.workflow.deployed import Deployed, Ended
 KEYS = 4_000
 BATCH_SIZE = 200
 REDRIVES = 5
+PATIENCE = 180
+"""Seconds for the end of a run; its retries alone may take a minute."""
 PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 
 Fault = Callable[[Deployed, random.Random, str], object]
@@ -92,6 +95,29 @@ def stop_execution(deployed: Deployed, _chance: random.Random, arn: str) -> None
     deployed.stop(arn)
 
 
+def stop_and_redrive(deployed: Deployed, _chance: random.Random, arn: str) -> None:
+    """Somebody presses Stop and then Redrive, while functions may still work."""
+    scene.redrive_at_once(deployed, arn)
+
+
+def compact(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """One or two objects are rewritten into later ones."""
+    for path in chance.sample(sorted(deployed.files), min(len(deployed.files), 2)):
+        scene.compact(deployed, path, f"compacted-{chance.randrange(10**9)}")
+
+
+def truncate_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """Somebody empties the target."""
+    with suppress(psycopg.Error):
+        deployed.execute("SET lock_timeout = '5s'; TRUNCATE forecast_data")
+
+
+def drop_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """Somebody drops the target."""
+    with suppress(psycopg.Error):
+        deployed.execute("SET lock_timeout = '5s'; DROP TABLE forecast_data")
+
+
 def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
     """Another trigger fires."""
     deployed.start(sync_type=chance.choice(["full", "incremental"]))
@@ -109,64 +135,90 @@ def lock_rows(deployed: Deployed, chance: random.Random, _arn: str) -> None:
 
 FAULTS: list[Fault] = [
     kill_functions, cut_sessions, crash_postgres, throttle, cut_answers, fail_query, disturb_neon,
-    stop_execution, start_another, lock_rows,
+    stop_execution, stop_and_redrive, compact, start_another, lock_rows,
 ]  # fmt: skip
+TARGET_FAULTS: list[Fault] = [truncate_target, drop_target]
+"""After these a run in progress may leave less than the lake has, and the next one is full."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """What happened in one round; ``differences`` counts rows that aren't as they must be."""
+    """What happened in one round; ``differences`` counts rows that aren't as they must be.
+
+    ``older`` counts those of them that the round's own run left when it succeeded.
+    """
 
     number: int
     faults: list[str]
     redrives: int
     rows: int
     differences: int
+    older: int
 
 
-def play(deployed: Deployed, rounds: int, seed: int) -> Iterator[Round]:
+def play(
+    deployed: Deployed, rounds: int, seed: int, faults: Sequence[Fault] = FAULTS
+) -> Iterator[Round]:
     """Play the rounds, one growing lake and one database for all of them."""
     deployed.reset()
     chance = random.Random(seed)
     for number in range(1, rounds + 1):
         for part in range(chance.randint(1, 3)):
             deployed.upload(f"round-{number}-{part}", _rows(chance))
-        chosen = chance.sample(FAULTS, chance.randint(1, 3))
+        chosen = chance.sample(faults, chance.randint(1, 3))
         arn = deployed.start(
             batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"])
         )
         for fault in chosen:
             time.sleep(chance.uniform(0, 1))  # not a synchronization: the time is what varies
             fault(deployed, chance, arn)
-        redrives = _recover(deployed, arn)
+        ended, redrives = _recover(deployed, arn)
+        has_worked = ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced"
+        older = _count_older(deployed) if has_worked and not set(chosen) & set(TARGET_FAULTS) else 0
+        _settle_down(deployed)
         expected, actual = reference(deployed.files), deployed.table()
         wrong = {
             key for key in expected.keys() | actual.keys() if expected.get(key) != actual.get(key)
         }
-        yield Round(
-            number, [fault.__name__ for fault in chosen], redrives, len(expected), len(wrong)
-        )
+        names = [fault.__name__ for fault in chosen]
+        yield Round(number, names, redrives, len(expected), len(wrong) + older, older)
 
 
-def _recover(deployed: Deployed, arn: str) -> int:
+def _count_older(deployed: Deployed) -> int:
+    """How many keys of the lake the target lacks, or has with an older row.
+
+    Uploads come before a round's run, so that a run which has succeeded has read them all.
+    """
+    loaded = deployed.table()
+    newest = newest_values(deployed.files)
+    return sum(loaded.get(key) not in values for key, values in newest.items())
+
+
+def _recover(deployed: Deployed, arn: str) -> tuple[Ended, int]:
     """What an operator does: press Redrive, unless a later run has taken over; how often."""
-    ended = deployed.wait(arn, 120)
+    ended = deployed.wait(arn, PATIENCE)
     scene.await_postgres(deployed)
     redrives = 0
     while ended.status != "SUCCEEDED" and not _overtaken(deployed, ended) and redrives < REDRIVES:
-        ended = deployed.redrive(ended)
+        deployed.client("stepfunctions").redrive_execution(executionArn=arn)
+        ended = deployed.wait(arn, PATIENCE)
         redrives += 1
+    scene.await_postgres(deployed)
+    return ended, redrives
+
+
+def _settle_down(deployed: Deployed) -> None:
+    """The end of all faults, and a run that nothing disturbs."""
     deployed.request_faults()
     deployed.athena_faults()
     scene.await_quiet(deployed)
     last = eventually(lambda: _settle(deployed), 120, "a run that succeeds after all faults")
     assert last.status == "SUCCEEDED"
-    return redrives
 
 
 def _settle(deployed: Deployed) -> Ended | None:
     """A separate run, to load what was uploaded meanwhile; a fault may still hit it."""
-    ended = deployed.run()
+    ended = deployed.wait(deployed.start(), PATIENCE)
     scene.await_quiet(deployed)
     return ended if ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced" else None
 
@@ -194,6 +246,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--target-faults", action="store_true", help="also empty and drop the target"
+    )
     options = parser.parse_args()
     console = Console(highlight=False)
     table = Table(title=f"seed {options.seed}", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -208,7 +263,8 @@ def main() -> int:
         if port is not None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             stack.enter_context(pooled(running.database_urls["dev"], port, folder))
-        for one in play(Deployed(running), options.rounds, options.seed):
+        faults = [*FAULTS, *(TARGET_FAULTS if options.target_faults else [])]
+        for one in play(Deployed(running), options.rounds, options.seed, faults):
             console.print(f"round {one.number}: {', '.join(one.faults)}; {one.differences} differ")
             table.add_row(
                 str(one.number),

@@ -18,7 +18,7 @@ from localcloud.unprivileged import hand_over
 
 from tests.lake import make_row, reference
 from tests.waiting import eventually
-from tests.workflow.deployed import Deployed, Ended
+from tests.workflow.deployed import PREFIX, Deployed, Ended
 
 FORGOTTEN = 33
 """Postgres logs a sequence in steps of this many numbers, and skips the rest of one in a crash."""
@@ -154,6 +154,21 @@ def full_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def compact(deployed: Deployed, path: str, name: str) -> None:
+    """Rewrite the rows of an object into a later one called ``name``, and delete the first."""
+    _, content = deployed.files[path]
+    deployed.upload(name, content)
+    deployed.delete(path.partition(PREFIX)[2].removesuffix(".parquet"))
+
+
+def redrive_at_once(deployed: Deployed, arn: str) -> None:
+    """Stop an execution and redrive it, while functions that it has called may still work."""
+    sfn = deployed.client("stepfunctions")
+    deployed.stop(arn)
+    with suppress(sfn.exceptions.ExecutionNotRedrivable):
+        sfn.redrive_execution(executionArn=arn)
 
 
 def task_failures(deployed: Deployed, arn: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.rounds import play
+from tests.chaos.rounds import compact, play, start_another, stop_and_redrive
 from tests.workflow.deployed import Deployed
 
 
@@ -12,4 +12,12 @@ from tests.workflow.deployed import Deployed
 def test_rounds_of_random_faults_end_right(deployed: Deployed) -> None:
     played = list(play(deployed, rounds=3, seed=7))
     assert sum(one.rows for one in played) > 1_000
+    assert [one for one in played if one.differences] == []
+
+
+@pytest.mark.timeout(300)
+def test_compactions_and_redrives_leave_no_older_row(deployed: Deployed) -> None:
+    played = list(
+        play(deployed, rounds=2, seed=3, faults=[compact, stop_and_redrive, start_another])
+    )
     assert [one for one in played if one.differences] == []
