@@ -297,6 +297,12 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
             uploads_newer=True,
         ),
     ],
+    "SourceUnstable": [
+        Elsewhere(
+            "workflow/test_retries.py"
+            "::test_a_lake_that_changes_in_each_attempt_fails_the_run_and_a_redrive_heals_it"
+        )
+    ],
     "StorageUnavailable": [Waits()],
     "Superseded": [NewRun()],
     "TooManyRejects": [
