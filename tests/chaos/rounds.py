@@ -135,8 +135,10 @@ def lock_rows(deployed: Deployed, chance: random.Random, _arn: str) -> None:
 
 FAULTS: list[Fault] = [
     kill_functions, cut_sessions, crash_postgres, throttle, cut_answers, fail_query, disturb_neon,
-    stop_execution, stop_and_redrive, compact, start_another, lock_rows,
+    stop_execution, start_another, lock_rows,
 ]  # fmt: skip
+CHANGES: list[Fault] = [compact, stop_and_redrive]
+"""What changes in the middle of a run: the lake, and which call belongs to it."""
 TARGET_FAULTS: list[Fault] = [truncate_target, drop_target]
 """After these a run in progress may leave less than the lake has, and the next one is full."""
 
@@ -263,7 +265,7 @@ def main() -> int:
         if port is not None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             stack.enter_context(pooled(running.database_urls["dev"], port, folder))
-        faults = [*FAULTS, *(TARGET_FAULTS if options.target_faults else [])]
+        faults = [*FAULTS, *CHANGES, *(TARGET_FAULTS if options.target_faults else [])]
         for one in play(Deployed(running), options.rounds, options.seed, faults):
             console.print(f"round {one.number}: {', '.join(one.faults)}; {one.differences} differ")
             table.add_row(

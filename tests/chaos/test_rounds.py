@@ -15,7 +15,8 @@ def test_rounds_of_random_faults_end_right(deployed: Deployed) -> None:
     assert [one for one in played if one.differences] == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_compactions_and_redrives_leave_no_older_row(deployed: Deployed) -> None:
     played = list(
         play(deployed, rounds=2, seed=3, faults=[compact, stop_and_redrive, start_another])
