@@ -88,9 +88,9 @@ def test_definitions_outlive_releases() -> None:
     assert definition.LINE_FORMAT == 1
     pinned = {"forecast": definition_of(load_table()), "price": definition_of(load_table("price"))}
     assert pinned == {
-        "forecast": "d14f3f3e725c8fd0",
-        "price": "8f196a3324104c55",
-    }  # pragma: allowlist secret
+        "forecast": "d14f3f3e725c8fd0",  # pragma: allowlist secret
+        "price": "8f196a3324104c55",  # pragma: allowlist secret
+    }
 
 
 def test_the_line_format_is_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
