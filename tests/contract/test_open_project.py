@@ -113,7 +113,10 @@ def test_every_kind_of_test_is_described() -> None:
 
 
 def test_ci_runs_every_kind_of_test() -> None:
-    """`make test` runs every folder but those that have their own target."""
+    """`make test` runs every folder but those that have their own target.
+
+    Trino's is the one that CI leaves out: its whole run hasn't been timed on a quiet machine yet.
+    """
     configured = tomllib.loads(text_of("pyproject.toml"))["tool"]["pytest"]["ini_options"]
     kinds = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/*/test_*.py")}
     apart = {"tests/localcloud": "test-localcloud", "tests/conformance": "conformance"}
@@ -121,7 +124,7 @@ def test_ci_runs_every_kind_of_test() -> None:
     for folder, target in apart.items():
         assert any(folder in command for command in commands_of_make(target)), target
     run = {*text_of(".ci/run").splitlines()}
-    assert {f"make {target}" for target in ("test", *apart.values())} <= run
+    assert {"make test", "make test-localcloud"} <= run
 
 
 def test_every_target_is_described() -> None:
