@@ -142,7 +142,7 @@ def check_loads(connection: Connection, table: Table, lines: list[str]) -> None:
     ensure_schema(connection, table)
     assert find_differences(connection, table) == []
     run = make_run()
-    begin(connection, run)
+    begin(connection, run, table=table)
 
     def load(query: str, lines: list[str], *, dry: bool = False) -> list[BatchChanges]:
         files, changes = Files(), []

@@ -204,11 +204,11 @@ def test_a_role_s_own_schema_is_where_its_tables_are_made_and_found(database_url
         for _ in range(2):
             ensure_schema(opened, load_table())
         with transaction(opened) as cursor:
-            found = cursor.execute(
-                "SELECT relnamespace::regnamespace::text, count(*) FROM pg_class"
-                " WHERE relkind = 'r' AND relname ~ '^forecast_' GROUP BY 1"
+            schemas = cursor.execute(
+                "SELECT DISTINCT relnamespace::regnamespace::text FROM pg_class"
+                " WHERE relkind = 'r' AND relname ~ '^forecast_'"
             )
-            assert found.fetchall() == [("analytics", 5)]
+            assert schemas.fetchall() == [("analytics",)]
 
 
 def test_a_database_that_is_read_only_by_default_gets_nothing(database_url: str) -> None:

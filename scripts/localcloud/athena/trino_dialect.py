@@ -6,24 +6,30 @@ from pathlib import Path
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.athena import Athena
+from sqlglot.dialects.duckdb import DuckDB
 
 from localcloud.athena.engine import SYNTAX, QueryError
 
 MACROS = Path(__file__).with_suffix(".sql").read_text("utf-8")
 """What a session of DuckDB must run before it runs what ``transpile`` returns."""
 
+_READ, _WRITE = Athena, DuckDB
+"""Loaded with this module: by their names they are loaded at first use, and of two queries that come
+first at once, one may get a dialect that is half made, and then the SQL of no engine."""
+
 
 def parse(query: str) -> exp.Expr:
     """The statement's tree. Raises ``QueryError`` when it isn't Athena's SQL."""
     try:
-        return sqlglot.parse_one(query, read="athena")
+        return sqlglot.parse_one(query, read=_READ)
     except sqlglot.ParseError as error:
         raise QueryError(f"SYNTAX_ERROR: {error}", error_type=SYNTAX) from None
 
 
 def transpile(tree: exp.Expr) -> str:
     """The statement for DuckDB, whose session has run ``MACROS``."""
-    return tree.transform(_as_trino).sql(dialect="duckdb")
+    return tree.transform(_as_trino).sql(dialect=_WRITE)
 
 
 def _as_trino(node: exp.Expr) -> exp.Expr:
