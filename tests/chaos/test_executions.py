@@ -10,7 +10,7 @@ from typing import Any
 from tests.chaos import scene
 from tests.lake import make_rows
 from tests.waiting import eventually
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import Deployed, Ended
 
 
 def test_a_stopped_run_is_taken_over_and_its_redrive_refused(deployed: Deployed) -> None:
@@ -38,19 +38,23 @@ def test_a_call_that_outlives_its_stopped_run_writes_nothing(deployed: Deployed)
         deployed.stop(arn)
         stopped = deployed.wait(arn)
         eventually(lambda: _ended(deployed, stopped.name), 30)
-    eventually(lambda: _logs(deployed, stopped.name, "was recorded as ended"), 30)
+    eventually(lambda: _logs(deployed, stopped, "was recorded as ended"), 30)
     status = deployed.status(stopped.name) or {}
     assert (status["status"], status["redrive_count"]) == ("failed", 0)
     assert deployed.table() == {}
     scene.finished(deployed, deployed.redrive(stopped))
 
 
-def _logs(deployed: Deployed, run: str, text: str) -> bool:
-    """Whether a function has logged this about a run."""
+def _logs(deployed: Deployed, run: Ended, text: str) -> bool:
+    """Whether a function has logged this about a run.
+
+    Since the run began, because the local cloud returns only the oldest 10,000 lines.
+    """
+    began = int(deployed.describe(run.arn)["startDate"].timestamp() * 1000)
     pages = deployed.client("logs").get_paginator("filter_log_events")
     return any(
-        run in event["message"] and text in event["message"]
-        for page in pages.paginate(logGroupName=f"/aws/lambda/{deployed.name}")
+        run.name in event["message"] and text in event["message"]
+        for page in pages.paginate(logGroupName=f"/aws/lambda/{deployed.name}", startTime=began)
         for event in page["events"]
     )
 

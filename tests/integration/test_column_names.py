@@ -19,7 +19,7 @@ from forecast_sync.dry_run.changes import BatchChanges, describe_batch
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.extract.athena_sql import Dates, build_extract, build_profile
 from forecast_sync.load.loader import load_page
-from forecast_sync.tables import Table, parse_table
+from forecast_sync.tables import Table, definition_of, parse_table
 from forecast_sync.target.differences import find_differences
 from forecast_sync.target.schema import ensure_schema
 from localcloud.athena.embedded import execute, open_database
@@ -152,7 +152,7 @@ def check_loads(connection: Connection, table: Table, lines: list[str]) -> None:
             changes.append(describe_batch(cursor, table, page.kind))
 
         asked = run.model_copy(update={"dry_run": True}) if dry else run
-        request = make_upsert(asked, ["a"], query=query)
+        request = make_upsert(asked, ["a"], query=query, definition=definition_of(table))
         done = load_page(
             connection, files.stream, table, request, lambda: LONG, save if dry else None
         )
