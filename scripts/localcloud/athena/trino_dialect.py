@@ -15,8 +15,8 @@ MACROS = Path(__file__).with_suffix(".sql").read_text("utf-8")
 """What a session of DuckDB must run before it runs what ``transpile`` returns."""
 
 _READ, _WRITE = Athena, DuckDB
-"""Loaded with this module. By their names they would be loaded at first use, and of two first queries
-at once, one would get a dialect that isn't complete."""
+"""Loaded with this module. By their names they would be loaded at first use, and of two queries at
+once, one would get a dialect that isn't complete."""
 
 
 def parse(query: str) -> exp.Expr:
