@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
-from functools import cached_property
 from typing import Any, Literal
 
-from forecast_sync.config import Settings
 from forecast_sync.contracts.counts import Sums
 from forecast_sync.contracts.run import Window
 from forecast_sync.diagnostics.checksums import build_lake_keys, build_lake_sums
 from forecast_sync.extract.athena_sql import Dates
-from forecast_sync.tables import Table, load_table
 
 from forecast_sync_cli.client.athena import make_athena, run_query
-from forecast_sync_cli.client.deployment import Deployment, read_settings
+from forecast_sync_cli.client.deployment import Deployment
 
 TARGET_PAGE = 20_000
 Difference = Literal["only in the lake", "only in Postgres", "different"]
@@ -66,7 +63,9 @@ class Sides:
 
     def lake_sums(self, dates: Dates) -> dict[str, Sums]:
         """Rows and checksum of the lake, by business date."""
-        rows = self._query(build_lake_sums(self.table, self.settings, dates, self._window))
+        rows = self._query(
+            build_lake_sums(self.deployment.table, self.deployment.settings, dates, self._window)
+        )
         return {row["day"]: Sums(int(row["row_count"]), int(row["checksum"])) for row in rows}
 
     def target_sums(self, dates: Dates) -> dict[str, Sums]:
@@ -77,8 +76,10 @@ class Sides:
 
     def lake_keys(self, day: date) -> dict[tuple[str, ...], str]:
         """The hash of each of the lake's rows of a day, by key."""
-        rows = self._query(build_lake_keys(self.table, self.settings, day, self._window))
-        names = self.table.target.key
+        rows = self._query(
+            build_lake_keys(self.deployment.table, self.deployment.settings, day, self._window)
+        )
+        names = self.deployment.table.target.key
         return {tuple(row[name] for name in names): row["line_hash"] for row in rows}
 
     def target_keys(self, day: date) -> dict[tuple[str, ...], str]:
@@ -93,22 +94,12 @@ class Sides:
             if answer.get("next", len(rows) >= TARGET_PAGE or None) is None:
                 return hashes
 
-    @cached_property
-    def settings(self) -> Settings:
-        """The deployment's settings."""
-        return read_settings(self.deployment)
-
-    @property
-    def table(self) -> Table:
-        """The table that the deployment syncs."""
-        return load_table(self.settings.table_file)
-
     @property
     def _window(self) -> Window:
         return Window(high=self.as_of)
 
     def _query(self, query: str) -> Iterator[dict[str, str]]:
-        athena = make_athena(self.deployment, self.settings)
+        athena = make_athena(self.deployment, self.deployment.settings)
         return athena.read_rows(run_query(athena, query))
 
     def _inspect(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +145,7 @@ def watermark(deployment: Deployment, git_ref: str | None) -> datetime | None:
 
 def _compare_keys(sides: Sides, day: date) -> list[Key]:
     lake, target = sides.lake_keys(day), sides.target_keys(day)
-    names = sides.table.target.key
+    names = sides.deployment.table.target.key
     differing = []
     for key in sorted({*lake, *target}):
         if lake.get(key) == target.get(key):

@@ -15,11 +15,11 @@ import pytest
 from botocore.exceptions import ClientError
 from devtools.cli_reference import find_commands
 from forecast_sync.contracts.counts import Counts
+from forecast_sync.tables import load_table
 from forecast_sync_cli import backfill, diff, main
 from forecast_sync_cli.client import deployment, executions, freshness, logs, rejects, run_status
 from forecast_sync_cli.commands import backfill as backfill_commands
 from forecast_sync_cli.commands import doctor, plan, sync, tables
-from forecast_sync_cli.commands import rejects as reject_commands
 from forecast_sync_cli.doctor.runner import Result, Status
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.terminal import Table, Terminal
@@ -161,7 +161,12 @@ def give(value: Any) -> Callable[..., Any]:
 def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A deployment of which everything is hostile, and a terminal with colors."""
     glue = SimpleNamespace(create_table=give(None))
-    found = SimpleNamespace(
+    settings = SimpleNamespace(
+        table_file="price", forecast_table_name=EVIL, athena_db_name=EVIL, data_location="s3://x/"
+    )
+    deployed = SimpleNamespace(
+        settings=settings,
+        table=load_table("price"),
         environment=EVIL,
         endpoint_url=None,
         execution_arn=give(EVIL),
@@ -170,9 +175,6 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         client=give(glue),
     )
     planned = SimpleNamespace(**{**SNAPSHOT.__dict__, "status": "SUCCEEDED"})
-    settings = SimpleNamespace(
-        table_file="price", forecast_table_name=EVIL, athena_db_name=EVIL, data_location="s3://x/"
-    )
     table = SimpleNamespace(target=SimpleNamespace(table=EVIL), column=[], reject=[], expect=[])
     differing = diff.Diff(
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
@@ -182,7 +184,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         run_id=EVIL, status=EVIL, started_at=AT, stopped_at=AT, redrive_count=1
     )
     for owner, name, answer in (
-        (deployment, "find", found),
+        (deployment, "find", deployed),
         (executions, "start", EVIL),
         (executions, "redrive", 1),
         (executions, "stop", None),
@@ -201,8 +203,6 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (cloud, "up", CLOUD),
         (rejects, "ask", {"reasons": [GROUP], "rejects": [REJECT], "next": None}),
         (rejects, "export", 1),
-        (reject_commands, "read_settings", settings),
-        (tables, "read_settings", settings),
         (tables, "read_checked", table),
     ):
         monkeypatch.setattr(owner, name, give(answer))

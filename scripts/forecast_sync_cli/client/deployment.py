@@ -21,6 +21,7 @@ from forecast_sync.adapters.loopback import is_loopback
 from forecast_sync.config import Settings
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
+from forecast_sync.tables import Table, load_table
 
 from forecast_sync_cli.client.api import ApiClient, find_url
 from forecast_sync_cli.errors import UserError
@@ -77,6 +78,19 @@ class Deployment:
     def client(self, service: str) -> Any:
         """A boto3 client of this deployment's account and region."""
         return _client(self.session, service, self.endpoint_url)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """What the deployed functions are configured with; secrets are only references in it."""
+        configuration = self.client("lambda").get_function_configuration(
+            FunctionName=self.function_name("read_watermark")
+        )
+        return Settings.from_environment(configuration["Environment"]["Variables"])
+
+    @cached_property
+    def table(self) -> Table:
+        """The table that the deployment syncs."""
+        return load_table(self.settings.table_file)
 
     def execution_arn(self, run: str) -> str:
         """The execution ARN of a run, given by its name or by the ARN itself."""
@@ -159,14 +173,6 @@ def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
         f"no state machine {name} at {where}: deploy the stack there, choose another "
         "--environment or --project, or set AWS_ENDPOINT_URL to a local cloud's endpoint_url"
     )
-
-
-def read_settings(deployed: Deployment) -> Settings:
-    """What the deployed functions are configured with; secrets are only references in it."""
-    configuration = deployed.client("lambda").get_function_configuration(
-        FunctionName=deployed.function_name("read_watermark")
-    )
-    return Settings.from_environment(configuration["Environment"]["Variables"])
 
 
 def open_session() -> tuple[boto3.Session, str | None]:

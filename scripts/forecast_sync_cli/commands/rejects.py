@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from forecast_sync.stack_names import DEFAULT_PROJECT
-from forecast_sync.tables import load_table
 
 from forecast_sync_cli.client import deployment, executions, rejects, run_status
-from forecast_sync_cli.client.deployment import Deployment, read_settings
+from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
     EnvironmentOption,
     GitRefOption,
@@ -135,7 +134,7 @@ def export(
     """
     deployed = deployment.find(environment, project)
     query = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
-    table = load_table(read_settings(deployed).table_file)
+    table = deployed.table
     whole_rejects = rejects.whole(deployed, rejects.read(deployed, None, **query), git_ref)
     count = rejects.export(whole_rejects, table, path)
     if as_json:

@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 from forecast_sync.stack_names import DEFAULT_PROJECT
-from forecast_sync.tables import load_table
 
 from forecast_sync_cli.client import deployment
-from forecast_sync_cli.client.deployment import read_settings
 from forecast_sync_cli.commands.common import (
     EnvironmentOption,
     JsonOption,
@@ -70,12 +68,12 @@ def declare(
     needs this command once, and again whenever the file's [source.columns] change.
     """
     deployed = deployment.find(environment, project)
-    settings = read_settings(deployed)
+    settings = deployed.settings
     if settings.table_file == "forecast":
         raise UserError("the template declares the table forecast: `sam deploy` updates it")
     name = settings.forecast_table_name
     glue = deployed.client("glue")
-    table = glue_input(load_table(settings.table_file), name, settings.data_location)
+    table = glue_input(deployed.table, name, settings.data_location)
     try:
         glue.create_table(DatabaseName=settings.athena_db_name, TableInput=table)
         action = "created"

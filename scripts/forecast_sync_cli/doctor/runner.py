@@ -11,10 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.config import Settings
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
-from forecast_sync.tables import Table, load_table
+from forecast_sync.tables import Table
 
 from forecast_sync_cli.client import deployment
-from forecast_sync_cli.client.deployment import Deployment, read_settings
+from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.errors import UserError
 
 Status = Literal["ok", "advice", "finding", "skipped"]
@@ -60,15 +60,15 @@ class Context:
         """The deployment; raises ``UserError`` if there is none."""
         return deployment.find(self.environment, self.project)
 
-    @cached_property
+    @property
     def settings(self) -> Settings:
         """The settings of the deployed functions."""
-        return read_settings(self.deployment)
+        return self.deployment.settings
 
     @property
     def table(self) -> Table:
         """The table that the deployment syncs."""
-        return load_table(self.settings.table_file)
+        return self.deployment.table
 
     def early_client(self, service: str) -> Any:
         """A boto3 client that doesn't need the deployment to exist."""
@@ -114,8 +114,8 @@ def _run(context: Context, check: Check) -> Result:
     except ClientError as error:
         return Result(check.name, "finding", *_explain(error, context))
     except (UserError, ForecastSyncError, BotoCoreError) as error:
-        found = " ".join(f"{type(error).__name__}: {error}".split())
-        return Result(check.name, "finding", found, "Fix the cause that is named here.")
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return Result(check.name, "finding", message, "Fix the cause that is named here.")
 
 
 def redeploy(context: Context) -> str:
@@ -134,7 +134,7 @@ def redeploy(context: Context) -> str:
 def _explain(error: ClientError, context: Context) -> tuple[str, str]:
     detail = error.response.get("Error", {})
     code = detail.get("Code", "unknown")
-    found = f"AWS answered {error.operation_name} with {code}: {detail.get('Message', '')}"
+    message = f"AWS answered {error.operation_name} with {code}: {detail.get('Message', '')}"
     if "AccessDenied" in code or code == "UnauthorizedOperation":
-        return found, f"Give your own role the permission for {error.operation_name}."
-    return found, redeploy(context)
+        return message, f"Give your own role the permission for {error.operation_name}."
+    return message, redeploy(context)
