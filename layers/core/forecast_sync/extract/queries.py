@@ -52,12 +52,12 @@ def start_query(
     definition = definition_of(table)
     _refuse_endless_renewal(request)
     refuse_other_definitions(definition, request.window.definition or definition)
-    planned = request.window.sources
+    sources = request.window.sources
     if request.query == "extract":
         surveyed = check_sources(lake, settings, table, request.window)
-        sources = surveyed.fingerprint
-        if planned and sources != planned:
+        if sources and sources != surveyed.fingerprint:
             raise source_changed(request.renewal, request.redrive_count)
+        sources = surveyed.fingerprint
         _refuse_costs(settings, request, surveyed.size)
         parts = count_parts(surveyed.size)
 
@@ -66,10 +66,9 @@ def start_query(
 
         text = build(result_prefix(settings, request, build("")))
     else:
-        sources = planned or ""
-        if not planned or request.window.reason:
+        if sources is None or request.window.reason:
             surveyed = survey(lake, settings, request.window)
-            sources = planned or surveyed.fingerprint
+            sources = sources or surveyed.fingerprint
             _refuse_costs(settings, request, surveyed.size)
         text = build_profile(table, settings, request.run, request.window)
     identity = (

@@ -148,9 +148,11 @@ def _next_count(own: OwnRow, redrive_count: int | None) -> int | None:
 
     A child execution that a redrive starts for the first time knows only that there was one.
     """
-    if redrive_count is None or own.redrive_count is None or redrive_count > own.redrive_count:
-        return redrive_count if redrive_count is not None else own.redrive_count
-    return own.redrive_count + 1
+    if redrive_count is None:
+        return own.redrive_count
+    if own.redrive_count is None:
+        return redrive_count
+    return max(redrive_count, own.redrive_count + 1)
 
 
 def _refuse_overtaken_since(cursor: Cursor, run: Run) -> None:

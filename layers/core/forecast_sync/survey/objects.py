@@ -68,8 +68,7 @@ def fix_sources(
     object of the present second may not be the last one: the lake is then listed once more after
     it.
     """
-    began = now()
-    window = window.model_copy(update={"high": max(window.high, _in_milliseconds(began))})
+    window = window.model_copy(update={"high": max(window.high, _in_milliseconds(now()))})
     surveyed = survey(lake, settings, window)
     second = window.high.replace(microsecond=0)
     if surveyed.newest == second:
