@@ -100,16 +100,8 @@ def _keep_key(deployed: Deployed, key: str) -> None:
     deployed.client("secretsmanager").put_secret_value(SecretId=KEY_SECRET, SecretString=key)
 
 
-def _run_with_a_malformed_key(deployed: Deployed) -> Ended:
-    _keep_key(deployed, "a key with spaces")
-    try:
-        return _run(deployed)
-    finally:
-        _keep_key(deployed, deployed.cloud.neon_api_key)
-
-
-def _run_with_a_revoked_key(deployed: Deployed) -> Ended:
-    _keep_key(deployed, "a-revoked-key")
+def _run_with_key(key: str, deployed: Deployed) -> Ended:
+    _keep_key(deployed, key)
     try:
         return _run(deployed)
     finally:
@@ -247,7 +239,7 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
     ],
     "BranchNotMapped": [NewRun()],
     "ConfigurationInvalid": [
-        Repair("the secret is corrected", _run_with_a_malformed_key, _nothing),
+        Repair("the secret is corrected", partial(_run_with_key, "a key with spaces"), _nothing),
     ],
     "DatabaseAmbiguous": [
         Repair(
@@ -269,7 +261,9 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
     "FullRunNeeded": [NewRun()],
     "InvalidInput": [NewRun()],
     "LeaseHeld": [Waits()],
-    "NeonRefused": [Repair("a new key is stored", _run_with_a_revoked_key, _nothing)],
+    "NeonRefused": [
+        Repair("a new key is stored", partial(_run_with_key, "a-revoked-key"), _nothing)
+    ],
     "NeonUnavailable": [Waits()],
     "QueryFailed": [Repair("the cause is gone", _run_with_a_failing_query, _nothing)],
     "QueryRetryable": [Reroutes()],

@@ -84,6 +84,15 @@ def test_an_object_overwritten_between_the_queries_sends_the_run_back(deployed: 
     assert deployed.table() == reference(deployed.files)
 
 
+def _sync_older_and_newest(deployed: Deployed) -> list[Row]:
+    """Two objects with the same keys; the rows of the one that wins."""
+    newest = make_rows(range(10), y_50=2.0, updated_at=MORNING + timedelta(hours=1))
+    deployed.upload("older", make_rows(range(10), y_50=1.0))
+    deployed.upload("newest", newest)
+    deployed.succeed()
+    return newest
+
+
 def _compact(deployed: Deployed, old: str, new: str, rows: list[Row]) -> None:
     """Rewrite the rows of an object into a later one, and delete the first."""
     deployed.upload(new, rows)
@@ -94,11 +103,7 @@ def test_an_object_compacted_while_the_queries_wait_doesn_t_let_an_older_row_win
     deployed: Deployed,
 ) -> None:
     """Both queries read the lake without the newest rows, so their sums agree."""
-    later = MORNING + timedelta(hours=1)
-    newest = make_rows(range(10), y_50=2.0, updated_at=later)
-    deployed.upload("older", make_rows(range(10), y_50=1.0))
-    deployed.upload("newest", newest)
-    deployed.succeed()
+    newest = _sync_older_and_newest(deployed)
     deployed.athena_faults({"match": "UNLOAD", "hold": True}, {"match": "CROSS JOIN", "hold": True})
     arn = deployed.start(sync_type="full")
     eventually(lambda: deployed.entered(arn).count("Poll Athena query") >= 2)
@@ -116,11 +121,7 @@ def test_an_object_compacted_before_the_queries_begin_doesn_t_let_an_older_row_w
     deployed: Deployed,
 ) -> None:
     """The run has its window, and Athena refuses its queries for a while."""
-    later = MORNING + timedelta(hours=1)
-    newest = make_rows(range(10), y_50=2.0, updated_at=later)
-    deployed.upload("older", make_rows(range(10), y_50=1.0))
-    deployed.upload("newest", newest)
-    deployed.succeed()
+    newest = _sync_older_and_newest(deployed)
     deployed.request_faults(
         {"match": "AmazonAthena.StartQueryExecution", "times": 1000, "status": 400,
          "code": "TooManyRequestsException"}
