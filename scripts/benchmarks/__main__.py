@@ -67,13 +67,13 @@ def _bench_loading(
 
 
 def _bench_athena(console: Console, progress: Console, docs: bool) -> None:
-    found = athena.measure_statements(progress.print, tuple(athena.SHAPES))
-    athena.print_table(console, found)
+    figures = athena.measure_statements(progress.print, tuple(athena.SHAPES))
+    athena.print_table(console, figures)
     target = CHECKOUT / "build" / "bench-athena.json"
-    athena.write_json(target, found)
+    athena.write_json(target, figures)
     console.print(f"written: {target}")
     if docs:
-        athena.write_markdown(CHECKOUT / "docs" / "benchmark-athena.md", found)
+        athena.write_markdown(CHECKOUT / "docs" / "benchmark-athena.md", figures)
 
 
 if __name__ == "__main__":

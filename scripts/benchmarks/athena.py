@@ -92,11 +92,11 @@ def measure_statements(report: Callable[[str], None], names: tuple[str, ...]) ->
     """Run every statement over each of these shapes, once."""
     with cloud.running(athena="trino") as local, TemporaryDirectory() as folder:
         report("Trino runs")
-        found = []
+        figures = []
         for name in names:
             report(SHAPES[name].title)
-            found += list(_measure(local, name, Path(folder)))
-        return found
+            figures += list(_measure(local, name, Path(folder)))
+        return figures
 
 
 def _measure(local: Any, name: str, folder: Path) -> Iterator[Figures]:

@@ -176,12 +176,12 @@ def keys(draw: st.DrawFn) -> Rows:
 @st.composite
 def by_pyarrow(draw: st.DrawFn) -> File:
     """A file with every source type, in the ways that this writer has."""
-    found = draw(keys())
-    columns = draw(arrow_columns(len(found["item"])))
+    key_columns = draw(keys())
+    columns = draw(arrow_columns(len(key_columns["item"])))
     table = pa.table(
         {
-            "item": pa.array(found["item"], pa.int64()),
-            "stamp": pa.array(found["stamp"], pa.timestamp("ms")),
+            "item": pa.array(key_columns["item"], pa.int64()),
+            "stamp": pa.array(key_columns["stamp"], pa.timestamp("ms")),
             **{name: _array(kind, values) for name, (kind, values) in columns.items()},
         }
     )
@@ -223,15 +223,15 @@ def written(table: pa.Table, **options: Any) -> File:
 @st.composite
 def plain_rows(draw: st.DrawFn) -> Rows:
     """Values that every writer takes."""
-    found = draw(keys())
-    size = len(found["item"])
+    key_columns = draw(keys())
+    size = len(key_columns["item"])
 
     def column(values: st.SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(st.none() | values, min_size=size, max_size=size))
 
     first, last = datetime(1700, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001
     return {
-        **found,
+        **key_columns,
         "whole": column(integers(30, signed=True)),  # see DuckDB's exception
         "large": column(integers(64, signed=True)),
         "flag": column(st.booleans()),

@@ -117,11 +117,11 @@ def every_resource() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def name_of(resource: dict[str, Any]) -> Any:
     """The name that a template gives a resource; None for one that CloudFormation generates."""
-    found: Any = resource.get("Properties", {})
+    value: Any = resource.get("Properties", {})
     keys = NAMES[resource["Type"]]
     for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if keys else None
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if keys else None
 
 
 def test_every_name_is_generated_or_goes_with_the_rollback() -> None:
@@ -176,16 +176,16 @@ def test_no_role_may_create_a_log_group() -> None:
 
 
 def test_the_machine_comes_last() -> None:
-    found = resources("template.yaml")
+    declared = resources("template.yaml")
     needed: set[str] = set()
     waiting = ["StateMachine"]
     while waiting:
         name = waiting.pop()
-        if name in found and name not in needed:
+        if name in declared and name not in needed:
             needed.add(name)
-            waiting += references(found[name])
+            waiting += references(declared[name])
     # A permission is one call of a function that is there.
-    later = {name for name in set(found) - needed if not is_permission(found[name])}
+    later = {name for name in set(declared) - needed if not is_permission(declared[name])}
     assert later == {"CoreLayer"}, "functions need it, which the local cloud's don't"
 
 
@@ -199,21 +199,21 @@ def references(value: Any) -> list[str]:
         return [name for item in value for name in references(item)]
     if not isinstance(value, dict):
         return []
-    found = []
+    names = []
     for key, item in value.items():
         if key == "Ref":
-            found.append(item)
+            names.append(item)
         elif key == "Fn::GetAtt":
-            found.append(item.split(".")[0] if isinstance(item, str) else item[0])
+            names.append(item.split(".")[0] if isinstance(item, str) else item[0])
         elif key == "DependsOn":
-            found += [item] if isinstance(item, str) else item
+            names += [item] if isinstance(item, str) else item
         elif key == "Fn::Sub":
             text = item if isinstance(item, str) else item[0]
-            found += [part.split("}")[0].split(".")[0] for part in text.split("${")[1:]]
-            found += [] if isinstance(item, str) else references(item[1])
+            names += [part.split("}")[0].split(".")[0] for part in text.split("${")[1:]]
+            names += [] if isinstance(item, str) else references(item[1])
         else:
-            found += references(item)
-    return found
+            names += references(item)
+    return names
 
 
 @pytest.mark.parametrize("environment", ["dev", "production"])

@@ -211,14 +211,14 @@ def test_a_workflow_pastes_nothing_into_a_shell_and_calls_what_exists(path: Path
 
 def privileged_jobs() -> list[tuple[str, str, dict[str, Any]]]:
     """Every job that becomes a role: the event's names, the job's name, the job."""
-    found = []
+    jobs = []
     for path in WORKFLOWS:
         workflow = yaml.safe_load(path.read_text())
         events = " ".join(workflow[True])  # YAML 1.1 reads the key `on` as true.
         for name, job in workflow["jobs"].items():
             if "id-token" in job["permissions"]:
-                found.append((events, f"{path.stem}/{name}", job))
-    return found
+                jobs.append((events, f"{path.stem}/{name}", job))
+    return jobs
 
 
 @pytest.mark.parametrize(

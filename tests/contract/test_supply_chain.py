@@ -55,13 +55,13 @@ def commands_of_make(*arguments: str) -> list[str]:
 
 def commands() -> list[str]:
     """Every command of a Makefile, of .ci/run and of a workflow."""
-    found = commands_of_make(*TARGETS, "build", "layer", "format")
-    found += commands_of_make("-C", "layers/core", "build-CoreLayer", "ARTIFACTS_DIR=/nowhere")
-    found += (ROOT / ".ci/run").read_text().splitlines()
+    lines = commands_of_make(*TARGETS, "build", "layer", "format")
+    lines += commands_of_make("-C", "layers/core", "build-CoreLayer", "ARTIFACTS_DIR=/nowhere")
+    lines += (ROOT / ".ci/run").read_text().splitlines()
     for path in WORKFLOWS:
         for job in yaml.safe_load(path.read_text())["jobs"].values():
-            found += [step["run"] for step in job["steps"] if "run" in step]
-    return [line.strip() for line in found if not line.lstrip().startswith("#")]
+            lines += [step["run"] for step in job["steps"] if "run" in step]
+    return [line.strip() for line in lines if not line.lstrip().startswith("#")]
 
 
 def installs(command: str) -> bool:
@@ -70,18 +70,18 @@ def installs(command: str) -> bool:
 
 
 def test_everything_that_is_installed_is_locked_by_hashes() -> None:
-    found = [command for command in commands() if installs(command)]
-    of_python = [command for command in found if re.search(r"\bpip install\b", command)]
+    installing = [command for command in commands() if installs(command)]
+    of_python = [command for command in installing if re.search(r"\bpip install\b", command)]
     assert len(of_python) >= 8
     for command in of_python:
         options = command.replace("--requirement ", "-r ")
         is_ours = all(part in options for part in OURSELVES)
         assert is_ours or all(part in options for part in HASHED), command
-    [of_node] = [command for command in found if "npm" in command]
+    [of_node] = [command for command in installing if "npm" in command]
     assert re.search(r"\bnpm ci\b.* --ignore-scripts\b", of_node)
     # Debian's packages are signed; nobody else's are taken without a hash.
-    [of_debian] = [command for command in found if command.startswith("apt-get install")]
-    others = {*found} - {*of_python, of_node, of_debian, "apt-get update -qq"}
+    [of_debian] = [command for command in installing if command.startswith("apt-get install")]
+    others = {*installing} - {*of_python, of_node, of_debian, "apt-get update -qq"}
     assert [command for command in others if not re.search(r"/uv venv ", command)] == []
 
 
@@ -98,21 +98,21 @@ def test_the_installer_comes_first_and_is_locked_itself() -> None:
 def requirements(path: Path) -> list[tuple[str, int]]:
     """Each pinned requirement with the number of its hashes."""
     blocks = re.split(r"\n(?=\S)", path.read_text().replace("\\\n", " "))
-    found = []
+    pins = []
     for block in blocks:
         line = block.partition("#")[0].strip()
         if line:
             pinned = re.match(r"([\w.-]+)==[\w.+!]+(?= |$)", line)
             assert pinned, f"{path.name} has {line[:60]}, which is pinned to no version"
-            found.append((pinned[1], len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", line))))
-    return found
+            pins.append((pinned[1], len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", line))))
+    return pins
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
 def test_a_lock_has_a_version_and_a_hash_for_each(path: Path) -> None:
-    found = requirements(path)
-    assert found
-    assert [name for name, hashes in found if not hashes] == []
+    pins = requirements(path)
+    assert pins
+    assert [name for name, hashes in pins if not hashes] == []
     assert not re.search(
         r"^\s*(-e|--editable|git\+|https?:|--(extra-)?index-url|--find-links)",
         path.read_text(),
@@ -170,8 +170,8 @@ def test_a_job_that_becomes_a_role_installs_and_builds_nothing(name: str) -> Non
 
 
 def test_what_is_deployed_is_what_was_built_without_a_role_and_shown() -> None:
-    found = jobs()
-    build, preview, deploy = (found[f"deploy/{name}"] for name in ("build", "preview", "deploy"))
+    by_name = jobs()
+    build, preview, deploy = (by_name[f"deploy/{name}"] for name in ("build", "preview", "deploy"))
     assert build["permissions"] == {"contents": "read"}
     assert "environment" not in build
     assert (preview["needs"], deploy["needs"]) == ("build", "preview")

@@ -152,8 +152,8 @@ def error_of(*arguments: str | Path, code: int = 1, **variables: str) -> str:
 
 def our_processes() -> set[int]:
     """What commands of these tests have started and not ended."""
-    found = set()
+    pids = set()
     for process in psutil.process_iter(["environ"]):
         if (process.info["environ"] or {}).get("FORECAST_SYNC_TEST") == MARK:
-            found.add(process.pid)
-    return found
+            pids.add(process.pid)
+    return pids

@@ -225,9 +225,11 @@ def test_every_stack_of_the_page_was_made_and_what_is_uninstalled_is_gone(walk: 
 
 def test_a_function_stays_what_sam_has_deployed(walk: Walk) -> None:
     """The local cloud runs it differently, but describes it as AWS does."""
-    found = walk.client("lambda").get_function_configuration(FunctionName="night-shift-dev-notify")
-    assert (found["Runtime"], found["Architectures"]) == ("python3.13", ["arm64"])
-    assert len(found["Layers"]) == 1
+    configuration = walk.client("lambda").get_function_configuration(
+        FunctionName="night-shift-dev-notify"
+    )
+    assert (configuration["Runtime"], configuration["Architectures"]) == ("python3.13", ["arm64"])
+    assert len(configuration["Layers"]) == 1
 
 
 def test_make_build_makes_the_template_with_everything_in_it(walk: Walk) -> None:  # noqa: ARG001

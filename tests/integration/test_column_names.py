@@ -67,8 +67,8 @@ def words() -> list[str]:
     texts = [file.read_text() for place in PLACES for file in (folder / place).glob("*.sql")]
     text = re.sub("--.*", "", "\n".join(texts))
     named = re.findall(r"\bAS (\w+)|\b(\w+) AS \(", text)
-    found = {name.lower() for pair in named for name in pair if name}
-    return sorted(filter(is_allowed, found | {"warning_0", "action", "select", "old", "new"}))
+    names = {name.lower() for pair in named for name in pair if name}
+    return sorted(filter(is_allowed, names | {"warning_0", "action", "select", "old", "new"}))
 
 
 def is_allowed(name: str) -> bool:

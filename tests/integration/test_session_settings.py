@@ -145,11 +145,13 @@ def check(url: str, through: str) -> None:
         assert [row[2:] for row in ledger(observer, "q-2")] == [(0, 0, len(ROWS))]
         observer.execute("UPDATE forecast_sync_status SET status = 'succeeded'")
         assert begin(opened, later).high == later.started_at
-        found = observer.execute(READ.encode()).fetchall()
+        arrived = observer.execute(READ.encode()).fetchall()
         times = observer.execute(
             "SELECT extract(epoch FROM window_high)::bigint FROM forecast_sync_status ORDER BY id"
         ).fetchall()
-    assert found == [(row[0], row[2], row[3].encode().hex(), f"{row[0]}.050", True) for row in ROWS]
+    assert arrived == [
+        (row[0], row[2], row[3].encode().hex(), f"{row[0]}.050", True) for row in ROWS
+    ]
     assert times == [(int(one.started_at.timestamp()),) for one in (run, later)]
 
 

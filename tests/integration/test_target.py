@@ -194,8 +194,8 @@ def test_each_difference_is_named_and_nothing_is_written(
     connection: Connection, statements: str, expected: list[tuple[str, str, str | None]]
 ) -> None:
     change(connection, statements)
-    found = [tuple(difference.values()) for difference in find_differences(connection, TABLE)]
-    assert found == expected
+    differences = [tuple(difference.values()) for difference in find_differences(connection, TABLE)]
+    assert differences == expected
     connection.execute(
         "DROP TABLE forecast_sync_status, forecast_sync_batch, forecast_sync_rejects,"
         " forecast_sync_announced"
@@ -278,5 +278,5 @@ def test_a_database_of_another_encoding_is_refused(postgres: Postgres, encoding:
     with encoded(postgres, encoding) as url, connect(url) as opened:
         with pytest.raises(SchemaMismatch, match=f"server_encoding is {encoding}, expected UTF8"):
             ensure_schema(opened, TABLE)
-        found = opened.execute("SELECT count(*) FROM pg_class WHERE relname ~ '^forecast'")
-        assert str(found.fetchone()) == "(0,)"
+        tables = opened.execute("SELECT count(*) FROM pg_class WHERE relname ~ '^forecast'")
+        assert str(tables.fetchone()) == "(0,)"

@@ -68,9 +68,9 @@ class Cloud:
         return self.end(arn)
 
     def history(self, arn: str) -> list[Json]:
-        found = self.states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
-        assert [event["id"] for event in found] == list(range(1, len(found) + 1))
-        return list(found)
+        events = self.states.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+        assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+        return list(events)
 
     def told(self, arn: str) -> list[str]:
         """The history as words: "ExecutionStarted", "PassStateEntered First" ..."""
@@ -82,15 +82,15 @@ class Cloud:
 
     def children(self, run: Json) -> dict[Any, Json]:
         """The child executions of a Map Run by their input."""
-        found = self.states.list_executions(mapRunArn=run["mapRunArn"])["executions"]
-        about = [self.states.describe_execution(executionArn=c["executionArn"]) for c in found]
+        executions = self.states.list_executions(mapRunArn=run["mapRunArn"])["executions"]
+        about = [self.states.describe_execution(executionArn=c["executionArn"]) for c in executions]
         return {json.loads(child["input"]): child for child in about}
 
     def receive(self, queue: str, seconds: int = 5) -> Json:
         """The next message of a queue."""
-        found = self.sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=seconds)["Messages"][0]
-        self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=found["ReceiptHandle"])
-        return dict(json.loads(found["Body"]))
+        message = self.sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=seconds)["Messages"][0]
+        self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return dict(json.loads(message["Body"]))
 
     def open_gate(self, name: str) -> None:
         self.ssm.put_parameter(Name=name, Value="open", Type="String")

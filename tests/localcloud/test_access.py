@@ -93,9 +93,9 @@ def listening(cloud: Cloud) -> dict[int, str]:
     for process in (server, *server.children(recursive=True)):
         # Postgres' own processes come and go.
         with suppress(psutil.NoSuchProcess):
-            for found in process.net_connections(kind="inet"):
-                if found.status == psutil.CONN_LISTEN:
-                    ports[found.laddr.port] = found.laddr.ip
+            for connection in process.net_connections(kind="inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    ports[connection.laddr.port] = connection.laddr.ip
     return ports
 
 
@@ -113,11 +113,11 @@ def runtime_ports(cloud: Cloud) -> list[int]:
 
 def runtime_addresses(cloud: Cloud) -> set[str]:
     """The address and path that each live environment received."""
-    found = set()
+    addresses = set()
     for process in psutil.Process(cloud.pid).children(recursive=True):
         with suppress(psutil.Error):
-            found.add(process.environ().get("AWS_LAMBDA_RUNTIME_API", ""))
-    return found - {""}
+            addresses.add(process.environ().get("AWS_LAMBDA_RUNTIME_API", ""))
+    return addresses - {""}
 
 
 def ask(
@@ -327,8 +327,8 @@ class TestClients:
         port = port_of(cloud.endpoint_url)
         sent = dict(request.headers.items())
         assert ask(port, "PUT", "/toy-data/chunks", sent, body)[0] == 200
-        found = client(cloud, "s3").get_object(Bucket="toy-data", Key="chunks")
-        assert found["Body"].read() == content
+        stored = client(cloud, "s3").get_object(Bucket="toy-data", Key="chunks")
+        assert stored["Body"].read() == content
 
     def test_an_unsigned_body_arrives(self, cloud: Cloud) -> None:
         options = Config(s3={"payload_signing_enabled": False})

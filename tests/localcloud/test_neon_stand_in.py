@@ -78,9 +78,9 @@ def branch_id(server: NeonStandIn, name: str) -> str:
 
 
 def test_it_starts_with_three_branches_and_one_default(stand_in: NeonStandIn) -> None:
-    found = branches(stand_in)
-    assert {branch["name"] for branch in found} == {"main", "dev", "preview/pr-7"}
-    assert [branch["name"] for branch in found if branch["default"]] == ["main"]
+    listed = branches(stand_in)
+    assert {branch["name"] for branch in listed} == {"main", "dev", "preview/pr-7"}
+    assert [branch["name"] for branch in listed if branch["default"]] == ["main"]
 
 
 def test_search_matches_parts_of_names(stand_in: NeonStandIn) -> None:

@@ -41,14 +41,14 @@ def execute(cloud: Cloud, **event: Any) -> dict[str, Any]:
 
 def processes(state_dir: Path) -> list[str]:
     """Command lines of living processes that belong to a local cloud."""
-    found = []
+    commands = []
     for process in psutil.process_iter():
         try:
             belongs = [*process.cmdline(), process.cwd(), process.environ().get("STATE_DIR", "")]
             if process.status() != psutil.STATUS_ZOMBIE and any(
                 str(state_dir) in text for text in belongs
             ):
-                found.append(" ".join(process.cmdline()))
+                commands.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue
-    return found
+    return commands

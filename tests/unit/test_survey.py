@@ -188,9 +188,9 @@ def test_an_object_that_is_deleted_after_it_was_listed_is_left_out(
     lake = VanishingLake(keys[:vanishing])
     lake.objects = {key: parquet(TYPES) for key in keys}
     window = Window(high=NOW)
-    found = check_sources(lake, SETTINGS, load_table(), window)
-    assert (found.objects, lake.listings) == (4 - vanishing, listings)
-    assert found == survey(lake, SETTINGS, window)
+    surveyed = check_sources(lake, SETTINGS, load_table(), window)
+    assert (surveyed.objects, lake.listings) == (4 - vanishing, listings)
+    assert surveyed == survey(lake, SETTINGS, window)
 
 
 def test_a_lake_that_keeps_vanishing_is_left_to_the_run_s_comparison() -> None:
@@ -198,8 +198,8 @@ def test_a_lake_that_keeps_vanishing_is_left_to_the_run_s_comparison() -> None:
     lake = VanishingLake([*keys])
     lake.objects = {key: parquet(TYPES) for key in keys}
     window = Window(high=NOW)
-    found = check_sources(lake, SETTINGS, load_table(), window)
-    assert found.fingerprint != survey(lake, SETTINGS, window).fingerprint
+    surveyed = check_sources(lake, SETTINGS, load_table(), window)
+    assert surveyed.fingerprint != survey(lake, SETTINGS, window).fingerprint
 
 
 def test_objects_outside_of_the_window_and_hidden_ones_are_not_looked_at() -> None:
@@ -234,7 +234,7 @@ def test_a_fingerprint_is_of_all_objects_that_a_query_may_read() -> None:
     overwritten = survey(lake, SETTINGS, window)
     del lake.objects["forecast/b.parquet"]
     deleted = survey(lake, SETTINGS, window)
-    assert len({found.fingerprint for found in (first, overwritten, deleted)}) == 3
+    assert len({surveyed.fingerprint for surveyed in (first, overwritten, deleted)}) == 3
 
 
 @pytest.mark.parametrize("kind", [pa.uint32(), pa.uint64()])

@@ -234,12 +234,12 @@ class Deployed(Databases):
 
     def pages(self, arn: str) -> dict[int, tuple[str, int]]:
         """The status and the number of runs of each page's child execution, by page number."""
-        found = {}
+        pages = {}
         for child in self.children(arn):
             described = self.describe(child)
             number = json.loads(described["input"])["page"]["number"]
-            found[number] = (described["status"], 1 + described.get("redriveCount", 0))
-        return found
+            pages[number] = (described["status"], 1 + described.get("redriveCount", 0))
+        return pages
 
     def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
         """Call a function as its event source does; it must succeed."""

@@ -146,7 +146,7 @@ def _with_rows(connection: duckdb.DuckDBPyConnection, files: list[ObjectFile]) -
     counting = "SELECT file_name FROM parquet_file_metadata(?) WHERE num_rows > 0"
     paths = [str(file.path) for file in files]
     try:
-        found = {name for (name,) in connection.execute(counting, [paths]).fetchall()}
+        paths_with_rows = {name for (name,) in connection.execute(counting, [paths]).fetchall()}
     except duckdb.Error:
         for file in files:
             try:
@@ -158,7 +158,7 @@ def _with_rows(connection: duckdb.DuckDBPyConnection, files: list[ObjectFile]) -
                     error_type=DATA_ERROR,
                 ) from None
         raise
-    return [file for file in files if str(file.path) in found]
+    return [file for file in files if str(file.path) in paths_with_rows]
 
 
 def _check_storage(

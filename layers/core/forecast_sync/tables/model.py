@@ -47,8 +47,8 @@ SIMPLE_SOURCE_TYPES = ("int", "bigint", "boolean", "date", "string", "double", "
 
 def decimal_arguments(source_type: str) -> tuple[int, int] | None:
     """Precision and scale of ``decimal(p,s)``; None for any other type."""
-    found = re.fullmatch(DECIMAL_PATTERN, source_type)
-    return (int(found[1]), int(found[2])) if found else None
+    match = re.fullmatch(DECIMAL_PATTERN, source_type)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _source_type(text: str) -> str:

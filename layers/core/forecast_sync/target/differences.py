@@ -143,17 +143,17 @@ def _compare_other_columns(target: Target, table: Table) -> Iterator[Difference]
     for column in target.columns.values():
         must_be_named = column["not_null"] and not column["has_default"]
         if must_be_named and column["name"] not in table.names:
-            found = f"{column['type']} NOT NULL"
-            yield Difference(column=column["name"], expected=NO_DEFAULT, found=found)
+            column_type = f"{column['type']} NOT NULL"
+            yield Difference(column=column["name"], expected=NO_DEFAULT, found=column_type)
 
 
 def _compare_key(target: Target, table: Table) -> Iterator[Difference]:
     key = table.target.key
     if any(set(columns) == set(key) for columns in target.unique):
         return
-    found = ", ".join(f"unique on ({', '.join(columns)})" for columns in target.unique)
+    unique = ", ".join(f"unique on ({', '.join(columns)})" for columns in target.unique)
     yield Difference(
         column=f"key ({', '.join(key)})",
         expected="a unique constraint or primary key on exactly these columns",
-        found=found or None,
+        found=unique or None,
     )
