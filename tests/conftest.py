@@ -92,18 +92,33 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     home = tmp_path_factory.mktemp("postgres")
     log = Path(home / "postgres.log")
     initialize(home / "data", log).wait()
-    server = Postgres.start(home / "data", free_port(), log)
+    server = Postgres.start(home / "data", free_port(), log, durable=False)
     yield server
     server.stop()
 
 
-@pytest.fixture
-def database_url(postgres: Postgres) -> str:
-    """An empty database of the test's own."""
+@pytest.fixture(scope="session")
+def _with_schema(postgres: Postgres) -> str:
+    """The name of a database to copy, which has the schema and nothing else."""
+    name = _create_database(postgres, "template1")
+    with connect(postgres.url(name)) as opened:
+        ensure_schema(opened, load_table())
+    return name
+
+
+def _create_database(postgres: Postgres, template: str) -> str:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return postgres.url(name)
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as session:
+        session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return name
+
+
+@pytest.fixture
+def database_url(postgres: Postgres, request: pytest.FixtureRequest) -> str:
+    """A database of the test's own: empty, or with the schema if it is that of ``connection``."""
+    has_schema = "connection" in request.fixturenames
+    template: str = request.getfixturevalue("_with_schema") if has_schema else "template1"
+    return postgres.url(_create_database(postgres, template))
 
 
 @pytest.fixture(scope="session")
@@ -165,7 +180,5 @@ def connection(database_url: str, request: pytest.FixtureRequest) -> Iterator[Co
     if request.param == "pooled":
         pooler: str = request.getfixturevalue("pooler")
         database_url = urlsplit(pooler)._replace(path=urlsplit(database_url).path).geturl()
-    opened = connect(database_url)
-    ensure_schema(opened, load_table())
-    yield opened
-    opened.close()
+    with connect(database_url) as opened:
+        yield opened

@@ -12,15 +12,20 @@ T = TypeVar("T")
 PATIENCE = 1.0
 """The factor by which deadlines are longer with a slower Athena engine."""
 
+FIRST_PAUSE, PAUSE_GROWTH, LONGEST_PAUSE = 0.05, 1.3, 0.2
+"""Seconds between two checks: each check of a run costs its cloud as much as a part of the run."""
+
 
 def eventually(check: Callable[[], T | None], seconds: float = 30, what: str = "it") -> T:
     """The first answer that isn't empty, within a deadline."""
     seconds *= PATIENCE
     deadline = time.monotonic() + seconds
+    pause = FIRST_PAUSE
     while time.monotonic() < deadline:
         if answer := check():
             return answer
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * PAUSE_GROWTH, LONGEST_PAUSE)
     raise AssertionError(f"{what} didn't happen within {seconds:.0f} s")
 
 

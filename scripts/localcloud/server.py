@@ -80,7 +80,7 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
             initialization = postgres.initialize(state_dir / "postgres", log)
             stack.callback(initialization.abort)
             ministack = _import_ministack(config, endpoint_url, trino)
-            databases = _start_postgres(initialization, stack)
+            databases = _start_postgres(initialization, config.persistent, stack)
             urls, create_database = databases.urls, databases.create
         else:
             ministack = _import_ministack(config, endpoint_url, trino)
@@ -221,9 +221,13 @@ def _make_trino_engine(server: TrinoServer) -> Engine:
     return TrinoEngine(server)
 
 
-def _start_postgres(initialization: postgres.Initialization, stack: ExitStack) -> Databases:
+def _start_postgres(
+    initialization: postgres.Initialization, durable: bool, stack: ExitStack
+) -> Databases:
     initialization.wait()
-    server = postgres.Postgres.start(initialization.data_dir, ports.free_port(), initialization.log)
+    server = postgres.Postgres.start(
+        initialization.data_dir, ports.free_port(), initialization.log, durable=durable
+    )
     stack.callback(server.stop)
     databases = Databases(server.url())
     databases.ensure(BRANCHES)

@@ -28,8 +28,8 @@ def parse(query: str) -> exp.Expr:
 
 
 def transpile(tree: exp.Expr) -> str:
-    """The statement for DuckDB, whose session has run ``MACROS``."""
-    return tree.transform(_as_trino).sql(dialect=_WRITE)
+    """The statement for DuckDB, whose session has run ``MACROS``; changes the tree."""
+    return tree.transform(_as_trino, copy=False).sql(dialect=_WRITE, copy=False)
 
 
 def _as_trino(node: exp.Expr) -> exp.Expr:
