@@ -69,10 +69,6 @@ WRONG = {
         "ALTER TABLE forecast_data ALTER updated_at TYPE date",
         [("updated_at", "timestamp without time zone", "date")],
     ),
-    "a time of the write that nothing fills": (
-        "ALTER TABLE forecast_data ALTER updated_at SET NOT NULL, ALTER updated_at DROP DEFAULT",
-        [("updated_at", NO_DEFAULT, "timestamp without time zone NOT NULL")],
-    ),
     "a generated column": (
         (
             "ALTER TABLE forecast_data DROP dc_id,"
@@ -152,6 +148,8 @@ RIGHT = {
     "a domain with a default": "CREATE DOMAIN filled AS text NOT NULL DEFAULT 'x';"
     "ALTER TABLE forecast_data ADD note filled",
     "no id and no time of the insert": "ALTER TABLE forecast_data DROP id, DROP created_at",
+    "a time of the write without a default": "ALTER TABLE forecast_data"
+    " ALTER updated_at SET NOT NULL, ALTER updated_at DROP DEFAULT",
     "a time with time zone": "ALTER TABLE forecast_data ALTER updated_at TYPE timestamptz",
     "the key as the primary key": f"{DROP_KEY} ALTER TABLE forecast_data DROP id,"
     " ADD PRIMARY KEY (business_date, inventory_item_id, restaurant_id)",

@@ -142,7 +142,7 @@ def _compare_other_columns(target: Target, table: Table) -> Iterator[Difference]
         yield Difference(column=name, expected="a column that can be written", found="generated")
     for column in target.columns.values():
         must_be_named = column["not_null"] and not column["has_default"]
-        if must_be_named and column["name"] not in table.names:
+        if must_be_named and column["name"] not in (*table.names, name):
             column_type = f"{column['type']} NOT NULL"
             yield Difference(column=column["name"], expected=NO_DEFAULT, found=column_type)
 
