@@ -22,6 +22,7 @@ from forecast_sync.lease import lease, waiting
 from forecast_sync.lease.basis import Basis, Target, examine, read_basis, to_json
 from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
+from forecast_sync.text.sentences import end_sentence
 from forecast_sync.text.size_limits import shorten
 
 UNATTENDED = ("s3", "rerun")
@@ -190,10 +191,11 @@ def _refuse_another_attempt(
     values = {"source": settings.data_location, "basis": basis.run_id}
     failed = cursor.execute(statement("lease/find_failed_full.sql"), values).fetchone()
     if failed:
+        failure = end_sentence(shorten(failed[1] or "unknown", ERROR_CHARACTERS))
         raise FullRunNeeded(
             f"{reason} So the whole lake has to be read, and run {failed[0]} has failed in that: "
-            f"{shorten(failed[1] or '', ERROR_CHARACTERS)} Remove the cause and redrive that run, "
-            "or start a full one by hand: forecast-sync start --sync-type full"
+            f"{failure} Remove the cause and redrive that run, or start a full one by hand: "
+            "forecast-sync start --sync-type full"
         )
 
 
