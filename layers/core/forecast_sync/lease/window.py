@@ -19,7 +19,7 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import FullRunNeeded, LeaseHeld
 from forecast_sync.lease import lease, waiting
-from forecast_sync.lease.basis import Basis, Target, examine, read_basis, to_json
+from forecast_sync.lease.basis import Basis, Target, examine, read_basis, read_own_part, to_json
 from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.text.sentences import end_sentence
@@ -158,7 +158,8 @@ def _decide(
     """The window, and what the run's row records about it; ``starts`` when there is no row yet."""
     definition = definition_of(table)
     basis = read_basis(cursor, settings.data_location, definition)
-    target, reason = examine(cursor, table, basis, definition)
+    own = None if starts else read_own_part(cursor, run.run_id)
+    target, reason = examine(cursor, table, basis, definition, own)
     if run.sync_type == "full":
         reason = None
     if reason and basis and starts:
