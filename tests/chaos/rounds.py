@@ -140,7 +140,7 @@ FAULTS: list[Fault] = [
 CHANGES: list[Fault] = [compact, stop_and_redrive]
 """What changes in the middle of a run: the lake, and which call belongs to it."""
 TARGET_FAULTS: list[Fault] = [truncate_target, drop_target]
-"""They may come just after a run's end, and then the next one is full; a run in progress notices."""
+"""They may come just after a run has ended; then the next one is full, and fills the target."""
 
 
 @dataclass(frozen=True)
