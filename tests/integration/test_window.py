@@ -13,6 +13,7 @@ from forecast_sync.adapters.postgres import Connection, statement
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import FullRunNeeded, InputsOutdated, LeaseHeld, Superseded
 from forecast_sync.lease import basis
+from forecast_sync.lease.window import EPOCH
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import Table, definition_of, load_table
 from forecast_sync.target.schema import ensure_schema
@@ -201,6 +202,22 @@ def test_another_lake_that_was_synced_in_between_makes_a_run_full(connection: Co
     assert (window.low, "another lake" in (window.reason or "")) == (None, True)
 
 
+def test_a_run_that_is_given_another_lake_in_its_middle_stands_for_that_one(
+    connection: Connection,
+) -> None:
+    """A deployment in between; the watermark of the lake that it left stays where it was."""
+    other = SETTINGS.model_copy(update={"data_location": "s3://other/forecast/"})
+    succeed(connection, at(0), [make_row(1)])
+    begin(connection, at(1))
+    moved = begin(connection, at(1), settings=other)
+    assert (moved.low, moved.reason) == (None, None)
+    row = "SELECT source, last_sync_timestamp FROM forecast_sync_status WHERE run_id = 'run-1'"
+    assert connection.execute(row).fetchone() == (other.data_location, EPOCH.replace(tzinfo=None))
+    load(connection, at(1), [make_row(1)], query="q-other")
+    end(connection, "run-1", "succeeded")
+    assert "another lake" in (begin(connection, at(2)).reason or "")
+
+
 def test_a_dry_run_of_another_table_file_changes_nothing(connection: Connection) -> None:
     succeed(connection, at(0), [make_row(1)])
     succeed(connection, at(1, dry_run=True), [make_row(1)], table=exchanged())
@@ -243,6 +260,11 @@ def test_a_batch_is_recorded_in_the_schema_of_an_older_version(connection: Conne
 
 TARGET = "forecast_data"
 DROP = f"DROP TABLE {TARGET}"
+ROUNDED_COLUMN = (
+    f"ALTER TABLE {TARGET} ALTER y_05 TYPE numeric(10,1);"
+    f"ALTER TABLE {TARGET} ALTER y_05 TYPE numeric(10,2)"
+)
+"""What a run says to do, once somebody has narrowed the column: its rows stay rounded."""
 REPLACED_COLUMN = f"ALTER TABLE {TARGET} DROP COLUMN y_05, ADD COLUMN y_05 numeric(10,2)"
 
 
@@ -252,8 +274,9 @@ REPLACED_COLUMN = f"ALTER TABLE {TARGET} DROP COLUMN y_05, ADD COLUMN y_05 numer
         (DROP, r"is another table than the one that run run-0 filled: its oid was \d+, and is"),
         (f"TRUNCATE {TARGET}", "truncated or filled again: it has 0 rows, and had 2"),
         (REPLACED_COLUMN, "columns of forecast_data were added or replaced: y_05"),
+        (ROUNDED_COLUMN, "was rewritten and columns of it were altered: y_05"),
     ],
-    ids=["dropped", "truncated", "column replaced"],
+    ids=["dropped", "truncated", "column replaced", "column rounded"],
 )
 def test_a_target_that_lost_its_rows_is_filled_by_a_run_that_says_why(
     connection: Connection, loss: str, why: str
@@ -276,8 +299,9 @@ def test_a_target_that_lost_its_rows_is_filled_by_a_run_that_says_why(
         f"VACUUM FULL {TARGET}",
         f"CLUSTER {TARGET} USING forecast_data_pkey",
         f"DELETE FROM {TARGET}",
+        f"ALTER TABLE {TARGET} ALTER y_05 SET STATISTICS 500",
     ],
-    ids=["vacuum full", "cluster", "delete"],
+    ids=["vacuum full", "cluster", "delete", "statistics"],
 )
 def test_a_target_that_was_rewritten_without_loss_costs_no_full_run(
     connection: Connection, rewrite: str

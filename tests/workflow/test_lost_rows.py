@@ -23,6 +23,13 @@ LOSSES = {
         ),
         "is another table than the one",
     ),
+    "rounded": (
+        (
+            "ALTER TABLE forecast_data ALTER y_95 TYPE numeric(10,0);"
+            "ALTER TABLE forecast_data ALTER y_95 TYPE numeric(10,2)"
+        ),
+        "was rewritten and columns of it were altered: y_95",
+    ),
     "column": (
         "ALTER TABLE forecast_data DROP COLUMN y_95, ADD COLUMN y_95 numeric(10,2)",
         "columns of forecast_data were added or replaced: y_95",

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Json
+from pydantic import Field
 
 from forecast_sync.adapters.postgres import Cursor, statement
 from forecast_sync.contracts.base import Payload
@@ -24,7 +25,8 @@ class Target(Payload):
     """The target as Postgres knows it, in a run's row as JSON.
 
     ``columns`` are the numbers of the table file's columns: one that was dropped and added again
-    has another. ``files`` are the file nodes of the table or its partitions: TRUNCATE replaces
+    has another. ``altered`` are the transactions that altered them last, empty in a row of an older
+    version. ``files`` are the file nodes of the table or its partitions: TRUNCATE replaces
     them, but so does a rewrite that loses nothing. ``rows`` is how many rows it had at least, when
     the run decided its window; ``inserted`` of them were the run's own, from before it decided
     again.
@@ -32,6 +34,7 @@ class Target(Payload):
 
     oid: int
     columns: dict[str, int]
+    altered: dict[str, str] = Field(default_factory=dict)
     files: tuple[int, ...]
     rows: int = 0
     inserted: int = 0
@@ -135,6 +138,7 @@ def _compare(
         return present, loss
     if recorded.oid == present.oid and set(recorded.files) <= set(present.files):
         return present.model_copy(update={"rows": expected}), loss
+    loss = loss or _find_alteration(recorded, present, run_id, table)
     rows = _count(cursor, table, expected)
     if loss is None and rows < expected:
         loss = (
@@ -175,11 +179,28 @@ def _find_replacement(recorded: Target, present: Target, run_id: str, table: Tab
     return None
 
 
+def _find_alteration(recorded: Target, present: Target, run_id: str, table: Table) -> str | None:
+    """Of a target that was rewritten: a column that has its type again may have lost digits."""
+    altered = sorted(
+        name
+        for name, transaction in recorded.altered.items()
+        if present.altered.get(name) != transaction
+    )
+    if not altered:
+        return None
+    return (
+        f"Since run {run_id}, {table.target.table} was rewritten and columns of it were altered: "
+        f"{', '.join(altered)}."
+    )
+
+
 def _describe(cursor: Cursor, table: Table) -> Target:
     values = {"target": table.target.table, "columns": list(table.names)}
     row = cursor.execute(statement("lease/describe_target.sql"), values).fetchone()
-    oid, columns, files = row or (0, {}, [])
-    return Target(oid=oid or 0, columns=columns or {}, files=tuple(files or ()))
+    oid, columns, altered, files = row or (0, {}, {}, [])
+    return Target(
+        oid=oid or 0, columns=columns or {}, altered=altered or {}, files=tuple(files or ())
+    )
 
 
 def _counted(cursor: Cursor, table: Table, target: Target) -> Target:

@@ -19,7 +19,7 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import FullRunNeeded, LeaseHeld
 from forecast_sync.lease import lease, waiting
-from forecast_sync.lease.basis import Basis, Target, examine, read_basis, read_own_part, to_json
+from forecast_sync.lease.basis import Basis, examine, read_basis, read_own_part, to_json
 from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.text.sentences import end_sentence
@@ -100,9 +100,6 @@ def _open(
         {
             **run.model_dump(),
             **decided,
-            "source": settings.data_location,
-            "table_name": settings.table_file,
-            "watermark": watermark or EPOCH.replace(tzinfo=None),
             "rerun_requested": inherits_rerun,
             "redrive_count": redrive_count,
         },
@@ -115,9 +112,9 @@ def move_end(connection: Connection, run: Run, window: Window) -> None:
 
     Raises ``LeaseHeld`` for such a run, which was stopped meanwhile.
     """
-    decided = {**window.model_dump(include=DECIDED), "target": None}
     with transaction(connection) as cursor:
-        cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
+        values = {"run_id": run.run_id, "high": window.high}
+        cursor.execute(statement("lease/move_end.sql"), values)
         if not cursor.rowcount:
             raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it decided its window.")
 
@@ -175,12 +172,13 @@ def _decide(
         definition=definition,
         reason=reason,
     )
-    return window, _to_record(window, target)
-
-
-def _to_record(window: Window, target: Target) -> dict[str, Any]:
-    decided = window.model_dump(include=DECIDED)
-    return {**decided, "target": to_json(target)}
+    return window, {
+        **window.model_dump(include=DECIDED),
+        "target": to_json(target),
+        "source": settings.data_location,
+        "table_name": settings.table_file,
+        "watermark": watermark or EPOCH.replace(tzinfo=None),
+    }
 
 
 def _refuse_another_attempt(
