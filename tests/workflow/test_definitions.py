@@ -38,16 +38,7 @@ class Project(Deployed):
         definition = definition_of(parse_table(table_file, "deployed.toml"))
         name = f"table_{definition}"
         (self.layer / f"forecast_sync/tables/{name}.toml").write_text(table_file)
-        client = self.client("lambda")
-        for function in client.list_functions()["Functions"]:
-            configured = function.get("Environment", {}).get("Variables", {})
-            suffix = function["FunctionName"].removeprefix(f"{self.name}-")
-            is_named = not functions or suffix in functions
-            if is_named and configured.get("TABLE_FILE", name) != name:
-                client.update_function_configuration(
-                    FunctionName=function["FunctionName"],
-                    Environment={"Variables": {**configured, "TABLE_FILE": name}},
-                )
+        self.configure(*functions, TABLE_FILE=name)
         return definition
 
     def wait(self, arn: str, seconds: float = 400) -> Ended:
