@@ -202,6 +202,35 @@ def test_another_lake_that_was_synced_in_between_makes_a_run_full(connection: Co
     assert (window.low, "another lake" in (window.reason or "")) == (None, True)
 
 
+def test_a_run_that_adopts_its_target_notices_what_that_loses_in_the_middle(
+    connection: Connection,
+) -> None:
+    """An older version recorded no target. A call that is made again, its answer lost, agrees."""
+    succeed(connection, at(0), [make_row(1), make_row(2)])
+    connection.execute("UPDATE forecast_sync_status SET definition = NULL, target = NULL")
+    connection.execute("UPDATE forecast_sync_batch SET definition = NULL")
+    assert begin(connection, at(1)).reason is None
+    connection.execute(f"TRUNCATE {TARGET}".encode())
+    for _ in range(2):
+        window = begin(connection, at(1))
+        assert window.low is None
+        assert "truncated or filled again: it has 0 rows, and had 2" in (window.reason or "")
+
+
+def test_a_run_that_decides_again_expects_its_own_rows_once(connection: Connection) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    begin(connection, at(1))
+    load(connection, at(1), [make_row(2)], query="q-1")
+    assert begin(connection, at(1)).reason is None
+    load(connection, at(1), [make_row(2), make_row(3)], query="q-2")
+    end(connection, "run-1", "succeeded")
+    connection.execute(f"CLUSTER {TARGET} USING forecast_data_pkey".encode())
+    assert begin(connection, at(2)).reason is None
+    connection.execute(f"DELETE FROM {TARGET} WHERE restaurant_id = 3".encode())
+    connection.execute(f"CLUSTER {TARGET} USING forecast_data_pkey".encode())
+    assert "has 2 rows, and had 3" in (begin(connection, at(2)).reason or "")
+
+
 def test_a_run_that_is_given_another_lake_in_its_middle_stands_for_that_one(
     connection: Connection,
 ) -> None:
