@@ -22,23 +22,24 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from localcloud import cloud
 from localcloud.ports import free_port
 from rich.console import Console
 from rich.table import Table
 
+from tests.builders import FORECAST_FILE
 from tests.chaos import scene
 from tests.lake import MORNING, Row, make_row, newest_values, reference
+from tests.lake import Table as LoadedTable
 from tests.pooler import pooled
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed, Ended
+from tests.workflow.project import EXCHANGED, Project, copied_project, exchanged
 
 KEYS = 4_000
 BATCH_SIZE = 200
 REDRIVES = 5
 PATIENCE = 180
 """Seconds for the end of a run; its retries alone may take a minute."""
-PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 
 Fault = Callable[[Deployed, random.Random, str], object]
 
@@ -108,14 +109,36 @@ def compact(deployed: Deployed, chance: random.Random, _arn: str) -> None:
 
 def truncate_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
     """Somebody empties the target."""
-    with suppress(psycopg.Error):
-        deployed.execute("SET lock_timeout = '5s'; TRUNCATE forecast_data")
+    _alter(deployed, "TRUNCATE forecast_data")
 
 
 def drop_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
     """Somebody drops the target."""
+    _alter(deployed, "DROP TABLE forecast_data")
+
+
+def round_column(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """Somebody narrows a column of the target, and widens it again."""
+    alter = "ALTER TABLE forecast_data ALTER y_50 TYPE"
+    _alter(deployed, f"{alter} numeric(10,0); {alter} numeric(10,2)")
+
+
+def exchange_columns(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """Somebody gives two columns of the target each other's name."""
+    rename = "ALTER TABLE forecast_data RENAME"
+    _alter(deployed, f"{rename} y_05 TO y_00; {rename} y_95 TO y_05; {rename} y_00 TO y_95")
+
+
+def _alter(deployed: Deployed, statements: str) -> None:
     with suppress(psycopg.Error):
-        deployed.execute("SET lock_timeout = '5s'; DROP TABLE forecast_data")
+        deployed.execute(f"SET lock_timeout = '5s'; {statements}")
+
+
+def deploy(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """Another table file is deployed, one function after the other."""
+    if isinstance(deployed, Project):
+        other = FORECAST_FILE if deployed.table_file == EXCHANGED else EXCHANGED
+        deployed.deploy(other)
 
 
 def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
@@ -139,8 +162,11 @@ FAULTS: list[Fault] = [
 ]  # fmt: skip
 CHANGES: list[Fault] = [compact, stop_and_redrive]
 """What changes in the middle of a run: the lake, and which call belongs to it."""
-TARGET_FAULTS: list[Fault] = [truncate_target, drop_target]
+TARGET_FAULTS: list[Fault] = [truncate_target, drop_target, round_column, exchange_columns]
 """They may come just after a run has ended; then the next one is full, and fills the target."""
+
+DEPLOYMENTS: list[Fault] = [deploy]
+"""The functions of the project that ``main`` copies; a round's run may end before they come."""
 
 
 @dataclass(frozen=True)
@@ -176,9 +202,10 @@ def play(
             fault(deployed, chance, arn)
         ended, redrives = _recover(deployed, arn)
         has_worked = ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced"
-        older = _count_older(deployed) if has_worked and not set(chosen) & set(TARGET_FAULTS) else 0
+        is_comparable = not set(chosen) & {*TARGET_FAULTS, *DEPLOYMENTS}
+        older = _count_older(deployed) if has_worked and is_comparable else 0
         _settle_down(deployed)
-        expected, actual = reference(deployed.files), deployed.table()
+        expected, actual = reference(deployed.files), _read_table(deployed)
         wrong = {
             key for key in expected.keys() | actual.keys() if expected.get(key) != actual.get(key)
         }
@@ -186,12 +213,19 @@ def play(
         yield Round(number, names, redrives, len(expected), len(wrong) + older, older)
 
 
+def _read_table(deployed: Deployed) -> LoadedTable:
+    """The target's rows, as the lake has them, whichever table file is deployed."""
+    loaded = deployed.table()
+    is_exchanged = isinstance(deployed, Project) and deployed.table_file == EXCHANGED
+    return exchanged(loaded, "y_05", "y_95") if is_exchanged else loaded
+
+
 def _count_older(deployed: Deployed) -> int:
     """How many keys of the lake the target lacks, or has with an older row.
 
     Uploads come before a round's run, so that a run which has succeeded has read them all.
     """
-    loaded = deployed.table()
+    loaded = _read_table(deployed)
     newest = newest_values(deployed.files)
     return sum(loaded.get(key) not in values for key, values in newest.items())
 
@@ -251,6 +285,7 @@ def main() -> int:
     parser.add_argument(
         "--target-faults", action="store_true", help="also empty and drop the target"
     )
+    parser.add_argument("--deployments", action="store_true", help="also deploy table files")
     options = parser.parse_args()
     console = Console(highlight=False)
     table = Table(title=f"seed {options.seed}", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -259,14 +294,14 @@ def main() -> int:
     played = []
     with ExitStack() as stack:
         port = free_port() if shutil.which("pgbouncer") else None
-        running = stack.enter_context(
-            cloud.running(wait_scale=0.04, parameters=PARAMETERS, pooler_port=port)
-        )
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        copied = copied_project(folder / "project", wait_scale=0.04, pooler_port=port)
+        project = stack.enter_context(copied)
         if port is not None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            stack.enter_context(pooled(running.database_urls["dev"], port, folder))
+            stack.enter_context(pooled(project.cloud.database_urls["dev"], port, folder))
         faults = [*FAULTS, *CHANGES, *(TARGET_FAULTS if options.target_faults else [])]
-        for one in play(Deployed(running), options.rounds, options.seed, faults):
+        faults += DEPLOYMENTS if options.deployments else []
+        for one in play(project, options.rounds, options.seed, faults):
             console.print(f"round {one.number}: {', '.join(one.faults)}; {one.differences} differ")
             table.add_row(
                 str(one.number),

@@ -26,12 +26,16 @@ class Project(Deployed):
     """A deployed copy of the project, whose table file can be replaced."""
 
     layer: Path = ROOT
+    table_file: str = FORECAST_FILE
+    """What is deployed to all functions."""
 
     def deploy(self, table_file: str, *functions: str) -> str:
         """Let all functions, or only those named, hold this table file; its definition."""
         definition = definition_of(parse_table(table_file, "deployed.toml"))
         name = f"table_{definition}"
         (self.layer / f"forecast_sync/tables/{name}.toml").write_text(table_file)
+        if not functions:
+            self.table_file = table_file
         self.configure(*functions, TABLE_FILE=name)
         return definition
 
@@ -43,6 +47,7 @@ class Project(Deployed):
 @contextmanager
 def copied_project(root: Path, **options: Any) -> Iterator[Project]:
     """The project, copied to ``root`` and deployed from there."""
+    root.mkdir(exist_ok=True)
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
