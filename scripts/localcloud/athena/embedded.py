@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,15 +32,19 @@ from localcloud.athena.values import as_text
 LARGEST_FILE_ROWS = 250_000
 SPREAD_FILES, SPREAD_ROWS = 4, 5_000
 
+_SESSION = "SET TimeZone = 'UTC'"
+
 BAD_TEXT = "Invalid string encoding"
 """What DuckDB says of a text that isn't UTF-8; Trino reads it as it is."""
 
 
 class EmbeddedEngine:
-    """An ``Engine``: each query runs in its own DuckDB database."""
+    """An ``Engine``: each query runs in a catalog of its own, in one DuckDB database."""
 
     def __init__(self) -> None:
         self._objects = ObjectFiles(Path(tempfile.mkdtemp(prefix="athena-")))
+        self._database = open_database()
+        self._numbers = itertools.count()
 
     def select(self, query: str, job: Job) -> Rows:
         """See ``Engine``."""
@@ -87,11 +92,11 @@ class EmbeddedEngine:
 
     @contextmanager
     def _workplace(self, job: Job) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-        """A database and a folder for one query, whose cancellation interrupts it."""
+        """A catalog and a folder for one query, whose cancellation interrupts it."""
         try:
             with (
                 tempfile.TemporaryDirectory() as workdir,
-                open_database() as connection,
+                self._own_catalog() as connection,
                 job.cancellation.stopping(connection.interrupt),
             ):
                 yield connection, Path(workdir)
@@ -101,6 +106,26 @@ class EmbeddedEngine:
                 category=SYSTEM,
                 error_type=EXHAUSTED,
             ) from None
+
+    @contextmanager
+    def _own_catalog(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A session whose views and tables no other session sees; a database of its own costs more.
+
+        After an error that leaves the session unusable, later queries get another database.
+        """
+        name = f"query_{next(self._numbers)}"
+        session = self._database.cursor()
+        try:
+            session.execute(
+                f"ATTACH ':memory:' AS {name}; SET search_path = '{name},memory'; {_SESSION}"
+            )
+            yield session
+        finally:
+            try:
+                session.execute(f"USE memory; DETACH {name}")
+            except duckdb.Error:
+                self._database = open_database()
+            session.close()
 
     def _prepare(
         self, connection: duckdb.DuckDBPyConnection, tree: exp.Expr, database: str, workdir: Path
@@ -129,9 +154,9 @@ def _named_tables(tree: exp.Expr, database: str) -> list[str]:
 
 
 def open_database() -> duckdb.DuckDBPyConnection:
-    """An empty database for one query."""
+    """An empty database that knows Trino's functions."""
     connection = duckdb.connect(":memory:")
-    connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+    connection.execute(f"{_SESSION}; SET preserve_insertion_order = false")
     connection.execute(MACROS)
     return connection
 
