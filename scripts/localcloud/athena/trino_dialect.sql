@@ -17,7 +17,7 @@ CREATE MACRO trino_significant(shown) AS greatest(1, length(rtrim(ltrim(
 CREATE MACRO trino_scientific(shown) AS
   printf('%.' || (trino_significant(shown) - 1) || 'e', CAST(shown AS DOUBLE));
 CREATE MACRO trino_double(number) AS list_transform([number], lambda shown: CASE shown
-  WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'
+  WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'
   WHEN '0.0' THEN '0E0' WHEN '-0.0' THEN '-0E0'
   ELSE regexp_replace(split_part(trino_scientific(shown), 'e', 1), '^(-?\d)$', '\1.0') || 'E'
     || CAST(CAST(split_part(trino_scientific(shown), 'e', 2) AS INTEGER) AS VARCHAR) END)[1];
