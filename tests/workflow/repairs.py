@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -120,9 +121,11 @@ def _run_with_a_failing_query(deployed: Deployed) -> Ended:
 
 
 def _run_without_results(deployed: Deployed) -> Ended:
-    lost = {"match": RESULTS, "status": 404, "code": "NoSuchKey", "times": 1000}
-    deployed.request_faults(lost)
-    failed = _run(deployed)
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    # Athena writes them with PUT; only reading them fails.
+    match = f"GET /{_results_bucket(deployed)}/athena/{name}/extract-"
+    deployed.request_faults({"match": match, "status": 404, "code": "NoSuchKey", "times": 1000})
+    failed = _run(deployed, name=name)
     _delete_results(deployed, failed, RESULTS)
     return failed
 

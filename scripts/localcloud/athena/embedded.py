@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 from ministack.services import athena, glue
@@ -51,13 +51,12 @@ class EmbeddedEngine:
         tree = self._parse(query, job)
         with self._workplace(job) as (connection, workdir):
             statement = self._prepare(connection, tree, job.database, workdir)
-            result = execute(connection, statement, workdir)
-            description = result.description or []
-            types = [str(column[1]).upper().split("(")[0] for column in description]
+            columns, rows = fetch(connection, statement, workdir)
+            types = [kind.upper().split("(")[0] for _, kind in columns]
             return Rows(
-                [column[0] for column in description],
+                [name for name, _ in columns],
                 [athena._DUCKDB_TYPE_MAP.get(kind, "varchar") for kind in types],
-                [list(map(as_text, row)) for row in result.fetchall()],
+                [list(map(as_text, row)) for row in rows],
             )
 
     def unload(self, unload: Unload, job: Job) -> list[str]:
@@ -65,7 +64,7 @@ class EmbeddedEngine:
         tree = self._parse(unload.query, job)
         with self._workplace(job) as (connection, workdir):
             statement = self._prepare(connection, tree, job.database, workdir)
-            execute(connection, f"CREATE TEMP TABLE unloaded AS {statement}", workdir)
+            fetch(connection, f"CREATE TEMP TABLE unloaded AS {statement}", workdir)
             columns = [name for (name, *_) in connection.execute("DESCRIBE unloaded").fetchall()]
             (value,) = (name for name in columns if name not in unload.partitions)
             folders = _folders(connection, unload.partitions)
@@ -161,18 +160,23 @@ def open_database() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def execute(
-    connection: duckdb.DuckDBPyConnection, statement: str, workdir: Path
-) -> duckdb.DuckDBPyConnection:
+class Fetched(NamedTuple):
+    """All rows of a result, and its columns as (name, DuckDB's type)."""
+
+    columns: list[tuple[str, str]]
+    rows: list[tuple[Any, ...]]
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, statement: str, workdir: Path) -> Fetched:
     """Run a statement over views of the files in ``workdir``; raises ``QueryError``."""
     try:
         try:
-            return connection.execute(statement)
+            return _fetch(connection, statement)
         except duckdb.InvalidInputException as error:
             if BAD_TEXT not in str(error):
                 raise
             replace_bad_text(workdir.glob("*.parquet"))
-            return connection.execute(statement)
+            return _fetch(connection, statement)
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise QueryError(
             f"Query exhausted resources at this scale factor: {error}",
@@ -181,6 +185,13 @@ def execute(
         ) from None
     except duckdb.Error as error:
         raise QueryError(f"{type(error).__name__}: {error}") from None
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, statement: str) -> Fetched:
+    """A statement that fails may do so only when its rows are fetched."""
+    result = connection.execute(statement)
+    columns = [(name, str(kind)) for name, kind, *_ in result.description or []]
+    return Fetched(columns, result.fetchall())
 
 
 def _folders(
