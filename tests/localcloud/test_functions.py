@@ -30,6 +30,13 @@ def cloud() -> Iterator[Cloud]:
         yield cloud
 
 
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 class TestFunctions:
     def test_a_warm_environment_is_used_again(self, cloud: Cloud) -> None:
         first, second = invoke(cloud), invoke(cloud)
@@ -58,7 +65,34 @@ class TestFunctions:
     def test_a_call_past_its_timeout_is_killed(self, cloud: Cloud) -> None:
         pid = invoke(cloud)["pid"]
         assert invoke(cloud, sleep=10)["errorType"] == "Sandbox.Timedout"
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert has_ended(pid)
+
+    def test_a_call_ends_in_its_environment_while_the_function_is_updated(
+        self, cloud: Cloud
+    ) -> None:
+        functions = client(cloud, "lambda")
+        described = functions.get_function_configuration(FunctionName="toy-probe")
+        variables = described["Environment"]["Variables"]
+
+        def update(**changed: str) -> None:
+            functions.update_function_configuration(
+                FunctionName="toy-probe", Environment={"Variables": {**variables, **changed}}
+            )
+
+        def batches() -> int:
+            listed = client(cloud, "s3").list_objects_v2(Bucket="toy-results", Prefix="batches/")
+            return int(listed["KeyCount"])
+
+        before, known = invoke(cloud), batches()
+        with ThreadPoolExecutor() as pool:
+            going_on = pool.submit(invoke, cloud, Records=[], sleep=1)
+            eventually(lambda: batches() > known, what="the beginning of the call")
+            update(ENVIRONMENT="updated")
+            after, during = invoke(cloud), going_on.result()
+        update()
+        assert (during["pid"], during["environment"]["ENVIRONMENT"]) == (before["pid"], "dev")
+        assert after["environment"]["ENVIRONMENT"] == "updated"
+        eventually(lambda: has_ended(before["pid"]), what="the end of the old environment")
 
     def test_what_it_prints_is_in_the_log_group_of_the_template(self, cloud: Cloud) -> None:
         invoke(cloud)
