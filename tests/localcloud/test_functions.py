@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 import psycopg
@@ -70,7 +71,7 @@ class TestFunctions:
     def test_a_call_ends_in_its_environment_while_the_function_is_updated(
         self, cloud: Cloud
     ) -> None:
-        functions = client(cloud, "lambda")
+        functions, s3 = client(cloud, "lambda"), client(cloud, "s3")
         described = functions.get_function_configuration(FunctionName="toy-probe")
         variables = described["Environment"]["Variables"]
 
@@ -79,17 +80,19 @@ class TestFunctions:
                 FunctionName="toy-probe", Environment={"Variables": {**variables, **changed}}
             )
 
-        def batches() -> int:
-            listed = client(cloud, "s3").list_objects_v2(Bucket="toy-results", Prefix="batches/")
-            return int(listed["KeyCount"])
+        def batches() -> list[dict[str, Any]]:
+            listed = s3.list_objects_v2(Bucket=cloud.results_bucket).get("Contents", [])
+            return list(listed)
 
-        before, known = invoke(cloud), batches()
+        before = invoke(cloud)
+        assert batches() == []
         with ThreadPoolExecutor() as pool:
             going_on = pool.submit(invoke, cloud, Records=[], sleep=1)
-            eventually(lambda: batches() > known, what="the beginning of the call")
+            (begun,) = eventually(batches, what="the beginning of the call")
             update(ENVIRONMENT="updated")
             after, during = invoke(cloud), going_on.result()
         update()
+        s3.delete_object(Bucket=cloud.results_bucket, Key=begun["Key"])
         assert (during["pid"], during["environment"]["ENVIRONMENT"]) == (before["pid"], "dev")
         assert after["environment"]["ENVIRONMENT"] == "updated"
         eventually(lambda: has_ended(before["pid"]), what="the end of the old environment")
