@@ -45,6 +45,7 @@ from queue import Empty, Queue
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.ports import free_port
 from rich.console import Console
@@ -52,7 +53,7 @@ from rich.table import Table
 
 from tests.builders import FORECAST_FILE
 from tests.chaos import evidence, scene
-from tests.lake import MORNING, Row, make_row, newest_values, reference
+from tests.lake import MORNING, SCHEMA, Row, make_row, newest_values, reference, to_parquet
 from tests.lake import Table as Rows
 from tests.pooler import pooled
 from tests.waiting import eventually
@@ -64,11 +65,13 @@ EPISODE = 10
 KEYS = 1_000
 MOST_ROWS = 600
 """In one file."""
+PADDING_BYTES = 80_000
 BATCH_SIZE = 50
 REDRIVES = 5
 PATIENCE = 300
 """Seconds for the end of a run; its retries alone may take a minute."""
 WAIT_SCALE = 0.02
+FIRST_PACE = 2.0
 FOLDER = Path("build/chaos")
 """Where the evidence of rounds with differences goes."""
 
@@ -195,7 +198,8 @@ class Round:
     """What happened in one round; ``differences`` counts rows that aren't as they must be.
 
     ``wrong`` counts those of them that the round's own run left when it succeeded; ``outcome`` is
-    how that run ended. ``problem`` says what else didn't hold, if anything.
+    how that run ended. ``pace`` is how many seconds the undisturbed run took. ``problem`` says what
+    else didn't hold, if anything.
     """
 
     number: int
@@ -206,6 +210,7 @@ class Round:
     differences: int = 0
     wrong: int = 0
     seconds: float = 0.0
+    pace: float = 0.0
     problem: str = ""
 
     @property
@@ -218,23 +223,23 @@ def play(
     project: Project, numbers: Iterable[int], seed: int, faults: Sequence[Fault] = ALL_FAULTS
 ) -> Iterator[Round]:
     """Play the rounds with these numbers, over one lake and one database for each episode."""
-    is_new = True
+    is_new, pace = True, FIRST_PACE
     for number in numbers:
         if is_new or number % EPISODE == 1:
             project.reset()
         chance = random.Random(f"{seed}-{number}")
         for part in range(chance.randint(1, 3)):
-            project.upload(f"round-{number}-{part}", _rows(chance))
+            project.upload(f"round-{number}-{part}", _file(chance))
         chosen = chance.sample(faults, chance.randint(1, 3))
         file = FOLDER / f"seed-{seed}-round-{number}.txt"
         try:
             with evidence.kept(project, file) as notes:
-                one = _play_round(project, number, chance, chosen, notes)
+                one = _play_round(project, number, chance, chosen, pace, notes)
         except (AssertionError, psycopg.Error, BotoCoreError, ClientError) as error:
             names = [fault.__name__ for fault in chosen]
             one = Round(number, names, "UNKNOWN", problem=f"{type(error).__name__}: {error}")
         yield one
-        is_new = not one.is_right
+        is_new, pace = not one.is_right, one.pace or pace
 
 
 def _play_round(
@@ -242,9 +247,14 @@ def _play_round(
     number: int,
     chance: random.Random,
     chosen: Sequence[Fault],
+    pace: float,
     notes: list[str],
 ) -> Round:
-    """One round; ``notes`` stays empty unless something isn't right."""
+    """One round; ``notes`` stays empty unless something isn't right.
+
+    ``pace`` is how many seconds an undisturbed run takes: faults come at any time of the run,
+    however busy the machine is.
+    """
     began = time.monotonic()
     timeline = []
 
@@ -252,15 +262,17 @@ def _play_round(
         timeline.append(f"{time.monotonic() - began:.2f} s: {what}")
 
     arn = project.start(batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"]))
-    for fault in chosen:
-        time.sleep(chance.uniform(0, 1))  # not a synchronization: the time is what varies
+    for fault, part in zip(chosen, sorted(chance.random() for _ in chosen), strict=True):
+        # Not a synchronization: the time is what varies.
+        time.sleep(max(0.0, began + part * pace - time.monotonic()))
         note(fault.__name__)
         fault(project, chance, arn)
     ended, redrives = _recover(project, arn)
     note(ended)
     missing, wrong = _judge(project, ended) if _has_worked(ended) else ({}, {})
     ((checked_at,),) = project.query("SELECT clock_timestamp()")
-    note(_settle_down(project))
+    last, pace = _settle_down(project)
+    note(last)
     problem = ""
     if missing and TARGET_FAULTS.isdisjoint(chosen):
         wrong |= missing
@@ -284,6 +296,7 @@ def _play_round(
         differences=len(different) + len(wrong),
         wrong=len(wrong),
         seconds=time.monotonic() - began,
+        pace=pace,
         problem=problem,
     )
     if not one.is_right:
@@ -346,19 +359,21 @@ def _recover(project: Project, arn: str) -> tuple[Ended, int]:
     return ended, redrives
 
 
-def _settle_down(project: Project) -> Ended:
-    """The end of all faults, and a run that nothing disturbs."""
+def _settle_down(project: Project) -> tuple[Ended, float]:
+    """The end of all faults, and a run that nothing disturbs; how many seconds that took."""
     project.request_faults()
     project.athena_faults()
     scene.await_quiet(project)
     return eventually(lambda: _settle(project), 120, "a run that succeeds after all faults")
 
 
-def _settle(project: Project) -> Ended | None:
+def _settle(project: Project) -> tuple[Ended, float] | None:
     """A separate run, to load what was uploaded meanwhile; a fault may still hit it."""
+    began = time.monotonic()
     ended = project.wait(project.start(), PATIENCE)
+    seconds = time.monotonic() - began
     scene.await_quiet(project)
-    return ended if _has_worked(ended) else None
+    return (ended, seconds) if _has_worked(ended) else None
 
 
 def _has_worked(ended: Ended) -> bool:
@@ -369,8 +384,9 @@ def _overtaken(project: Project, ended: Ended) -> bool:
     return (project.status(ended.name) or {}).get("status") == "superseded"
 
 
-def _rows(chance: random.Random) -> list[Row]:
-    rows = []
+def _file(chance: random.Random) -> bytes:
+    """A file of random rows, so large that several files are loaded in several pages."""
+    rows: list[Row] = []
     for _ in range(chance.randint(50, MOST_ROWS)):
         row: dict[str, Any] = {
             "y_50": chance.choice([chance.uniform(-1e4, 1e4), 1.005, 0.0]),
@@ -380,7 +396,8 @@ def _rows(chance: random.Random) -> list[Row]:
             ),
         }
         rows.append(make_row(chance.randrange(KEYS), **row))
-    return rows
+    rows[0]["padding"] = chance.randbytes(PADDING_BYTES)
+    return to_parquet(rows, SCHEMA.append(pa.field("padding", pa.binary())))
 
 
 def _play_in_cloud(numbers: Sequence[int], seed: int, played: Queue[Round]) -> None:
