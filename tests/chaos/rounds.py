@@ -10,12 +10,15 @@ What a round proves:
 
 - After the last run the table is, row by row, what the Parquet files say under the table file that
   is deployed then.
-- The round's own run, if it succeeded, isn't *green and wrong*. At its end, each key of the lake
-  has a row whose own time no other row's is later than, with the values that the table file of the
-  run gives it, or the present one, if a later run has come to it already.
+- The round's own run, if it succeeded, isn't *green and wrong*. At its end, each key of the files
+  that were there when it began has a row whose own time no other row's is later than, with the
+  values that the table file of the run gives it; or, if a later run has come to it already, those
+  of a file that was uploaded since, or of the table file that is deployed now.
 - If the target was emptied or dropped in the round, that may have come after the run's last batch:
   then rows may be missing, but none may be an older one. As long as some are, a later run has to
   read the whole lake without being asked to, and say why in its ``window_reason``.
+- A run that failed succeeds after at most five redrives, unless a later one has overtaken it; and
+  no run holds the lease in the end.
 
 Ten rounds are an episode, which begins with an empty lake and an empty database. A round is made of
 the seed and its number, whichever cloud plays it, so ``--first 41 --rounds 50`` plays an episode
@@ -35,7 +38,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -55,6 +58,7 @@ from tests.builders import FORECAST_FILE
 from tests.chaos import evidence, scene
 from tests.lake import MORNING, SCHEMA, Row, make_row, newest_values, reference, to_parquet
 from tests.lake import Table as Rows
+from tests import waiting
 from tests.pooler import pooled
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed, Ended
@@ -70,6 +74,8 @@ BATCH_SIZE = 50
 REDRIVES = 5
 PATIENCE = 300
 """Seconds for the end of a run; its retries alone may take a minute."""
+PATIENCE_FACTOR = 4.0
+"""Rounds go on for an hour, mostly beside other work: a slow machine isn't a difference."""
 WAIT_SCALE = 0.02
 FIRST_PACE = 2.0
 FOLDER = Path("build/chaos")
@@ -153,6 +159,26 @@ def drop_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
         deployed.execute("SET lock_timeout = '5s'; DROP TABLE forecast_data")
 
 
+def upload_more(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """Somebody uploads another file."""
+    deployed.upload(f"late-{chance.randrange(10**9)}", _file(chance))
+
+
+def redrive_earlier(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """Somebody redrives a run that has failed at any time, perhaps of another database."""
+    sfn, machine = deployed.client("stepfunctions"), deployed.cloud.state_machine_arn
+    failed = [
+        execution["executionArn"]
+        for status in ("ABORTED", "FAILED")
+        for execution in sfn.list_executions(stateMachineArn=machine, statusFilter=status)[
+            "executions"
+        ]
+    ]
+    if failed:
+        with suppress(sfn.exceptions.ExecutionNotRedrivable):
+            sfn.redrive_execution(executionArn=chance.choice(failed))
+
+
 def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
     """Another trigger fires."""
     deployed.start(sync_type=chance.choice(["full", "incremental"]))
@@ -185,8 +211,8 @@ def deploy_another_table_file(project: Project, chance: random.Random, _arn: str
 
 FAULTS: list[Fault] = [
     kill_functions, cut_sessions, crash_postgres, throttle, cut_answers, fail_query, disturb_neon,
-    stop_execution, stop_and_redrive, start_another, lock_rows, compact, truncate_target,
-    drop_target, deploy_again,
+    stop_execution, stop_and_redrive, redrive_earlier, start_another, lock_rows, compact,
+    upload_more, truncate_target, drop_target, deploy_again,
 ]  # fmt: skip
 ALL_FAULTS: list[Fault] = [*FAULTS, deploy_another_table_file]
 """The last one needs a copy of the project."""
@@ -256,7 +282,8 @@ def _play_round(
     however busy the machine is.
     """
     began = time.monotonic()
-    timeline = []
+    timeline: list[str] = []
+    uploaded = dict(project.files)
 
     def note(what: object) -> None:
         timeline.append(f"{time.monotonic() - began:.2f} s: {what}")
@@ -269,7 +296,7 @@ def _play_round(
         fault(project, chance, arn)
     ended, redrives = _recover(project, arn)
     note(ended)
-    missing, wrong = _judge(project, ended) if _has_worked(ended) else ({}, {})
+    missing, wrong = _judge(project, ended, uploaded) if _has_worked(ended) else ({}, {})
     ((checked_at,),) = project.query("SELECT clock_timestamp()")
     last, pace = _settle_down(project)
     note(last)
@@ -278,6 +305,10 @@ def _play_round(
         wrong |= missing
     elif missing and not _was_filled(project, checked_at):
         problem = f"{len(missing)} rows were missing, and no later run says that it is full for it"
+    if ended.status != "SUCCEEDED" and not _overtaken(project, ended):
+        problem = f"{REDRIVES} redrives haven't helped: {ended.error}: {ended.cause}"
+    if running := project.query("SELECT run_id FROM forecast_sync_status WHERE status = 'running'"):
+        problem = f"runs that have ended hold the lease: {running}"
     expected, actual = _expect(project), project.table()
     different = {
         key: (expected.get(key), actual.get(key))
@@ -310,10 +341,13 @@ def _expect(project: Project) -> Rows:
     return exchanged(rows) if project.table_file == EXCHANGED else rows
 
 
-def _judge(project: Project, ended: Ended) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """The keys of the lake that the target lacks, and those with a row that isn't the newest.
+def _judge(
+    project: Project, ended: Ended, uploaded: Mapping[str, tuple[datetime, bytes]]
+) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """The keys that the target lacks, and those with a row that isn't the newest.
 
-    Uploads come before a round's run, so that a run which has succeeded has read them all.
+    A run that has succeeded has read all that was ``uploaded`` before it began; it may have read
+    what came later, too.
     """
     try:
         loaded = project.table()
@@ -321,13 +355,14 @@ def _judge(project: Project, ended: Ended) -> tuple[dict[Any, Any], dict[Any, An
         loaded = {}
     files = {project.definition_of(name): name for name in (FORECAST_FILE, EXCHANGED)}
     accepted = {files[ended.output["definition"]], project.table_file}
-    missing, wrong = {}, {}
-    for key, newest in newest_values(project.files).items():
+    latest, missing, wrong = newest_values(project.files), {}, {}
+    for key, newest in newest_values(uploaded).items():
+        plain = newest | latest[key]
         values: set[tuple[Any, ...]] = set()
         if FORECAST_FILE in accepted:
-            values |= newest
+            values |= plain
         if EXCHANGED in accepted:
-            values |= set(map(exchange_values, newest))
+            values |= set(map(exchange_values, plain))
         if key not in loaded:
             missing[key] = (values, None)
         elif loaded[key] not in values:
@@ -402,6 +437,7 @@ def _file(chance: random.Random) -> bytes:
 
 def _play_in_cloud(numbers: Sequence[int], seed: int, played: Queue[Round]) -> None:
     """Play the rounds with these numbers in a local cloud of their own."""
+    waiting.PATIENCE = PATIENCE_FACTOR
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = free_port() if shutil.which("pgbouncer") else None
