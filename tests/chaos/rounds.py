@@ -54,11 +54,11 @@ from localcloud.ports import free_port
 from rich.console import Console
 from rich.table import Table
 
+from tests import waiting
 from tests.builders import FORECAST_FILE
 from tests.chaos import evidence, scene
 from tests.lake import MORNING, SCHEMA, Row, make_row, newest_values, reference, to_parquet
 from tests.lake import Table as Rows
-from tests import waiting
 from tests.pooler import pooled
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed, Ended
