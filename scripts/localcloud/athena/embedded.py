@@ -43,9 +43,10 @@ class EmbeddedEngine:
 
     def select(self, query: str, job: Job) -> Rows:
         """See ``Engine``."""
-        self._measure(query, job)
+        tree = parse(query)
+        self._measure(tree, job)
         with self._workplace(job) as (connection, workdir):
-            statement = self._prepare(connection, query, job.database, workdir)
+            statement = self._prepare(connection, tree, job.database, workdir)
             result = execute(connection, statement, workdir)
             description = result.description or []
             types = [str(column[1]).upper().split("(")[0] for column in description]
@@ -57,9 +58,10 @@ class EmbeddedEngine:
 
     def unload(self, unload: Unload, job: Job) -> list[str]:
         """See ``Engine``."""
-        self._measure(unload.query, job)
+        tree = parse(unload.query)
+        self._measure(tree, job)
         with self._workplace(job) as (connection, workdir):
-            statement = self._prepare(connection, unload.query, job.database, workdir)
+            statement = self._prepare(connection, tree, job.database, workdir)
             execute(connection, f"CREATE TEMP TABLE unloaded AS {statement}", workdir)
             columns = [name for (name, *_) in connection.execute("DESCRIBE unloaded").fetchall()]
             (value,) = (name for name in columns if name not in unload.partitions)
@@ -75,11 +77,11 @@ class EmbeddedEngine:
             storage.put(unload.bucket, keys[-1], content)
         return keys
 
-    def _measure(self, query: str, job: Job) -> None:
+    def _measure(self, tree: exp.Expr, job: Job) -> None:
         """The bytes of the objects that a query looks at, whatever columns it reads."""
         locations = {
             glue._tables[name]["StorageDescriptor"]["Location"]
-            for name in _named_tables(parse(query), job.database)
+            for name in _named_tables(tree, job.database)
         }
         job.statistics.scanned_bytes = sum(map(self._objects.measure, locations))
 
@@ -101,10 +103,9 @@ class EmbeddedEngine:
             ) from None
 
     def _prepare(
-        self, connection: duckdb.DuckDBPyConnection, query: str, database: str, workdir: Path
+        self, connection: duckdb.DuckDBPyConnection, tree: exp.Expr, database: str, workdir: Path
     ) -> str:
-        """Make views of the Glue tables that the query names, and return it in DuckDB's dialect."""
-        tree = parse(query)
+        """Make views of the Glue tables that a query names, and return it in DuckDB's dialect."""
         for name in _named_tables(tree, database):
             self._make_view(connection, name, glue._tables[name], workdir)
         return transpile(tree)
