@@ -13,14 +13,16 @@ PATIENCE = 1.0
 """The factor by which deadlines are longer with a slower Athena engine."""
 
 
-def eventually(check: Callable[[], T | None], seconds: float = 30, what: str = "it") -> T:
-    """The first answer that isn't empty, within a deadline."""
+def eventually(
+    check: Callable[[], T | None], seconds: float = 30, what: str = "it", *, every: float = 0.05
+) -> T:
+    """The first answer that isn't empty, within a deadline; ``every`` so many seconds it asks."""
     seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := check():
             return answer
-        time.sleep(0.05)
+        time.sleep(every)
     raise AssertionError(f"{what} didn't happen within {seconds:.0f} s")
 
 

@@ -76,7 +76,7 @@ PATIENCE = 300
 """Seconds for the end of a run; its retries alone may take a minute."""
 PATIENCE_FACTOR = 4.0
 """Rounds go on for an hour, mostly beside other work: a slow machine isn't a difference."""
-WAIT_SCALE = 0.02
+WAIT_SCALE = 0.05
 FIRST_PACE = 2.0
 FOLDER = Path("build/chaos")
 """Where the evidence of rounds with differences goes."""

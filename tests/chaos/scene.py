@@ -230,4 +230,4 @@ def await_quiet(deployed: Deployed) -> None:
     def quiet() -> bool:
         return not sfn.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"]
 
-    eventually(quiet, 60, "the end of all executions")
+    eventually(quiet, 60, "the end of all executions", every=0.2)

@@ -184,14 +184,14 @@ class Deployed(Databases):
         )
         return described
 
-    def wait(self, arn: str, seconds: float = 60) -> Ended:
-        """The execution when it has ended."""
+    def wait(self, arn: str, seconds: float = 60, *, every: float = 0.05) -> Ended:
+        """The execution when it has ended; ``every`` so many seconds its status is read."""
 
         def ended() -> dict[str, Any] | None:
             described = self.describe(arn)
             return described if described["status"] not in ("RUNNING", "PENDING_REDRIVE") else None
 
-        described = eventually(ended, seconds, f"the end of {arn}")
+        described = eventually(ended, seconds, f"the end of {arn}", every=every)
         return Ended(
             name=described["name"],
             arn=arn,

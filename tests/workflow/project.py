@@ -74,9 +74,9 @@ class Project(Deployed):
             FunctionName=function, Environment={"Variables": variables}
         )
 
-    def wait(self, arn: str, seconds: float = 400) -> Ended:
+    def wait(self, arn: str, seconds: float = 400, *, every: float = 0.2) -> Ended:
         """The execution when it has ended; after a deployment its functions start cold."""
-        return super().wait(arn, seconds)
+        return super().wait(arn, seconds, every=every)
 
 
 @contextmanager
