@@ -307,8 +307,10 @@ def _play_round(
         problem = f"{len(missing)} rows were missing, and no later run says that it is full for it"
     if ended.status != "SUCCEEDED" and not _overtaken(project, ended):
         problem = f"{REDRIVES} redrives haven't helped: {ended.error}: {ended.cause}"
-    if running := project.query("SELECT run_id FROM forecast_sync_status WHERE status = 'running'"):
-        problem = f"runs that have ended hold the lease: {running}"
+    try:
+        eventually(lambda: not _holders(project), what="the end of the last lease")
+    except AssertionError:
+        problem = f"a run that has ended holds the lease: {_holders(project)}"
     expected, actual = _expect(project), project.table()
     different = {
         key: (expected.get(key), actual.get(key))
@@ -379,6 +381,12 @@ def _was_filled(project: Project, since: datetime) -> bool:
             [since],
         )
     )
+
+
+def _holders(project: Project) -> list[str]:
+    """The runs that hold the lease: one that has ended, or a rerun that has just started."""
+    running = "SELECT run_id FROM forecast_sync_status WHERE status = 'running'"
+    return [run for (run,) in project.query(running)]
 
 
 def _recover(project: Project, arn: str) -> tuple[Ended, int]:
