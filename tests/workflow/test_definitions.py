@@ -5,71 +5,23 @@ The functions run from a copy of the project, in which these tests deploy other 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from forecast_sync.tables import definition_of, parse_table
-from localcloud import cloud
 from localcloud.protocol import Athena
 
-from tests.builders import FORECAST_FILE, exchange
-from tests.contract.stack import ROOT
-from tests.lake import KEY, MORNING, VALUES, Table, make_row, make_rows, reference
+from tests.builders import FORECAST_FILE
+from tests.lake import MORNING, make_row, make_rows, reference
 from tests.waiting import eventually
 from tests.workflow.breakages import refuse_a_row
-from tests.workflow.deployed import Deployed, Ended
-
-COPIED = ("template.yaml", "templates", "statemachine", "functions", "layers")
-EXCHANGED = exchange(FORECAST_FILE, "y_05", "y_95")
-
-
-@dataclass
-class Project(Deployed):
-    """A deployed copy of the project, whose table file can be replaced."""
-
-    layer: Path = ROOT
-
-    def deploy(self, table_file: str, *functions: str) -> str:
-        """Let all functions, or only those named, hold this table file; its definition."""
-        definition = definition_of(parse_table(table_file, "deployed.toml"))
-        name = f"table_{definition}"
-        (self.layer / f"forecast_sync/tables/{name}.toml").write_text(table_file)
-        client = self.client("lambda")
-        for function in client.list_functions()["Functions"]:
-            configured = function.get("Environment", {}).get("Variables", {})
-            suffix = function["FunctionName"].removeprefix(f"{self.name}-")
-            is_named = not functions or suffix in functions
-            if is_named and configured.get("TABLE_FILE", name) != name:
-                client.update_function_configuration(
-                    FunctionName=function["FunctionName"],
-                    Environment={"Variables": {**configured, "TABLE_FILE": name}},
-                )
-        return definition
-
-    def wait(self, arn: str, seconds: float = 400) -> Ended:
-        """The execution when it has ended; after a deployment its functions start cold."""
-        return super().wait(arn, seconds)
+from tests.workflow.project import EXCHANGED, Project, copied_project, exchanged
 
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory, athena: Athena) -> Iterator[Project]:
-    root = tmp_path_factory.mktemp("project")
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, root / name)
-    parameters = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
-    with cloud.running(
-        template=root / "template.yaml", wait_scale=0.02, parameters=parameters, athena=athena
-    ) as running:
-        project = Project(running, layer=root / "layers/core")
-        project.postpone_schedules()
+    folder = tmp_path_factory.mktemp("project")
+    with copied_project(folder, wait_scale=0.02, athena=athena) as project:
         project.warm_up()
         yield project
 
@@ -79,18 +31,6 @@ def project(copied: Project) -> Project:
     copied.reset()
     copied.deploy(FORECAST_FILE)
     return copied
-
-
-def exchanged(table: Table, first: str, second: str) -> Table:
-    """The reference of a table file in which two columns have each other's source."""
-    names = (*KEY, *VALUES)
-    at, to = names.index(first), names.index(second)
-    rows: Table = {}
-    for key, values in table.items():
-        row = [*key, *values]
-        row[at], row[to] = row[to], row[at]
-        rows[tuple(row[: len(KEY)])] = tuple(row[len(KEY) :])
-    return rows
 
 
 def definitions(project: Project, run: str) -> Mapping[str, int]:
@@ -116,7 +56,7 @@ def test_a_redrive_after_another_table_file_was_deployed_makes_its_inputs_again(
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
     again = ended.entered[len(failed.entered) :]
     assert {"Query anew", "Read watermark", "Start Athena query"} <= set(again), again
-    assert project.table() == exchanged(reference(project.files), "y_05", "y_95")
+    assert project.table() == exchanged(reference(project.files))
     recorded = project.status(ended.name) or {}
     assert recorded["definition"] == ended.output["definition"] == present
     assert definitions(project, ended.name)[present] > 0
@@ -129,7 +69,7 @@ def test_another_table_file_makes_the_next_run_full_by_itself(project: Project) 
     project.upload("one", [make_row(3, y_50=7.0, updated_at=later)])
     project.deploy(EXCHANGED)
     ended = project.succeed()
-    assert project.table() == exchanged(reference(project.files), "y_05", "y_95")
+    assert project.table() == exchanged(reference(project.files))
     assert "table file has changed" in ended.output["window_reason"]
     status = project.status(ended.name) or {}
     assert (status["window_low"], status["window_reason"]) == (None, ended.output["window_reason"])
@@ -150,5 +90,5 @@ def test_a_table_file_that_is_deployed_while_a_run_is_going_on_is_the_one_that_c
         present = project.deploy(EXCHANGED)
     ended = project.wait(arn)
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
-    assert project.table() == exchanged(reference(project.files), "y_05", "y_95")
+    assert project.table() == exchanged(reference(project.files))
     assert set(definitions(project, ended.name)) == {present}
