@@ -24,6 +24,7 @@ export SAM_CLI_TELEMETRY := 0
 
 ROUNDS ?= 20
 SEED ?= 0
+CLOUDS ?= 2
 ROWS ?= 100000
 BENCH_ROUNDS ?= 3
 SIZES ?= 100000 1000000
@@ -90,7 +91,7 @@ chaos: setup
 	@echo "chaos: every fault in its long form, then $(ROUNDS) rounds of random faults with seed $(SEED)"
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/chaos tests/workflow/test_retries.py \
 	  tests/workflow/test_redrive.py tests/e2e/test_sync.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
-	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED)
+	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED) --clouds $(CLOUDS)
 
 # Bytes that no writer produces, guided by coverage: FUZZ_SECONDS=60 for a short run. Findings go to
 # build/fuzz; the corpus in the repository covers what an hour of fuzzing reached.

@@ -10,7 +10,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,13 +50,8 @@ def reference(files: Mapping[str, tuple[datetime, bytes]]) -> Table:
     """What must stand in the target: by key the newest valid row of (modified, Parquet) files."""
     newest: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for path, (modified, content) in files.items():
-        for row in pq.read_table(io.BytesIO(content)).to_pylist():
-            values = _values(row)
-            if values is None:
-                continue
-            key = tuple(row[name] for name in KEY)
-            updated = row["updated_at"]
-            rank = (updated is not None, updated or MORNING, modified, path, _line((*key, *values)))
+        for key, updated, values, line in _read_valid(content):
+            rank = (*updated, modified, path, line)
             if key not in newest or rank > newest[key][0]:
                 newest[key] = (rank, values)
     return {key: values for key, (_, values) in newest.items()}
@@ -70,17 +66,36 @@ def newest_values(
     """
     newest: dict[tuple[Any, ...], tuple[tuple[bool, datetime], set[tuple[Any, ...]]]] = {}
     for _, content in files.values():
-        for row in pq.read_table(io.BytesIO(content)).to_pylist():
-            values = _values(row)
-            if values is None:
-                continue
-            key = tuple(row[name] for name in KEY)
-            rank = (row["updated_at"] is not None, row["updated_at"] or MORNING)
-            if key not in newest or rank > newest[key][0]:
-                newest[key] = (rank, set())
-            if rank == newest[key][0]:
+        for key, updated, values, _line in _read_valid(content):
+            if key not in newest or updated > newest[key][0]:
+                newest[key] = (updated, set())
+            if updated == newest[key][0]:
                 newest[key][1].add(values)
     return {key: values for key, (_, values) in newest.items()}
+
+
+class _Valid(NamedTuple):
+    """A row that the target can hold; ``updated`` sorts rows without a time first."""
+
+    key: tuple[Any, ...]
+    updated: tuple[bool, datetime]
+    values: tuple[Any, ...]
+    line: bytes
+
+
+@lru_cache(maxsize=100)
+def _read_valid(content: bytes) -> list[_Valid]:
+    """The valid rows of a Parquet file; rounds of faults read the same files many times."""
+    rows = []
+    for row in pq.read_table(io.BytesIO(content)).to_pylist():
+        values = _values(row)
+        if values is None:
+            continue
+        key = tuple(row[name] for name in KEY)
+        updated = row["updated_at"]
+        time = (updated is not None, updated or MORNING)
+        rows.append(_Valid(key, time, values, _line((*key, *values))))
+    return rows
 
 
 def _line(values: tuple[Any, ...]) -> bytes:

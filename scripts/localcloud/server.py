@@ -170,6 +170,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
         python_runtime,
         queues,
         runtime_api,
+        updates,
     )
     from localcloud.athena import service as athena
     from localcloud.athena.embedded import EmbeddedEngine
@@ -184,6 +185,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     multipart.install()
     cloudformation.install(endpoint_url)
     python_runtime.install([Path(layer) for layer in config.layers])
+    updates.install()
     runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its runtime API sends header and body separately: a delayed ACK took 40 ms of every call.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True

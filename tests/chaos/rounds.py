@@ -1,12 +1,35 @@
 """Random faults over random data, round after round: ``python -m tests.chaos.rounds --rounds 20``.
 
-After each round the table must be, row by row, what the Parquet files alone say; and a run that
-succeeds, whatever happened meanwhile, must not have left an older row than the lake has.
+A round uploads a few files, starts a run, and disturbs it: processes die, services refuse, and what
+the run rests on changes in the middle of it, namely the lake, the target, the table file, the
+functions, and who holds the lease. Then somebody redrives what has failed, and a last run, which
+nothing disturbs, loads what is left. There is no lookback, so that no run repairs what one before
+it has left out.
+
+What a round proves:
+
+- After the last run the table is, row by row, what the Parquet files say under the table file that
+  is deployed then.
+- The round's own run, if it succeeded, isn't *green and wrong*. At its end, each key of the files
+  that were there when it began has a row whose own time no other row's is later than, with the
+  values that the table file of the run gives it; or, if a later run has come to it already, those
+  of a file that was uploaded since, or of the table file that is deployed now.
+- If the target was emptied or dropped in the round, that may have come after the run's last batch:
+  then rows may be missing, but none may be an older one. As long as some are, a later run has to
+  read the whole lake without being asked to, and say why in its ``window_reason``.
+- A run that failed succeeds after at most five redrives, unless a later one has overtaken it; and
+  no run holds the lease in the end.
+
+Ten rounds are an episode, which begins with an empty lake and an empty database. A round is made of
+the seed and its number, whichever cloud plays it, so ``--first 41 --rounds 50`` plays an episode
+again. Chance in the machine's own timing remains: the evidence of a round that isn't right is kept
+in build/chaos.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import shutil
@@ -14,34 +37,51 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 
 import psycopg
+import pyarrow as pa
+from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.ports import free_port
 from rich.console import Console
 from rich.table import Table
 
+from tests import waiting
 from tests.builders import FORECAST_FILE
-from tests.chaos import scene
-from tests.lake import MORNING, Row, make_row, newest_values, reference
-from tests.lake import Table as LoadedTable
+from tests.chaos import evidence, scene
+from tests.lake import MORNING, SCHEMA, Row, make_row, newest_values, reference, to_parquet
+from tests.lake import Table as Rows
 from tests.pooler import pooled
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed, Ended
-from tests.workflow.project import EXCHANGED, Project, copied_project, exchanged
+from tests.workflow.project import EXCHANGED, Project, copied_project, exchange_values, exchanged
 
-KEYS = 4_000
-BATCH_SIZE = 200
+EPISODE = 10
+"""Rounds that share one lake and one database."""
+KEYS = 1_000
+MOST_ROWS = 600
+"""In one file."""
+PADDING_BYTES = 80_000
+BATCH_SIZE = 50
 REDRIVES = 5
-PATIENCE = 180
+PATIENCE = 300
 """Seconds for the end of a run; its retries alone may take a minute."""
+PATIENCE_FACTOR = 4.0
+"""Rounds go on for an hour, mostly beside other work: a slow machine isn't a difference."""
+WAIT_SCALE = 0.05
+FIRST_PACE = 2.0
+FOLDER = Path("build/chaos")
+"""Where the evidence of rounds with differences goes."""
 
-Fault = Callable[[Deployed, random.Random, str], object]
+Fault = Callable[[Project, random.Random, str], object]
 
 
 def kill_functions(deployed: Deployed, chance: random.Random, _arn: str) -> None:
@@ -109,36 +149,51 @@ def compact(deployed: Deployed, chance: random.Random, _arn: str) -> None:
 
 def truncate_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
     """Somebody empties the target."""
-    _alter(deployed, "TRUNCATE forecast_data")
+    with suppress(psycopg.Error):
+        deployed.execute("SET lock_timeout = '5s'; TRUNCATE forecast_data")
 
 
 def drop_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
     """Somebody drops the target."""
-    _alter(deployed, "DROP TABLE forecast_data")
+    with suppress(psycopg.Error):
+        deployed.execute("SET lock_timeout = '5s'; DROP TABLE forecast_data")
 
 
 def round_column(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
     """Somebody narrows a column of the target, and widens it again."""
     alter = "ALTER TABLE forecast_data ALTER y_50 TYPE"
-    _alter(deployed, f"{alter} numeric(10,0); {alter} numeric(10,2)")
+    with suppress(psycopg.Error):
+        deployed.execute(f"SET lock_timeout = '5s'; {alter} numeric(10,0); {alter} numeric(10,2)")
 
 
 def exchange_columns(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
     """Somebody gives two columns of the target each other's name."""
     rename = "ALTER TABLE forecast_data RENAME"
-    _alter(deployed, f"{rename} y_05 TO y_00; {rename} y_95 TO y_05; {rename} y_00 TO y_95")
-
-
-def _alter(deployed: Deployed, statements: str) -> None:
     with suppress(psycopg.Error):
-        deployed.execute(f"SET lock_timeout = '5s'; {statements}")
+        deployed.execute(
+            f"SET lock_timeout = '5s'; {rename} y_05 TO y_00; {rename} y_95 TO y_05;"
+            f"{rename} y_00 TO y_95"
+        )
 
 
-def deploy(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
-    """Another table file is deployed, one function after the other."""
-    if isinstance(deployed, Project):
-        other = FORECAST_FILE if deployed.table_file == EXCHANGED else EXCHANGED
-        deployed.deploy(other)
+def upload_more(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """Somebody uploads another file."""
+    deployed.upload(f"late-{chance.randrange(10**9)}", _file(chance))
+
+
+def redrive_earlier(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+    """Somebody redrives a run that has failed at any time, perhaps of another database."""
+    sfn, machine = deployed.client("stepfunctions"), deployed.cloud.state_machine_arn
+    failed = [
+        execution["executionArn"]
+        for status in ("ABORTED", "FAILED")
+        for execution in sfn.list_executions(stateMachineArn=machine, statusFilter=status)[
+            "executions"
+        ]
+    ]
+    if failed:
+        with suppress(sfn.exceptions.ExecutionNotRedrivable):
+            sfn.redrive_execution(executionArn=chance.choice(failed))
 
 
 def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
@@ -156,116 +211,247 @@ def lock_rows(deployed: Deployed, chance: random.Random, _arn: str) -> None:
         session.execute("SELECT pg_sleep(0.5)")
 
 
+def deploy_again(project: Project, chance: random.Random, _arn: str) -> None:
+    """A deployment with the same table file replaces some functions, or all."""
+    functions = project.functions()
+    project.deploy_again(chance.sample(functions, chance.randint(1, len(functions))))
+
+
+def deploy_another_table_file(project: Project, chance: random.Random, _arn: str) -> None:
+    """A deployment gives the functions another table file, some of them a little later."""
+    other = EXCHANGED if project.table_file == FORECAST_FILE else FORECAST_FILE
+    functions = project.functions()
+    project.deploy(other, *chance.sample(functions, chance.randint(1, len(functions))))
+    time.sleep(chance.uniform(0, 0.5))
+    project.deploy(other)
+
+
 FAULTS: list[Fault] = [
     kill_functions, cut_sessions, crash_postgres, throttle, cut_answers, fail_query, disturb_neon,
-    stop_execution, start_another, lock_rows,
+    stop_execution, stop_and_redrive, redrive_earlier, start_another, lock_rows, compact,
+    upload_more, truncate_target, drop_target, deploy_again,
 ]  # fmt: skip
-CHANGES: list[Fault] = [compact, stop_and_redrive]
-"""What changes in the middle of a run: the lake, and which call belongs to it."""
-TARGET_FAULTS: list[Fault] = [truncate_target, drop_target, round_column, exchange_columns]
-"""They may come just after a run has ended; then the next one is full, and fills the target."""
-
-DEPLOYMENTS: list[Fault] = [deploy]
-"""The functions of the project that ``main`` copies; a round's run may end before they come."""
+ALTERATIONS: list[Fault] = [round_column, exchange_columns]
+ALL_FAULTS: list[Fault] = [*FAULTS, *ALTERATIONS, deploy_another_table_file]
+"""The last one needs a copy of the project."""
+TARGET_FAULTS: set[Fault] = {truncate_target, drop_target, *ALTERATIONS}
+"""They may come after a run's end; the next one then says that it is full for it."""
 
 
 @dataclass(frozen=True)
 class Round:
     """What happened in one round; ``differences`` counts rows that aren't as they must be.
 
-    ``older`` counts those of them that the round's own run left when it succeeded.
+    ``wrong`` counts those of them that the round's own run left when it succeeded; ``outcome`` is
+    how that run ended. ``pace`` is how many seconds the undisturbed run took. ``problem`` says what
+    else didn't hold, if anything.
     """
 
     number: int
     faults: list[str]
-    redrives: int
-    rows: int
-    differences: int
-    older: int
+    outcome: str
+    redrives: int = 0
+    rows: int = 0
+    differences: int = 0
+    wrong: int = 0
+    seconds: float = 0.0
+    pace: float = 0.0
+    problem: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the round has proved what it should."""
+        return not self.differences and not self.problem
 
 
 def play(
-    deployed: Deployed, rounds: int, seed: int, faults: Sequence[Fault] = FAULTS
+    project: Project, numbers: Iterable[int], seed: int, faults: Sequence[Fault] = ALL_FAULTS
 ) -> Iterator[Round]:
-    """Play the rounds, one growing lake and one database for all of them."""
-    deployed.reset()
-    chance = random.Random(seed)
-    for number in range(1, rounds + 1):
+    """Play the rounds with these numbers, over one lake and one database for each episode."""
+    is_new, pace = True, FIRST_PACE
+    for number in numbers:
+        if is_new or number % EPISODE == 1:
+            project.reset()
+        chance = random.Random(f"{seed}-{number}")
         for part in range(chance.randint(1, 3)):
-            deployed.upload(f"round-{number}-{part}", _rows(chance))
+            project.upload(f"round-{number}-{part}", _file(chance))
         chosen = chance.sample(faults, chance.randint(1, 3))
-        arn = deployed.start(
-            batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"])
-        )
-        for fault in chosen:
-            time.sleep(chance.uniform(0, 1))  # not a synchronization: the time is what varies
-            fault(deployed, chance, arn)
-        ended, redrives = _recover(deployed, arn)
-        has_worked = ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced"
-        is_comparable = not set(chosen) & {*TARGET_FAULTS, *DEPLOYMENTS}
-        older = _count_older(deployed) if has_worked and is_comparable else 0
-        _settle_down(deployed)
-        expected, actual = reference(deployed.files), _read_table(deployed)
-        wrong = {
-            key for key in expected.keys() | actual.keys() if expected.get(key) != actual.get(key)
-        }
-        names = [fault.__name__ for fault in chosen]
-        yield Round(number, names, redrives, len(expected), len(wrong) + older, older)
+        file = FOLDER / f"seed-{seed}-round-{number}.txt"
+        try:
+            with evidence.kept(project, file) as notes:
+                one = _play_round(project, number, chance, chosen, pace, notes)
+        except (AssertionError, psycopg.Error, BotoCoreError, ClientError) as error:
+            names = [fault.__name__ for fault in chosen]
+            one = Round(number, names, "UNKNOWN", problem=f"{type(error).__name__}: {error}")
+        yield one
+        is_new, pace = not one.is_right, one.pace or pace
 
 
-def _read_table(deployed: Deployed) -> LoadedTable:
-    """The target's rows, as the lake has them, whichever table file is deployed."""
-    loaded = deployed.table()
-    is_exchanged = isinstance(deployed, Project) and deployed.table_file == EXCHANGED
-    return exchanged(loaded, "y_05", "y_95") if is_exchanged else loaded
+def _play_round(
+    project: Project,
+    number: int,
+    chance: random.Random,
+    chosen: Sequence[Fault],
+    pace: float,
+    notes: list[str],
+) -> Round:
+    """One round; ``notes`` stays empty unless something isn't right.
 
-
-def _count_older(deployed: Deployed) -> int:
-    """How many keys of the lake the target lacks, or has with an older row.
-
-    Uploads come before a round's run, so that a run which has succeeded has read them all.
+    ``pace`` is how many seconds an undisturbed run takes: faults come at any time of the run,
+    however busy the machine is.
     """
-    loaded = _read_table(deployed)
-    newest = newest_values(deployed.files)
-    return sum(loaded.get(key) not in values for key, values in newest.items())
+    began = time.monotonic()
+    timeline: list[str] = []
+    uploaded = dict(project.files)
+
+    def note(what: object) -> None:
+        timeline.append(f"{time.monotonic() - began:.2f} s: {what}")
+
+    arn = project.start(batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"]))
+    for fault, part in zip(chosen, sorted(chance.random() for _ in chosen), strict=True):
+        # Not a synchronization: the time is what varies.
+        time.sleep(max(0.0, began + part * pace - time.monotonic()))
+        note(fault.__name__)
+        fault(project, chance, arn)
+    ended, redrives = _recover(project, arn)
+    note(ended)
+    missing, wrong = _judge(project, ended, uploaded) if _has_worked(ended) else ({}, {})
+    ((checked_at,),) = project.query("SELECT clock_timestamp()")
+    last, pace = _settle_down(project)
+    note(last)
+    problem = ""
+    if not set(ALTERATIONS).isdisjoint(chosen):
+        missing, wrong = missing | wrong, {}
+    if missing and TARGET_FAULTS.isdisjoint(chosen):
+        wrong |= missing
+    elif missing and not _was_filled(project, checked_at):
+        problem = f"{len(missing)} rows were missing or altered, and no later run says that it is full for it"
+    if ended.status != "SUCCEEDED" and not _overtaken(project, ended):
+        problem = f"{REDRIVES} redrives haven't helped: {ended.error}: {ended.cause}"
+    try:
+        eventually(lambda: not _holders(project), what="the end of the last lease")
+    except AssertionError:
+        problem = f"a run that has ended holds the lease: {_holders(project)}"
+    expected, actual = _expect(project), project.table()
+    different = {
+        key: (expected.get(key), actual.get(key))
+        for key in expected.keys() | actual.keys()
+        if expected.get(key) != actual.get(key)
+    }
+    for name, rows in (("green and wrong", wrong), ("different in the end", different)):
+        if rows:
+            note(f"{name}: {len(rows)} rows, for example {dict(list(rows.items())[:5])}")
+    one = Round(
+        number=number,
+        faults=[fault.__name__ for fault in chosen],
+        outcome="COALESCED" if ended.entered[-1] == "Coalesced" else ended.status,
+        redrives=redrives,
+        rows=len(expected),
+        differences=len(different) + len(wrong),
+        wrong=len(wrong),
+        seconds=time.monotonic() - began,
+        pace=pace,
+        problem=problem,
+    )
+    if not one.is_right:
+        notes.extend([str(one), *timeline])
+    return one
 
 
-def _recover(deployed: Deployed, arn: str) -> tuple[Ended, int]:
+def _expect(project: Project) -> Rows:
+    """The reference under the table file that is deployed."""
+    rows = reference(project.files)
+    return exchanged(rows) if project.table_file == EXCHANGED else rows
+
+
+def _judge(
+    project: Project, ended: Ended, uploaded: Mapping[str, tuple[datetime, bytes]]
+) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """The keys that the target lacks, and those with a row that isn't the newest.
+
+    A run that has succeeded has read all that was ``uploaded`` before it began; it may have read
+    what came later, too.
+    """
+    try:
+        loaded = project.table()
+    except psycopg.errors.UndefinedTable:
+        loaded = {}
+    files = {project.definition_of(name): name for name in (FORECAST_FILE, EXCHANGED)}
+    accepted = {files[ended.output["definition"]], project.table_file}
+    latest, missing, wrong = newest_values(project.files), {}, {}
+    for key, newest in newest_values(uploaded).items():
+        plain = newest | latest[key]
+        values: set[tuple[Any, ...]] = set()
+        if FORECAST_FILE in accepted:
+            values |= plain
+        if EXCHANGED in accepted:
+            values |= set(map(exchange_values, plain))
+        if key not in loaded:
+            missing[key] = (values, None)
+        elif loaded[key] not in values:
+            wrong[key] = (values, loaded[key])
+    return missing, wrong
+
+
+def _was_filled(project: Project, since: datetime) -> bool:
+    """Whether a run that ended since then has read the whole lake, by itself or as it was told."""
+    return bool(
+        project.query(
+            "SELECT FROM forecast_sync_status WHERE finished_at > %s AND status = 'succeeded' "
+            "AND window_low IS NULL AND (window_reason IS NOT NULL OR sync_type = 'full')",
+            [since],
+        )
+    )
+
+
+def _holders(project: Project) -> list[str]:
+    """The runs that hold the lease: one that has ended, or a rerun that has just started."""
+    running = "SELECT run_id FROM forecast_sync_status WHERE status = 'running'"
+    return [run for (run,) in project.query(running)]
+
+
+def _recover(project: Project, arn: str) -> tuple[Ended, int]:
     """What an operator does: press Redrive, unless a later run has taken over; how often."""
-    ended = deployed.wait(arn, PATIENCE)
-    scene.await_postgres(deployed)
+    ended = project.wait(arn, PATIENCE)
+    scene.await_postgres(project)
     redrives = 0
-    while ended.status != "SUCCEEDED" and not _overtaken(deployed, ended) and redrives < REDRIVES:
-        deployed.client("stepfunctions").redrive_execution(executionArn=arn)
-        ended = deployed.wait(arn, PATIENCE)
+    while ended.status != "SUCCEEDED" and not _overtaken(project, ended) and redrives < REDRIVES:
+        project.client("stepfunctions").redrive_execution(executionArn=arn)
+        ended = project.wait(arn, PATIENCE)
         redrives += 1
-    scene.await_postgres(deployed)
+    scene.await_postgres(project)
     return ended, redrives
 
 
-def _settle_down(deployed: Deployed) -> None:
-    """The end of all faults, and a run that nothing disturbs."""
-    deployed.request_faults()
-    deployed.athena_faults()
-    scene.await_quiet(deployed)
-    last = eventually(lambda: _settle(deployed), 120, "a run that succeeds after all faults")
-    assert last.status == "SUCCEEDED"
+def _settle_down(project: Project) -> tuple[Ended, float]:
+    """The end of all faults, and a run that nothing disturbs; how many seconds that took."""
+    project.request_faults()
+    project.athena_faults()
+    scene.await_quiet(project)
+    return eventually(lambda: _settle(project), 120, "a run that succeeds after all faults")
 
 
-def _settle(deployed: Deployed) -> Ended | None:
+def _settle(project: Project) -> tuple[Ended, float] | None:
     """A separate run, to load what was uploaded meanwhile; a fault may still hit it."""
-    ended = deployed.wait(deployed.start(), PATIENCE)
-    scene.await_quiet(deployed)
-    return ended if ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced" else None
+    began = time.monotonic()
+    ended = project.wait(project.start(), PATIENCE)
+    seconds = time.monotonic() - began
+    scene.await_quiet(project)
+    return (ended, seconds) if _has_worked(ended) else None
 
 
-def _overtaken(deployed: Deployed, ended: Ended) -> bool:
-    return (deployed.status(ended.name) or {}).get("status") == "superseded"
+def _has_worked(ended: Ended) -> bool:
+    return ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced"
 
 
-def _rows(chance: random.Random) -> list[Row]:
-    rows = []
-    for _ in range(chance.randint(100, 3_000)):
+def _overtaken(project: Project, ended: Ended) -> bool:
+    return (project.status(ended.name) or {}).get("status") == "superseded"
+
+
+def _file(chance: random.Random) -> bytes:
+    """A file of random rows, so large that several files are loaded in several pages."""
+    rows: list[Row] = []
+    for _ in range(chance.randint(50, MOST_ROWS)):
         row: dict[str, Any] = {
             "y_50": chance.choice([chance.uniform(-1e4, 1e4), 1.005, 0.0]),
             "dma_id": chance.choice([None, "", "\\N", "a\tb", "é🍕", "x" * 50]),
@@ -274,50 +460,90 @@ def _rows(chance: random.Random) -> list[Row]:
             ),
         }
         rows.append(make_row(chance.randrange(KEYS), **row))
-    return rows
+    rows[0]["padding"] = chance.randbytes(PADDING_BYTES)
+    return to_parquet(rows, SCHEMA.append(pa.field("padding", pa.binary())))
+
+
+def _play_in_cloud(numbers: Sequence[int], seed: int, played: Queue[Round]) -> None:
+    """Play the rounds with these numbers in a local cloud of their own."""
+    waiting.PATIENCE = PATIENCE_FACTOR
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = free_port() if shutil.which("pgbouncer") else None
+        project = stack.enter_context(
+            copied_project(folder, {"LookbackHours": "0"}, wait_scale=WAIT_SCALE, pooler_port=port)
+        )
+        if port is not None:
+            settings = folder / "pooler"
+            settings.mkdir()
+            stack.enter_context(pooled(project.cloud.database_urls["dev"], port, settings))
+        project.warm_up()
+        for one in play(project, numbers, seed):
+            played.put(one)
+
+
+def play_in_clouds(numbers: Sequence[int], seed: int, clouds: int) -> Iterator[Round]:
+    """Play the rounds in several clouds side by side, which take turns with the episodes."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(clouds, context) as pool:
+        played: Queue[Round] = manager.Queue()
+        working = [
+            pool.submit(
+                _play_in_cloud,
+                [number for number in numbers if (number - 1) // EPISODE % clouds == turn],
+                seed,
+                played,
+            )
+            for turn in range(clouds)
+        ]
+        while not all(one.done() for one in working) or not played.empty():
+            with suppress(Empty):
+                yield played.get(timeout=1)
+        for one in working:
+            one.result()
 
 
 def main() -> int:
-    """Print a table; the exit code is 1 when a row differs."""
+    """Print a line for each round, then a table; the exit code is 1 when a row differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--target-faults", action="store_true", help="also empty and drop the target"
-    )
-    parser.add_argument("--deployments", action="store_true", help="also deploy table files")
+    parser.add_argument("--first", type=int, default=1, help="the first round")
+    parser.add_argument("--clouds", type=int, default=1, help="play side by side in so many")
     options = parser.parse_args()
-    console = Console(highlight=False)
-    table = Table(title=f"seed {options.seed}", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("round", "faults", "redrives", "rows compared", "differences"):
-        table.add_column(heading, justify="left" if heading == "faults" else "right")
+    console = Console(highlight=False, soft_wrap=True)
     played = []
-    with ExitStack() as stack:
-        port = free_port() if shutil.which("pgbouncer") else None
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        copied = copied_project(folder / "project", wait_scale=0.04, pooler_port=port)
-        project = stack.enter_context(copied)
-        if port is not None:
-            stack.enter_context(pooled(project.cloud.database_urls["dev"], port, folder))
-        faults = [*FAULTS, *CHANGES, *(TARGET_FAULTS if options.target_faults else [])]
-        faults += DEPLOYMENTS if options.deployments else []
-        for one in play(project, options.rounds, options.seed, faults):
-            console.print(f"round {one.number}: {', '.join(one.faults)}; {one.differences} differ")
-            table.add_row(
-                str(one.number),
-                " ".join(one.faults),
-                str(one.redrives),
-                f"{one.rows:,}",
-                str(one.differences),
-            )
-            played.append(one)
+    numbers = range(options.first, options.rounds + 1)
+    for one in play_in_clouds(numbers, options.seed, options.clouds):
+        console.print(
+            f"round {one.number}: {', '.join(one.faults)}; {one.outcome}, {one.redrives} redrives; "
+            f"{one.differences} of {one.rows:,} rows differ; {one.seconds:.1f} s {one.problem}"
+        )
+        played.append(one)
+    _report(console, options.seed, played)
+    return 0 if all(one.is_right for one in played) else 1
+
+
+def _report(console: Console, seed: int, played: Sequence[Round]) -> None:
+    table = Table(title=f"seed {seed}", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("fault", "rounds", "with a green run", "with a difference"):
+        table.add_column(heading, justify="left" if heading == "fault" else "right")
+    for name in sorted({name for one in played for name in one.faults}):
+        having = [one for one in played if name in one.faults]
+        green = sum(one.outcome == "SUCCEEDED" for one in having)
+        different = sum(not one.is_right for one in having)
+        table.add_row(name, str(len(having)), str(green), str(different))
     console.print(table)
-    differences = sum(one.differences for one in played)
+    outcomes = Counter(one.outcome for one in played)
+    console.print(", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()))
     console.print(
         f"{len(played)} rounds, {sum(len(one.faults) for one in played)} faults injected, "
-        f"{sum(one.rows for one in played):,} rows compared, {differences} differences"
+        f"{sum(one.redrives for one in played)} redrives, "
+        f"{sum(one.rows for one in played):,} rows compared, "
+        f"{sum(one.differences for one in played)} differences, "
+        f"{sum(one.wrong for one in played)} rows of green runs wrong, "
+        f"{sum(bool(one.problem) for one in played)} other problems"
     )
-    return 1 if differences else 0
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from forecast_sync.extract.athena_sql import Dates, build_extract, build_profile
 from forecast_sync.tables import Table
 from forecast_sync_cli.client.athena import run_query
 from forecast_sync_cli.table_lint import glue_input
-from localcloud.athena.embedded import execute, open_database
+from localcloud.athena.embedded import fetch, open_database
 from localcloud.athena.engine import QueryError
 from localcloud.athena.object_files import ObjectFile
 from localcloud.athena.parquet_files import define_view
@@ -103,15 +103,13 @@ class Lake:
                 view = define_view(connection, self._files(workdir), self.table.source.declared)
                 name = f'"forecast_dev"."{self.settings.forecast_table_name}"'
                 connection.execute(f"CREATE SCHEMA forecast_dev; CREATE VIEW {name} AS {view}")
-                rows = execute(connection, transpile(parse(unload.query)), workdir).fetchall()
+                _, rows = fetch(connection, transpile(parse(unload.query)), workdir)
                 answer.lines = Counter((kind, str(part), line) for line, kind, part in rows)
-                result = execute(connection, transpile(parse(self._profile())), workdir)
-                names = [column[0] for column in result.description or []]
-                (row,) = result.fetchall()
+                columns, (row,) = fetch(connection, transpile(parse(self._profile())), workdir)
             except QueryError as error:
                 return Answer(error=str(error))
-        pairs = zip(names, row, strict=True)
-        answer.profile = {key: str(value) for key, value in pairs if value is not None}
+        pairs = zip(columns, row, strict=True)
+        answer.profile = {name: str(value) for (name, _), value in pairs if value is not None}
         return answer
 
     def _extract(self) -> str:

@@ -22,7 +22,7 @@ from forecast_sync.load.loader import load_page
 from forecast_sync.tables import Table, definition_of, parse_table
 from forecast_sync.target.differences import find_differences
 from forecast_sync.target.schema import ensure_schema
-from localcloud.athena.embedded import execute, open_database
+from localcloud.athena.embedded import fetch, open_database
 from localcloud.athena.trino_dialect import parse, transpile
 from localcloud.athena.unload import parse_unload
 
@@ -108,10 +108,9 @@ def extracted(table: Table, rows: list[dict[str, Any]], window: Window) -> list[
         unload = parse_unload(build_extract(table, SETTINGS, Dates(), window, "s3://r/x/", 4))
         assert unload is not None
         here = Path()
-        lines = execute(engine, transpile(parse(unload.query)), here).fetchall()
+        lines = fetch(engine, transpile(parse(unload.query)), here).rows
         profile = build_profile(table, SETTINGS, Dates(), window)
-        counts = execute(engine, transpile(parse(profile)), here).fetchone()
-    assert counts is not None
+        (counts,) = fetch(engine, transpile(parse(profile)), here).rows
     assert counts[:4] == (len(rows), 0, len(rows), len(lines))
     return [line for line, *_ in lines]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from localcloud.athena.embedded import execute, open_database
+from localcloud.athena.embedded import fetch, open_database
 from localcloud.athena.engine import QueryError
 from localcloud.athena.object_files import ObjectFile
 from localcloud.athena.parquet_files import define_view
@@ -43,7 +43,7 @@ def ask(
     with open_database() as connection:
         connection.execute(f"CREATE VIEW t AS {define_view(connection, files, columns)}")
         statement = transpile(parse(query))
-        return execute(connection, statement, folder).fetchall()
+        return fetch(connection, statement, folder).rows
 
 
 def column(kind: Any, *values: Any) -> pa.Table:
@@ -92,6 +92,15 @@ def test_doubles_have_trinos_text(tmp_path: Path) -> None:
     table = column(pa.float64(), *doubles)
     rows = ask(tmp_path, "SELECT CAST(x AS varchar) FROM t", {"x": "double"}, table)
     assert [text for (text,) in rows] == list(doubles.values())
+    negative_nan = column(pa.float64(), math.copysign(math.nan, -1))
+    query = "SELECT CAST(x AS varchar) FROM t"
+    assert ask(tmp_path, query, {"x": "double"}, negative_nan) == [("NaN",)]
+
+
+def test_a_value_that_fails_a_query_does_so_after_rows_that_don_t(tmp_path: Path) -> None:
+    texts = [*map(str, range(5000)), "x"]
+    with pytest.raises(QueryError, match="Could not convert string 'x'"):
+        ask(tmp_path, "SELECT CAST(x AS int) FROM t", {"x": "string"}, column(pa.string(), *texts))
 
 
 def test_text_that_isn_t_utf_8_is_read_and_detected(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psutil
 import psycopg
@@ -28,6 +29,13 @@ from tests.workflow.databases import superuser_url
 def cloud() -> Iterator[Cloud]:
     with local.running(template=TOY) as cloud:
         yield cloud
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class TestFunctions:
@@ -58,7 +66,36 @@ class TestFunctions:
     def test_a_call_past_its_timeout_is_killed(self, cloud: Cloud) -> None:
         pid = invoke(cloud)["pid"]
         assert invoke(cloud, sleep=10)["errorType"] == "Sandbox.Timedout"
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert has_ended(pid)
+
+    def test_a_call_ends_in_its_environment_while_the_function_is_updated(
+        self, cloud: Cloud
+    ) -> None:
+        functions, s3 = client(cloud, "lambda"), client(cloud, "s3")
+        described = functions.get_function_configuration(FunctionName="toy-probe")
+        variables = described["Environment"]["Variables"]
+
+        def update(**changed: str) -> None:
+            functions.update_function_configuration(
+                FunctionName="toy-probe", Environment={"Variables": {**variables, **changed}}
+            )
+
+        def batches() -> list[dict[str, Any]]:
+            listed = s3.list_objects_v2(Bucket=cloud.results_bucket).get("Contents", [])
+            return list(listed)
+
+        before = invoke(cloud)
+        assert batches() == []
+        with ThreadPoolExecutor() as pool:
+            going_on = pool.submit(invoke, cloud, Records=[], sleep=1)
+            (begun,) = eventually(batches, what="the beginning of the call")
+            update(ENVIRONMENT="updated")
+            after, during = invoke(cloud), going_on.result()
+        update()
+        s3.delete_object(Bucket=cloud.results_bucket, Key=begun["Key"])
+        assert (during["pid"], during["environment"]["ENVIRONMENT"]) == (before["pid"], "dev")
+        assert after["environment"]["ENVIRONMENT"] == "updated"
+        eventually(lambda: has_ended(before["pid"]), what="the end of the old environment")
 
     def test_what_it_prints_is_in_the_log_group_of_the_template(self, cloud: Cloud) -> None:
         invoke(cloud)

@@ -1,9 +1,10 @@
-"""A deployed copy of the project, in which tests deploy other table files."""
+"""A deployed copy of the project, in which tests and fault rounds deploy other table files."""
 
 from __future__ import annotations
 
+import compileall
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,31 +14,65 @@ from forecast_sync.tables import definition_of, parse_table
 from localcloud import cloud
 
 from tests.builders import FORECAST_FILE, exchange
-from tests.contract.stack import ROOT
-from tests.lake import KEY, VALUES, Table
+from tests.lake import VALUES, Table
 from tests.workflow.deployed import Deployed, Ended
 
 COPIED = ("template.yaml", "templates", "statemachine", "functions", "layers")
 EXCHANGED = exchange(FORECAST_FILE, "y_05", "y_95")
+"""The forecast's table file, but two columns of the target have each other's source."""
+PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 
 
 @dataclass
 class Project(Deployed):
-    """A deployed copy of the project, whose table file can be replaced."""
+    """A deployed project whose functions get other table files, or new environments.
 
-    layer: Path = ROOT
+    ``layer`` is the layer's folder in its copy of the project, where it adds table files.
+    """
+
+    layer: Path | None = None
     table_file: str = FORECAST_FILE
-    """What is deployed to all functions."""
+
+    def definition_of(self, table_file: str) -> str:
+        """The definition of a table file."""
+        return definition_of(parse_table(table_file, "deployed.toml"))
 
     def deploy(self, table_file: str, *functions: str) -> str:
         """Let all functions, or only those named, hold this table file; its definition."""
-        definition = definition_of(parse_table(table_file, "deployed.toml"))
+        assert self.layer is not None, "only a copy of the project can get other table files"
+        definition = self.definition_of(table_file)
         name = f"table_{definition}"
         (self.layer / f"forecast_sync/tables/{name}.toml").write_text(table_file)
+        for function, variables in self._configured(functions).items():
+            if variables.get("TABLE_FILE", name) != name:
+                self._replace(function, {**variables, "TABLE_FILE": name})
         if not functions:
             self.table_file = table_file
-        self.configure(*functions, TABLE_FILE=name)
         return definition
+
+    def deploy_again(self, functions: Iterable[str]) -> None:
+        """Give these functions new environments with the same table file."""
+        for function, variables in self._configured(tuple(functions)).items():
+            self._replace(function, variables)
+
+    def functions(self) -> list[str]:
+        """The names of all functions, without the stack's."""
+        listed = self.client("lambda").list_functions()["Functions"]
+        return sorted(item["FunctionName"].removeprefix(f"{self.name}-") for item in listed)
+
+    def _configured(self, functions: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The environment variables of the named functions, or of all, by the function's name."""
+        listed = self.client("lambda").list_functions()["Functions"]
+        return {
+            item["FunctionName"]: item.get("Environment", {}).get("Variables", {})
+            for item in listed
+            if not functions or item["FunctionName"].removeprefix(f"{self.name}-") in functions
+        }
+
+    def _replace(self, function: str, variables: dict[str, str]) -> None:
+        self.client("lambda").update_function_configuration(
+            FunctionName=function, Environment={"Variables": variables}
+        )
 
     def wait(self, arn: str, seconds: float = 400) -> Ended:
         """The execution when it has ended; after a deployment its functions start cold."""
@@ -45,29 +80,38 @@ class Project(Deployed):
 
 
 @contextmanager
-def copied_project(root: Path, **options: Any) -> Iterator[Project]:
-    """The project, copied to ``root`` and deployed from there."""
-    root.mkdir(exist_ok=True)
+def copied_project(
+    folder: Path, parameters: dict[str, str] | None = None, **options: Any
+) -> Iterator[Project]:
+    """Deploy a copy of the project, made in ``folder``, for the length of a block.
+
+    Its layer is compiled, because its functions start cold after each deployment, and can't write
+    there. ``options`` are those of ``cloud.running``.
+    """
     for name in COPIED:
-        source = ROOT / name
+        source = cloud.CHECKOUT / name
         if source.is_dir():
-            shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(source, root / name)
-    parameters = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
+            shutil.copy(source, folder / name)
+    layer = folder / "layers/core"
+    compileall.compile_dir(layer, quiet=1)
     with cloud.running(
-        template=root / "template.yaml", parameters=parameters, **options
+        template=folder / "template.yaml",
+        parameters={**PARAMETERS, **(parameters or {})},
+        **options,
     ) as running:
-        yield Project(running, layer=root / "layers/core")
+        project = Project(running, layer=layer)
+        project.postpone_schedules()
+        yield project
 
 
-def exchanged(table: Table, first: str, second: str) -> Table:
-    """The reference of a table file in which two columns have each other's source."""
-    names = (*KEY, *VALUES)
-    at, to = names.index(first), names.index(second)
-    rows: Table = {}
-    for key, values in table.items():
-        row = [*key, *values]
-        row[at], row[to] = row[to], row[at]
-        rows[tuple(row[: len(KEY)])] = tuple(row[len(KEY) :])
-    return rows
+def exchanged(table: Table) -> Table:
+    """The reference of the table file ``EXCHANGED``."""
+    return {key: exchange_values(values) for key, values in table.items()}
+
+
+def exchange_values(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row's values as the table file ``EXCHANGED`` has them."""
+    row = dict(zip(VALUES, values, strict=True))
+    return tuple({**row, "y_05": row["y_95"], "y_95": row["y_05"]}.values())

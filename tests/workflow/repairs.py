@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -14,6 +15,7 @@ from tests.workflow.deployed import Deployed, Ended
 
 LATER = MORNING + timedelta(hours=1)
 RESULTS = "/kind=row/"
+MANIFEST = "manifest.csv"
 KEY_SECRET = "forecast-sync-dev/neon-api-key"  # pragma: allowlist secret
 MISSING = "preview/pr-41"
 AMBIGUOUS = "preview/pr-42"
@@ -146,11 +148,20 @@ def _name_the_database(deployed: Deployed) -> None:
     deployed.configure(*CONNECTED, NEON_DATABASE_NAME=name)
 
 
-def _run_with_lost(part: str, deployed: Deployed) -> Ended:
-    """A run whose objects of this name can't be found, and are deleted then."""
-    deployed.request_faults({**LOST, "match": part})
+def _run_without_results(deployed: Deployed) -> Ended:
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    # Athena writes them with PUT; only reading them fails.
+    match = f"GET /{_results_bucket(deployed)}/athena/{name}/extract-"
+    deployed.request_faults({**LOST, "match": match})
+    failed = _run(deployed, name=name)
+    _delete_results(deployed, RESULTS)
+    return failed
+
+
+def _run_without_a_manifest(deployed: Deployed) -> Ended:
+    deployed.request_faults({**LOST, "match": MANIFEST})
     failed = _run(deployed)
-    _delete_results(deployed, part)
+    _delete_results(deployed, MANIFEST)
     return failed
 
 
@@ -351,8 +362,8 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
     "QueryFailed": [Repair("the cause is gone", _run_with_a_failing_query, _nothing)],
     "QueryRetryable": [Reroutes()],
     "ResultInvalid": [
-        Repair("the results are lost", partial(_run_with_lost, RESULTS), _nothing),
-        Repair("the manifest is lost", partial(_run_with_lost, "manifest.csv"), _nothing),
+        Repair("the results are lost", _run_without_results, _nothing),
+        Repair("the manifest is lost", _run_without_a_manifest, _nothing),
         Repair("the pages file is lost", _run_with_lost_pages, _nothing),
         Repair("a dry run's changes are lost", _run_without_changes, _nothing),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -60,9 +60,8 @@ def test_a_report_that_can_t_be_written_is_redriven(deployed: Deployed) -> None:
 
 
 def test_the_failure_is_recorded_and_published_until_the_redrive_replaces_it(
-    deployed: Deployed,
+    deployed: Deployed, inbox: Callable[[str], tuple[str, str] | None]
 ) -> None:
-    inbox = _subscribed(deployed)
     refuse_a_row(deployed)
     failed = deployed.run()
     status = eventually(lambda: _failed_status(deployed, failed), 10)
@@ -85,13 +84,14 @@ def _failed_status(deployed: Deployed, failed: Ended) -> dict[str, Any] | None:
     return status if status and status["status"] == "failed" else None
 
 
-def _subscribed(deployed: Deployed) -> Callable[[str], tuple[str, str] | None]:
+@pytest.fixture
+def inbox(deployed: Deployed) -> Iterator[Callable[[str], tuple[str, str] | None]]:
     """A queue on the deployment's topic: subject and body of the message about a run."""
     sqs, sns = deployed.client("sqs"), deployed.client("sns")
     queue = sqs.create_queue(QueueName="inbox")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     topic = next(t["TopicArn"] for t in sns.list_topics()["Topics"] if "forecast" in t["TopicArn"])
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
+    subscribed = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
 
     def read(run: str) -> tuple[str, str] | None:
         received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
@@ -101,7 +101,9 @@ def _subscribed(deployed: Deployed) -> Callable[[str], tuple[str, str] | None]:
                 return body["Subject"], body["Message"]
         return None
 
-    return read
+    yield read
+    sns.unsubscribe(SubscriptionArn=subscribed["SubscriptionArn"])
+    sqs.delete_queue(QueueUrl=queue)
 
 
 def test_only_the_page_that_failed_runs_again(deployed: Deployed) -> None:

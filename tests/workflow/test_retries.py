@@ -141,7 +141,7 @@ def test_a_lake_that_changes_in_each_attempt_fails_the_run_and_a_redrive_heals_i
     deployed: Deployed,
 ) -> None:
     deployed.upload("few", make_rows(range(10)))
-    holds = [{"match": f"extract-{renewal}-0-0/", "hold": True} for renewal in range(3)]
+    holds = [{"match": f"extract-{renewal}-0-0-", "hold": True} for renewal in range(3)]
     deployed.athena_faults(*holds)
     arn = deployed.start()
     for attempt in (1, 2, 3):

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 from ministack.services import athena, glue
@@ -31,28 +32,31 @@ from localcloud.athena.values import as_text
 LARGEST_FILE_ROWS = 250_000
 SPREAD_FILES, SPREAD_ROWS = 4, 5_000
 
+_SESSION = "SET TimeZone = 'UTC'"
+
 BAD_TEXT = "Invalid string encoding"
 """What DuckDB says of a text that isn't UTF-8; Trino reads it as it is."""
 
 
 class EmbeddedEngine:
-    """An ``Engine``: each query runs in its own DuckDB database."""
+    """An ``Engine``: each query runs in a catalog of its own, in one DuckDB database."""
 
     def __init__(self) -> None:
         self._objects = ObjectFiles(Path(tempfile.mkdtemp(prefix="athena-")))
+        self._database = open_database()
+        self._numbers = itertools.count()
 
     def select(self, query: str, job: Job) -> Rows:
         """See ``Engine``."""
         tree = self._parse(query, job)
         with self._workplace(job) as (connection, workdir):
             statement = self._prepare(connection, tree, job.database, workdir)
-            result = execute(connection, statement, workdir)
-            description = result.description or []
-            types = [str(column[1]).upper().split("(")[0] for column in description]
+            columns, rows = fetch(connection, statement, workdir)
+            types = [kind.upper().split("(")[0] for _, kind in columns]
             return Rows(
-                [column[0] for column in description],
+                [name for name, _ in columns],
                 [athena._DUCKDB_TYPE_MAP.get(kind, "varchar") for kind in types],
-                [list(map(as_text, row)) for row in result.fetchall()],
+                [list(map(as_text, row)) for row in rows],
             )
 
     def unload(self, unload: Unload, job: Job) -> list[str]:
@@ -60,7 +64,7 @@ class EmbeddedEngine:
         tree = self._parse(unload.query, job)
         with self._workplace(job) as (connection, workdir):
             statement = self._prepare(connection, tree, job.database, workdir)
-            execute(connection, f"CREATE TEMP TABLE unloaded AS {statement}", workdir)
+            fetch(connection, f"CREATE TEMP TABLE unloaded AS {statement}", workdir)
             columns = [name for (name, *_) in connection.execute("DESCRIBE unloaded").fetchall()]
             (value,) = (name for name in columns if name not in unload.partitions)
             folders = _folders(connection, unload.partitions)
@@ -87,11 +91,11 @@ class EmbeddedEngine:
 
     @contextmanager
     def _workplace(self, job: Job) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-        """A database and a folder for one query, whose cancellation interrupts it."""
+        """A catalog and a folder for one query, whose cancellation interrupts it."""
         try:
             with (
                 tempfile.TemporaryDirectory() as workdir,
-                open_database() as connection,
+                self._own_catalog() as connection,
                 job.cancellation.stopping(connection.interrupt),
             ):
                 yield connection, Path(workdir)
@@ -101,6 +105,26 @@ class EmbeddedEngine:
                 category=SYSTEM,
                 error_type=EXHAUSTED,
             ) from None
+
+    @contextmanager
+    def _own_catalog(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A session whose views and tables no other session sees; a database of its own costs more.
+
+        After an error that leaves the session unusable, later queries get another database.
+        """
+        name = f"query_{next(self._numbers)}"
+        session = self._database.cursor()
+        try:
+            session.execute(
+                f"ATTACH ':memory:' AS {name}; SET search_path = '{name},memory'; {_SESSION}"
+            )
+            yield session
+        finally:
+            try:
+                session.execute(f"USE memory; DETACH {name}")
+            except duckdb.Error:
+                self._database = open_database()
+            session.close()
 
     def _prepare(
         self, connection: duckdb.DuckDBPyConnection, tree: exp.Expr, database: str, workdir: Path
@@ -129,25 +153,30 @@ def _named_tables(tree: exp.Expr, database: str) -> list[str]:
 
 
 def open_database() -> duckdb.DuckDBPyConnection:
-    """An empty database for one query."""
+    """An empty database that knows Trino's functions."""
     connection = duckdb.connect(":memory:")
-    connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+    connection.execute(f"{_SESSION}; SET preserve_insertion_order = false")
     connection.execute(MACROS)
     return connection
 
 
-def execute(
-    connection: duckdb.DuckDBPyConnection, statement: str, workdir: Path
-) -> duckdb.DuckDBPyConnection:
+class Fetched(NamedTuple):
+    """All rows of a result, and its columns as (name, DuckDB's type)."""
+
+    columns: list[tuple[str, str]]
+    rows: list[tuple[Any, ...]]
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, statement: str, workdir: Path) -> Fetched:
     """Run a statement over views of the files in ``workdir``; raises ``QueryError``."""
     try:
         try:
-            return connection.execute(statement)
+            return _fetch(connection, statement)
         except duckdb.InvalidInputException as error:
             if BAD_TEXT not in str(error):
                 raise
             replace_bad_text(workdir.glob("*.parquet"))
-            return connection.execute(statement)
+            return _fetch(connection, statement)
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise QueryError(
             f"Query exhausted resources at this scale factor: {error}",
@@ -156,6 +185,13 @@ def execute(
         ) from None
     except duckdb.Error as error:
         raise QueryError(f"{type(error).__name__}: {error}") from None
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, statement: str) -> Fetched:
+    """A statement that fails may do so only when its rows are fetched."""
+    result = connection.execute(statement)
+    columns = [(name, str(kind)) for name, kind, *_ in result.description or []]
+    return Fetched(columns, result.fetchall())
 
 
 def _folders(

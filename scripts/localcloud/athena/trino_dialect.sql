@@ -20,7 +20,7 @@ CREATE MACRO trino_exponential(scientific) AS list_transform(
   [string_split(scientific, 'e')], lambda parts: regexp_replace(parts[1], '^(-?\d)$', '\1.0') || 'E'
     || CAST(CAST(parts[2] AS INTEGER) AS VARCHAR))[1];
 CREATE MACRO trino_double(number) AS list_transform([number], lambda shown: CASE shown
-  WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'
+  WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'
   WHEN '0.0' THEN '0E0' WHEN '-0.0' THEN '-0E0'
   ELSE trino_exponential(trino_scientific(shown)) END)[1];
 
