@@ -315,17 +315,17 @@ def _play_round(
         fault(project, chance, arn)
     ended, redrives = _recover(project, arn)
     note(ended)
-    missing, wrong = _judge(project, ended, uploaded) if _has_worked(ended) else ({}, {})
+    is_altered = not set(ALTERATIONS).isdisjoint(chosen)
+    judged = _judge(project, ended, uploaded, is_altered) if _has_worked(ended) else ({}, {})
+    missing, wrong = judged
     ((checked_at,),) = project.query("SELECT clock_timestamp()")
     last, pace = _settle_down(project)
     note(last)
     problem = ""
-    if not set(ALTERATIONS).isdisjoint(chosen):
-        missing, wrong = missing | wrong, {}
     if missing and TARGET_FAULTS.isdisjoint(chosen):
         wrong |= missing
     elif missing and not _was_filled(project, checked_at):
-        problem = f"{len(missing)} rows were missing or altered, and no later run says that it is full for it"
+        problem = f"{len(missing)} rows were lost, and no later run says that it is full for it"
     if ended.status != "SUCCEEDED" and not _overtaken(project, ended):
         problem = f"{REDRIVES} redrives haven't helped: {ended.error}: {ended.cause}"
     try:
@@ -365,12 +365,15 @@ def _expect(project: Project) -> Rows:
 
 
 def _judge(
-    project: Project, ended: Ended, uploaded: Mapping[str, tuple[datetime, bytes]]
+    project: Project,
+    ended: Ended,
+    uploaded: Mapping[str, tuple[datetime, bytes]],
+    is_altered: bool,
 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """The keys that the target lacks, and those with a row that isn't the newest.
 
     A run that has succeeded has read all that was ``uploaded`` before it began; it may have read
-    what came later, too.
+    what came later, too. When somebody has altered columns, rows with other values are lost, too.
     """
     try:
         loaded = project.table()
@@ -378,7 +381,9 @@ def _judge(
         loaded = {}
     files = {project.definition_of(name): name for name in (FORECAST_FILE, EXCHANGED)}
     accepted = {files[ended.output["definition"]], project.table_file}
-    latest, missing, wrong = newest_values(project.files), {}, {}
+    latest = newest_values(project.files)
+    missing: dict[Any, Any] = {}
+    wrong: dict[Any, Any] = {}
     for key, newest in newest_values(uploaded).items():
         plain = newest | latest[key]
         values: set[tuple[Any, ...]] = set()
@@ -389,7 +394,7 @@ def _judge(
         if key not in loaded:
             missing[key] = (values, None)
         elif loaded[key] not in values:
-            wrong[key] = (values, loaded[key])
+            (missing if is_altered else wrong)[key] = (values, loaded[key])
     return missing, wrong
 
 
