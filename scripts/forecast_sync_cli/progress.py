@@ -71,6 +71,8 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
         Styled(snapshot.status, color),
         f" {snapshot.run_id} in {snapshot.seconds:.1f} s{redriven}",
     )
+    if snapshot.window_reason:
+        terminal.line(f"  the whole lake was read: {snapshot.window_reason}")
     if snapshot.error:
         terminal.line(f"  {snapshot.error}")
         next_step = (

@@ -19,7 +19,8 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 def disturbed(application: Application, faults_dir: Path) -> Application:
     """Wrap the application so that ``faults_dir/request-faults.json`` disturbs its requests.
 
-    ``{"match": "GET /bucket/athena/", "status": 503, "code": "SlowDown"}`` refuses it.
+    ``{"match": "GET /bucket/athena/", "status": 503, "code": "SlowDown"}`` refuses it;
+    ``{"match": "PUT /bucket/athena/", "status": 200}`` says that it was done when it wasn't.
     ``{"match": "...", "hold": true, "after_bytes": 1000}`` holds back the rest of the body until
     the file no longer names the fault. ``{"match": "...", "cut": true}`` breaks the connection in
     the middle of the body. ``match`` is a part of the method, the path and, if there is one, the
@@ -47,8 +48,10 @@ def _call(scope: Message) -> str:
 
 async def _refuse(scope: Message, send: Send, fault: dict[str, Any]) -> None:
     """Answer in JSON for services with an ``X-Amz-Target``, else in S3's XML."""
-    code, status = fault["code"], fault["status"]
-    if _call(scope).endswith(" "):
+    code, status = fault.get("code"), fault["status"]
+    if code is None:
+        kind, body = "application/octet-stream", ""
+    elif _call(scope).endswith(" "):
         kind, body = "application/xml", f"<Error><Code>{code}</Code></Error>"
     else:
         kind, body = "application/x-amz-json-1.1", json.dumps({"__type": code, "message": "fault"})

@@ -9,6 +9,7 @@ from datetime import timedelta
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import ALL, NARROW, Dashboard, check
+from tests.builders import DEFINITION
 from tests.lake import MORNING, make_row, make_rows, reference
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
@@ -151,6 +152,19 @@ def test_a_failed_run_says_what_happened_and_what_to_do(
     expect(page.get_by_role("heading", name="One run")).to_be_visible()
     expect(page.locator("#now")).to_contain_text("uploads-1")
     expect(page.locator("#redrive-reason")).to_have_text("Not now: it has succeeded.")
+
+
+def test_a_run_shows_its_definition_and_why_it_has_read_the_whole_lake(
+    dashboard: Dashboard, deployed: Deployed
+) -> None:
+    deployed.upload("some", make_rows(range(50)))
+    deployed.succeed()
+    deployed.execute("TRUNCATE forecast_data")
+    deployed.succeed()
+    page = dashboard.open()
+    expect(page.locator("#now")).to_contain_text(f"Definition {DEFINITION}")
+    expect(page.locator("#now")).to_contain_text("The whole lake is read: Since run")
+    dashboard.shoot(page, "whole-lake")
 
 
 def test_rejected_rows_stand_by_reason(dashboard: Dashboard, deployed: Deployed) -> None:

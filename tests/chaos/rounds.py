@@ -159,6 +159,23 @@ def drop_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
         deployed.execute("SET lock_timeout = '5s'; DROP TABLE forecast_data")
 
 
+def round_column(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """Somebody narrows a column of the target, and widens it again."""
+    alter = "ALTER TABLE forecast_data ALTER y_50 TYPE"
+    with suppress(psycopg.Error):
+        deployed.execute(f"SET lock_timeout = '5s'; {alter} numeric(10,0); {alter} numeric(10,2)")
+
+
+def exchange_columns(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+    """Somebody gives two columns of the target each other's name."""
+    rename = "ALTER TABLE forecast_data RENAME"
+    with suppress(psycopg.Error):
+        deployed.execute(
+            f"SET lock_timeout = '5s'; {rename} y_05 TO y_00; {rename} y_95 TO y_05;"
+            f"{rename} y_00 TO y_95"
+        )
+
+
 def upload_more(deployed: Deployed, chance: random.Random, _arn: str) -> None:
     """Somebody uploads another file."""
     deployed.upload(f"late-{chance.randrange(10**9)}", _file(chance))
@@ -214,9 +231,11 @@ FAULTS: list[Fault] = [
     stop_execution, stop_and_redrive, redrive_earlier, start_another, lock_rows, compact,
     upload_more, truncate_target, drop_target, deploy_again,
 ]  # fmt: skip
-ALL_FAULTS: list[Fault] = [*FAULTS, deploy_another_table_file]
+ALTERATIONS: list[Fault] = [round_column, exchange_columns]
+ALL_FAULTS: list[Fault] = [*FAULTS, *ALTERATIONS, deploy_another_table_file]
 """The last one needs a copy of the project."""
-TARGET_FAULTS: set[Fault] = {truncate_target, drop_target}
+TARGET_FAULTS: set[Fault] = {truncate_target, drop_target, *ALTERATIONS}
+"""They may come after a run's end; the next one then says that it is full for it."""
 
 
 @dataclass(frozen=True)
@@ -296,7 +315,9 @@ def _play_round(
         fault(project, chance, arn)
     ended, redrives = _recover(project, arn)
     note(ended)
-    missing, wrong = _judge(project, ended, uploaded) if _has_worked(ended) else ({}, {})
+    is_altered = not set(ALTERATIONS).isdisjoint(chosen)
+    judged = _judge(project, ended, uploaded, is_altered) if _has_worked(ended) else ({}, {})
+    missing, wrong = judged
     ((checked_at,),) = project.query("SELECT clock_timestamp()")
     last, pace = _settle_down(project)
     note(last)
@@ -304,7 +325,7 @@ def _play_round(
     if missing and TARGET_FAULTS.isdisjoint(chosen):
         wrong |= missing
     elif missing and not _was_filled(project, checked_at):
-        problem = f"{len(missing)} rows were missing, and no later run says that it is full for it"
+        problem = f"{len(missing)} rows were lost, and no later run says that it is full for it"
     if ended.status != "SUCCEEDED" and not _overtaken(project, ended):
         problem = f"{REDRIVES} redrives haven't helped: {ended.error}: {ended.cause}"
     try:
@@ -344,12 +365,15 @@ def _expect(project: Project) -> Rows:
 
 
 def _judge(
-    project: Project, ended: Ended, uploaded: Mapping[str, tuple[datetime, bytes]]
+    project: Project,
+    ended: Ended,
+    uploaded: Mapping[str, tuple[datetime, bytes]],
+    is_altered: bool,
 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """The keys that the target lacks, and those with a row that isn't the newest.
 
     A run that has succeeded has read all that was ``uploaded`` before it began; it may have read
-    what came later, too.
+    what came later, too. When somebody has altered columns, rows with other values are lost, too.
     """
     try:
         loaded = project.table()
@@ -357,7 +381,9 @@ def _judge(
         loaded = {}
     files = {project.definition_of(name): name for name in (FORECAST_FILE, EXCHANGED)}
     accepted = {files[ended.output["definition"]], project.table_file}
-    latest, missing, wrong = newest_values(project.files), {}, {}
+    latest = newest_values(project.files)
+    missing: dict[Any, Any] = {}
+    wrong: dict[Any, Any] = {}
     for key, newest in newest_values(uploaded).items():
         plain = newest | latest[key]
         values: set[tuple[Any, ...]] = set()
@@ -368,7 +394,7 @@ def _judge(
         if key not in loaded:
             missing[key] = (values, None)
         elif loaded[key] not in values:
-            wrong[key] = (values, loaded[key])
+            (missing if is_altered else wrong)[key] = (values, loaded[key])
     return missing, wrong
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.builders import DEFINITION
 from tests.e2e.cli import as_json, error_of, forecast_sync, in_terminal
 from tests.lake import make_rows
 from tests.workflow.deployed import Deployed
@@ -136,6 +137,27 @@ def test_status_judges_against_a_goal_and_colors_are_for_terminals(
     assert "\x1b[" in forecast_sync("status", FORCE_COLOR="1", **at).stdout
     assert "\x1b[" not in forecast_sync("status", **at).stdout
     assert "\x1b[3" not in forecast_sync("status", FORCE_COLOR="1", NO_COLOR="1", **at).stdout
+
+
+def test_status_shows_a_run_s_definition_and_why_it_has_read_the_whole_lake(
+    deployed: Deployed, at: dict[str, Any]
+) -> None:
+    deployed.upload("a", make_rows(range(10)))
+    first = as_json("start", **at)["run_id"]
+    deployed.execute("TRUNCATE forecast_data")
+    second = as_json("start", **at)["run_id"]
+    runs = {run["run_id"]: run for run in as_json("status", **at)["runs"]}
+    for run in (first, second):
+        shown = as_json("status", run, **at)
+        assert shown["definition"] == runs[run]["definition"] == DEFINITION
+        assert shown["window_reason"] == runs[run]["window_reason"]
+    assert runs[first]["window_reason"] is None
+    why = runs[second]["window_reason"]
+    assert "was truncated" in why
+    assert f"{second} read the whole lake: {why}" in forecast_sync("status", **at).stdout
+    words = forecast_sync("status", second, **at).stdout
+    assert f"definition {DEFINITION}" in words
+    assert f"the whole lake was read: {why}" in words
 
 
 @pytest.mark.parametrize("command", ["history", "status", "plan"])

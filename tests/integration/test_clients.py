@@ -274,6 +274,27 @@ def test_what_was_loaded_with_another_table_file_is_not_recorded(
     assert record(None).status == "succeeded"
 
 
+def test_a_target_that_lost_its_rows_is_not_recorded_and_one_that_loses_them_later_is(
+    copied: tuple[Run, Connection, Connection],
+) -> None:
+    """Record status is called again when its answer was lost; the run has ended by then."""
+    run, connection, _ = copied
+    profile = Profile(window_rows=2, rejected=0, candidates=2, good=2, checksum=0)
+    plan = Plan(pages=1, concurrency=1, pages_bucket="b", pages_key="k", profile=profile)
+    queries = Queries(extract=make_started(), profile=make_started(query="profile"))
+    window = Window(high=run.started_at)
+    request = RecordRequest(run=run, window=window, queries=queries, plan=plan)
+    connection.execute("CREATE TABLE kept AS SELECT * FROM forecast_data")
+    connection.execute("TRUNCATE forecast_data")
+    with pytest.raises(InputsOutdated, match=r"has 0 rows, and had 2\. So the window"):
+        record_success(connection, Starts(), load_table(), SETTINGS, request)
+    connection.execute("INSERT INTO forecast_data SELECT * FROM kept")
+    recorded = record_success(connection, Starts(), load_table(), SETTINGS, request)
+    connection.execute("TRUNCATE forecast_data")
+    again = record_success(connection, Starts(), load_table(), SETTINGS, request)
+    assert again == recorded
+
+
 class Neon:
     """The Neon API, as long as it answers."""
 

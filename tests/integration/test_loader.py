@@ -57,6 +57,23 @@ def test_the_same_rows_again_change_nothing_and_burn_no_id(connection: Connectio
     assert last_id(connection) == used
 
 
+@pytest.mark.parametrize(
+    "default", ["DROP DEFAULT", "SET DEFAULT '-infinity'"], ids=["none", "another"]
+)
+def test_each_write_sets_the_time_of_the_write_whatever_its_default(
+    connection: Connection, default: str
+) -> None:
+    """The first page is inserted as it is, the second is merged with rows that stand there."""
+    connection.execute(f"ALTER TABLE forecast_data ALTER updated_at {default}".encode())
+    run = make_run()
+    begin(connection, run)
+    started = connection.execute("SELECT CURRENT_TIMESTAMP AT TIME ZONE 'UTC'").fetchone()
+    load(connection, run, [make_row(number) for number in range(5)])
+    load(connection, run, [make_row(number, y_95="9.99") for number in range(3, 9)], query="q-2")
+    times = "SELECT count(*) FROM forecast_data WHERE updated_at >= %s"
+    assert connection.execute(times, started).fetchone() == (9,)
+
+
 def test_only_changed_rows_are_written(connection: Connection) -> None:
     run = make_run()
     begin(connection, run)

@@ -23,6 +23,15 @@ KEY = "key (restaurant_id, inventory_item_id, business_date)"
 UNIQUE = "a unique constraint or primary key on exactly these columns"
 DROP_KEY = "ALTER TABLE forecast_data DROP CONSTRAINT {};"
 NO_DEFAULT = "a default, or no NOT NULL"
+PARTITIONS = """
+    CREATE TABLE parted (LIKE forecast_data INCLUDING DEFAULTS)
+        PARTITION BY HASH (restaurant_id);
+    ALTER SEQUENCE forecast_data_id_seq OWNED BY NONE;
+    CREATE TABLE parted_0 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE parted_1 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    ALTER TABLE parted ADD UNIQUE (restaurant_id, inventory_item_id, business_date);
+    DROP TABLE forecast_data; ALTER TABLE parted RENAME TO forecast_data
+"""
 
 WRONG = {
     "another type": (
@@ -69,16 +78,20 @@ WRONG = {
         "ALTER TABLE forecast_data ALTER updated_at TYPE date",
         [("updated_at", "timestamp without time zone", "date")],
     ),
-    "a time of the write that nothing fills": (
-        "ALTER TABLE forecast_data ALTER updated_at SET NOT NULL, ALTER updated_at DROP DEFAULT",
-        [("updated_at", NO_DEFAULT, "timestamp without time zone NOT NULL")],
-    ),
     "a generated column": (
         (
             "ALTER TABLE forecast_data DROP dc_id,"
             " ADD dc_id integer GENERATED ALWAYS AS (restaurant_id % 7) STORED"
         ),
         [("dc_id", "a column that can be written", "generated")],
+    ),
+    "a table that a crash, or Neon's suspension of its compute, empties": (
+        "ALTER TABLE forecast_data SET UNLOGGED",
+        [("table", "a logged table", "unlogged")],
+    ),
+    "a partition that a crash empties": (
+        f"{PARTITIONS}; ALTER TABLE parted_1 SET UNLOGGED",
+        [("table", "a logged table", "unlogged")],
     ),
     "no key": (DROP_KEY, [(KEY, UNIQUE, "unique on (id)")]),
     "no unique index at all": (
@@ -152,6 +165,8 @@ RIGHT = {
     "a domain with a default": "CREATE DOMAIN filled AS text NOT NULL DEFAULT 'x';"
     "ALTER TABLE forecast_data ADD note filled",
     "no id and no time of the insert": "ALTER TABLE forecast_data DROP id, DROP created_at",
+    "a time of the write without a default": "ALTER TABLE forecast_data"
+    " ALTER updated_at SET NOT NULL, ALTER updated_at DROP DEFAULT",
     "a time with time zone": "ALTER TABLE forecast_data ALTER updated_at TYPE timestamptz",
     "the key as the primary key": f"{DROP_KEY} ALTER TABLE forecast_data DROP id,"
     " ADD PRIMARY KEY (business_date, inventory_item_id, restaurant_id)",
@@ -162,15 +177,7 @@ RIGHT = {
     "further unique columns": "ALTER TABLE forecast_data ADD UNIQUE (id, state)",
     "columns in another order": "ALTER TABLE forecast_data DROP dma_id, ADD dma_id varchar(50)",
     "no index but the key": "DROP INDEX idx_forecast_state, idx_forecast_dma",
-    "partitions": """
-        CREATE TABLE parted (LIKE forecast_data INCLUDING DEFAULTS)
-            PARTITION BY HASH (restaurant_id);
-        ALTER SEQUENCE forecast_data_id_seq OWNED BY NONE;
-        CREATE TABLE parted_0 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-        CREATE TABLE parted_1 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-        ALTER TABLE parted ADD UNIQUE (restaurant_id, inventory_item_id, business_date);
-        DROP TABLE forecast_data; ALTER TABLE parted RENAME TO forecast_data
-    """,
+    "partitions": PARTITIONS,
 }
 
 

@@ -13,6 +13,7 @@ from forecast_sync.adapters.postgres import Connection, statement
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import FullRunNeeded, InputsOutdated, LeaseHeld, Superseded
 from forecast_sync.lease import basis
+from forecast_sync.lease.window import EPOCH
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import Table, definition_of, load_table
 from forecast_sync.target.schema import ensure_schema
@@ -201,6 +202,51 @@ def test_another_lake_that_was_synced_in_between_makes_a_run_full(connection: Co
     assert (window.low, "another lake" in (window.reason or "")) == (None, True)
 
 
+def test_a_run_that_adopts_its_target_notices_what_that_loses_in_the_middle(
+    connection: Connection,
+) -> None:
+    """An older version recorded no target. A call that is made again, its answer lost, agrees."""
+    succeed(connection, at(0), [make_row(1), make_row(2)])
+    connection.execute("UPDATE forecast_sync_status SET definition = NULL, target = NULL")
+    connection.execute("UPDATE forecast_sync_batch SET definition = NULL")
+    assert begin(connection, at(1)).reason is None
+    connection.execute(f"TRUNCATE {TARGET}".encode())
+    for _ in range(2):
+        window = begin(connection, at(1))
+        assert window.low is None
+        assert "truncated or filled again: it has 0 rows, and had 2" in (window.reason or "")
+
+
+def test_a_run_that_decides_again_expects_its_own_rows_once(connection: Connection) -> None:
+    succeed(connection, at(0), [make_row(1)])
+    begin(connection, at(1))
+    load(connection, at(1), [make_row(2)], query="q-1")
+    assert begin(connection, at(1)).reason is None
+    load(connection, at(1), [make_row(2), make_row(3)], query="q-2")
+    end(connection, "run-1", "succeeded")
+    connection.execute(f"CLUSTER {TARGET} USING forecast_data_pkey".encode())
+    assert begin(connection, at(2)).reason is None
+    connection.execute(f"DELETE FROM {TARGET} WHERE restaurant_id = 3".encode())
+    connection.execute(f"CLUSTER {TARGET} USING forecast_data_pkey".encode())
+    assert "has 2 rows, and had 3" in (begin(connection, at(2)).reason or "")
+
+
+def test_a_run_that_is_given_another_lake_in_its_middle_stands_for_that_one(
+    connection: Connection,
+) -> None:
+    """A deployment in between; the watermark of the lake that it left stays where it was."""
+    other = SETTINGS.model_copy(update={"data_location": "s3://other/forecast/"})
+    succeed(connection, at(0), [make_row(1)])
+    begin(connection, at(1))
+    moved = begin(connection, at(1), settings=other)
+    assert (moved.low, moved.reason) == (None, None)
+    row = "SELECT source, last_sync_timestamp FROM forecast_sync_status WHERE run_id = 'run-1'"
+    assert connection.execute(row).fetchone() == (other.data_location, EPOCH.replace(tzinfo=None))
+    load(connection, at(1), [make_row(1)], query="q-other")
+    end(connection, "run-1", "succeeded")
+    assert "another lake" in (begin(connection, at(2)).reason or "")
+
+
 def test_a_dry_run_of_another_table_file_changes_nothing(connection: Connection) -> None:
     succeed(connection, at(0), [make_row(1)])
     succeed(connection, at(1, dry_run=True), [make_row(1)], table=exchanged())
@@ -243,6 +289,11 @@ def test_a_batch_is_recorded_in_the_schema_of_an_older_version(connection: Conne
 
 TARGET = "forecast_data"
 DROP = f"DROP TABLE {TARGET}"
+ROUNDED_COLUMN = (
+    f"ALTER TABLE {TARGET} ALTER y_05 TYPE numeric(10,1);"
+    f"ALTER TABLE {TARGET} ALTER y_05 TYPE numeric(10,2)"
+)
+"""What a run says to do, once somebody has narrowed the column: its rows stay rounded."""
 REPLACED_COLUMN = f"ALTER TABLE {TARGET} DROP COLUMN y_05, ADD COLUMN y_05 numeric(10,2)"
 
 
@@ -252,8 +303,9 @@ REPLACED_COLUMN = f"ALTER TABLE {TARGET} DROP COLUMN y_05, ADD COLUMN y_05 numer
         (DROP, r"is another table than the one that run run-0 filled: its oid was \d+, and is"),
         (f"TRUNCATE {TARGET}", "truncated or filled again: it has 0 rows, and had 2"),
         (REPLACED_COLUMN, "columns of forecast_data were added or replaced: y_05"),
+        (ROUNDED_COLUMN, "was rewritten and columns of it were altered: y_05"),
     ],
-    ids=["dropped", "truncated", "column replaced"],
+    ids=["dropped", "truncated", "column replaced", "column rounded"],
 )
 def test_a_target_that_lost_its_rows_is_filled_by_a_run_that_says_why(
     connection: Connection, loss: str, why: str
@@ -265,7 +317,7 @@ def test_a_target_that_lost_its_rows_is_filled_by_a_run_that_says_why(
     ensure_schema(connection, load_table())
     filled = succeed(connection, at(2), [make_row(1), make_row(2)])
     assert filled.low is None
-    assert re.search(why, filled.reason or ""), filled.reason
+    assert re.search(f"{why}.*\\.$", filled.reason or ""), filled.reason
     after = begin(connection, at(3))
     assert (after.low is None, after.reason) == (False, None)
 
@@ -276,8 +328,9 @@ def test_a_target_that_lost_its_rows_is_filled_by_a_run_that_says_why(
         f"VACUUM FULL {TARGET}",
         f"CLUSTER {TARGET} USING forecast_data_pkey",
         f"DELETE FROM {TARGET}",
+        f"ALTER TABLE {TARGET} ALTER y_05 SET STATISTICS 500",
     ],
-    ids=["vacuum full", "cluster", "delete"],
+    ids=["vacuum full", "cluster", "delete", "statistics"],
 )
 def test_a_target_that_was_rewritten_without_loss_costs_no_full_run(
     connection: Connection, rewrite: str

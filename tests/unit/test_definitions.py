@@ -56,6 +56,19 @@ def test_columns_that_exchange_their_sources_or_their_order_are_another_definiti
     assert define((y_05, "@"), (y_95, y_05), ("@", y_95)) != DEFINITION
 
 
+def test_an_index_that_limits_texts_decides_what_is_a_reject() -> None:
+    """Without it a row that was rejected is good, so the lake has to be read again."""
+    text = ('name = "dma_id"\ntype = "varchar(50)"', 'name = "dma_id"\ntype = "text"')
+    index = '\n[[target.index]]\nname = "idx_forecast_dma"\ncolumns = ["dma_id"]\n'
+    where = 'where = "dma_id IS NOT NULL"\n'
+    without = define(text, (index + where, ""))
+    assert define(text) != without
+    assert define(text) == define(text, (where, "")), "a condition limits no text"
+    assert define(text) == define(text, (index, index.replace("idx_forecast_dma", "another")))
+    wider = index.replace('["dma_id"]', '["dma_id", "state"]')
+    assert define(text, (index, wider)) not in (without, define(text))
+
+
 def test_a_reject_rule_changes_it_and_its_wording_and_place_do_not() -> None:
     ruled = define(more=RULE + OTHER_RULE)
     assert ruled != DEFINITION

@@ -78,6 +78,8 @@ SNAPSHOT = run_status.Snapshot(
     redrive_count=1,
     pages=2,
     rows_expected=2,
+    definition=EVIL,
+    window_reason=EVIL,
     error=EVIL,
     result=run_status.Result(
         run_id=EVIL,
@@ -94,7 +96,13 @@ FRESH = {
     **dict.fromkeys(("environment", "git_ref", "why", "running"), EVIL),
     "state": "stale",
     "watermark": AT,
-    "runs": [{**COUNTS, "run_id": EVIL, "status": EVIL, "sync_type": EVIL, "rejected": None}],
+    "runs": [
+        {
+            **COUNTS,
+            **dict.fromkeys(("run_id", "status", "sync_type", "window_reason"), EVIL),
+            "rejected": None,
+        }
+    ],
 }
 LINE = {
     "timestamp": AT,

@@ -35,7 +35,7 @@ def miscount(deployed: Deployed) -> None:
     )
 
 
-def _refuse_success(deployed: Deployed) -> None:
+def refuse_success(deployed: Deployed) -> None:
     deployed.succeed()
     deployed.execute(
         RAISE + "CREATE TRIGGER refuse BEFORE UPDATE ON forecast_sync_status FOR EACH ROW "
@@ -106,7 +106,7 @@ BREAKAGES = [
     Breakage(
         "Record status",
         "BatchRefused",
-        _refuse_success,
+        refuse_success,
         lambda deployed: deployed.execute("DROP TRIGGER refuse ON forecast_sync_status"),
         [],
     ),

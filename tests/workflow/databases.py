@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,13 +60,17 @@ class Databases:
         return dict(self.query("SELECT id, xmin::text FROM forecast_data"))
 
     def status(self, run: str) -> dict[str, Any] | None:
-        """A run's row in the status table."""
-        with psycopg.connect(
-            self.cloud.database_urls["dev"], row_factory=psycopg.rows.dict_row
-        ) as connection:
+        """A run's row in the status table; None before either is there."""
+        with (
+            suppress(psycopg.errors.UndefinedTable),
+            psycopg.connect(
+                self.cloud.database_urls["dev"], row_factory=psycopg.rows.dict_row
+            ) as connection,
+        ):
             return connection.execute(
                 "SELECT * FROM forecast_sync_status WHERE run_id = %s", [run]
             ).fetchone()
+        return None
 
     def reset_branches(self) -> None:
         """Only the branches that the Neon stand-in begins with, without rows where tests load."""

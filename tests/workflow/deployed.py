@@ -250,6 +250,31 @@ class Deployed(Databases):
         assert "FunctionError" not in answer, decoded
         return decoded
 
+    def settings(self) -> dict[str, dict[str, str]]:
+        """The environment variables of each function, by its name without the stack's."""
+        listed = self.client("lambda").get_paginator("list_functions").paginate()
+        return {
+            function["FunctionName"].removeprefix(f"{self.name}-"): function.get(
+                "Environment", {}
+            ).get("Variables", {})
+            for page in listed
+            for function in page["Functions"]
+            if function["FunctionName"].startswith(f"{self.name}-")
+        }
+
+    def configure(self, *functions: str, **changes: str) -> None:
+        """Deploy settings to all functions, or only to those named; changed ones start cold."""
+        for name, variables in self.settings().items():
+            changed = {**variables, **changes}
+            if changed != variables and (not functions or name in functions):
+                self.restore(name, changed)
+
+    def restore(self, function: str, variables: dict[str, str]) -> None:
+        """Deploy all settings of a function."""
+        self.client("lambda").update_function_configuration(
+            FunctionName=f"{self.name}-{function}", Environment={"Variables": variables}
+        )
+
     def forget(self, stack: str) -> None:
         """Delete another stack of this cloud, and the record of what its functions have called."""
         self.client("cloudformation").delete_stack(StackName=stack)

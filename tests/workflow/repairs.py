@@ -10,14 +10,21 @@ from typing import Any, NamedTuple
 
 from tests.lake import MORNING, make_row, make_rows
 from tests.waiting import eventually
-from tests.workflow.breakages import miscount, refuse_a_row
+from tests.workflow.breakages import RAISE, miscount, refuse_a_row
 from tests.workflow.deployed import Deployed, Ended
 
 LATER = MORNING + timedelta(hours=1)
 RESULTS = "/kind=row/"
+MANIFEST = "manifest.csv"
 KEY_SECRET = "forecast-sync-dev/neon-api-key"  # pragma: allowlist secret
 MISSING = "preview/pr-41"
 AMBIGUOUS = "preview/pr-42"
+ANOTHER = "another"
+"""The name of a branch's second database."""
+LOST = {"status": 404, "code": "NoSuchKey", "times": 1000}
+DENIED = {"status": 403, "code": "AccessDenied", "times": 1000}
+CONNECTED = ("read-watermark", "upsert-batches", "verify-load", "record-status")
+"""The functions of a run that reach the database."""
 
 
 class Repair(NamedTuple):
@@ -88,13 +95,13 @@ def _create_branch(name: str, deployed: Deployed) -> str:
 
 def _run_with_two_databases(deployed: Deployed) -> Ended:
     branch = _create_branch(AMBIGUOUS, deployed)
-    deployed.neon("POST", f"/branches/{branch}/databases", {"database": {"name": "another"}})
+    deployed.neon("POST", f"/branches/{branch}/databases", {"database": {"name": ANOTHER}})
     return _run(deployed, git_ref=AMBIGUOUS)
 
 
 def _drop_the_other_database(deployed: Deployed) -> None:
     (branch,) = deployed.neon("GET", f"/branches?search={AMBIGUOUS}")["branches"]
-    deployed.neon("DELETE", f"/branches/{branch['id']}/databases/another")
+    deployed.neon("DELETE", f"/branches/{branch['id']}/databases/{ANOTHER}")
 
 
 def _keep_key(deployed: Deployed, key: str) -> None:
@@ -120,26 +127,60 @@ def _run_with_a_failing_query(deployed: Deployed) -> Ended:
     return _run(deployed)
 
 
+def _run_set(function: str, settings: dict[str, str], deployed: Deployed) -> Ended:
+    """A run in which the function that needs it was deployed with a wrong setting."""
+    deployed.configure(function, **settings)
+    return _run(deployed)
+
+
+def _configure(function: str, settings: dict[str, str], deployed: Deployed) -> None:
+    deployed.configure(function, **settings)
+
+
+def _correct_the_project(deployed: Deployed) -> None:
+    deployed.configure("resolve-branch", NEON_PROJECT_ID=deployed.cloud.neon_project_id)
+
+
+def _name_the_database(deployed: Deployed) -> None:
+    (branch,) = deployed.neon("GET", f"/branches?search={AMBIGUOUS}")["branches"]
+    databases = deployed.neon("GET", f"/branches/{branch['id']}/databases")["databases"]
+    (name,) = {database["name"] for database in databases} - {ANOTHER}
+    deployed.configure(*CONNECTED, NEON_DATABASE_NAME=name)
+
+
 def _run_without_results(deployed: Deployed) -> Ended:
     name = f"test-{uuid.uuid4().hex[:12]}"
     # Athena writes them with PUT; only reading them fails.
     match = f"GET /{_results_bucket(deployed)}/athena/{name}/extract-"
-    deployed.request_faults({"match": match, "status": 404, "code": "NoSuchKey", "times": 1000})
+    deployed.request_faults({**LOST, "match": match})
     failed = _run(deployed, name=name)
-    _delete_results(deployed, failed, RESULTS)
+    _delete_results(deployed, RESULTS)
     return failed
 
 
+def _run_without_a_manifest(deployed: Deployed) -> Ended:
+    deployed.request_faults({**LOST, "match": MANIFEST})
+    failed = _run(deployed)
+    _delete_results(deployed, MANIFEST)
+    return failed
+
+
+def _run_with_lost_pages(deployed: Deployed) -> Ended:
+    """Step Functions can't read the file (``States.ItemReaderFailed``)."""
+    bucket = deployed.cloud.bucket.replace("-datalake-", "-results-")
+    deployed.request_faults({"match": f"PUT /{bucket}/athena/", "status": 200})
+    return _run(deployed)
+
+
 def _run_without_changes(deployed: Deployed) -> Ended:
-    lost = {"match": "/changes/", "status": 404, "code": "NoSuchKey", "times": 1000}
     deployed.upload("few", make_rows(range(20)))
     with deployed.held_query():
         arn = deployed.start(dry_run=True)
         eventually(lambda: "Poll Athena query" in deployed.entered(arn))
     # The batches save their changes with PUT; only reading them fails.
-    deployed.request_faults({**lost, "match": "GET " + _changes_of(deployed, arn)})
+    deployed.request_faults({**LOST, "match": "GET " + _changes_of(deployed, arn)})
     failed = deployed.wait(arn)
-    _delete_results(deployed, failed, "/changes/")
+    _delete_results(deployed, "/changes/")
     return failed
 
 
@@ -151,11 +192,11 @@ def _changes_of(deployed: Deployed, arn: str) -> str:
     return f"/{_results_bucket(deployed)}/athena/{arn.rpartition(':')[2]}/changes/"
 
 
-def _delete_results(deployed: Deployed, run: Ended, part: str) -> None:
+def _delete_results(deployed: Deployed, part: str) -> None:
     """What a rule of the bucket, or somebody, deletes; from then on nothing else is in the way."""
     deployed.request_faults()
     s3, bucket = deployed.client("s3"), _results_bucket(deployed)
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"athena/{run.name}/")["Contents"]
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix="athena/")["Contents"]
     keys = [item["Key"] for item in listed if part in item["Key"]]
     assert keys
     for key in keys:
@@ -184,6 +225,25 @@ def _add_the_column(deployed: Deployed) -> None:
 
 def _run_over(content: bytes, deployed: Deployed) -> Ended:
     deployed.upload("broken", content)
+    return _run(deployed)
+
+
+def _run_over_an_object_that_is_denied(deployed: Deployed) -> Ended:
+    deployed.request_faults({**DENIED, "match": f"GET /{deployed.cloud.bucket}/forecast/"})
+    return _run(deployed)
+
+
+def _run_over_few_rejects(deployed: Deployed) -> Ended:
+    deployed.upload("rejects", make_rows(range(100, 105), state=None))
+    return _run_set("plan-pages", {"REJECT_PERCENT": "1", "REJECT_ROWS": "1"}, deployed)
+
+
+def _run_with_a_trigger(deployed: Deployed) -> Ended:
+    deployed.succeed()
+    deployed.execute(
+        RAISE + "CREATE TRIGGER refuse BEFORE INSERT ON forecast_data "
+        "FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
     return _run(deployed)
 
 
@@ -225,6 +285,11 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
         Repair(
             "the row is corrected at its source", _run_big, _correct_the_row, uploads_newer=True
         ),
+        Repair(
+            "the trigger is dropped",
+            _run_with_a_trigger,
+            partial(_do, "DROP TRIGGER refuse ON forecast_data"),
+        ),
         Repair("the unique index is dropped", _run_colliding, partial(_do, "DROP INDEX once")),
         Repair(
             "the colliding rows are corrected at their source",
@@ -238,11 +303,26 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
             _run_on_a_missing_branch,
             partial(_create_branch, MISSING),
             branch=MISSING,
-        )
+        ),
+        Repair(
+            "the database's name is corrected",
+            partial(_run_set, "read-watermark", {"NEON_DATABASE_NAME": "nowhere"}),
+            partial(_configure, "read-watermark", {"NEON_DATABASE_NAME": ""}),
+        ),
+        Repair(
+            "the role's name is corrected",
+            partial(_run_set, "read-watermark", {"NEON_ROLE_NAME": "nobody"}),
+            partial(_configure, "read-watermark", {"NEON_ROLE_NAME": ""}),
+        ),
     ],
     "BranchNotMapped": [NewRun()],
     "ConfigurationInvalid": [
         Repair("the secret is corrected", partial(_run_with_key, "a key with spaces"), _nothing),
+        Repair(
+            "the setting is corrected",
+            partial(_run_set, "read-watermark", {"LOOKBACK_HOURS": "six"}),
+            partial(_configure, "read-watermark", {"LOOKBACK_HOURS": "6"}),
+        ),
     ],
     "DatabaseAmbiguous": [
         Repair(
@@ -250,7 +330,13 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
             _run_with_two_databases,
             _drop_the_other_database,
             branch=AMBIGUOUS,
-        )
+        ),
+        Repair(
+            "the database is named",
+            _run_with_two_databases,
+            _name_the_database,
+            branch=AMBIGUOUS,
+        ),
     ],
     "DatabaseRefused": [
         Repair(
@@ -265,13 +351,20 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
     "InvalidInput": [NewRun()],
     "LeaseHeld": [Waits()],
     "NeonRefused": [
-        Repair("a new key is stored", partial(_run_with_key, "a-revoked-key"), _nothing)
+        Repair("a new key is stored", partial(_run_with_key, "a-revoked-key"), _nothing),
+        Repair(
+            "the project's id is corrected",
+            partial(_run_set, "resolve-branch", {"NEON_PROJECT_ID": "no-such-project"}),
+            _correct_the_project,
+        ),
     ],
     "NeonUnavailable": [Waits()],
     "QueryFailed": [Repair("the cause is gone", _run_with_a_failing_query, _nothing)],
     "QueryRetryable": [Reroutes()],
     "ResultInvalid": [
         Repair("the results are lost", _run_without_results, _nothing),
+        Repair("the manifest is lost", _run_without_a_manifest, _nothing),
+        Repair("the pages file is lost", _run_with_lost_pages, _nothing),
         Repair("a dry run's changes are lost", _run_without_changes, _nothing),
     ],
     "SchemaMismatch": [
@@ -286,6 +379,9 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
     "SourceInvalid": [
         Repair(
             "the object is removed", partial(_run_over, b"no parquet"), partial(_delete, "broken")
+        ),
+        Repair(
+            "the object may be read", _run_over_an_object_that_is_denied, Deployed.request_faults
         ),
         Repair(
             "the object is replaced",
@@ -304,6 +400,16 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
     "Superseded": [NewRun()],
     "TooManyRejects": [
         Repair("the file is removed", _run_over_rejects, partial(_delete, "rejects")),
+        Repair(
+            "RejectPercent is raised",
+            _run_over_few_rejects,
+            partial(_configure, "plan-pages", {"REJECT_PERCENT": "50"}),
+        ),
+        Repair(
+            "RejectRows is raised",
+            _run_over_few_rejects,
+            partial(_configure, "plan-pages", {"REJECT_ROWS": "6"}),
+        ),
         Repair(
             "the file is repaired",
             _run_over_rejects,

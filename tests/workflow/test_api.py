@@ -16,6 +16,7 @@ from forecast_sync_cli.client.api import Answer
 from forecast_sync_cli.client.deployment import Deployment
 from hypothesis import HealthCheck, Phase, assume, settings
 
+from tests.builders import DEFINITION
 from tests.lake import MORNING, make_row, make_rows
 from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
@@ -108,6 +109,20 @@ def test_a_failed_run_says_why_and_is_redriven(deployed: Deployed, operator: Dep
     eventually(lambda: get(operator, f"/syncs/{failed.name}")["redrive_count"] == 1)
     assert ended(operator, failed.name)["execution_status"] == "SUCCEEDED"
     assert operator.api.call("POST", f"/syncs/{failed.name}/redrive").status == 409
+
+
+def test_a_run_says_its_definition_and_why_it_has_read_the_whole_lake(
+    deployed: Deployed, operator: Deployment
+) -> None:
+    deployed.upload("some", make_rows(range(20)))
+    first = deployed.succeed()
+    deployed.execute("TRUNCATE forecast_data")
+    second = deployed.succeed()
+    listed = {run["run_id"]: run for run in get(operator, "/syncs")["syncs"]}
+    for ended_run, why in ((first, None), (second, second.output["window_reason"])):
+        for shown in (listed[ended_run.name], get(operator, f"/syncs/{ended_run.name}")):
+            assert (shown["definition"], shown["window_reason"]) == (DEFINITION, why)
+    assert "was truncated" in second.output["window_reason"]
 
 
 def test_a_running_run_is_stopped(deployed: Deployed, operator: Deployment) -> None:

@@ -5,14 +5,15 @@ The functions run from a copy of the project, in which these tests deploy other 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 from localcloud.protocol import Athena
 
 from tests.builders import FORECAST_FILE
-from tests.lake import MORNING, make_row, make_rows, reference
+from tests.lake import KEY, MORNING, VALUES, Table, make_row, make_rows, reference
 from tests.waiting import eventually
 from tests.workflow.breakages import refuse_a_row
 from tests.workflow.project import EXCHANGED, Project, copied_project, exchanged
@@ -43,6 +44,73 @@ def definitions(project: Project, run: str) -> Mapping[str, int]:
     )
 
 
+@dataclass(frozen=True)
+class Change:
+    """Another table file, and what its author does to the target; ``values`` are in its order."""
+
+    table_file: str
+    alters: str = ""
+    table: str = "forecast_data"
+    values: Sequence[str] = VALUES
+
+    def read(self, project: Project) -> Table:
+        """The target's rows, as the reference has them."""
+        columns = ", ".join((*KEY, *self.values))
+        rows = project.query(f"SELECT {columns} FROM {self.table}")
+        return {row[: len(KEY)]: row[len(KEY) :] for row in rows}
+
+    def make(self, project: Project) -> str:
+        """Deploy it; its definition."""
+        if self.alters:
+            project.execute(self.alters)
+        return project.deploy(self.table_file)
+
+
+EXCHANGE_NAMES = (
+    "ALTER TABLE forecast_data RENAME y_05 TO spare; ALTER TABLE forecast_data RENAME y_95 TO y_05;"
+    "ALTER TABLE forecast_data RENAME spare TO y_95"
+)
+"""Without a new table file: the target's columns are of one type, so it looks as before."""
+
+
+def _rename(text: str, old: str, new: str) -> str:
+    """A table file in which a column of the target has another name and the same source."""
+    text = text.replace(f'name = "{old}"', f'name = "{new}"\nsource = "{old}"')
+    return text.replace(f"{old} <=", f"{new} <=").replace(f"<= {old}", f"<= {new}")
+
+
+def _reorder(text: str, first: str, second: str) -> str:
+    """A table file in which two columns, which only have names and types, have changed places."""
+    return (
+        text.replace(f'name = "{first}"', 'name = "?"')
+        .replace(f'name = "{second}"', f'name = "{first}"')
+        .replace('name = "?"', f'name = "{second}"')
+    )
+
+
+def _retable(text: str, table: str) -> str:
+    """A table file of another target; an index's name can't stand in a schema twice."""
+    return text.replace('"forecast_data"', f'"{table}"').replace("idx_forecast", f"idx_{table}")
+
+
+CHANGES = {
+    "renamed": Change(
+        _rename(FORECAST_FILE, "y_05", "lowest"),
+        "ALTER TABLE forecast_data RENAME y_05 TO lowest",
+        values=[name.replace("y_05", "lowest") for name in VALUES],
+    ),
+    "renamed to a name of before": Change(
+        _rename(_rename(FORECAST_FILE, "y_05", "spare"), "y_95", "y_05").replace("spare", "y_95"),
+        EXCHANGE_NAMES,
+        values=[{"y_05": "y_95", "y_95": "y_05"}.get(name, name) for name in VALUES],
+    ),
+    "reordered": Change(_reorder(FORECAST_FILE, "y_05", "y_95")),
+    "names exchanged in the target": Change(FORECAST_FILE, EXCHANGE_NAMES),
+    "another table": Change(_retable(FORECAST_FILE, "other_data"), table="other_data"),
+}
+"""Files whose columns have the types of before, so that lines of the one fit into the other."""
+
+
 def test_a_redrive_after_another_table_file_was_deployed_makes_its_inputs_again(
     project: Project,
 ) -> None:
@@ -60,6 +128,36 @@ def test_a_redrive_after_another_table_file_was_deployed_makes_its_inputs_again(
     recorded = project.status(ended.name) or {}
     assert recorded["definition"] == ended.output["definition"] == present
     assert definitions(project, ended.name)[present] > 0
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_between_extract_and_load_leaves_no_row_of_before(
+    project: Project, change: Change
+) -> None:
+    """The first redrive's pages are of before the change, and some of them are loaded already."""
+    project.upload("many", make_rows(range(50)))
+    refuse_a_row(project)
+    failed = project.run(sync_type="full", batch_size=10)
+    assert failed.error == "States.ExceedToleratedFailureThreshold", failed
+    project.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
+    change.make(project)
+    ended = project.redrive(failed)
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    assert change.read(project) == reference(project.files)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_run_after_a_change_is_full_by_itself(project: Project, change: Change) -> None:
+    """1 of 101 rows would be in another table, or have the values of another column."""
+    project.upload("many", make_rows(range(101)))
+    project.succeed()
+    change.make(project)
+    later = MORNING + timedelta(hours=1)
+    project.upload("one", [make_row(3, y_50=7.0, updated_at=later)])
+    ended = project.succeed()
+    assert change.read(project) == reference(project.files)
+    assert ended.output["window_reason"]
+    assert project.succeed().output["window_reason"] is None
 
 
 def test_another_table_file_makes_the_next_run_full_by_itself(project: Project) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 
 from tests.lake import KEY, VALUES, reference
 from tests.workflow.deployed import Deployed, Ended
-from tests.workflow.repairs import REMEDIES, Repair
+from tests.workflow.repairs import ANOTHER, REMEDIES, Repair
 
 REPAIRS = [
     pytest.param(name, remedy, id=f"{name}: {remedy.how}")
@@ -15,6 +17,16 @@ REPAIRS = [
     for remedy in remedies
     if isinstance(remedy, Repair)
 ]
+
+
+@pytest.fixture(autouse=True)
+def _settings(deployed: Deployed) -> Iterator[None]:
+    """The other tests' functions have the settings of before."""
+    before = deployed.settings()
+    yield
+    for name, variables in deployed.settings().items():
+        if variables != before[name]:
+            deployed.restore(name, before[name])
 
 
 @pytest.mark.parametrize(("error", "repair"), REPAIRS)
@@ -46,7 +58,8 @@ def _stored(deployed: Deployed, branch: str) -> dict[tuple[object, ...], tuple[o
     if branch in deployed.cloud.database_urls:
         return deployed.table(branch)
     (found,) = deployed.neon("GET", f"/branches?search={branch}")["branches"]
-    (database,) = deployed.neon("GET", f"/branches/{found['id']}/databases")["databases"]
+    databases = deployed.neon("GET", f"/branches/{found['id']}/databases")["databases"]
+    (database,) = [database for database in databases if database["name"] != ANOTHER]
     (role,) = deployed.neon("GET", f"/branches/{found['id']}/roles")["roles"]
     query = (
         f"/connection_uri?branch_id={found['id']}&database_name={database['name']}"

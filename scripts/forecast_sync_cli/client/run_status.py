@@ -13,7 +13,7 @@ from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.runs import history
-from forecast_sync.runs.model import SyncDetail
+from forecast_sync.runs.model import Definition, SyncDetail, WindowReason
 from pydantic import Field
 
 from forecast_sync_cli.client.api import parse
@@ -58,6 +58,8 @@ class Snapshot(Model):
     pages: int | None = Field(default=None, description="Null before the pages are planned.")
     rows: dict[str, int] = Field(default_factory=dict, description="Committed so far, by outcome.")
     rows_expected: int | None = None
+    definition: str | None = Definition
+    window_reason: str | None = WindowReason
     error: str | None = Field(default=None, description="Why it failed, in one line.")
     result: Result | dict[str, Any] | None = Field(
         default=None,
@@ -120,6 +122,7 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
     started_at = datetime.fromisoformat(execution.started_at)
     stopped_at = datetime.fromisoformat(execution.stopped_at) if execution.stopped_at else None
     failure = workflow.failure_of(execution_arn, execution) if execution.ended_badly else None
+    window = history.find_window(events) or {}
     return Snapshot.model_validate(
         {
             "run_id": run_id,
@@ -132,6 +135,8 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
             "redrive_count": execution.redrive_count,
             **_pages(workflow, execution_arn, events),
             "rows": _rows(deployment, run_id, json.loads(execution.input or "{}"), events),
+            "definition": window.get("definition"),
+            "window_reason": window.get("reason"),
             "error": failure,
             "result": json.loads(execution.output) if execution.output else None,
         }

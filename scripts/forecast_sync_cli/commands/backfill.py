@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
+from forecast_sync.text.sentences import end_sentence
 
 from forecast_sync_cli.backfill import Backfill, Filled, fill
 from forecast_sync_cli.client import deployment, run_status
@@ -94,7 +95,8 @@ def _report_backfill(filled: list[Filled], *, as_json: bool) -> None:
             table.add_row(f"{window.date_from} to {window.date_to}", window.run_id, *numbers)
         out().table(table)
     if last.status != "SUCCEEDED":
+        failure = end_sentence(last.error or "unknown")
         raise UserError(
-            f"{last.run_id} ended as {last.status}: {last.error} Fix the cause, then repeat the "
+            f"{last.run_id} ended as {last.status}: {failure} Fix the cause, then repeat the "
             "command: it resumes from there"
         )

@@ -139,7 +139,10 @@ def status(
     """
     deployed = deployment.find(environment, project)
     if run:
-        report_run(run_status.describe(deployed, deployed.execution_arn(run)), as_json=as_json)
+        snapshot = run_status.describe(deployed, deployed.execution_arn(run))
+        report_run(snapshot, as_json=as_json)
+        if snapshot.definition and not as_json:
+            out().line(f"  definition {snapshot.definition}")
         return
     document = freshness.ask(deployed, git_ref, goal_hours)
     if as_json:
@@ -252,3 +255,6 @@ def _show_freshness(document: dict[str, Any]) -> None:
         table.add_row(run["run_id"], run["status"], run["sync_type"], *counts)
     if document["runs"]:
         terminal.table(table)
+    for run in document["runs"][:10]:
+        if run.get("window_reason"):
+            terminal.line(f"{run['run_id']} read the whole lake: {run['window_reason']}")

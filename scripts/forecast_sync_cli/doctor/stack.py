@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from forecast_sync.adapters.s3 import split_location
 from forecast_sync.stack_names import stack_name
+from forecast_sync.text.sentences import end_sentence
 
 from forecast_sync_cli.doctor.runner import Advice, Context, Finding, redeploy
 from forecast_sync_cli.errors import UserError
@@ -144,12 +145,12 @@ def _judge(client: Any, found: dict[str, Any], otherwise: str) -> None:
         )
     reason = _reason(client, found["StackId"]) or "CloudFormation gives no reason"
     delete = f"aws cloudformation delete-stack --stack-name {name}"
+    fix = end_sentence(advise(reason, "Fix the cause."))
     advice = {
-        "ROLLBACK_COMPLETE": f"{advise(reason, 'Fix the cause.')} This stack can't be updated: "
-        f"{delete}, then deploy again.",
+        "ROLLBACK_COMPLETE": f"{fix} This stack can't be updated: {delete}, then deploy again.",
         "DELETE_FAILED": f"Empty the bucket or remove the resource that is named, then: {delete}",
-        "UPDATE_ROLLBACK_FAILED": f"{advise(reason, 'Fix the cause.')} Then: aws cloudformation "
-        f"continue-update-rollback --stack-name {name}",
+        "UPDATE_ROLLBACK_FAILED": f"{fix} Then: aws cloudformation continue-update-rollback "
+        f"--stack-name {name}",
     }
     otherwise = advise(reason, otherwise)
     raise Finding(f"The stack {name} is {status}: {reason}", advice.get(status, otherwise))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from forecast_sync.adapters.aws_errors import translate_errors
 from forecast_sync.errors import AthenaUnavailable, QueryFailed, QueryRetryable, ResultInvalid
+from forecast_sync.text.sentences import end_sentence
 
 PASSING_CODES = frozenset({"InternalServerException"})
 REFUSING_CODES = frozenset({"InvalidRequestException"})
@@ -107,7 +108,7 @@ class Athena:
         error = status.get("AthenaError", {})
         if error.get("Retryable", False) or error.get("ErrorType") in RESUBMITTED_TYPES:
             raise QueryRetryable(message)
-        raise QueryFailed(f"{message} Repair the cause and redrive.")
+        raise QueryFailed(f"{end_sentence(message)} Repair the cause and redrive.")
 
     def read_row(self, query_execution_id: str) -> dict[str, str]:
         """The one row of a query's result, as text by column; NULL columns are left out."""

@@ -233,7 +233,8 @@ def _refusal(status: int, path: str) -> Exception:
         )
     if status == 404 and path != "/branches":
         return BranchNotFound(
-            "The Neon branch, its database or its role is gone (404): restore it, then redrive."
+            "Neon knows no such branch, database or role (404): restore it, or correct "
+            "NEON_DATABASE_NAME or NEON_ROLE_NAME, then redrive."
         )
     if status == 404:
         return NeonRefused(

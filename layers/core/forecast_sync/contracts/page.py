@@ -29,12 +29,13 @@ class Page(Payload):
 
 
 class PlanRequest(Payload):
-    """What Plan pages gets."""
+    """What Plan pages gets; ``pages_lost`` means that its pages file can't be read."""
 
     run: Run
     window: Window
     queries: Queries
     redrive_count: int
+    pages_lost: bool = False
 
 
 class Plan(Payload):

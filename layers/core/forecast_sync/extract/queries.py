@@ -16,6 +16,7 @@ from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.survey.objects import check_sources, source_changed, survey
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.telemetry.metrics import measure_query
+from forecast_sync.text.sentences import end_sentence
 
 SUBMISSIONS_PER_REDRIVE = 3
 SCANS = 4
@@ -153,7 +154,9 @@ def _poll_once(athena: Athena, request: PollRequest) -> Cost | None:
         )
         allowed = SUBMISSIONS_PER_REDRIVE * (request.redrive_count + 1)
         if isinstance(error, QueryRetryable) and started.attempt + 1 >= allowed:
-            raise QueryFailed(f"{error} It was submitted {started.attempt + 1} times.") from error
+            raise QueryFailed(
+                f"{end_sentence(str(error))} It was submitted {started.attempt + 1} times."
+            ) from error
         raise
 
 

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Json
+from pydantic import Field
 
 from forecast_sync.adapters.postgres import Cursor, statement
 from forecast_sync.contracts.base import Payload
+from forecast_sync.errors import InputsOutdated
 from forecast_sync.tables import Table
 
 COUNT_MILLISECONDS = 30_000
@@ -23,15 +25,19 @@ class Target(Payload):
     """The target as Postgres knows it, in a run's row as JSON.
 
     ``columns`` are the numbers of the table file's columns: one that was dropped and added again
-    has another. ``files`` are the file nodes of the table or its partitions: TRUNCATE replaces
+    has another. ``altered`` are the transactions that altered them last, empty in a row of an older
+    version. ``files`` are the file nodes of the table or its partitions: TRUNCATE replaces
     them, but so does a rewrite that loses nothing. ``rows`` is how many rows it had at least, when
-    the run took its lease.
+    the run decided its window; ``inserted`` of them were the run's own, from before it decided
+    again.
     """
 
     oid: int
     columns: dict[str, int]
+    altered: dict[str, str] = Field(default_factory=dict)
     files: tuple[int, ...]
     rows: int = 0
+    inserted: int = 0
 
 
 class Basis(NamedTuple):
@@ -49,6 +55,18 @@ class Basis(NamedTuple):
     inserted: int
 
 
+class OwnPart(NamedTuple):
+    """A run's own row: the target when its window was decided, None if an older version did that.
+
+    ``inserted`` is how many rows it has inserted, ``reason`` why it reads the whole lake by itself.
+    """
+
+    run_id: str
+    target: Target | None
+    inserted: int
+    reason: str | None
+
+
 def read_basis(cursor: Cursor, source: str, definition: str) -> Basis | None:
     """What the watermark of the lake ``source`` rests on; None before the first success."""
     values = {"source": source, "definition": definition}
@@ -59,31 +77,75 @@ def read_basis(cursor: Cursor, source: str, definition: str) -> Basis | None:
     return Basis(run_id, recorded_definition, mixed, target, int(inserted))
 
 
+def read_own_part(cursor: Cursor, run_id: str) -> OwnPart | None:
+    """What a run's own row says of the target; None before it has taken the lease."""
+    row = cursor.execute(statement("lease/read_own_part.sql"), {"run_id": run_id}).fetchone()
+    if row is None:
+        return None
+    target, inserted, reason = row
+    return OwnPart(run_id, Target.model_validate(target) if target else None, int(inserted), reason)
+
+
 def examine(
-    cursor: Cursor, table: Table, basis: Basis | None, definition: str
+    cursor: Cursor, table: Table, basis: Basis | None, definition: str, own: OwnPart | None = None
 ) -> tuple[Target, str | None]:
     """The target as it is now, and why no run can build on the watermark; None when one can.
 
-    A database that an older version filled adopts the present definition and target. Rows are
+    A database that an older version filled adopts the present definition and target; from then on a
+    run that decides again, with a row of its ``own``, compares the target with that. Rows are
     counted only when they may have become fewer: counting reads the whole table.
     """
     present = _describe(cursor, table)
+    if own is not None:
+        present = present.model_copy(update={"inserted": own.inserted})
     if basis is None:
         return _counted(cursor, table, present), None
+    reason = _find_change(basis, definition)
     if basis.target is None:
-        return _counted(cursor, table, present), _find_change(basis, definition)
+        if own is not None and reason is None:
+            reason = own.reason or _find_own_loss(cursor, table, own, present)
+        return _counted(cursor, table, present), reason
     recorded = Target.model_validate(basis.target)
-    expected = recorded.rows + basis.inserted
-    reason = _find_change(basis, definition) or _find_replacement(recorded, present, basis, table)
+    expected = recorded.rows + basis.inserted - recorded.inserted
+    present, loss = _compare(cursor, table, recorded, expected, present, basis.run_id)
+    return present, reason or loss
+
+
+def refuse_lost_rows(cursor: Cursor, table: Table, run_id: str) -> None:
+    """Raise ``InputsOutdated`` when the target lost rows while the run was loading it.
+
+    The ledger doesn't show it. Of a run that an older version began, there is nothing to compare.
+    """
+    own = read_own_part(cursor, run_id)
+    loss = own and _find_own_loss(cursor, table, own, _describe(cursor, table))
+    if loss:
+        raise InputsOutdated(f"{loss} So the window is decided again.")
+
+
+def _find_own_loss(cursor: Cursor, table: Table, own: OwnPart, present: Target) -> str | None:
+    if own.target is None:
+        return None
+    expected = own.target.rows + own.inserted - own.target.inserted
+    return _compare(cursor, table, own.target, expected, present, own.run_id)[1]
+
+
+def _compare(
+    cursor: Cursor, table: Table, recorded: Target, expected: int, present: Target, run_id: str
+) -> tuple[Target, str | None]:
+    """The present target with its rows, and what has become of the one that a run recorded."""
+    loss = _find_replacement(recorded, present, run_id, table)
+    if not present.oid:
+        return present, loss
     if recorded.oid == present.oid and set(recorded.files) <= set(present.files):
-        return present.model_copy(update={"rows": expected}), reason
+        return present.model_copy(update={"rows": expected}), loss
+    loss = loss or _find_alteration(recorded, present, run_id, table)
     rows = _count(cursor, table, expected)
-    if reason is None and rows < expected:
-        reason = (
-            f"Since run {basis.run_id}, {table.target.table} was truncated or filled again: it has "
+    if loss is None and rows < expected:
+        loss = (
+            f"Since run {run_id}, {table.target.table} was truncated or filled again: it has "
             f"{rows:,} rows, and had {expected:,}."
         )
-    return present.model_copy(update={"rows": rows}), reason
+    return present.model_copy(update={"rows": rows}), loss
 
 
 def _find_change(basis: Basis, definition: str) -> str | None:
@@ -100,10 +162,10 @@ def _find_change(basis: Basis, definition: str) -> str | None:
     return None
 
 
-def _find_replacement(recorded: Target, present: Target, basis: Basis, table: Table) -> str | None:
+def _find_replacement(recorded: Target, present: Target, run_id: str, table: Table) -> str | None:
     if recorded.oid != present.oid:
         return (
-            f"{table.target.table} is another table than the one that run {basis.run_id} filled: "
+            f"{table.target.table} is another table than the one that run {run_id} filled: "
             f"its oid was {recorded.oid}, and is {present.oid} now."
         )
     replaced = sorted(
@@ -111,17 +173,34 @@ def _find_replacement(recorded: Target, present: Target, basis: Basis, table: Ta
     )
     if replaced:
         return (
-            f"Since run {basis.run_id}, columns of {table.target.table} were added or replaced: "
+            f"Since run {run_id}, columns of {table.target.table} were added or replaced: "
             f"{', '.join(replaced)}."
         )
     return None
 
 
+def _find_alteration(recorded: Target, present: Target, run_id: str, table: Table) -> str | None:
+    """Of a target that was rewritten: a column that has its type again may have lost digits."""
+    altered = sorted(
+        name
+        for name, transaction in recorded.altered.items()
+        if present.altered.get(name) != transaction
+    )
+    if not altered:
+        return None
+    return (
+        f"Since run {run_id}, {table.target.table} was rewritten and columns of it were altered: "
+        f"{', '.join(altered)}."
+    )
+
+
 def _describe(cursor: Cursor, table: Table) -> Target:
     values = {"target": table.target.table, "columns": list(table.names)}
     row = cursor.execute(statement("lease/describe_target.sql"), values).fetchone()
-    oid, columns, files = row or (0, {}, [])
-    return Target(oid=oid or 0, columns=columns or {}, files=tuple(files or ()))
+    oid, columns, altered, files = row or (0, {}, {}, [])
+    return Target(
+        oid=oid or 0, columns=columns or {}, altered=altered or {}, files=tuple(files or ())
+    )
 
 
 def _counted(cursor: Cursor, table: Table, target: Target) -> Target:

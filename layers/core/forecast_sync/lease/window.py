@@ -19,9 +19,10 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import FullRunNeeded, LeaseHeld
 from forecast_sync.lease import lease, waiting
-from forecast_sync.lease.basis import Basis, Target, examine, read_basis, to_json
+from forecast_sync.lease.basis import Basis, examine, read_basis, read_own_part, to_json
 from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
+from forecast_sync.text.sentences import end_sentence
 from forecast_sync.text.size_limits import shorten
 
 UNATTENDED = ("s3", "rerun")
@@ -99,9 +100,6 @@ def _open(
         {
             **run.model_dump(),
             **decided,
-            "source": settings.data_location,
-            "table_name": settings.table_file,
-            "watermark": watermark or EPOCH.replace(tzinfo=None),
             "rerun_requested": inherits_rerun,
             "redrive_count": redrive_count,
         },
@@ -114,9 +112,9 @@ def move_end(connection: Connection, run: Run, window: Window) -> None:
 
     Raises ``LeaseHeld`` for such a run, which was stopped meanwhile.
     """
-    decided = {**window.model_dump(include=DECIDED), "target": None}
     with transaction(connection) as cursor:
-        cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
+        values = {"run_id": run.run_id, "high": window.high}
+        cursor.execute(statement("lease/move_end.sql"), values)
         if not cursor.rowcount:
             raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it decided its window.")
 
@@ -157,7 +155,8 @@ def _decide(
     """The window, and what the run's row records about it; ``starts`` when there is no row yet."""
     definition = definition_of(table)
     basis = read_basis(cursor, settings.data_location, definition)
-    target, reason = examine(cursor, table, basis, definition)
+    own = None if starts else read_own_part(cursor, run.run_id)
+    target, reason = examine(cursor, table, basis, definition, own)
     if run.sync_type == "full":
         reason = None
     if reason and basis and starts:
@@ -173,12 +172,13 @@ def _decide(
         definition=definition,
         reason=reason,
     )
-    return window, _to_record(window, target)
-
-
-def _to_record(window: Window, target: Target) -> dict[str, Any]:
-    decided = window.model_dump(include=DECIDED)
-    return {**decided, "target": to_json(target)}
+    return window, {
+        **window.model_dump(include=DECIDED),
+        "target": to_json(target),
+        "source": settings.data_location,
+        "table_name": settings.table_file,
+        "watermark": watermark or EPOCH.replace(tzinfo=None),
+    }
 
 
 def _refuse_another_attempt(
@@ -190,10 +190,11 @@ def _refuse_another_attempt(
     values = {"source": settings.data_location, "basis": basis.run_id}
     failed = cursor.execute(statement("lease/find_failed_full.sql"), values).fetchone()
     if failed:
+        failure = end_sentence(shorten(failed[1] or "unknown", ERROR_CHARACTERS))
         raise FullRunNeeded(
             f"{reason} So the whole lake has to be read, and run {failed[0]} has failed in that: "
-            f"{shorten(failed[1] or '', ERROR_CHARACTERS)} Remove the cause and redrive that run, "
-            "or start a full one by hand: forecast-sync start --sync-type full"
+            f"{failure} Remove the cause and redrive that run, or start a full one by hand: "
+            "forecast-sync start --sync-type full"
         )
 
 

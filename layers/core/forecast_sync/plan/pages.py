@@ -34,11 +34,11 @@ def plan_pages(
 ) -> Plan:
     """Write the pages file of a run, and return where it is and what the load must add up to.
 
-    Raises ``TooManyRejects`` above the reject limit, ``ResultInvalid`` for results that can't be
-    read (both, like a query's failure, as ``InputsOutdated`` when the results predate the present
-    redrive), ``InputsOutdated`` for results of another definition, and ``SourceChanged`` or
-    ``SourceUnstable`` when the lake has changed since the window was decided, whether or not the
-    queries agree.
+    Raises ``TooManyRejects`` above the reject limit, ``ResultInvalid`` for results or a pages file
+    that can't be read (both, like a query's failure, as ``InputsOutdated`` when the results predate
+    the present redrive), ``InputsOutdated`` for results of another definition, and
+    ``SourceChanged`` or ``SourceUnstable`` when the lake has changed since the window was decided,
+    whether or not the queries agree.
     """
     refuse_changed_lake(storage, settings, request.window, request.queries, request.redrive_count)
     try:
@@ -55,6 +55,12 @@ def _plan(
 ) -> Plan:
     definition, queries = definition_of(table), request.queries
     refuse_other_definitions(definition, queries.extract.definition, queries.profile.definition)
+    if request.pages_lost:
+        raise ResultInvalid(
+            "Step Functions can't read the pages file of query "
+            f"{queries.extract.query_execution_id}: it was deleted, or the state machine's role "
+            "may not read the results bucket. Repair that, then redrive to query again."
+        )
     profile = read_profile(athena, table, queries.profile.query_execution_id)
     measure_rejects(request.run, profile)
     refuse_too_many_rejects(profile, settings)

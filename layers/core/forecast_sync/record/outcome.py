@@ -22,6 +22,7 @@ from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import report_location
 from forecast_sync.errors import Superseded
 from forecast_sync.lease import lease, waiting
+from forecast_sync.lease.basis import refuse_lost_rows
 from forecast_sync.lease.rerun import start_rerun
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.target.expressions import reject_value
@@ -40,10 +41,10 @@ def record_success(
 ) -> RunResult:
     """Move the watermark, end the lease, and start the rerun if one was requested.
 
-    Raises ``InputsOutdated`` when the table file was replaced since the run began, and
-    ``Superseded`` when the run was overtaken, when its row is gone, or when the ledger isn't
-    the one that was verified: the database was copied with the run's row, and the copy has replaced
-    the original.
+    Raises ``InputsOutdated`` when the table file was replaced since the run began, or the target
+    has lost rows since. Raises ``Superseded`` when the run was overtaken, when its row is gone, or
+    when the ledger isn't the one that was verified: the database was copied with the run's row, and
+    the copy has replaced the original.
     """
     run, profile = request.run, request.plan.profile
     _refuse_other_definitions(table, request)
@@ -58,6 +59,7 @@ def record_success(
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor)
         lease.resume_locked(cursor, run, request.redrive_count)
+        _refuse_lost_rows(cursor, table, run)
         cursor.execute(
             statement("record/finish_run.sql"),
             {
@@ -85,6 +87,13 @@ def record_success(
     )
     measure_run(run, result)
     return result
+
+
+def _refuse_lost_rows(cursor: Cursor, table: Table, run: Run) -> None:
+    """Before the run ends: what becomes of the target after that is the next run's to find."""
+    own = lease.find_own_row(cursor, run.run_id)
+    if own is not None and own.status == "running" and not run.dry_run:
+        refuse_lost_rows(cursor, table, run.run_id)
 
 
 def _refuse_other_definitions(table: Table, request: RecordRequest) -> None:

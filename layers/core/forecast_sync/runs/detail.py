@@ -53,6 +53,8 @@ def describe_sync(
         pages_begun=recorded.pages_begun if recorded else 0,
         rows=recorded.rows if recorded else Rows(**dict.fromkeys(OUTCOMES, 0)),
         counts=recorded.counts if recorded else None,
+        definition=recorded.definition if recorded else None,
+        window_reason=recorded.window_reason if recorded else None,
         error=failure,
         warning=warning,
         refused=Actions(

@@ -47,13 +47,23 @@ def visited_states(events: Events) -> list[Visit]:
 
 def find_plan(events: Events) -> dict[str, Any] | None:
     """The newest plan that Plan pages answered: the number of pages and the lake's profile."""
+    return _find_answer(events, "Plan pages", "planned", "plan")
+
+
+def find_window(events: Events) -> dict[str, Any] | None:
+    """The newest window that Read watermark answered: its definition, and why it is full."""
+    return _find_answer(events, "Read watermark", "watermark", "window")
+
+
+def _find_answer(events: Events, state: str, path: str, name: str) -> dict[str, Any] | None:
+    """What a state has last added to the run's state, at ``path`` under ``name``."""
     for event in events:
         left = event.get("stateExitedEventDetails", {})
-        if left.get("name") == "Plan pages":
-            plan: dict[str, Any] | None = (
-                json.loads(left.get("output", "{}")).get("planned", {}).get("plan")
+        if left.get("name") == state:
+            answer: dict[str, Any] | None = (
+                json.loads(left.get("output", "{}")).get(path, {}).get(name)
             )
-            return plan
+            return answer
     return None
 
 

@@ -11,6 +11,10 @@ from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.run import SyncType
 
 Status = Literal["running", "succeeded", "failed", "superseded", "dry_run"]
+Definition = Field(default=None, description="Hash of what decides values in the run's table file.")
+WindowReason = Field(
+    default=None, description="Why an incremental run has read the whole lake by itself."
+)
 FreshnessState = Literal["fresh", "stale", "never", "unreachable"]
 
 
@@ -46,9 +50,8 @@ class Sync(Answered):
     error_message: str | None
     created_at: str
     finished_at: str | None
-    window_reason: str | None = Field(
-        default=None, description="Why an incremental run has read the whole lake by itself."
-    )
+    definition: str | None = Definition
+    window_reason: str | None = WindowReason
 
 
 class Syncs(Answered):
@@ -131,6 +134,8 @@ class SyncDetail(Answered):
     rows: Rows
     counts: Counts | None
     error: Failure | None
+    definition: str | None = Definition
+    window_reason: str | None = WindowReason
     warning: str | None = Field(description="Why the database couldn't be reached.")
     refused: Actions
     links: Links

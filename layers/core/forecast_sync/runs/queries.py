@@ -31,12 +31,17 @@ class RunQuery(Model):
 
 
 class RecordedRun(NamedTuple):
-    """What the database knows of a run; ``counts`` is None before the run has finished."""
+    """What the database knows of a run; ``counts`` is None before the run has finished.
+
+    ``definition`` and ``window_reason`` are None when an older version has recorded it.
+    """
 
     status: Status
     pages_begun: int
     rows: Rows
     counts: Counts | None
+    definition: str | None
+    window_reason: str | None
 
 
 def list_runs(connection: Connection, query: RunQuery = RunQuery()) -> Syncs:  # noqa: B008
@@ -60,6 +65,8 @@ def find_run(connection: Connection, run_id: str) -> RecordedRun | None:
             pages_begun=row["pages_begun"],
             rows=Rows.model_validate({name: int(row[name]) for name in OUTCOMES}),
             counts=Counts.model_validate(row["counts"]) if is_finished else None,
+            definition=row["definition"],
+            window_reason=row["window_reason"],
         )
     return None
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from typing import Any
 
+from forecast_sync.tables.index_limits import KEY_INDEX, find_text_limits
 from forecast_sync.tables.model import Table
 
 LINE_FORMAT = 1
@@ -30,15 +31,28 @@ def canonical_form(table: Table) -> dict[str, Any]:
 
     So a later release can add an option without changing the definition of the files that don't
     use it. Left out too is what decides no value: indexes, expectations, the report, the order of
-    rules and of the key, and the wording of reasons. The order of columns stays: a line has it.
+    rules and of the key, and the wording of reasons. The order of columns stays: a line has it. So
+    does how much text an index holds: a row with more is a reject.
     """
     form = table.model_dump(mode="json", exclude_defaults=True)
     for name in ("expect", "report"):
         form.pop(name, None)
     form["target"].pop("index", None)
+    if limits := _index_limits(table):
+        form["target"]["limits"] = limits
     form["target"]["key"].sort()
     form["source"]["columns"] = table.source.declared
     if rules := form.pop("reject", None):
         without_reasons = [{**rule, "reason": None} for rule in rules]
         form["reject"] = sorted(without_reasons, key=lambda rule: json.dumps(rule, sort_keys=True))
     return form
+
+
+def _index_limits(table: Table) -> list[list[Any]]:
+    """Of each index whose texts are limited, which columns and to how much; the key is known."""
+    limits = {
+        (tuple(sorted(limit.columns)), limit.most_bytes)
+        for limit in find_text_limits(table)
+        if limit.index_name != KEY_INDEX
+    }
+    return [[list(columns), most_bytes] for columns, most_bytes in sorted(limits)]

@@ -24,6 +24,9 @@ UTF8_BYTES = 4
 
 TEXTS = ("varchar", "text")
 
+KEY_INDEX = "the key"
+"""What messages call the unique index of the key."""
+
 
 class TextLimit(NamedTuple):
     """The texts of an index, and how many bytes of UTF-8 they may have together.
@@ -40,7 +43,7 @@ class TextLimit(NamedTuple):
 def find_text_limits(table: Table) -> Iterator[TextLimit]:
     """The indexes, the key's among them, whose texts can be longer than an entry holds."""
     columns = {column.name: column for column in table.column}
-    indexes = [("the key", table.target.key)]
+    indexes = [(KEY_INDEX, table.target.key)]
     indexes += [(f"the index {index.name}", index.columns) for index in table.target.index]
     for index, names in indexes:
         texts = [columns[name] for name in names if _is_text(columns.get(name))]

@@ -22,8 +22,8 @@ NO_DEFAULT = "a default, or no NOT NULL"
 class Difference(TypedDict):
     """What the table file says and the target isn't; ``found`` is None for what is missing.
 
-    ``column`` is a column's name, ``key`` with the names of the key's columns, or the name of an
-    encoding.
+    ``column`` is a column's name, ``key`` with the names of the key's columns, the name of an
+    encoding, or ``table``.
     """
 
     column: str
@@ -51,6 +51,7 @@ class Target(NamedTuple):
     server_encoding: str
     client_encoding: str
     is_ours: bool
+    is_unlogged: bool
     columns: dict[str, TargetColumn]
     unique: list[list[str]]
 
@@ -70,15 +71,22 @@ def describe_target(connection: Connection, table: Table) -> Target:
     with transaction(connection) as cursor:
         describe = read_statement("target/describe_target.sql").encode()
         row = cursor.execute(describe, {"table": table.target.table}).fetchone()
-    server, client, is_ours, columns, unique = row or ("", "", None, None, None)
+    server, client, is_ours, is_unlogged, columns, unique = row or ("", "", *[None] * 4)
     return Target(
-        server, client, bool(is_ours), {item["name"]: item for item in columns or ()}, unique or []
+        server,
+        client,
+        bool(is_ours),
+        bool(is_unlogged),
+        {item["name"]: item for item in columns or ()},
+        unique or [],
     )
 
 
 def list_differences(target: Target, table: Table) -> list[Difference]:
     """How a described target differs; of one that doesn't exist yet, only the encodings can."""
     differences = list(_compare_encodings(target))
+    if target.is_unlogged:
+        differences.append(Difference(column="table", expected="a logged table", found="unlogged"))
     if target.exists:
         for column in table.column:
             differences += _compare_column(column, target.columns.get(column.name))
@@ -142,7 +150,7 @@ def _compare_other_columns(target: Target, table: Table) -> Iterator[Difference]
         yield Difference(column=name, expected="a column that can be written", found="generated")
     for column in target.columns.values():
         must_be_named = column["not_null"] and not column["has_default"]
-        if must_be_named and column["name"] not in table.names:
+        if must_be_named and column["name"] not in (*table.names, name):
             column_type = f"{column['type']} NOT NULL"
             yield Difference(column=column["name"], expected=NO_DEFAULT, found=column_type)
 

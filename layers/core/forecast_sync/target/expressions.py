@@ -16,17 +16,19 @@ NUL = "\\u0000"
 def compose_parts(table: Table, *, checksum: bool = True) -> Parts:
     """The values of the statements' placeholders; ``hash`` is 0 without ``checksum``."""
     key, values = table.target.key, table.values
-    written_at = sql.SQL("{} = CURRENT_TIMESTAMP").format(sql.Identifier(table.target.written_at))
+    written_at = sql.Identifier(table.target.written_at)
+    sets_time = sql.SQL("{} = CURRENT_TIMESTAMP").format(written_at)
     assignments = [sql.SQL("{0} = source.{0}").format(sql.Identifier(name)) for name in values]
     return {
         "target": sql.Identifier(table.target.table),
         "columns": list_names(table.names),
+        "written_at": written_at,
         "key": list_names(key),
         "first_key": sql.Identifier(key[0]),
         "values": sql.SQL(", ").join(sql.Identifier("source", name) for name in table.names),
         "same_key": _pairs("{} = {}", key, " AND "),
         "differs": _pairs("{} IS DISTINCT FROM {}", values, " OR "),
-        "assignments": sql.SQL(", ").join([*assignments, written_at]),
+        "assignments": sql.SQL(", ").join([*assignments, sets_time]),
         "hash": row_hash(table) if checksum else sql.SQL("0::bigint"),
     }
 

@@ -10,7 +10,7 @@ WITH merged AS (
     ) AS source
     ON {same_key}
     WHEN MATCHED AND ({differs}) THEN UPDATE SET {assignments}
-    WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})
+    WHEN NOT MATCHED THEN INSERT ({columns}, {written_at}) VALUES ({values}, CURRENT_TIMESTAMP)
     RETURNING merge_action() AS action, {hash} AS hash
 )
 SELECT count(*) FILTER (WHERE action = 'INSERT'), count(*) FILTER (WHERE action = 'UPDATE'),

@@ -1,9 +1,10 @@
 -- A page of the runs that match the filters, newest first, after the last one of the previous page.
--- The reason is read as JSON, because an older version has no column for it. Only reads.
+-- What an older version has no column for is read as JSON. Only reads.
 SELECT run_id, status, sync_type, trigger, git_ref, neon_branch, dry_run, execution_arn,
        last_sync_timestamp, window_low, window_high, window_rows, rejected, candidates, superseded,
        good, inserted, updated, unchanged, warnings,
        left(error_message, %(characters)s) AS error_message, created_at, finished_at,
+       to_jsonb(run) ->> 'definition' AS definition,
        to_jsonb(run) ->> 'window_reason' AS window_reason
 FROM forecast_sync_status AS run
 WHERE run_id IS NOT NULL

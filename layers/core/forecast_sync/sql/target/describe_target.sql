@@ -1,5 +1,5 @@
 -- Everything that a run holds against the table file, in one row: the encodings, whether the target
--- exists and the role may alter it, its columns, and the columns of each unique index that covers
+-- exists and the role may alter it, whether a crash would empty it or a partition, its columns, and the columns of each unique index that covers
 -- all rows. A unique index whose collation takes different texts for equal isn't one of them. Only
 -- reads.
 WITH target AS (SELECT to_regclass(%(table)s)::oid AS oid)
@@ -7,6 +7,9 @@ SELECT
     current_setting('server_encoding'),
     pg_client_encoding(),
     (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class JOIN target ON target.oid = pg_class.oid),
+    (SELECT bool_or(relpersistence = 'u') FROM target, pg_class
+     WHERE pg_class.oid = target.oid
+        OR pg_class.oid IN (SELECT relid FROM pg_partition_tree(target.oid) WHERE isleaf)),
     (
         SELECT json_agg(json_build_object(
             'name', attname,
