@@ -16,7 +16,7 @@ from tests.workflow.deployed import Deployed
 
 SLOW = (
     "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$BEGIN PERFORM pg_sleep(0.25); RETURN NEW; END$$;"
+    "$$BEGIN PERFORM pg_sleep(1.5); RETURN NEW; END$$;"
     "CREATE TRIGGER dawdle BEFORE INSERT ON forecast_sync_batch "
     "FOR EACH ROW EXECUTE FUNCTION dawdle()"
 )
@@ -24,7 +24,7 @@ CURRENT = "[aria-current=step] .node-name"
 
 
 def start_slow_run(deployed: Deployed) -> None:
-    """A lake whose load takes half a minute, and a table that has seen a run before."""
+    """A lake whose load takes minutes, whatever a person does meanwhile; the table has seen runs."""
     for number in range(4):
         late = MORNING - timedelta(hours=4 - number)
         rows = make_rows(range(number * 2000, number * 3000 + 4000), updated_at=late)
