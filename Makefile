@@ -71,6 +71,7 @@ pooled: setup .tools/awscli/.installed
 # What is claimed of Athena, proven on a real Trino, which Athena's engine is; CONFORMANCE names other tests.
 conformance: trino .venv/.conformance .tools/awscli/.installed .tools/sam/.installed
 	@echo "conformance: the workflow tests, doctor, diff and plan, with a real Trino as Athena's engine"
+	@PYTHONPATH=scripts $(BIN)/python -m localcloud.athena.trino_programs
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --athena trino --timeout 600 $(CONFORMANCE)
 
 # Trino's client and its Java, next to what is installed; Maven fetches Trino itself on first use.

@@ -116,6 +116,10 @@ def test_without_maven_one_line_says_how_to_get_it(
         provide(lines.append, tmp_path / "cache")
     assert "\n" not in str(refused.value)
     assert lines == []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(trino_programs, "find_java", lambda: None)
+    with pytest.raises(SystemExit, match=r"^error: .*there is no `mvn`"):
+        trino_programs.main()
 
 
 def test_what_is_there_needs_no_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,8 +342,11 @@ def _operate(deployed: Deployed) -> None:
     for path in ("/status", "/syncs", "/rejects", "/openapi.json"):
         _ask(deployed, "GET", path)
     deployed.execute("DROP TRIGGER ask ON forecast_sync_batch")
-    deployed.request_faults({"match": "kind=row", "hold": True, "after_bytes": 0})
-    run_id = _ask(deployed, "POST", "/syncs", {"sync_type": "full"})["run_id"]
+    with deployed.held_query():
+        run_id = _ask(deployed, "POST", "/syncs", {"sync_type": "full"})["run_id"]
+        # The loader's; a real engine writes its results through the same API.
+        read = f"GET /{deployed.cloud.results_bucket}/athena/{run_id}/extract-"
+        deployed.request_faults({"match": read, "hold": True, "after_bytes": 0})
     eventually(lambda: _ask(deployed, "GET", f"/syncs/{run_id}")["pages_begun"])
     _ask(deployed, "POST", f"/syncs/{run_id}/stop")
     deployed.request_faults()
