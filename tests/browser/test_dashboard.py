@@ -24,7 +24,7 @@ CURRENT = "[aria-current=step] .node-name"
 
 
 def start_slow_run(deployed: Deployed) -> None:
-    """A lake whose load takes minutes, whatever a person does meanwhile; the table has seen runs."""
+    """A lake whose load takes minutes, whatever one does meanwhile; the table has seen runs."""
     for number in range(4):
         late = MORNING - timedelta(hours=4 - number)
         rows = make_rows(range(number * 2000, number * 3000 + 4000), updated_at=late)
