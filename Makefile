@@ -71,7 +71,7 @@ pooled: setup .tools/awscli/.installed
 # What is claimed of Athena, proven on a real Trino, which Athena's engine is; CONFORMANCE names other tests.
 conformance: trino .venv/.conformance .tools/awscli/.installed .tools/sam/.installed
 	@echo "conformance: the workflow tests, doctor, diff and plan, with a real Trino as Athena's engine"
-	@PYTHONPATH=scripts $(BIN)/python -m localcloud.athena.trino_programs
+	@PYTHONPATH=scripts $(BIN)/python -m devtools.fetch_trino
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --athena trino --timeout 600 $(CONFORMANCE)
 
 # Trino's client and its Java, next to what is installed; Maven fetches Trino itself on first use.
@@ -91,7 +91,7 @@ trino: .venv/.trino
 chaos: setup
 	@echo "chaos: every fault in its long form, then $(ROUNDS) rounds of random faults with seed $(SEED)"
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/chaos tests/workflow/test_retries.py \
-	  tests/workflow/test_redrive.py tests/e2e/test_sync.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
+	  tests/workflow/test_redrive.py tests/workflow/test_definitions.py tests/e2e/test_sync.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
 	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED) --clouds $(CLOUDS)
 
 # Bytes that no writer produces, guided by coverage: FUZZ_SECONDS=60 for a short run. Findings go to

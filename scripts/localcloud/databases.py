@@ -65,8 +65,11 @@ class Databases:
             sql.Identifier(name), sql.Identifier(ROLE), sql.Identifier(template)
         )
         with connect(self._admin_url) as connection:
-            # One without its comment was left by a server that died between the two statements.
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+            # A deleted branch leaves its database, to which functions may be connected, and a server
+            # that died between the two statements leaves one without its comment.
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
             deadline = time.monotonic() + COPY_TIMEOUT_SECONDS
             while True:
                 _end_idle_connections(connection, template)

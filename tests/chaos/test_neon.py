@@ -67,7 +67,7 @@ def test_the_branch_is_deleted_during_the_run(deployed: Deployed) -> None:
         _end_sessions(deployed)
     failed = deployed.wait(arn)
     assert failed.status == "FAILED"
-    assert "gone (404)" in scene.task_failures(deployed, failed.arn)
+    assert "no such branch, database or role (404)" in scene.task_failures(deployed, failed.arn)
     for branch in ("dev", "preview/pr-7"):
         assert deployed.query("SELECT to_regclass('forecast_data')", branch=branch) == [(None,)]
 

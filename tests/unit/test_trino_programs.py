@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from devtools import fetch_trino
 from localcloud.athena import trino_programs
 from localcloud.athena.trino_programs import VERSION, cache_folder, find_java, provide
 from localcloud.errors import LocalCloudError
@@ -106,7 +107,7 @@ def test_what_maven_says_is_passed_on(
 
 
 def test_without_maven_one_line_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     lines: list[str] = []
@@ -117,9 +118,11 @@ def test_without_maven_one_line_says_how_to_get_it(
     assert "\n" not in str(refused.value)
     assert lines == []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(trino_programs, "find_java", lambda: None)
-    with pytest.raises(SystemExit, match=r"^error: .*there is no `mvn`"):
-        trino_programs.main()
+    monkeypatch.setattr(fetch_trino, "find_java", lambda: None)
+    assert fetch_trino.main() == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("error: --athena trino needs Apache Maven")
+    assert (said.out, said.err.count("\n")) == ("", 1)
 
 
 def test_what_is_there_needs_no_maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

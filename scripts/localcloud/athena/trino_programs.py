@@ -7,7 +7,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -131,16 +130,3 @@ def _unpack(archive: Path, folder: Path) -> Path:
         if plugin.name not in PLUGINS:
             shutil.rmtree(plugin)
     return unpacked
-
-
-def main() -> None:
-    """Fetch Trino before anything waits for it, as `make conformance` does."""
-    try:
-        find_java()
-        provide(print)
-    except LocalCloudError as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()
