@@ -65,8 +65,8 @@ class Databases:
             sql.Identifier(name), sql.Identifier(ROLE), sql.Identifier(template)
         )
         with connect(self._admin_url) as connection:
-            # A deleted branch leaves its database, and functions may be connected to it. A server that
-            # died between the two statements leaves one without its comment.
+            # A deleted branch leaves its database, and functions may be connected to it. A server
+            # that died between the two statements leaves one without its comment.
             connection.execute(
                 sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
             )
