@@ -14,9 +14,10 @@ What a round proves:
   that were there when it began has a row whose own time no other row's is later than, with the
   values that the table file of the run gives it; or, if a later run has come to it already, those
   of a file that was uploaded since, or of the table file that is deployed now.
-- If the target was emptied or dropped in the round, that may have come after the run's last batch:
-  then rows may be missing, but none may be an older one. As long as some are, a later run has to
-  read the whole lake without being asked to, and say why in its ``window_reason``.
+- If the target was emptied, dropped or altered after the run had come to *Record status*, rows may
+  be missing, or altered, but none may be an older one. A later run then has to read the whole lake
+  without being asked to, and say why in its ``window_reason``. Before that, the run itself has to
+  notice.
 - A run that failed succeeds after at most five redrives, unless a later one has overtaken it; and
   no run holds the lease in the end.
 
@@ -41,8 +42,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -264,6 +265,23 @@ class Round:
         return not self.differences and not self.problem
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """What happened in a round, and after how many seconds."""
+
+    began: float
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """How long the round has gone on."""
+        return time.monotonic() - self.began
+
+    def note(self, what: object) -> None:
+        """Add a line."""
+        self.lines.append(f"{self.seconds:.2f} s: {what}")
+
+
 def play(
     project: Project, numbers: Iterable[int], seed: int, faults: Sequence[Fault] = ALL_FAULTS
 ) -> Iterator[Round]:
@@ -280,7 +298,7 @@ def play(
         try:
             with evidence.kept(project, file) as notes:
                 one = _play_round(project, number, chance, chosen, pace, notes)
-        except (AssertionError, psycopg.Error, BotoCoreError, ClientError) as error:
+        except (AssertionError, OSError, psycopg.Error, BotoCoreError, ClientError) as error:
             names = [fault.__name__ for fault in chosen]
             one = Round(number, names, "UNKNOWN", problem=f"{type(error).__name__}: {error}")
         yield one
@@ -300,32 +318,23 @@ def _play_round(
     ``pace`` is how many seconds an undisturbed run takes: faults come at any time of the run,
     however busy the machine is.
     """
-    began = time.monotonic()
-    timeline: list[str] = []
+    timeline = Timeline(time.monotonic())
     uploaded = dict(project.files)
-
-    def note(what: object) -> None:
-        timeline.append(f"{time.monotonic() - began:.2f} s: {what}")
-
     arn = project.start(batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"]))
-    for fault, part in zip(chosen, sorted(chance.random() for _ in chosen), strict=True):
-        # Not a synchronization: the time is what varies.
-        time.sleep(max(0.0, began + part * pace - time.monotonic()))
-        note(fault.__name__)
-        fault(project, chance, arn)
+    damaged = _disturb(project, chance, arn, chosen, pace, timeline)
     ended, redrives = _recover(project, arn)
-    note(ended)
+    timeline.note(ended)
     is_altered = not set(ALTERATIONS).isdisjoint(chosen)
     judged = _judge(project, ended, uploaded, is_altered) if _has_worked(ended) else ({}, {})
-    missing, wrong = judged
+    lost, wrong = judged
     ((checked_at,),) = project.query("SELECT clock_timestamp()")
     last, pace = _settle_down(project)
-    note(last)
+    timeline.note(last)
     problem = ""
-    if missing and TARGET_FAULTS.isdisjoint(chosen):
-        wrong |= missing
-    elif missing and not _was_filled(project, checked_at):
-        problem = f"{len(missing)} rows were lost, and no later run says that it is full for it"
+    if lost and (damaged is None or damaged < _began_recording(project, arn)):
+        wrong |= lost
+    elif lost and not _was_filled(project, checked_at):
+        problem = f"{len(lost)} rows were lost, and no later run says that it is full for it"
     if ended.status != "SUCCEEDED" and not _overtaken(project, ended):
         problem = f"{REDRIVES} redrives haven't helped: {ended.error}: {ended.cause}"
     try:
@@ -340,7 +349,7 @@ def _play_round(
     }
     for name, rows in (("green and wrong", wrong), ("different in the end", different)):
         if rows:
-            note(f"{name}: {len(rows)} rows, for example {dict(list(rows.items())[:5])}")
+            timeline.note(f"{name}: {len(rows)} rows, for example {dict(list(rows.items())[:5])}")
     one = Round(
         number=number,
         faults=[fault.__name__ for fault in chosen],
@@ -349,13 +358,33 @@ def _play_round(
         rows=len(expected),
         differences=len(different) + len(wrong),
         wrong=len(wrong),
-        seconds=time.monotonic() - began,
+        seconds=timeline.seconds,
         pace=pace,
         problem=problem,
     )
     if not one.is_right:
-        notes.extend([str(one), *timeline])
+        notes.extend([str(one), *timeline.lines])
     return one
+
+
+def _disturb(
+    project: Project,
+    chance: random.Random,
+    arn: str,
+    chosen: Sequence[Fault],
+    pace: float,
+    timeline: Timeline,
+) -> datetime | None:
+    """Inject the faults at any time of an undisturbed run; when the target was damaged last."""
+    damaged = None
+    for fault, part in zip(chosen, sorted(chance.random() for _ in chosen), strict=True):
+        # Not a synchronization: the time is what varies.
+        time.sleep(max(0.0, part * pace - timeline.seconds))
+        timeline.note(fault.__name__)
+        fault(project, chance, arn)
+        if fault in TARGET_FAULTS:
+            damaged = datetime.now(UTC)
+    return damaged
 
 
 def _expect(project: Project) -> Rows:
@@ -370,10 +399,10 @@ def _judge(
     uploaded: Mapping[str, tuple[datetime, bytes]],
     is_altered: bool,
 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """The keys that the target lacks, and those with a row that isn't the newest.
+    """Rows that the target has lost, and those that aren't the newest, with what is there instead.
 
     A run that has succeeded has read all that was ``uploaded`` before it began; it may have read
-    what came later, too. When somebody has altered columns, rows with other values are lost, too.
+    what came later, too. Where somebody has altered columns, rows with other values are lost.
     """
     try:
         loaded = project.table()
@@ -382,7 +411,7 @@ def _judge(
     files = {project.definition_of(name): name for name in (FORECAST_FILE, EXCHANGED)}
     accepted = {files[ended.output["definition"]], project.table_file}
     latest = newest_values(project.files)
-    missing: dict[Any, Any] = {}
+    lost: dict[Any, Any] = {}
     wrong: dict[Any, Any] = {}
     for key, newest in newest_values(uploaded).items():
         plain = newest | latest[key]
@@ -392,10 +421,20 @@ def _judge(
         if EXCHANGED in accepted:
             values |= set(map(exchange_values, plain))
         if key not in loaded:
-            missing[key] = (values, None)
+            lost[key] = (values, None)
         elif loaded[key] not in values:
-            (missing if is_altered else wrong)[key] = (values, loaded[key])
-    return missing, wrong
+            (lost if is_altered else wrong)[key] = (values, loaded[key])
+    return lost, wrong
+
+
+def _began_recording(project: Project, arn: str) -> datetime:
+    """When a run that succeeded came to the state that compares the target for the last time."""
+    times: list[datetime] = [
+        event["timestamp"]
+        for event in project.history(arn)
+        if event.get("stateEnteredEventDetails", {}).get("name") == "Record status"
+    ]
+    return times[-1]
 
 
 def _was_filled(project: Project, since: datetime) -> bool:
