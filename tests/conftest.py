@@ -26,7 +26,7 @@ from tests import pooler as poolers
 from tests import waiting
 from tests.chromium import find_chromium
 from tests.pooler import pooled
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import PARAMETERS, Deployed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 IN_CI = bool(os.environ.get("CI"))
 MISSING = {"Chromium": browsers.MISSING, "PgBouncer": poolers.MISSING}
 """Programs that tests are skipped without, and what the tests say then."""
-PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -31,7 +31,7 @@ from forecast_sync.target.schema import ensure_schema
 from localcloud.postgres import Postgres
 from moto import mock_aws
 
-from tests.builders import make_row, make_run, make_started
+from tests.builders import DEFINITION, make_row, make_run, make_started
 from tests.integration.loads import SETTINGS, Starts, begin, load, stored
 
 PASSWORDS = ("canary-one", "canary-two")
@@ -234,16 +234,24 @@ def copied(postgres: Postgres, database_url: str) -> Iterator[tuple[Run, Connect
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
+def make_record_request(run: Run, definition: str | None = DEFINITION) -> RecordRequest:
+    """What *Record status* gets after two rows were loaded and verified."""
+    profile = Profile(window_rows=2, rejected=0, candidates=2, good=2, checksum=0)
+    started = [make_started(query=name, definition=definition) for name in ("extract", "profile")]
+    return RecordRequest(
+        run=run,
+        window=Window(high=run.started_at),
+        queries=Queries(extract=started[0], profile=started[1]),
+        plan=Plan(pages=1, concurrency=1, pages_bucket="b", pages_key="k", profile=profile),
+    )
+
+
 def test_a_copy_with_the_runs_own_row_earns_no_watermark(
     copied: tuple[Run, Connection, Connection],
 ) -> None:
     """It was made after the lease was taken, and took the other's place after Verify load."""
     run, connection, copy = copied
-    queries = Queries(extract=make_started(), profile=make_started(query="profile"))
-    profile = Profile(window_rows=2, rejected=0, candidates=2, good=2, checksum=0)
-    plan = Plan(pages=1, concurrency=1, pages_bucket="b", pages_key="k", profile=profile)
-    window = Window(high=run.started_at)
-    request = RecordRequest(run=run, window=window, queries=queries, plan=plan)
+    request = make_record_request(run)
     with pytest.raises(Superseded, match="verified in another database"):
         record_success(copy, Starts(), load_table(), SETTINGS, request)
     assert copy.execute("SELECT status FROM forecast_sync_status").fetchall() == [("running",)]
@@ -257,16 +265,9 @@ def test_what_was_loaded_with_another_table_file_is_not_recorded(
 ) -> None:
     """But what an older release has loaded and verified is: it recorded no definition."""
     run, connection, _ = copied
-    profile = Profile(window_rows=2, rejected=0, candidates=2, good=2, checksum=0)
-    plan = Plan(pages=1, concurrency=1, pages_bucket="b", pages_key="k", profile=profile)
 
     def record(definition: str | None) -> RunResult:
-        started = [
-            make_started(query=name, definition=definition) for name in ("extract", "profile")
-        ]
-        queries = Queries(extract=started[0], profile=started[1])
-        window = Window(high=run.started_at)
-        request = RecordRequest(run=run, window=window, queries=queries, plan=plan)
+        request = make_record_request(run, definition)
         return record_success(connection, Starts(), load_table(), SETTINGS, request)
 
     with pytest.raises(InputsOutdated, match="definition another"):
@@ -279,11 +280,7 @@ def test_a_target_that_lost_its_rows_is_not_recorded_and_one_that_loses_them_lat
 ) -> None:
     """Record status is called again when its answer was lost; the run has ended by then."""
     run, connection, _ = copied
-    profile = Profile(window_rows=2, rejected=0, candidates=2, good=2, checksum=0)
-    plan = Plan(pages=1, concurrency=1, pages_bucket="b", pages_key="k", profile=profile)
-    queries = Queries(extract=make_started(), profile=make_started(query="profile"))
-    window = Window(high=run.started_at)
-    request = RecordRequest(run=run, window=window, queries=queries, plan=plan)
+    request = make_record_request(run)
     connection.execute("CREATE TABLE kept AS SELECT * FROM forecast_data")
     connection.execute("TRUNCATE forecast_data")
     with pytest.raises(InputsOutdated, match=r"has 0 rows, and had 2\. So the window"):

@@ -16,6 +16,8 @@ from tests.waiting import eventually
 from tests.workflow.databases import EMPTIED, Databases
 
 PREFIX = "forecast/"
+PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
+"""Of most tests' stacks: an upload starts a run at once, and a result file is a page."""
 WARM_UP_SECONDS = 180
 RECORDED_SECONDS = 5
 SCHEDULE = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State")

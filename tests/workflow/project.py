@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import compileall
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,11 @@ from localcloud import cloud
 
 from tests.builders import FORECAST_FILE, exchange
 from tests.lake import VALUES, Table
-from tests.workflow.deployed import Deployed, Ended
+from tests.workflow.deployed import PARAMETERS, Deployed, Ended
 
 COPIED = ("template.yaml", "templates", "statemachine", "functions", "layers")
 EXCHANGED = exchange(FORECAST_FILE, "y_05", "y_95")
 """The forecast's table file, but two columns of the target have each other's source."""
-PARAMETERS = {"BatchingWindowSeconds": "1", "PageBytes": "1"}
 
 
 @dataclass
@@ -43,40 +42,38 @@ class Project(Deployed):
         definition = self.definition_of(table_file)
         name = f"table_{definition}"
         (self.layer / f"forecast_sync/tables/{name}.toml").write_text(table_file)
-        for function, variables in self._configured(functions).items():
-            if variables.get("TABLE_FILE", name) != name:
-                self._replace(function, {**variables, "TABLE_FILE": name})
+        for function, variables in self.settings().items():
+            is_named = not functions or function in functions
+            if is_named and variables.get("TABLE_FILE", name) != name:
+                self.restore(function, {**variables, "TABLE_FILE": name})
         if not functions:
             self.table_file = table_file
         return definition
 
     def deploy_again(self, functions: Iterable[str]) -> None:
         """Give these functions new environments with the same table file."""
-        for function, variables in self._configured(tuple(functions)).items():
-            self._replace(function, variables)
+        settings = self.settings()
+        for function in functions:
+            self.restore(function, settings[function])
 
     def functions(self) -> list[str]:
         """The names of all functions, without the stack's."""
-        listed = self.client("lambda").list_functions()["Functions"]
-        return sorted(item["FunctionName"].removeprefix(f"{self.name}-") for item in listed)
-
-    def _configured(self, functions: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The environment variables of the named functions, or of all, by the function's name."""
-        listed = self.client("lambda").list_functions()["Functions"]
-        return {
-            item["FunctionName"]: item.get("Environment", {}).get("Variables", {})
-            for item in listed
-            if not functions or item["FunctionName"].removeprefix(f"{self.name}-") in functions
-        }
-
-    def _replace(self, function: str, variables: dict[str, str]) -> None:
-        self.client("lambda").update_function_configuration(
-            FunctionName=function, Environment={"Variables": variables}
-        )
+        return sorted(self.settings())
 
     def wait(self, arn: str, seconds: float = 400) -> Ended:
         """The execution when it has ended; after a deployment its functions start cold."""
         return super().wait(arn, seconds)
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy what is deployed into ``folder``; the copy's template."""
+    for name in COPIED:
+        source = cloud.CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder / cloud.TEMPLATE.name
 
 
 @contextmanager
@@ -88,16 +85,11 @@ def copied_project(
     Its layer is compiled, because its functions start cold after each deployment, and can't write
     there. ``options`` are those of ``cloud.running``.
     """
-    for name in COPIED:
-        source = cloud.CHECKOUT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
+    template = copy_project(folder)
     layer = folder / "layers/core"
     compileall.compile_dir(layer, quiet=1)
     with cloud.running(
-        template=folder / "template.yaml",
+        template=template,
         parameters={**PARAMETERS, **(parameters or {})},
         **options,
     ) as running:

@@ -17,9 +17,8 @@ from localcloud import cloud
 from localcloud.postgres import Postgres
 from localcloud.protocol import Athena
 
-from tests.conftest import PARAMETERS
 from tests.lake import make_row, make_rows
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import PARAMETERS, Deployed
 
 PAGE = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
 PASSWORD = "secret"

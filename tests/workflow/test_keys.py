@@ -19,9 +19,9 @@ from localcloud import cloud
 from localcloud.protocol import Athena
 
 from tests.workflow.deployed import Deployed
+from tests.workflow.project import copy_project
 
 TABLE_FILE = Path(__file__).with_name("measured.toml")
-DEPLOYED = ("functions", "layers", "statemachine", "templates")
 NOON = datetime.fromisoformat("2026-12-01T12:00:00")
 SELECT = "SELECT weight, day, reading FROM measured ORDER BY weight"
 SCHEMA = pa.schema(
@@ -38,13 +38,9 @@ SCHEMA = pa.schema(
 def measured(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A deployment of a copy of the project that has one table more."""
     project = tmp_path_factory.mktemp("project")
-    for folder in DEPLOYED:
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(cloud.CHECKOUT / folder, project / folder, ignore=ignore)
-    shutil.copy(cloud.TEMPLATE, project)
+    template = copy_project(project)
     shutil.copy(TABLE_FILE, project / "layers/core/forecast_sync/tables")
     parameters = {"TableFile": "measured", "BatchSize": "1"}
-    template = project / cloud.TEMPLATE.name
     with cloud.running(
         wait_scale=0.02, template=template, parameters=parameters, athena=athena
     ) as running:

@@ -17,10 +17,9 @@ from localcloud import cloud
 from localcloud.postgres import Postgres
 from localcloud.protocol import Athena
 
-from tests.conftest import PARAMETERS
 from tests.lake import make_rows
 from tests.waiting import eventually
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import PARAMETERS, Deployed
 
 KEPT_AS = "forecast-sync-dev/database-url"
 

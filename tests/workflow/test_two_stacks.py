@@ -20,10 +20,9 @@ from localcloud.deploy import deploy
 from localcloud.postgres import Postgres
 from typer.testing import CliRunner
 
-from tests.conftest import PARAMETERS
 from tests.lake import make_rows, reference
 from tests.waiting import eventually
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import PARAMETERS, Deployed
 from tests.workflow.runner import Runner
 
 PROJECT = "night-shift"

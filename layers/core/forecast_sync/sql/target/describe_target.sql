@@ -1,7 +1,7 @@
 -- Everything that a run holds against the table file, in one row: the encodings, whether the target
--- exists and the role may alter it, whether a crash would empty it or a partition, its columns, and the columns of each unique index that covers
--- all rows. A unique index whose collation takes different texts for equal isn't one of them. Only
--- reads.
+-- exists and the role may alter it, whether a crash would empty it or a partition of it, its columns, and
+-- the columns of each unique index that covers all rows. A unique index whose collation takes different
+-- texts for equal isn't one of them. Only reads.
 WITH target AS (SELECT to_regclass(%(table)s)::oid AS oid)
 SELECT
     current_setting('server_encoding'),
