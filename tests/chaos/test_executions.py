@@ -34,7 +34,7 @@ def test_a_call_that_outlives_its_stopped_run_writes_nothing(deployed: Deployed)
     deployed.upload("few", make_rows(range(500)))
     with scene.held_results(deployed, after_bytes=0):
         arn = deployed.start()
-        eventually(lambda: _has_page(deployed, arn))
+        eventually(lambda: _has_joined(deployed, arn))
         deployed.stop(arn)
         stopped = deployed.wait(arn)
         eventually(lambda: _ended(deployed, stopped.name), 30)
@@ -59,8 +59,16 @@ def _logs(deployed: Deployed, run: Ended, text: str) -> bool:
     )
 
 
-def _has_page(deployed: Deployed, arn: str) -> bool:
-    return any("Upsert batches" in deployed.entered(child) for child in deployed.children(arn))
+def _has_joined(deployed: Deployed, arn: str) -> bool:
+    """Whether the call for the run's page has ended a transaction: it has read the run's row."""
+    return any(
+        scene.sessions(
+            deployed,
+            "state = 'idle' AND query = 'COMMIT' "
+            f"AND query_start > '{deployed.describe(child)['startDate'].isoformat()}'",
+        )
+        for child in deployed.children(arn)
+    )
 
 
 def test_a_run_that_timed_out_is_redriven(deployed: Deployed) -> None:

@@ -245,6 +245,28 @@ def test_only_a_child_of_the_redrive_takes_the_lease_again(
     assert load(connection, run, [make_row(2)], query="q-2", map_redrive_count=0).done
 
 
+def test_a_child_that_a_redrive_has_started_takes_the_lease_at_each_later_redrive(
+    connection: Connection,
+) -> None:
+    """Its own count stays one behind the run's."""
+    run = make_run()
+    begin(connection, run, redrive_count=0)
+    stop(connection, run)
+    began = STOPPED_AT + timedelta(hours=1)
+    for redrive in range(1, 5):
+        child = {"StartTime": STOPPED_AT + timedelta(hours=1)}
+        if redrive > 1:
+            child["RedriveTime"] = began
+        counts = {"map_redrive_count": 0, "redrive_count": redrive - 1, "execution": child}
+        assert load(connection, run, [make_row(redrive)], query=f"q-{redrive}", **counts).done
+        assert status_of(connection, run) == ("running", redrive)
+        ended = began + timedelta(minutes=1)
+        record_failure(connection, Starts(), SETTINGS, run, "X: no", redrive, ended.isoformat())
+        with pytest.raises(LeaseHeld, match="only a redrive"):
+            load(connection, run, [make_row(0)], query="left over", **counts)
+        began += timedelta(hours=1)
+
+
 def test_a_redrive_fences_a_call_from_before_it_even_if_nobody_recorded_the_stop(
     connection: Connection,
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
-from forecast_sync.errors import SourceInvalid
+from forecast_sync.errors import SourceInvalid, SourceUnstable
 from forecast_sync.survey.objects import check_sources, fix_sources, survey
 from forecast_sync.survey.parquet_footer import read_footer
 from forecast_sync.survey.readable import find_misfits
@@ -55,8 +55,7 @@ class Lake(Storage):
 
 
 def fixed(lake: Lake, now: datetime, slept: list[float]) -> Window:
-    clock = iter([now, now + timedelta(milliseconds=100)])
-    return fix_sources(lake, SETTINGS, Window(high=NOW), lambda: next(clock), slept.append)
+    return fix_sources(lake, SETTINGS, Window(high=NOW), lambda: now, slept.append)
 
 
 def test_a_window_ends_when_its_objects_are_listed() -> None:
@@ -78,10 +77,48 @@ def test_an_object_of_the_present_second_has_the_lake_listed_after_it() -> None:
         slept.append(seconds)
         lake.objects["forecast/b.parquet"] = b"b"
 
-    clock = iter([NOW + timedelta(milliseconds=300), NOW + timedelta(milliseconds=400)])
-    window = fix_sources(lake, SETTINGS, Window(high=NOW), lambda: next(clock), upload_another)
+    now = NOW + timedelta(milliseconds=400)
+    window = fix_sources(lake, SETTINGS, Window(high=NOW), lambda: now, upload_another)
     assert slept == [0.6]
     assert window.sources == survey(lake, SETTINGS, window).fingerprint
+
+
+class Compacted(Storage):
+    """An object is rewritten into a later one before each of some listings, as many as are left."""
+
+    def __init__(
+        self, clock: list[datetime], listings: set[int], age: timedelta = timedelta()
+    ) -> None:
+        self.clock, self.listings, self.listed = clock, listings, 0
+        self.modified = {"forecast/0.parquet": NOW - age}
+
+    def list(self, _bucket: str, _prefix: str) -> Iterator[Listed]:
+        self.listed += 1
+        self.clock[0] += timedelta(milliseconds=400)
+        if self.listed in self.listings:
+            self.modified = {f"forecast/{self.listed}.parquet": self.clock[0]}
+        for key, modified in self.modified.items():
+            yield Listed(key, 1, modified, key)
+
+
+@pytest.mark.parametrize("age", [timedelta(hours=1), timedelta()])
+def test_an_object_compacted_between_the_window_s_end_and_its_listing_moves_the_end(
+    age: timedelta,
+) -> None:
+    """Its rows are in an object that is newer than the first end."""
+    clock = [NOW]
+    lake = Compacted(clock, {2}, age)
+    window = fix_sources(lake, SETTINGS, Window(high=NOW), lambda: clock[0], lambda _seconds: None)
+    assert window.high == NOW + timedelta(milliseconds=1200)
+    assert survey(lake, SETTINGS, window).objects == 1
+    assert window.sources == survey(lake, SETTINGS, window).fingerprint
+
+
+def test_a_lake_that_is_compacted_all_the_time_is_refused() -> None:
+    clock = [NOW]
+    lake = Compacted(clock, {2, 4, 6})
+    with pytest.raises(SourceUnstable, match=r"in each of 3 attempts\. Nothing was loaded"):
+        fix_sources(lake, SETTINGS, Window(high=NOW), lambda: clock[0], lambda _seconds: None)
 
 
 def parquet(types: dict[str, Any], rows: int = 1, **options: Any) -> bytes:

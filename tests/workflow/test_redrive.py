@@ -186,6 +186,33 @@ def test_a_run_stopped_in_the_middle_of_its_pages_goes_on(deployed: Deployed) ->
     assert deployed.table() == reference(deployed.files)
 
 
+@pytest.mark.usefixtures("one_page_at_a_time")
+def test_one_redrive_makes_pages_anew_that_had_never_been_started(deployed: Deployed) -> None:
+    """Their child executions are started by the redrive, and don't know that there was one."""
+    deployed.upload("many", make_rows(range(12_000)))
+    deployed.request_faults({"match": "kind=row", "hold": True})
+    arn = deployed.start()
+    eventually(lambda: deployed.children(arn))
+    deployed.execute("ALTER TABLE forecast_data RENAME y_50 TO middle")
+    deployed.request_faults()
+    failed = deployed.wait(arn)
+    assert (failed.status, failed.entered[-1]) == ("FAILED", "Load pages")
+    assert [*deployed.pages(arn).values()] == [("FAILED", 1)]
+    deployed.execute("DROP TABLE forecast_data")
+    ended = deployed.redrive(failed)
+    assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
+    assert len(deployed.pages(arn)) > 1
+    assert deployed.table() == reference(deployed.files)
+
+
+@pytest.fixture
+def one_page_at_a_time(deployed: Deployed) -> Iterator[None]:
+    before = deployed.settings()["plan-pages"]
+    deployed.configure("plan-pages", LOAD_CONCURRENCY="1", PAGE_BYTES="1000")
+    yield
+    deployed.restore("plan-pages", before)
+
+
 def _rows(deployed: Deployed) -> int:
     if deployed.query("SELECT to_regclass('forecast_data')") == [(None,)]:
         return 0

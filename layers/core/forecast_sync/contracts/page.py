@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.counts import Profile
@@ -49,19 +50,34 @@ class Plan(Payload):
     definition: str | None = None
 
 
+class ChildExecution(Payload):
+    """A child execution in Step Functions' context object; ``RedriveTime`` is a redriven one's."""
+
+    started_at: AwareDatetime = Field(alias="StartTime")
+    redriven_at: AwareDatetime | None = Field(default=None, alias="RedriveTime")
+
+
 class UpsertRequest(Payload):
     """What Upsert batches gets: one page of a run, and how often its child was redriven.
 
-    ``map_redrive_count`` is the redrive count of the run's execution when it entered the Map,
-    ``started_at`` when the child execution started; an execution that began under an older version
-    sends neither.
+    ``map_redrive_count`` is the redrive count of the run's execution when it entered the Map. An
+    execution that began under an older version sends ``started_at`` instead of ``execution``, or
+    neither.
     """
 
     run: Run
     page: Page
     redrive_count: int = 0
     map_redrive_count: int | None = None
+    execution: ChildExecution | None = None
     started_at: AwareDatetime | None = None
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When the child execution was started or last redriven."""
+        if self.execution is None:
+            return self.started_at
+        return self.execution.redriven_at or self.execution.started_at
 
     @property
     def run_redrive_count(self) -> int | None:
@@ -73,6 +89,16 @@ class UpsertRequest(Payload):
         if self.map_redrive_count is None:
             return None
         return self.map_redrive_count + self.redrive_count
+
+    def redrives_since_map(self, joined: int | None) -> int:
+        """How often the run was redriven since the Map made its pages.
+
+        ``joined`` is the redrive count under which the run has its lease, None in a row of an older
+        version. It shows a redrive that the child execution, which it has started, doesn't know.
+        """
+        if joined is None or self.map_redrive_count is None:
+            return self.redrive_count
+        return joined - self.map_redrive_count
 
 
 class UpsertProgress(Payload):

@@ -67,7 +67,7 @@ def join(
     connection: Connection,
     run: Run,
     redrive_count: int | None,
-    started_at: datetime | None = None,
+    began_at: datetime | None = None,
 ) -> int | None:
     """Begin a call that writes batches: take the lease again after a redrive, or go on under it.
 
@@ -78,20 +78,20 @@ def join(
         own = find_own_row(cursor, run.run_id)
     if own and own.status == "running" and not _is_raised(own, redrive_count):
         return own.redrive_count
-    return resume(connection, run, redrive_count, started_at)
+    return resume(connection, run, redrive_count, began_at)
 
 
 def resume(
     connection: Connection,
     run: Run,
     redrive_count: int | None,
-    started_at: datetime | None = None,
+    began_at: datetime | None = None,
 ) -> int | None:
     """Take the lease again for a redriven run; the redrive count that its row then has.
 
     ``redrive_count`` is the caller's, None in the payload of an older version. A child execution
-    that a redrive starts for the first time may have the count from before it: ``started_at``, when
-    it started, shows that it is new.
+    that a redrive has started for the first time has a lower count than the run, then and whenever
+    it is redriven: ``began_at``, when it was started or last redriven, shows that it is present.
 
     Raises ``Superseded`` when a later run has written since, when this run's row is gone, or when
     it has ended here otherwise; and ``LeaseHeld`` while another run works, and for a call that is
@@ -99,21 +99,21 @@ def resume(
     """
     with transaction(connection) as cursor:
         lock_exclusively(cursor)
-        resume_locked(cursor, run, redrive_count, started_at)
+        resume_locked(cursor, run, redrive_count, began_at)
         own = require_row(find_own_row(cursor, run.run_id), run)
         refuse_ended(own, run)
         return own.redrive_count
 
 
 def resume_locked(
-    cursor: Cursor, run: Run, redrive_count: int | None, started_at: datetime | None = None
+    cursor: Cursor, run: Run, redrive_count: int | None, began_at: datetime | None = None
 ) -> None:
     """``resume`` inside a transaction that holds the exclusive lock; a run without a row passes."""
     own = find_own_row(cursor, run.run_id)
     refuse_overtaken(own.status if own else None, run)
     if own is None or own.status not in ("running", "failed"):
         return
-    if not _is_present(own, redrive_count, started_at):
+    if not _is_present(own, redrive_count, began_at):
         raise LeaseHeld(
             f"Run {run.run_id} has ended or was redriven since this call began, so the call must "
             "not go on; only a redrive takes the run's lease again."
@@ -134,19 +134,19 @@ def _is_raised(own: OwnRow, redrive_count: int | None) -> bool:
     )
 
 
-def _is_present(own: OwnRow, redrive_count: int | None, started_at: datetime | None) -> bool:
+def _is_present(own: OwnRow, redrive_count: int | None, began_at: datetime | None) -> bool:
     """Whether the caller belongs to the run's present start or redrive, or to a newer one."""
     if redrive_count is None or own.redrive_count is None or _is_raised(own, redrive_count):
         return True
     if own.status == "running":
         return redrive_count == own.redrive_count
-    return started_at is not None and own.ended_at is not None and started_at > own.ended_at
+    return began_at is not None and own.ended_at is not None and began_at > own.ended_at
 
 
 def _next_count(own: OwnRow, redrive_count: int | None) -> int | None:
     """The redrive count under which a caller takes the lease again.
 
-    A child execution that a redrive starts for the first time knows only that there was one.
+    A child execution that a redrive has started for the first time knows only that there was one.
     """
     if redrive_count is None:
         return own.redrive_count

@@ -65,12 +65,16 @@ def load_page(
     definition and when a redriven page's rows can't be read or are still refused, and what the
     adapters raise. Batches that were committed before stay, and the next call continues after them.
     """
+    refuse_other_definitions(definition_of(table), request.page.definition)
+    joined = lease.join(connection, request.run, request.run_redrive_count, request.began_at)
     try:
-        return _load(connection, stream, table, request, remaining_milliseconds, save_changes)
+        return _load(
+            connection, stream, table, request, remaining_milliseconds, save_changes, joined
+        )
     except (BatchRefused, ResultInvalid, SchemaMismatch) as error:
-        # A page's files were made before any redrive of its child execution: what was repaired
-        # at the source isn't in them.
-        raise_if_stale(error, made_at=0, redrive_count=request.redrive_count)
+        # A page's files were made before any redrive since the Map began: what was repaired at the
+        # source isn't in them.
+        raise_if_stale(error, made_at=0, redrive_count=request.redrives_since_map(joined))
         raise
 
 
@@ -81,12 +85,11 @@ def _load(
     request: UpsertRequest,
     remaining_milliseconds: Callable[[], int],
     save_changes: SaveChanges | None,
+    joined: int | None,
 ) -> UpsertProgress:
-    refuse_other_definitions(definition_of(table), request.page.definition)
     refuse_differences(connection, table)
     reader = PageReader(stream, request.page)
     merger = Merger(table, checksum=request.run.sums_content)
-    joined = lease.join(connection, request.run, request.run_redrive_count, request.started_at)
     opening = _compose_opening(connection, request, joined)
     reader.skip_to(_read_position(connection, request.page))
     slowest = 0

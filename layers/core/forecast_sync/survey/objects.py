@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import NamedTuple
 
-from forecast_sync.adapters.s3 import Storage, split_location
+from forecast_sync.adapters.s3 import Listed, Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.redrive import has_renewals_left
@@ -51,7 +51,7 @@ def survey(lake: Storage, settings: Settings, window: Window) -> Survey:
 
     Objects are handled one at a time, so memory doesn't grow with the lake.
     """
-    return _survey(lake, settings, window, lambda _key: None)
+    return _survey(lake, settings, window)
 
 
 def fix_sources(
@@ -63,19 +63,34 @@ def fix_sources(
 ) -> Window:
     """End the window now, and keep the fingerprint of all objects that the lake has up to then.
 
-    A window that ended before its objects are listed would miss a compaction in between: an old
-    object is gone, and its rows are in one that is too new. S3's times are whole seconds, so an
-    object of the present second may not be the last one: the lake is then listed once more after
-    it.
+    An object that was compacted between the window's end and its listing would be missed: it is
+    gone, and its rows are in one that is too new. So the lake is listed before the end as well, and
+    again from the beginning when an object of the first listing is gone or overwritten in the
+    second. S3's times are whole seconds, so an object of the present second may not be the last
+    one: the lake is then listed once more after it.
+
+    Raises ``SourceUnstable`` when objects go or are overwritten in each of ``LISTINGS`` attempts.
     """
-    window = window.model_copy(update={"high": max(window.high, _in_milliseconds(now()))})
-    surveyed = survey(lake, settings, window)
-    second = window.high.replace(microsecond=0)
-    if surveyed.newest == second:
-        rest = (second + timedelta(seconds=1) - now()).total_seconds()
-        sleep(min(1.0, max(0.0, rest)))
-        surveyed = survey(lake, settings, window)
-    return window.model_copy(update={"sources": surveyed.fingerprint})
+    for _ in range(LISTINGS):
+        settled = now().replace(microsecond=0) - timedelta(milliseconds=1)
+        earlier, later = _Inventory(settled), _Inventory(settled)
+        for item in _list_visible(lake, settings):
+            earlier.add(item)
+        window = window.model_copy(update={"high": max(window.high, _in_milliseconds(now()))})
+        surveyed = _survey(lake, settings, window, also=later.add)
+        second = window.high.replace(microsecond=0)
+        if surveyed.newest == second:
+            rest = (second + timedelta(seconds=1) - now()).total_seconds()
+            sleep(min(1.0, max(0.0, rest)))
+            later = _Inventory(settled)
+            surveyed = _survey(lake, settings, window, also=later.add)
+        if later.has_all_of(earlier):
+            return window.model_copy(update={"sources": surveyed.fingerprint})
+    raise SourceUnstable(
+        f"Objects of the lake went or were overwritten while it was listed, in each of {LISTINGS} "
+        "attempts. Nothing was loaded from it. Redrive when whatever replaces or deletes objects "
+        "has finished."
+    )
 
 
 def refuse_changed_lake(
@@ -146,31 +161,80 @@ def _check_listed(
                 faults.note(*pending.popleft())
             pending.append((key, pool.submit(_find_fault, lake, bucket, key, table, large)))
 
-        surveyed = _survey(lake, settings, window, check)
+        surveyed = _survey(lake, settings, window, visit=check)
         while pending:
             faults.note(*pending.popleft())
     return surveyed, faults
 
 
-def _survey(
-    lake: Storage, settings: Settings, window: Window, visit: Callable[[str], None]
-) -> Survey:
-    """Calls ``visit`` with the key of each object in the window."""
+class _Fingerprint:
+    """Of the objects that were last modified until a moment, in the order of their keys."""
+
+    def __init__(self, until: datetime) -> None:
+        self.until = until
+        self._digest = hashlib.sha256()
+
+    def add(self, item: Listed) -> None:
+        """Count an object in, if it isn't too new."""
+        if item.modified <= self.until:
+            modified = item.modified.timestamp()
+            self._digest.update(f"{item.key}\n{item.size}\n{modified}\n{item.etag}\n".encode())
+
+    @property
+    def digits(self) -> str:
+        """The fingerprint of the objects so far."""
+        return self._digest.hexdigest()[:FINGERPRINT_DIGITS]
+
+
+class _Inventory:
+    """A listing, to be held against another: a fingerprint of what is settled, and the rest.
+
+    No object can come that was modified before the ``settled`` moment, but others may.
+    """
+
+    def __init__(self, settled: datetime) -> None:
+        self._settled = _Fingerprint(settled)
+        self._recent: set[Listed] = set()
+
+    def add(self, item: Listed) -> None:
+        """Take an object of the listing."""
+        if item.modified <= self._settled.until:
+            self._settled.add(item)
+        else:
+            self._recent.add(item)
+
+    def has_all_of(self, earlier: _Inventory) -> bool:
+        """Whether no object of an earlier listing is gone or overwritten."""
+        return self._settled.digits == earlier._settled.digits and self._recent >= earlier._recent
+
+
+def _list_visible(lake: Storage, settings: Settings) -> Iterator[Listed]:
     bucket, prefix = split_location(settings.data_location)
-    objects, digest, size = 0, hashlib.sha256(), 0
+    return (item for item in lake.list(bucket, prefix) if not _is_hidden(item.key, prefix))
+
+
+def _survey(
+    lake: Storage,
+    settings: Settings,
+    window: Window,
+    *,
+    visit: Callable[[str], None] = lambda _key: None,
+    also: Callable[[Listed], None] = lambda _item: None,
+) -> Survey:
+    """Calls ``visit`` with the key of each object in the window, and ``also`` with any object."""
+    objects, size, fingerprint = 0, 0, _Fingerprint(window.high)
     newest: datetime | None = None
-    for item in lake.list(bucket, prefix):
-        if item.modified > window.high or _is_hidden(item.key, prefix):
+    for item in _list_visible(lake, settings):
+        fingerprint.add(item)
+        also(item)
+        if item.modified > window.high:
             continue
-        digest.update(
-            f"{item.key}\n{item.size}\n{item.modified.timestamp()}\n{item.etag}\n".encode()
-        )
         newest = max(newest or item.modified, item.modified)
         if window.low is None or item.modified >= window.low:
             visit(item.key)
             objects += 1
             size += item.size
-    return Survey(objects, digest.hexdigest()[:FINGERPRINT_DIGITS], size, newest)
+    return Survey(objects, fingerprint.digits, size, newest)
 
 
 class _Faults:
