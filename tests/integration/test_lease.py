@@ -257,7 +257,11 @@ def test_a_child_that_a_redrive_has_started_takes_the_lease_at_each_later_redriv
         child = {"StartTime": STOPPED_AT + timedelta(hours=1)}
         if redrive > 1:
             child["RedriveTime"] = began
-        counts = {"map_redrive_count": 0, "redrive_count": redrive - 1, "execution": child}
+        counts: dict[str, Any] = {
+            "map_redrive_count": 0,
+            "redrive_count": redrive - 1,
+            "execution": child,
+        }
         assert load(connection, run, [make_row(redrive)], query=f"q-{redrive}", **counts).done
         assert status_of(connection, run) == ("running", redrive)
         ended = began + timedelta(minutes=1)
