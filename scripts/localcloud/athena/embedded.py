@@ -23,7 +23,12 @@ from localcloud.athena.engine import (
     QueryError,
     Rows,
 )
-from localcloud.athena.object_files import ObjectFiles
+from localcloud.athena.object_files import (
+    ObjectFiles,
+    StoredObject,
+    find_listed_objects,
+    find_objects,
+)
 from localcloud.athena.parquet_files import define_view, replace_bad_text
 from localcloud.athena.trino_dialect import MACROS, parse, transpile
 from localcloud.athena.unload import Unload
@@ -82,11 +87,12 @@ class EmbeddedEngine:
     def _parse(self, query: str, job: Job) -> exp.Expr:
         """The statement's tree; notes the bytes of the objects that it looks at."""
         tree = parse(query)
-        locations = {
-            glue._tables[name]["StorageDescriptor"]["Location"]
+        job.statistics.scanned_bytes = sum(
+            int(item.record["size"])
             for name in _named_tables(tree, job.database)
-        }
-        job.statistics.scanned_bytes = sum(map(self._objects.measure, locations))
+            for part in _find_parts(tree, name)
+            for item in part.objects
+        )
         return tree
 
     @contextmanager
@@ -131,19 +137,63 @@ class EmbeddedEngine:
     ) -> str:
         """Make views of the Glue tables that the query names, and return it in DuckDB's dialect."""
         for name in _named_tables(tree, database):
-            self._make_view(connection, name, glue._tables[name], workdir)
+            self._make_view(connection, name, _find_parts(tree, name), workdir)
         return transpile(tree)
 
     def _make_view(
-        self, connection: duckdb.DuckDBPyConnection, name: str, table: dict[str, Any], workdir: Path
+        self, connection: duckdb.DuckDBPyConnection, name: str, parts: list[_Part], workdir: Path
     ) -> None:
-        storage = table["StorageDescriptor"]
-        columns = {item["Name"]: item["Type"] for item in storage["Columns"]}
-        files = self._objects.collect(storage["Location"], workdir)
+        """A view of the table's parts, each with its partition's values as columns."""
+        table = glue._tables[name]
+        columns = {item["Name"]: item["Type"] for item in table["StorageDescriptor"]["Columns"]}
+        keys = [item["Name"] for item in table.get("PartitionKeys", [])]
+        relations = []
+        for part in parts:
+            used = f"objects_{len(list(workdir.iterdir()))}"
+            files = self._objects.collect(part.objects, workdir / used)
+            relation = define_view(connection, files, columns, used)
+            values = "".join(
+                f", {_literal(value)} AS {_identifier(key)}"
+                for key, value in zip(keys, part.values, strict=True)
+            )
+            relations.append(f"SELECT *{values} FROM ({relation})")
         database, _, table_name = name.partition("/")
         connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{database}"')
-        relation = define_view(connection, files, columns)
-        connection.execute(f'CREATE OR REPLACE VIEW "{database}"."{table_name}" AS {relation}')
+        connection.execute(
+            f'CREATE OR REPLACE VIEW "{database}"."{table_name}" AS {" UNION ALL ".join(relations)}'
+        )
+
+
+class _Part(NamedTuple):
+    """A table's partition, or all of a table without: the partition's values, and the objects."""
+
+    values: tuple[str, ...]
+    objects: list[StoredObject]
+
+
+def _find_parts(tree: exp.Expr, name: str) -> list[_Part]:
+    """A table's parts; of a partitioned one, those whose first value the query names."""
+    table = glue._tables[name]
+    storage = table["StorageDescriptor"]
+    find = find_listed_objects if "Symlink" in storage["InputFormat"] else find_objects
+    if not table.get("PartitionKeys"):
+        return [_Part((), find(storage["Location"]))]
+    literals = {literal.this for literal in tree.find_all(exp.Literal) if literal.is_string}
+    partitions = glue._partitions.get(name, [])
+    named = [partition for partition in partitions if partition["Values"][0] in literals]
+    parts = [
+        _Part(tuple(partition["Values"]), find(partition["StorageDescriptor"]["Location"]))
+        for partition in named or partitions
+    ]
+    return parts or [_Part(("",) * len(table["PartitionKeys"]), [])]
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _named_tables(tree: exp.Expr, database: str) -> list[str]:
@@ -175,7 +225,7 @@ def fetch(connection: duckdb.DuckDBPyConnection, statement: str, workdir: Path) 
         except duckdb.InvalidInputException as error:
             if BAD_TEXT not in str(error):
                 raise
-            replace_bad_text(workdir.glob("*.parquet"))
+            replace_bad_text(workdir.rglob("*.parquet"))
             return _fetch(connection, statement)
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise QueryError(

@@ -7,9 +7,19 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ministack.services import athena, s3
+
+from localcloud.athena.engine import QueryError
+
+
+class StoredObject(NamedTuple):
+    """One object of the local S3; ``record`` is ministack's."""
+
+    bucket: str
+    key: str
+    record: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +38,19 @@ class ObjectFiles:
         self._cache = cache
         self._lock = threading.Lock()
 
-    def collect(self, location: str, workdir: Path) -> list[ObjectFile]:
-        """Every object that Athena would read, as links in ``workdir``, the query's own folder."""
-        bucket_name, objects = _find_objects(location)
+    def collect(self, objects: list[StoredObject], workdir: Path) -> list[ObjectFile]:
+        """The objects as links in ``workdir``, a folder of the query's own."""
+        workdir.mkdir(exist_ok=True)
         with self._lock:
             files = [
-                self._link(bucket_name, key, record, workdir / f"{number}.parquet")
-                for number, (key, record) in enumerate(objects.items())
+                self._link(item, workdir / f"{number}.parquet")
+                for number, item in enumerate(objects)
             ]
-            self._forget_all_but({record["etag"].strip('"') for record in objects.values()})
+            self._forget_all_but(_stored_etags())
         return files
 
-    def measure(self, location: str) -> int:
-        """The size of all these objects, in bytes."""
-        return sum(int(record["size"]) for record in _find_objects(location)[1].values())
-
-    def _link(self, bucket: str, key: str, record: dict[str, Any], path: Path) -> ObjectFile:
+    def _link(self, item: StoredObject, path: Path) -> ObjectFile:
+        bucket, key, record = item
         cached = self._cache / record["etag"].strip('"')
         if not cached.exists():
             unfinished = cached.with_suffix(".new")
@@ -58,15 +65,49 @@ class ObjectFiles:
                 cached.unlink()
 
 
-def _find_objects(location: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """The bucket's name, and by key the objects that Athena would read."""
+def find_objects(location: str) -> list[StoredObject]:
+    """The objects under a table's location that Athena would read, in the order of their keys."""
     bucket_name, _, prefix = location.removeprefix("s3://").partition("/")
     bucket = s3._buckets.get(bucket_name) or {"objects": {}}
     prefix = prefix.rstrip("/") + "/"
-    return bucket_name, {
-        key: record
+    return [
+        StoredObject(bucket_name, key, record)
         for key, record in sorted(bucket["objects"].items())
         if key.startswith(prefix)
         and not key.endswith("/")
         and not athena._hidden(key[len(prefix) :])
+    ]
+
+
+def find_listed_objects(location: str) -> list[StoredObject]:
+    """The objects that the text files under a location list, one a line, as Hive's symlinks do.
+
+    Raises ``QueryError`` for one that doesn't exist.
+    """
+    return [
+        _find_listed(line, location)
+        for bucket, key, record in find_objects(location)
+        for line in s3._read_body(bucket, key, record).decode().split("\n")
+        if line
+    ]
+
+
+def _find_listed(path: str, location: str) -> StoredObject:
+    bucket_name, _, key = path.removeprefix("s3://").partition("/")
+    bucket = s3._buckets.get(bucket_name) or {"objects": {}}
+    record = bucket["objects"].get(key)
+    if record is None:
+        raise QueryError(
+            f"HIVE_FILE_NOT_FOUND: Manifest file from the location [{location}] contains "
+            f"non-existent path: {path}"
+        )
+    return StoredObject(bucket_name, key, record)
+
+
+def _stored_etags() -> set[str]:
+    """The ETags of all objects, of whichever table: queries of several run at once."""
+    return {
+        record["etag"].strip('"')
+        for bucket in list(s3._buckets.values())
+        for record in list(bucket["objects"].values())
     }

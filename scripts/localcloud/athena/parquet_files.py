@@ -79,11 +79,15 @@ class Stored(NamedTuple):
 
 
 def define_view(
-    connection: duckdb.DuckDBPyConnection, files: list[ObjectFile], columns: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    files: list[ObjectFile],
+    columns: dict[str, str],
+    objects: str = "objects",
 ) -> str:
     """The SELECT over a Glue table's ``columns``, by type, with ``$path`` and the modified time.
 
-    Raises ``QueryError`` for what Trino can't read.
+    ``objects`` names a table that is created for this SELECT alone. Raises ``QueryError`` for what
+    Trino can't read.
     """
     typed = {name: _duckdb_type(kind) for name, kind in columns.items()}
     parts = []
@@ -92,14 +96,14 @@ def define_view(
     if files := files_with_rows:
         _check_storage(connection, files, columns)
         connection.execute(
-            "CREATE OR REPLACE TABLE objects (file TEXT, path TEXT, modified TIMESTAMPTZ)"
+            f"CREATE OR REPLACE TABLE {objects} (file TEXT, path TEXT, modified TIMESTAMPTZ)"
         )
         connection.executemany(
-            "INSERT INTO objects VALUES (?, ?, ?)",
+            f"INSERT INTO {objects} VALUES (?, ?, ?)",
             [(str(file.path), file.location, file.modified) for file in files],
         )
         parts = [
-            _select(alike, stored_alike, typed, columns)
+            _select(alike, stored_alike, typed, columns, objects)
             for stored_alike, alike in _group(files, stored).items()
         ]
     if not parts:
@@ -232,6 +236,7 @@ def _select(
     stored: tuple[Stored, ...],
     typed: dict[str, str],
     columns: dict[str, str],
+    objects: str,
 ) -> str:
     by_name = {item.name.lower(): item for item in stored}
     values = []
@@ -250,10 +255,10 @@ def _select(
     paths = ", ".join(f"'{file.path}'" for file in files)
     options = "filename = true, hive_partitioning = false, binary_as_string = true"
     return (
-        f'SELECT {", ".join(values)}, objects.path AS "$path", '
-        'objects.modified AS "$file_modified_time" '
+        f'SELECT {", ".join(values)}, {objects}.path AS "$path", '
+        f'{objects}.modified AS "$file_modified_time" '
         f"FROM read_parquet([{paths}], {options}) AS source "
-        "JOIN objects ON objects.file = source.filename"
+        f"JOIN {objects} ON {objects}.file = source.filename"
     )
 
 

@@ -1,14 +1,17 @@
-"""Glue: which columns a table of the lake declares."""
+"""Glue: which columns a table of the lake declares, and the tables of listed objects."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forecast_sync.adapters.aws_errors import translate_errors
 from forecast_sync.errors import AthenaUnavailable, QueryFailed
 
 PASSING_CODES = frozenset(
     {
+        "ConcurrentModificationException",
         "FederationSourceRetryableException",
         "InternalServiceException",
         "OperationTimeoutException",
@@ -17,16 +20,38 @@ PASSING_CODES = frozenset(
 )
 REFUSING_CODES = frozenset(
     {
+        "AlreadyExistsException",
         "EntityNotFoundException",
         "FederationSourceException",
         "GlueEncryptionException",
         "InvalidInputException",
+        "ResourceNumberLimitExceededException",
     }
 )
-"""The errors that Glue's API reference lists for GetTable."""
+"""The errors that Glue's API reference lists for the calls made here."""
+
+PASSING_DETAILS = PASSING_CODES | {"ThrottlingException"}
+"""The codes with which a batch of partitions reports that one of them may succeed later."""
+
+SYMLINKS = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+    "SerdeInfo": {
+        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+    },
+}
+"""A table whose location holds text files with the locations of its Parquet files, one a line."""
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
+    from mypy_boto3_glue.type_defs import PartitionInputTypeDef, TableInputTypeDef
+
+
+class Partition(NamedTuple):
+    """A partition of a table of listed objects, and the ``s3://`` location of its lists."""
+
+    values: tuple[str, ...]
+    location: str
 
 
 class Catalog:
@@ -37,13 +62,83 @@ class Catalog:
 
     def columns(self, database: str, table: str) -> dict[str, str]:
         """The declared columns and their types, in Glue's spelling."""
-        with translate_errors(
-            f"Glue couldn't describe {database}.{table}",
-            unavailable=AthenaUnavailable,
-            refused=QueryFailed,
-            passing=PASSING_CODES,
-            advice="Declare the table, or let the role read it.",
-        ):
+        with _translated(f"describe {database}.{table}"):
             declared = self._client.get_table(DatabaseName=database, Name=table)["Table"]
         columns = declared.get("StorageDescriptor", {}).get("Columns", [])
         return {column["Name"]: column.get("Type", "") for column in columns}
+
+    def keep_listed_table(
+        self,
+        database: str,
+        table: str,
+        columns: dict[str, str],
+        keys: Sequence[str],
+        location: str,
+    ) -> None:
+        """Create a table of listed objects, partitioned by the texts ``keys``, or update it.
+
+        May run twice, and by several callers at once: each declares the same. ``location`` is a
+        folder without lists: only the partitions have some.
+        """
+        declared: TableInputTypeDef = {
+            "Name": table,
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"EXTERNAL": "TRUE"},
+            "PartitionKeys": [{"Name": name, "Type": "string"} for name in keys],
+            "StorageDescriptor": _stored(columns, location),
+        }
+        with _translated(f"declare {database}.{table}"):
+            try:
+                present = self._client.get_table(DatabaseName=database, Name=table)["Table"]
+            except self._client.exceptions.EntityNotFoundException:
+                try:
+                    self._client.create_table(DatabaseName=database, TableInput=declared)
+                except self._client.exceptions.AlreadyExistsException:
+                    return
+            else:
+                if _columns_of(present) != columns:
+                    self._client.update_table(DatabaseName=database, TableInput=declared)
+
+    def add_partitions(
+        self, database: str, table: str, columns: dict[str, str], partitions: Sequence[Partition]
+    ) -> None:
+        """Register partitions of a table of listed objects; those that exist are left alone."""
+        inputs: list[PartitionInputTypeDef] = [
+            {
+                "Values": [*partition.values],
+                "StorageDescriptor": _stored(columns, partition.location),
+            }
+            for partition in partitions
+        ]
+        task = f"add partitions to {database}.{table}"
+        with _translated(task):
+            answer = self._client.batch_create_partition(
+                DatabaseName=database, TableName=table, PartitionInputList=inputs
+            )
+        for error in answer.get("Errors", []):
+            detail = error.get("ErrorDetail", {})
+            code = detail.get("ErrorCode", "")
+            if code == "AlreadyExistsException":
+                continue
+            kind = AthenaUnavailable if code in PASSING_DETAILS else QueryFailed
+            raise kind(f"Glue couldn't {task}: {code}: {detail.get('ErrorMessage', '')}")
+
+
+def _stored(columns: dict[str, str], location: str) -> Any:
+    declared = [{"Name": name, "Type": kind} for name, kind in columns.items()]
+    return {**SYMLINKS, "Columns": declared, "Location": location}
+
+
+def _columns_of(table: Any) -> dict[str, str]:
+    columns = table.get("StorageDescriptor", {}).get("Columns", [])
+    return {column["Name"]: column.get("Type", "") for column in columns}
+
+
+def _translated(task: str) -> AbstractContextManager[None]:
+    return translate_errors(
+        f"Glue couldn't {task}",
+        unavailable=AthenaUnavailable,
+        refused=QueryFailed,
+        passing=PASSING_CODES,
+        advice="Declare the table, or let the role read and declare it.",
+    )

@@ -1,0 +1,107 @@
+"""The lists of objects that a run reads, and the table in Glue that consists of these objects.
+
+A partition of the *survey table* holds text files, each line of which is the location of an object:
+Athena then reads exactly these objects, whatever their number, names and age. A third list, for
+the run itself, has each object's version.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from forecast_sync.adapters.glue import Catalog, Partition
+from forecast_sync.adapters.s3 import Listed, Storage, split_location
+from forecast_sync.config import Settings
+from forecast_sync.tables import Table
+
+RUN, PART = "run", "part"
+"""The survey table's partition keys: which survey, and which of its lists."""
+
+WINDOW, OTHER = "window", "other"
+"""The values of ``part``: the objects to take in, and those that overlap their business dates."""
+
+VERSIONS = "versions"
+FILE_OBJECTS = 50_000
+"""How many objects a file of a list has: about 5 MB."""
+
+
+class PartitionKeys(NamedTuple):
+    """The names of the survey table's partition keys."""
+
+    run: str
+    part: str
+
+
+def survey_table(settings: Settings) -> str:
+    """The name of the survey table in Glue."""
+    return f"{settings.forecast_table_name}_survey"
+
+
+def partition_keys(table: Table) -> PartitionKeys:
+    """``run`` and ``part``; a name that a column of the lake has gets a ``_`` behind it."""
+    return PartitionKeys(*(_free(name, table.source.columns) for name in (RUN, PART)))
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def register_lists(
+    catalog: Catalog, settings: Settings, table: Table, survey_id: str, location: str
+) -> None:
+    """Make the lists under ``location`` the partitions of a survey; may run twice."""
+    columns, name = table.source.declared, survey_table(settings)
+    catalog.keep_listed_table(
+        settings.athena_db_name,
+        name,
+        columns,
+        partition_keys(table),
+        f"{settings.athena_output_location}survey/",
+    )
+    partitions = [Partition((survey_id, part), f"{location}{part}/") for part in (WINDOW, OTHER)]
+    catalog.add_partitions(settings.athena_db_name, name, columns, partitions)
+
+
+class ListWriter:
+    """Writes a list, a file at a time, so that memory doesn't grow with it."""
+
+    def __init__(self, storage: Storage, location: str) -> None:
+        self._storage = storage
+        self._location = location
+        self._lines: list[str] = []
+        self.files = 0
+
+    def add(self, line: str) -> None:
+        """Append a line."""
+        self._lines.append(line)
+        if len(self._lines) == FILE_OBJECTS:
+            self._write()
+
+    def close(self) -> None:
+        """Write what is left; an empty list is one empty file."""
+        if self._lines or not self.files:
+            self._write()
+
+    def _write(self) -> None:
+        bucket, folder = split_location(self._location)
+        content = "".join(f"{line}\n" for line in self._lines)
+        self._storage.write(bucket, f"{folder}{self.files:05}", content.encode())
+        self._lines.clear()
+        self.files += 1
+
+
+def version_line(item: Listed) -> str:
+    """An object's version as a line of the third list."""
+    return json.dumps([item.key, item.size, item.modified.isoformat(), item.etag])
+
+
+def read_versions(storage: Storage, location: str, files: int) -> Iterator[list[object]]:
+    """Key, size, modified time (ISO 8601) and ETag of each listed object, in the lists' order."""
+    bucket, folder = split_location(f"{location}{VERSIONS}/")
+    for number in range(files):
+        for line in storage.read(bucket, f"{folder}{number:05}").splitlines():
+            yield json.loads(line)
