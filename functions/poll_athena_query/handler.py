@@ -13,6 +13,8 @@ def handler(request: PollRequest, remaining_milliseconds: RemainingMilliseconds)
     """Return whether the query is done and when to poll it again."""
     return poll_query(
         athena=clients.athena(),
+        storage=clients.storage(),
+        settings=clients.settings(),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
     )

@@ -13,7 +13,6 @@ def handler(request: QueryRequest) -> StartedQuery:
     """Return the submitted query, which is the same one for the same request."""
     return start_query(
         athena=clients.athena(),
-        lake=clients.storage(),
         table=clients.table(),
         settings=clients.settings(),
         request=request,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationError
@@ -43,7 +42,6 @@ class Settings(Model):
     max_scan_bytes: Annotated[int, Field(ge=0)] = 10**12
     verify_checksum: bool = True
     load_concurrency: Annotated[int, Field(ge=1, le=1000)] = 100
-    lookback_hours: Annotated[float, Field(ge=0)] = 6
     reject_percent: Annotated[float, Field(ge=0, le=100)] = 1
     reject_rows: Annotated[int, Field(ge=1)] = 100
     history_days: Annotated[int, Field(ge=15)] = 90
@@ -61,11 +59,6 @@ class Settings(Model):
     notify_rejected_rows: Annotated[int, Field(ge=1)] = 1
     notify_successes: bool = False
     runbook_url: Annotated[str, Field(pattern=RUNBOOK)] = "docs/runbook.md"
-
-    @property
-    def lookback(self) -> timedelta:
-        """How long before the watermark a window begins."""
-        return timedelta(hours=self.lookback_hours)
 
     @property
     def deployment(self) -> str:

@@ -92,6 +92,11 @@ class Listed(NamedTuple):
     size: int
     modified: datetime
     etag: str = ""
+    storage_class: str = "STANDARD"
+
+
+class ObjectArchived(SourceInvalid):
+    """An object is in a storage class or tier from which it must be restored before it is read."""
 
 
 class Storage:
@@ -116,8 +121,8 @@ class Storage:
     def read_tail(self, bucket: str, key: str, size: int) -> bytes | None:
         """The last ``size`` bytes of an object of the lake, or all of a shorter one.
 
-        None when the object isn't there. Raises ``SourceInvalid`` when it may not be read or is
-        archived.
+        None when the object isn't there. Raises ``SourceInvalid`` when it may not be read, and
+        ``ObjectArchived`` when it is archived.
         """
         with _translated("read", bucket, key, refused=SourceInvalid, advice=LAKE_ADVICE):
             try:
@@ -129,7 +134,7 @@ class Storage:
                     case "InvalidRange":
                         return b""
                     case "InvalidObjectState":
-                        raise SourceInvalid(
+                        raise ObjectArchived(
                             f"s3://{bucket}/{key} is archived, and Athena skips archived objects. "
                             "Restore it or move it out of the lake, then redrive."
                         ) from error
@@ -153,13 +158,42 @@ class Storage:
 
         Raises ``ConfigurationInvalid`` when the bucket doesn't exist or may not be listed.
         """
+        for page in self.list_pages(bucket, prefix):
+            yield from page
+
+    def list_pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[tuple[Listed, ...]]:
+        """The objects under ``prefix`` whose keys come after ``after``, up to 1,000 at a time.
+
+        Raises as ``list`` does.
+        """
         with _translated("list", bucket, prefix, refused=ConfigurationInvalid, advice=LIST_ADVICE):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=prefix
+            paginator = self._client.get_paginator("list_objects_v2")
+            pages = (
+                paginator.paginate(Bucket=bucket, Prefix=prefix, StartAfter=after)
+                if after
+                else paginator.paginate(Bucket=bucket, Prefix=prefix)
             )
             for page in pages:
-                for item in page.get("Contents", []):
-                    yield Listed(item["Key"], item["Size"], item["LastModified"], item["ETag"])
+                yield tuple(
+                    Listed(
+                        item["Key"],
+                        item["Size"],
+                        item["LastModified"],
+                        item["ETag"],
+                        item.get("StorageClass", "STANDARD"),
+                    )
+                    for item in page.get("Contents", [])
+                )
+
+    def find_listed(self, bucket: str, key: str) -> Listed | None:
+        """One object as a listing has it; None when it isn't there. Raises as ``list`` does."""
+        with _translated("list", bucket, key, refused=ConfigurationInvalid, advice=LIST_ADVICE):
+            answer = self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        # Of all keys that begin with this one, it is the first.
+        for item in answer.get("Contents", []):
+            if item["Key"] == key:
+                return Listed(key, item["Size"], item["LastModified"], item["ETag"])
+        return None
 
 
 def split_location(location: str) -> tuple[str, str]:

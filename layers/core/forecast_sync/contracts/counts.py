@@ -23,7 +23,11 @@ class Sums(NamedTuple):
 
 
 class Profile(Payload):
-    """What Athena counted in the lake; ``checksum`` is the sum of 60 bits of md5 per good line."""
+    """What Athena counted in the lake; ``checksum`` is the sum of 60 bits of md5 per good line.
+
+    ``source_rows`` is how many rows the window's objects have, before filter; None in a result of
+    an older version.
+    """
 
     window_rows: int
     rejected: int
@@ -31,6 +35,7 @@ class Profile(Payload):
     good: int
     checksum: BigInteger
     warnings: dict[str, int] = Field(default_factory=dict)
+    source_rows: int | None = None
 
     @property
     def superseded(self) -> int:

@@ -27,8 +27,8 @@ class QueryRequest(Payload):
 class StartedQuery(Payload):
     """A submitted query.
 
-    ``sources`` is the fingerprint of the objects that it could read, ``definition`` that of the
-    table file that it was made of; ``renewal``, ``attempt`` and ``redrive_count`` are those of its
+    ``sources`` is the id of the survey whose objects it reads, ``definition`` the hash of the table
+    file that it was made of; ``renewal``, ``attempt`` and ``redrive_count`` are those of its
     request.
     """
 
@@ -44,13 +44,15 @@ class StartedQuery(Payload):
 class PollRequest(Payload):
     """What Poll Athena query gets: the query, how often it was polled, and the redrive count.
 
-    An execution that began before the stack was updated may send neither ``run_id`` nor ``polls``.
+    An execution that began before the stack was updated may not send ``run_id``, ``polls`` or
+    ``window``.
     """
 
     run_id: str | None = None
     started: StartedQuery
     polls: int | None = None
     redrive_count: int
+    window: Window | None = None
 
 
 class PolledQuery(Payload):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, model_validator
 
 from forecast_sync.contracts.base import Day, Line, Model, Payload, parse_payload
+from forecast_sync.contracts.survey import Survey
 
 SyncType = Literal["incremental", "full"]
 
@@ -78,22 +79,27 @@ class Run(ExecutionIdentity):
 
 
 class WatermarkRequest(Payload):
-    """What Read watermark gets; an execution that began under an older version sends no count."""
+    """What Read watermark gets; an execution that began under an older version sends no count.
+
+    Without ``renewal`` it began under a version that has no *Survey lake*.
+    """
 
     run: Run
     redrive_count: int | None = None
+    renewal: int | None = None
 
 
 class Window(Payload):
-    """The objects that a run reads: modified in [low, high]; without ``low``, all up to ``high``.
+    """The objects that a run takes in: those that the file ledger doesn't have as loaded.
 
-    ``high`` is when the window was decided, or the later end of a window that another run has
-    written. ``sources`` is the fingerprint of all objects up to ``high`` at that time; None in an
-    execution of an older version, whose window ends at the run's start. ``connections`` is how many
-    connections the database allows, or 0 when unknown. ``outcome`` is ``coalesced`` when the run
-    ends here because ``holder`` will run again for it. ``definition`` is that of the table file for
-    which the window was decided; ``reason`` says why an incremental run reads the whole lake
-    although it has a watermark.
+    Without ``low`` they are all of the lake's. ``low`` is the watermark until then, and ``high``
+    when the lake's last listing began, which is what the watermark becomes; no query is bounded by
+    either. ``survey`` is what the lake's listings have found, None before them. ``adopts_until`` is
+    set when an older version has filled the database: objects from before count as loaded.
+    ``connections`` is how many connections the database allows, or 0 when unknown. ``outcome`` is
+    ``coalesced`` when the run ends here because ``holder`` will run again for it. ``definition`` is
+    that of the table file for which the window was decided; ``reason`` says why an incremental run
+    reads the whole lake although it has a watermark.
     """
 
     outcome: Literal["proceed", "coalesced"] = "proceed"
@@ -103,4 +109,14 @@ class Window(Payload):
     connections: int = 0
     definition: str | None = None
     reason: str | None = None
-    sources: str | None = None
+    adopts_until: AwareDatetime | None = None
+    survey: Survey | None = None
+
+
+class SurveyRequest(Payload):
+    """What Survey lake gets: the window as it is so far, which has the survey once it has begun."""
+
+    run: Run
+    window: Window
+    renewal: int = 0
+    redrive_count: int = 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, Window
+from forecast_sync.contracts.survey import DateRange
 from forecast_sync.sql import read_statement
+from forecast_sync.survey.lists import partition_keys, survey_table
 from forecast_sync.tables import Column, Table
 from forecast_sync.tables.index_limits import TextLimit, find_text_limits
 from forecast_sync.tables.model import EXACT_SUFFIX
@@ -20,6 +23,9 @@ TEXTS = ("varchar", "text")
 
 LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS decimal(38, 0))"
 """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
+
+
+IS_GOOD = "kind = 'row' AND is_touched AND newest_first = 1"
 
 
 class Dates(NamedTuple):
@@ -44,9 +50,8 @@ def build_extract(
     ``source`` is as in ``build_sources``.
     """
     return read_statement("extract/extract.athena.sql").format(
-        sources=build_sources(table, settings, dates, window, source),
+        sources=build_sources(table, settings, dates, window, source, with_rejects=True),
         part=_part(parts),
-        reject_line=_reject_line(table),
         prefix=quote_literal(prefix),
     )
 
@@ -62,9 +67,9 @@ def build_profile(
     return read_statement("extract/profile.athena.sql").format(
         sources=build_sources(table, settings, dates, window, source),
         line_hash=LINE_HASH,
-        warnings="".join(f", {name}" for name in warning_names(table)),
+        is_good=IS_GOOD,
         counted_warnings="".join(
-            f", count(CASE WHEN newest_first = 1 THEN {name} END) AS {name}"
+            f", count(CASE WHEN {IS_GOOD} THEN {name} END) AS {name}"
             for name in warning_names(table)
         ),
     )
@@ -138,54 +143,108 @@ def build_sources(
     dates: Run | Dates,
     window: Window,
     source: str | None = None,
+    *,
+    with_rejects: bool = False,
 ) -> str:
     """The WITH clause that all these queries share.
 
-    Its ``ranked`` has a row's ``line``, and ``newest_first``, which is 1 for good rows. ``source``
-    is a query that replaces the lake. It returns what ``build_lake`` does: ``source_path``,
-    ``source_modified``, the target's columns, and ``source_newest``.
+    Its ``ranked`` has, of each row, whether its ``kind`` is ``row``, ``reject`` or ``left out``,
+    the ``line``, whether its object ``is_new`` and its key ``is_touched``, and ``newest_first``,
+    which is 1 for the newest row of a key; ``with_rejects`` also the ``reject_line``. ``source`` is
+    a query that replaces the lake. It returns what ``build_listed`` does.
     """
     values = _key_values(table)
     key = ", ".join(values.values())
-    candidates = read_statement(
-        "extract/candidates_all.athena.sql"
-        if window.low is None
-        else "extract/candidates_touched.athena.sql"
-    ).format(
-        key=key,
-        date=values[table.source.date],
-        same_key=" AND ".join(f"checked.{value} = touched.{value}" for value in values.values()),
+    if source is None:
+        build = build_listed if window.survey else build_lake
+        source = build(table, settings, dates, window)
+    warnings = "".join(
+        f", CASE WHEN NOT ({rule.that}) THEN 1 END AS {name}"
+        for name, rule in zip(warning_names(table), table.expect, strict=True)
     )
     return read_statement("extract/sources.athena.sql").format(
-        source=source or build_lake(table, settings, dates, window),
+        source=source,
         exact_columns=_exact_columns(table),
         reject_reason=_reject_reason(table),
         line=_copy_line(table),
-        window_filter=f" WHERE source_modified >= {_instant(window.low)}" if window.low else "",
-        candidates=candidates,
         first_key=values[table.target.key[0]],
         key=key,
         newest=NEWEST,
-        warnings="".join(
-            f", CASE WHEN NOT ({rule.that}) THEN 1 END AS {name}"
-            for name, rule in zip(warning_names(table), table.expect, strict=True)
-        ),
+        reject_line=f", CASE WHEN kind = 'reject' THEN {_reject_line(table)} END AS reject_line"
+        if with_rejects
+        else "",
+        warnings=warnings,
+        is_touched=_is_touched(key, values[table.source.date], window),
     )
+
+
+def _is_touched(key: str, day: str, window: Window) -> str:
+    """Whether a run looks at a key: one of the window's rows has it, or one withdrawn had its date.
+
+    Of the whole lake every key is looked at, and nothing has to be kept for that.
+    """
+    if window.survey is None or window.low is None:
+        return "true"
+    touching = " OR ".join(["is_new", *_in_ranges(day, window.survey.touched)])
+    return f"bool_or({touching}) OVER (PARTITION BY {key}, CASE WHEN kind <> 'row' THEN line END)"
+
+
+def _in_ranges(day: str, ranges: Iterable[DateRange]) -> list[str]:
+    return [
+        f"{day} BETWEEN DATE '{item.first.isoformat()}' AND DATE '{item.last.isoformat()}'"
+        for item in ranges
+    ]
 
 
 def build_lake(table: Table, settings: Settings, dates: Run | Dates, window: Window) -> str:
-    """The query for the rows of all objects of the lake modified up to the window's end."""
-    columns = [f"{source_of(column)} AS {quote_name(column.name)}" for column in table.column]
-    columns.append(f"({table.source.newest}) AS {NEWEST}")
-    (day,) = (column for column in table.column if column.name == table.source.date)
+    """The query for the rows of all objects of the lake modified up to the window's end.
+
+    It is for operators' questions: a run reads what its survey has listed.
+    """
     return read_statement("extract/lake.athena.sql").format(
-        path=f"({table.source.path})",
-        modified=f"({table.source.modified})",
-        columns=", ".join(columns),
+        **_source_columns(table),
         table=lake_name(settings),
         high=_instant(window.high),
-        filter=_filter(table, _date_of(table, day), dates),
+        filter=_conditions([*_date_bounds(table, dates), *_own_filter(table)]),
     )
+
+
+def build_listed(table: Table, settings: Settings, dates: Run | Dates, window: Window) -> str:
+    """The query for the rows of all objects that a run's survey has listed, each read once.
+
+    It returns ``source_path``, ``source_modified``, the target's columns, ``source_newest``, and
+    whether a row ``is_new`` (of an object to take in) and ``is_kept`` (not left out by the filter).
+    """
+    survey, keys = window.survey, partition_keys(table)
+    assert survey is not None  # noqa: S101
+    bounds = _date_bounds(table, dates)
+    reads = [] if survey.reads is None else [_read_dates(table, survey.reads)]
+    own = _own_filter(table)
+    return read_statement("extract/listed.athena.sql").format(
+        **_source_columns(table),
+        table=listed_name(settings),
+        run_key=quote_name(keys.run),
+        part_key=quote_name(keys.part),
+        survey_id=quote_literal(survey.survey_id),
+        is_kept=f"coalesce({own[0]}, false)" if own else "true",
+        window_filter=_conditions(bounds),
+        other_filter=_conditions([*reads, *bounds, *own]),
+    )
+
+
+def _read_dates(table: Table, ranges: Sequence[DateRange]) -> str:
+    conditions = _in_ranges(_date_of(table), ranges)
+    return f"({' OR '.join(conditions)})" if conditions else "false"
+
+
+def _source_columns(table: Table) -> dict[str, str]:
+    columns = [f"{source_of(column)} AS {quote_name(column.name)}" for column in table.column]
+    columns.append(f"({table.source.newest}) AS {NEWEST}")
+    return {
+        "path": f"({table.source.path})",
+        "modified": f"({table.source.modified})",
+        "columns": ", ".join(columns),
+    }
 
 
 def lake_name(settings: Settings) -> str:
@@ -193,22 +252,34 @@ def lake_name(settings: Settings) -> str:
     return f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}"
 
 
+def listed_name(settings: Settings) -> str:
+    """The survey table, qualified with its database."""
+    return f"{quote_name(settings.athena_db_name)}.{quote_name(survey_table(settings))}"
+
+
 def source_of(column: Column) -> str:
     """The expression, over the lake's columns, of a column of the target."""
     return f"({column.source})" if column.source else quote_name(column.name)
 
 
-def _date_of(table: Table, column: Column) -> str:
+def _date_of(table: Table) -> str:
     """The expression of a date; bare when the lake has dates, by which engines skip row groups."""
+    (column,) = (column for column in table.column if column.name == table.source.date)
     is_date = column.source is None and table.source.columns[column.name] == "date"
     return source_of(column) if is_date else f"CAST({source_of(column)} AS date)"
 
 
-def _filter(table: Table, column: str, dates: Run | Dates) -> str:
+def _date_bounds(table: Table, dates: Run | Dates) -> list[str]:
     bounds = ((">=", dates.date_from), ("<=", dates.date_to))
-    conditions = [f"{column} {sign} DATE '{day.isoformat()}'" for sign, day in bounds if day]
-    if table.source.filter:
-        conditions.append(f"({table.source.filter})")
+    day = _date_of(table)
+    return [f"{day} {sign} DATE '{bound.isoformat()}'" for sign, bound in bounds if bound]
+
+
+def _own_filter(table: Table) -> list[str]:
+    return [f"({table.source.filter})"] if table.source.filter else []
+
+
+def _conditions(conditions: Iterable[str]) -> str:
     return "".join(f" AND {condition}" for condition in conditions)
 
 

@@ -13,14 +13,14 @@ from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.errors import ConfigurationInvalid, FullRunNeeded, QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
-from forecast_sync.survey.objects import check_sources, source_changed, survey
+from forecast_sync.survey.proof import refuse_changed_lake, require_survey
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.telemetry.metrics import measure_query
 from forecast_sync.text.sentences import end_sentence
 
 SUBMISSIONS_PER_REDRIVE = 3
-SCANS = 4
-"""How often a full run reads each object at most: its two queries refer to the lake twice each."""
+SCANS = 2
+"""How often a run reads each listed object: once in each of its queries."""
 TERABYTE = 10**12
 
 MOST_RENEWALS = 20
@@ -37,40 +37,30 @@ PREFIX_DIGITS = 12
 
 
 def start_query(
-    athena: Athena, lake: Storage, table: Table, settings: Settings, request: QueryRequest
+    athena: Athena, table: Table, settings: Settings, request: QueryRequest
 ) -> StartedQuery:
     """Submit one of the run's two queries, at most once for the same request and text.
 
-    A retried call may find another lake, and an update of the stack another table file. The text is
-    part of the token, because Athena refuses another text under the same token, and of the prefix,
-    because a query that was submitted before may be writing to its own. Raises, before the extract,
-    ``SourceInvalid`` when an object of the window can't be read, and ``SourceChanged`` or
-    ``SourceUnstable`` when the lake has changed since the window was decided. Raises
-    ``InputsOutdated`` when the window was decided for another definition, ``FullRunNeeded`` when a
-    run that reads the whole lake by itself would read more than it may, and
-    ``ConfigurationInvalid`` when the inputs are outdated again and again.
+    An update of the stack may have brought another table file. The text is part of the token,
+    because Athena refuses another text under the same token, and of the prefix, because a query
+    that was submitted before may be writing to its own. Raises ``InputsOutdated`` when the window
+    was decided for another definition, ``FullRunNeeded`` when a run that reads the whole lake by
+    itself would read more than it may, ``ConfigurationInvalid`` when the inputs are outdated again
+    and again, and ``Superseded`` for a run of a version that surveyed no lake.
     """
     definition = definition_of(table)
     _refuse_endless_renewal(request)
     refuse_other_definitions(definition, request.window.definition or definition)
-    sources = request.window.sources
+    survey = require_survey(request.run, request.window)
+    _refuse_costs(settings, request, survey.size)
     if request.query == "extract":
-        surveyed = check_sources(lake, settings, table, request.window)
-        if sources and sources != surveyed.fingerprint:
-            raise source_changed(request.renewal, request.redrive_count)
-        sources = surveyed.fingerprint
-        _refuse_costs(settings, request, surveyed.size)
-        parts = count_parts(surveyed.size)
+        parts = count_parts(survey.window_bytes)
 
         def build(prefix: str) -> str:
             return build_extract(table, settings, request.run, request.window, prefix, parts)
 
         text = build(result_prefix(settings, request, build("")))
     else:
-        if sources is None or request.window.reason:
-            surveyed = survey(lake, settings, request.window)
-            sources = sources or surveyed.fingerprint
-            _refuse_costs(settings, request, surveyed.size)
         text = build_profile(table, settings, request.run, request.window)
     identity = (
         f"{request.run.execution_arn} {request.query} {request.renewal} {request.attempt} "
@@ -80,7 +70,7 @@ def start_query(
     return StartedQuery(
         query=request.query,
         query_execution_id=athena.start(text, token),
-        sources=sources,
+        sources=survey.survey_id,
         renewal=request.renewal,
         attempt=request.attempt,
         redrive_count=request.redrive_count,
@@ -88,9 +78,9 @@ def start_query(
     )
 
 
-def _refuse_costs(settings: Settings, request: QueryRequest, lake_bytes: int) -> None:
+def _refuse_costs(settings: Settings, request: QueryRequest, listed_bytes: int) -> None:
     """Refuse to read the whole lake unasked when it is large; runs with dates are a person's."""
-    reason, scanned = request.window.reason, lake_bytes * SCANS
+    reason, scanned = request.window.reason, listed_bytes * SCANS
     if reason and request.run.moves_watermark and scanned > settings.max_scan_bytes:
         usd = scanned / TERABYTE * settings.athena_usd_per_terabyte
         raise FullRunNeeded(
@@ -112,6 +102,8 @@ def _refuse_endless_renewal(request: QueryRequest) -> None:
 
 def poll_query(
     athena: Athena,
+    storage: Storage,
+    settings: Settings,
     request: PollRequest,
     remaining_milliseconds: Callable[[], int],
     sleep: Callable[[float], None] = time.sleep,
@@ -121,11 +113,12 @@ def poll_query(
     Each poll that goes through the state machine takes nine of the 25,000 events that an execution
     may have. So once the waits have grown to a minute, one call polls for as long as the function
     may run. Of a failed query, raises ``InputsOutdated`` when it failed before this redrive,
-    ``QueryRetryable`` while submissions are left, and ``QueryFailed`` otherwise.
+    ``QueryRetryable`` while submissions are left, ``SourceChanged`` or ``SourceUnstable`` when an
+    object that it was to read is another one now, or gone, and ``QueryFailed`` otherwise.
     """
     polls = request.polls or 0
     while True:
-        cost = _poll_once(athena, request)
+        cost = _poll_once(athena, storage, settings, request)
         polls += 1
         wait = wait_after(polls)
         longest = LONGEST_WAIT * 1000 + RESERVE_MILLISECONDS
@@ -142,7 +135,9 @@ def wait_after(polls: int) -> int:
     return min(LONGEST_WAIT, int(WAIT_GROWTH ** min(polls, LONGEST_WAIT)))
 
 
-def _poll_once(athena: Athena, request: PollRequest) -> Cost | None:
+def _poll_once(
+    athena: Athena, storage: Storage, settings: Settings, request: PollRequest
+) -> Cost | None:
     started = request.started
     try:
         return athena.poll(started.query_execution_id)
@@ -152,6 +147,10 @@ def _poll_once(athena: Athena, request: PollRequest) -> Cost | None:
             made_at=started.redrive_count,
             redrive_count=request.redrive_count,
         )
+        survey = request.window and request.window.survey
+        if isinstance(error, QueryFailed) and survey:
+            # Athena doesn't say so by a code of its own.
+            refuse_changed_lake(storage, settings, survey, started.renewal, request.redrive_count)
         allowed = SUBMISSIONS_PER_REDRIVE * (request.redrive_count + 1)
         if isinstance(error, QueryRetryable) and started.attempt + 1 >= allowed:
             raise QueryFailed(

@@ -45,7 +45,8 @@ class Basis(NamedTuple):
 
     ``definition`` and ``target`` are None when an older version has filled the database; ``mixed``
     is whether a run with another definition, or of another lake, has written since; ``inserted`` is
-    how many rows this run and later ones have inserted.
+    how many rows this run and later ones have inserted. Without ``generation`` it was of a version
+    that had no file ledger.
     """
 
     run_id: str
@@ -53,6 +54,7 @@ class Basis(NamedTuple):
     mixed: bool
     target: dict[str, Any] | None
     inserted: int
+    generation: int | None = None
 
 
 class OwnPart(NamedTuple):
@@ -73,8 +75,8 @@ def read_basis(cursor: Cursor, source: str, definition: str) -> Basis | None:
     row = cursor.execute(statement("lease/read_basis.sql"), values).fetchone()
     if row is None:
         return None
-    run_id, recorded_definition, mixed, target, inserted = row
-    return Basis(run_id, recorded_definition, mixed, target, int(inserted))
+    run_id, recorded_definition, mixed, target, inserted, generation = row
+    return Basis(run_id, recorded_definition, mixed, target, int(inserted), generation)
 
 
 def read_own_part(cursor: Cursor, run_id: str) -> OwnPart | None:

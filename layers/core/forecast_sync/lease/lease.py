@@ -63,6 +63,16 @@ def find_holder(cursor: Cursor) -> Holder | None:
     return Holder(*row) if row else None
 
 
+def is_held(cursor: Cursor, run: Run, joined: int | None) -> bool:
+    """Whether a run still works under the redrive count that ``join`` returned.
+
+    The transaction holds the lease's shared lock from here on, so the answer stays true in it.
+    """
+    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LEASE_LOCK])
+    own = find_own_row(cursor, run.run_id)
+    return own is not None and own.status == "running" and own.redrive_count == joined
+
+
 def join(
     connection: Connection,
     run: Run,

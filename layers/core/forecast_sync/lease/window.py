@@ -1,23 +1,19 @@
-"""Read watermark: takes the lease and decides the window, the objects that a run reads.
+"""Read watermark: takes the lease and decides whether a run takes in what is new or the whole lake.
 
-A window ends at the run's start or later: never before the end of the latest window that was
-written. Otherwise a run that has waited for its lease, or is redriven before it had one, would
-write older rows over the newer ones of the run before it.
-
-A window begins before the watermark. The watermark belongs to the lake, the target and the table
-file's definition: when one of them isn't what it was, the window is the whole lake.
+The watermark belongs to the lake, the target and the table file's definition: when one of them
+isn't what it was, the window is the whole lake. Which objects are new, *Survey lake* finds out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.config import Settings
-from forecast_sync.contracts.run import Run, Window
-from forecast_sync.errors import FullRunNeeded, LeaseHeld
+from forecast_sync.contracts.run import Run, WatermarkRequest, Window
+from forecast_sync.errors import FullRunNeeded, LeaseHeld, Superseded
 from forecast_sync.lease import lease, waiting
 from forecast_sync.lease.basis import Basis, examine, read_basis, read_own_part, to_json
 from forecast_sync.lease.waiting import Waiting
@@ -30,9 +26,22 @@ UNATTENDED = ("s3", "rerun")
 
 ERROR_CHARACTERS = 500
 
+ADOPTION_MARGIN = timedelta(hours=6)
+"""How far before its watermark an older version began to read again, because an object that is
+uploaded in parts carries the time at which its upload began."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DECIDED = {"low", "high", "definition", "reason"}
 """What a run's row keeps of its window."""
+
+
+def refuse_older_release(request: WatermarkRequest) -> None:
+    """Raise ``Superseded`` for an execution whose state machine has no *Survey lake*."""
+    if request.renewal is None:
+        raise Superseded(
+            f"Run {request.run.run_id} began under another release of this stack, which surveyed "
+            f"no lake; start a new {request.run.sync_type} run instead."
+        )
 
 
 def open_window(
@@ -107,16 +116,15 @@ def _open(
     return window
 
 
-def move_end(connection: Connection, run: Run, window: Window) -> None:
-    """Put the end that a window has been given on record; a run without the lease keeps its row.
+def record_window(cursor: Cursor, run: Run, window: Window) -> None:
+    """Put what the survey has made of a window on record.
 
-    Raises ``LeaseHeld`` for such a run, which was stopped meanwhile.
+    Raises ``LeaseHeld`` for a run without the lease, which was stopped meanwhile.
     """
-    with transaction(connection) as cursor:
-        values = {"run_id": run.run_id, "high": window.high}
-        cursor.execute(statement("lease/move_end.sql"), values)
-        if not cursor.rowcount:
-            raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it decided its window.")
+    values = window.model_dump(include={"low", "high", "reason"})
+    cursor.execute(statement("lease/record_window.sql"), {**values, "run_id": run.run_id})
+    if not cursor.rowcount:
+        raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it surveyed the lake.")
 
 
 def _coalesce_or_wait(
@@ -161,9 +169,11 @@ def _decide(
         reason = None
     if reason and basis and starts:
         _refuse_another_attempt(cursor, settings, run, basis, reason)
-    low = None
+    low, adopts_until = None, None
     if run.sync_type == "incremental" and watermark is not None and reason is None:
-        low = (watermark - settings.lookback).replace(tzinfo=UTC)
+        low = watermark.replace(tzinfo=UTC)
+        if basis is not None and basis.generation is None:
+            adopts_until = low - ADOPTION_MARGIN
     latest_end = _read_time(cursor, "lease/find_latest_window_end.sql", settings)
     window = Window(
         low=low,
@@ -171,6 +181,7 @@ def _decide(
         connections=_count_connections(cursor),
         definition=definition,
         reason=reason,
+        adopts_until=adopts_until,
     )
     return window, {
         **window.model_dump(include=DECIDED),

@@ -15,7 +15,7 @@ from forecast_sync.errors import QueryFailed, ResultInvalid, TooManyRejects
 from forecast_sync.plan.profile import read_profile
 from forecast_sync.plan.reject_limit import refuse_too_many_rejects
 from forecast_sync.plan.result_files import ResultFile, list_result_files
-from forecast_sync.survey.objects import refuse_changed_lake
+from forecast_sync.survey.proof import refuse_changed_lake, require_survey
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.telemetry.metrics import measure_rejects
 
@@ -36,11 +36,12 @@ def plan_pages(
 
     Raises ``TooManyRejects`` above the reject limit, ``ResultInvalid`` for results or a pages file
     that can't be read (both, like a query's failure, as ``InputsOutdated`` when the results predate
-    the present redrive), ``InputsOutdated`` for results of another definition, and
-    ``SourceChanged`` or ``SourceUnstable`` when the lake has changed since the window was decided,
-    whether or not the queries agree.
+    the present redrive), ``InputsOutdated`` for results of another definition, ``SourceChanged`` or
+    ``SourceUnstable`` when a listed object is another one now, or gone, whether or not the queries
+    agree, and ``Superseded`` for a run of a version that surveyed no lake.
     """
-    refuse_changed_lake(storage, settings, request.window, request.queries, request.redrive_count)
+    survey, renewal = require_survey(request.run, request.window), request.queries.extract.renewal
+    refuse_changed_lake(storage, settings, survey, renewal, request.redrive_count)
     try:
         return _plan(athena, storage, table, settings, request)
     except (QueryFailed, ResultInvalid, TooManyRejects) as error:

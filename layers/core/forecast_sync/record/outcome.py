@@ -68,8 +68,11 @@ def record_success(
                 "status": status,
                 "run_id": run.run_id,
                 "watermark": _earned_watermark(run, request.window),
+                "is_full": run.sync_type == "full" or request.window.low is None,
+                "takes_in": run.moves_watermark and request.window.survey is not None,
             },
         )
+        _take_in(cursor, settings, run, request.window)
         _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
     start_rerun(connection, workflow, run, request.redrive_count or 0)
@@ -108,11 +111,30 @@ def _refuse_other_definitions(table: Table, request: RecordRequest) -> None:
     refuse_other_definitions(present, *(made or present for made in definitions))
 
 
+def _take_in(cursor: Cursor, settings: Settings, run: Run, window: Window) -> None:
+    """Mark the window's objects as loaded, in the transaction that moves the watermark."""
+    if not run.moves_watermark or window.survey is None:
+        return
+    cursor.execute(
+        statement("record/take_in.sql"),
+        {
+            "table_name": settings.table_file,
+            "lake": settings.data_location,
+            "survey_id": window.survey.survey_id,
+            "run_id": run.run_id,
+        },
+    )
+
+
 def _earned_watermark(run: Run, window: Window) -> datetime | None:
-    """The window's end, but never past the run's start, as naive UTC; None if it doesn't move."""
+    """When the lake's listing began, as naive UTC; None if the watermark doesn't move.
+
+    A run of an older version ended its window later: it gets no further than to its own start.
+    """
     if not run.moves_watermark:
         return None
-    return min(window.high, run.started_at).astimezone(UTC).replace(tzinfo=None)
+    reached = window.high if window.survey else min(window.high, run.started_at)
+    return reached.astimezone(UTC).replace(tzinfo=None)
 
 
 def _resolve_rejects(cursor: Cursor, table: Table, run: Run) -> None:

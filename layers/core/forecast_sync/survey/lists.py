@@ -8,12 +8,14 @@ the run itself, has each object's version.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC
 from typing import NamedTuple
 
 from forecast_sync.adapters.glue import Catalog, Partition
 from forecast_sync.adapters.s3 import Listed, Storage, split_location
 from forecast_sync.config import Settings
+from forecast_sync.survey.file_ledger import ListedFile
 from forecast_sync.tables import Table
 
 RUN, PART = "run", "part"
@@ -22,7 +24,6 @@ RUN, PART = "run", "part"
 WINDOW, OTHER = "window", "other"
 """The values of ``part``: the objects to take in, and those that overlap their business dates."""
 
-VERSIONS = "versions"
 FILE_OBJECTS = 50_000
 """How many objects a file of a list has: about 5 MB."""
 
@@ -94,14 +95,53 @@ class ListWriter:
         self.files += 1
 
 
-def version_line(item: Listed) -> str:
-    """An object's version as a line of the third list."""
-    return json.dumps([item.key, item.size, item.modified.isoformat(), item.etag])
+class Version(NamedTuple):
+    """A listed object's version: ``modified`` is in ISO 8601."""
+
+    key: str
+    size: int
+    modified: str
+    etag: str
 
 
-def read_versions(storage: Storage, location: str, files: int) -> Iterator[list[object]]:
-    """Key, size, modified time (ISO 8601) and ETag of each listed object, in the lists' order."""
-    bucket, folder = split_location(f"{location}{VERSIONS}/")
+def version_of(item: Listed | ListedFile) -> Version:
+    """The version of an object."""
+    return Version(item.key, item.size, item.modified.astimezone(UTC).isoformat(), item.etag)
+
+
+class Written(NamedTuple):
+    """What a list has: its objects, their bytes and rows, and how many files the list takes."""
+
+    objects: int
+    size: int
+    rows: int
+    files: int
+
+
+def write_list(
+    storage: Storage, settings: Settings, location: str, part: str, items: Iterable[ListedFile]
+) -> Written:
+    """Write the list ``part`` under ``location``, and next to it the versions of its objects."""
+    bucket, _ = split_location(settings.data_location)
+    paths = ListWriter(storage, f"{location}{part}/")
+    versions = ListWriter(storage, _versions(location, part))
+    objects = size = rows = 0
+    for item in items:
+        paths.add(f"s3://{bucket}/{item.key}")
+        versions.add(json.dumps(version_of(item)))
+        objects, size, rows = objects + 1, size + item.size, rows + item.row_count
+    paths.close()
+    versions.close()
+    return Written(objects, size, rows, versions.files)
+
+
+def read_versions(storage: Storage, location: str, part: str, files: int) -> Iterator[Version]:
+    """The version of each object of a list, in the list's order."""
+    bucket, folder = split_location(_versions(location, part))
     for number in range(files):
         for line in storage.read(bucket, f"{folder}{number:05}").splitlines():
-            yield json.loads(line)
+            yield Version(*json.loads(line))
+
+
+def _versions(location: str, part: str) -> str:
+    return f"{location}versions/{part}/"

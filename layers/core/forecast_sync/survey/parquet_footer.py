@@ -1,4 +1,4 @@
-"""Reads a Parquet file's footer: its columns, how they are stored, and whether it has any rows.
+"""Reads a Parquet file's footer: its columns, how they are stored, its rows and its dates.
 
 The footer is Thrift in its compact encoding, and can be anything that somebody has uploaded.
 Nothing in it is trusted before it is checked: lengths and counts against the bytes that are left,
@@ -69,7 +69,10 @@ INTEGER, BIT_WIDTH, IS_SIGNED = 10, 1, 2
 # RowGroup, ColumnChunk and ColumnMetaData
 CHUNKS, GROUP_ROWS = 1, 3
 OTHER_FILE, CHUNK_METADATA, ENCRYPTION, ENCRYPTED_METADATA = 1, 3, 8, 9
-CHUNK_ENCODINGS, PATH, CODEC = 2, 3, 4
+CHUNK_ENCODINGS, PATH, CODEC, CHUNK_VALUES, STATISTICS = 2, 3, 4, 5, 12
+# Statistics; writers of old used the first two
+OLD_MAX, OLD_MIN, NULL_COUNT, MAX, MIN = 1, 2, 3, 5, 6
+DATE_BYTES = 4
 
 # Types of the compact encoding
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, STRUCT = (
@@ -109,15 +112,52 @@ class ParquetColumn(NamedTuple):
 
 
 class Storage:
-    """How a top-level column is stored, over all row groups."""
+    """How a top-level column is stored, over all row groups, and what its values are.
 
-    __slots__ = ("codecs", "encodings", "is_elsewhere", "is_encrypted")
+    ``least`` and ``most`` bound the values of a column of 32-bit integers, such as dates, unless
+    ``is_bounded`` is false; both are None when all values are NULL. ``values`` is how many values
+    it has, NULLs included.
+    """
+
+    __slots__ = (
+        "codecs",
+        "encodings",
+        "is_bounded",
+        "is_elsewhere",
+        "is_encrypted",
+        "least",
+        "most",
+        "values",
+    )
 
     def __init__(self) -> None:
         self.codecs: set[str] = set()
         self.encodings: set[str] = set()
         self.is_encrypted = False
         self.is_elsewhere = False
+        self.is_bounded = True
+        self.least: int | None = None
+        self.most: int | None = None
+        self.values = 0
+
+    def add_values(self, values: int | None, statistics: dict[int, bytes | int]) -> None:
+        """Take in what a row group says of its values."""
+        self.values += max(0, values or 0)
+        if values == statistics.get(NULL_COUNT, 0 if values == 0 else None):
+            return
+        bounds = [
+            int.from_bytes(value, "little", signed=True)
+            for value in (
+                statistics.get(MIN, statistics.get(OLD_MIN)),
+                statistics.get(MAX, statistics.get(OLD_MAX)),
+            )
+            if isinstance(value, bytes) and len(value) == DATE_BYTES
+        ]
+        if values is None or len(bounds) != 2 or bounds[0] > bounds[1]:
+            self.is_bounded = False
+            return
+        self.least = min(bounds[0], self.least if self.least is not None else bounds[0])
+        self.most = max(bounds[1], self.most if self.most is not None else bounds[1])
 
 
 class Footer(NamedTuple):
@@ -125,7 +165,12 @@ class Footer(NamedTuple):
 
     columns: dict[str, ParquetColumn]
     storage: dict[str, Storage]
-    has_rows: bool
+    rows: int
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the file has rows."""
+        return self.rows > 0
 
 
 class _Element(NamedTuple):
@@ -162,7 +207,7 @@ def read_footer(tail: bytes) -> Footer:
         raise ValueError(f"it claims a footer of {size - FOOTER_END_BYTES:,} bytes and is shorter")
     cursor = _Cursor(tail[-size:-FOOTER_END_BYTES])
     columns = _top_level(cursor.read_file_metadata())
-    return Footer(columns, cursor.storage, cursor.has_rows)
+    return Footer(columns, cursor.storage, cursor.rows)
 
 
 def _top_level(elements: Iterator[_Element]) -> dict[str, ParquetColumn]:
@@ -208,10 +253,10 @@ class _Cursor:
         self._position = 0
         self._values_left = MOST_VALUES
         self.storage: dict[str, Storage] = {}
-        self.has_rows = True
+        self.rows = 0
 
     def read_file_metadata(self) -> Iterator[_Element]:
-        """The schema's elements in their order; sets ``storage`` and ``has_rows``.
+        """The schema's elements in their order; sets ``storage`` and ``rows``.
 
         Reads the whole struct first, because what follows the schema may be damaged, or be another
         schema. Bytes after the struct may be a signature.
@@ -231,7 +276,9 @@ class _Cursor:
                 group_rows = self._row_groups(kind)
             else:
                 self._skip(kind, 1)
-        self.has_rows = file_rows != 0 or bool(group_rows)
+        # A file that doesn't say how many rows it has, or says nonsense, isn't taken for empty.
+        said = 1 if file_rows is None or file_rows < 0 else file_rows
+        self.rows = max(said, group_rows or 0)
         return iter(elements or ())
 
     def _elements(self, kind: int) -> list[_Element]:
@@ -302,19 +349,19 @@ class _Cursor:
                 self._skip(kind, 5)
         return numbers
 
-    def _row_groups(self, kind: int) -> bool:
-        """Whether a row group has rows."""
-        has_rows = False
+    def _row_groups(self, kind: int) -> int:
+        """How many rows the row groups have."""
+        rows = 0
         for _ in range(self._structs(kind, "its row groups")):
             for number, of_field in self._fields():
                 if number == CHUNKS:
                     for _ in range(self._structs(of_field, "a row group's columns")):
                         self._chunk()
                 elif number == GROUP_ROWS and of_field in NUMBERS:
-                    has_rows |= self._zigzag() != 0
+                    rows += max(0, self._zigzag())
                 else:
                     self._skip(of_field, 3)
-        return has_rows
+        return rows
 
     def _chunk(self) -> None:
         """Record how one column of a row group is stored."""
@@ -331,20 +378,22 @@ class _Cursor:
             storage.is_elsewhere |= is_elsewhere
 
     def _chunk_metadata(self) -> Storage | None:
-        name, codec, encodings = None, None, set()
+        name, codec = None, None
+        encodings: set[str] = set()
+        values: int | None = None
+        statistics: dict[int, bytes | int] = {}
         for number, kind in self._fields():
-            if number == PATH and kind == LIST:
+            if number == CHUNK_VALUES and kind in NUMBERS:
+                values = self._zigzag()
+            elif number == STATISTICS and kind == STRUCT:
+                statistics = self._statistics()
+            elif number == PATH and kind == LIST:
                 name = self._first_name()
             elif number == CODEC and kind in NUMBERS:
                 value = self._zigzag()
                 codec = CODECS[value] if 0 <= value < len(CODECS) else "an unknown codec"
             elif number == CHUNK_ENCODINGS and kind == LIST:
-                size, of_value = self._list_header()
-                for _ in range(size):
-                    if of_value not in NUMBERS:
-                        raise _damaged("a column's encodings aren't numbers")
-                    value = self._zigzag()
-                    encodings.add(ENCODINGS.get(value, "an unknown encoding"))
+                encodings = self._encodings()
             else:
                 self._skip(kind, 6)
         if name is None:
@@ -355,7 +404,29 @@ class _Cursor:
         storage.encodings |= encodings
         if codec is not None:
             storage.codecs.add(codec)
+        storage.add_values(values, statistics)
         return storage
+
+    def _encodings(self) -> set[str]:
+        size, of_value = self._list_header()
+        if size and of_value not in NUMBERS:
+            raise _damaged("a column's encodings aren't numbers")
+        return {ENCODINGS.get(self._zigzag(), "an unknown encoding") for _ in range(size)}
+
+    def _statistics(self) -> dict[int, bytes | int]:
+        """The bounds, as they are stored, and the number of NULLs, by the number of the field."""
+        statistics: dict[int, bytes | int] = {}
+        for number, kind in self._fields():
+            if number == NULL_COUNT and kind in NUMBERS:
+                statistics[number] = self._zigzag()
+            elif number in (OLD_MAX, OLD_MIN, MAX, MIN) and kind == BINARY:
+                size = self._varint()
+                start = self._position
+                self._advance(size)
+                statistics[number] = self._data[start : start + min(size, DATE_BYTES + 1)]
+            else:
+                self._skip(kind, 7)
+        return statistics
 
     def _first_name(self) -> str | None:
         """The first name of a column's path: the top-level column."""

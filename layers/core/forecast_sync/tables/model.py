@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -172,6 +172,11 @@ class Source(Model):
     )
     filter: Expression | None = Field(
         default=None, description="Athena SQL: a run ignores rows for which this isn't true."
+    )
+    bad_files: Literal["quarantine", "fail"] = Field(
+        default="quarantine",
+        description="What a file that can't be read as this table file says does: it is left out "
+        "and named (`quarantine`), or it fails the run (`fail`).",
     )
     columns: dict[Identifier, SourceType] = Field(
         min_length=1,

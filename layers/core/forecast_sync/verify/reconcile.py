@@ -15,7 +15,7 @@ from forecast_sync.contracts.result import VerifyRequest
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import SourceChanged, VerificationFailed
 from forecast_sync.lease import lease
-from forecast_sync.survey.objects import lake_changed
+from forecast_sync.survey.proof import lake_changed
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.verify.ledger import read_counts
 from forecast_sync.verify.locate_mismatch import locate_mismatch
@@ -52,9 +52,11 @@ def verify_load(
         return counts
     message = "Lake and ledger differ: " + "; ".join(differences) + "."
     raise_if_stale(message, made_at=extract.redrive_count, redrive_count=request.redrive_count)
-    if has_renewals_left(request.renewal, request.redrive_count) and lake_changed(
-        storage, settings, request.window, request.queries
-    ):
+    survey, may_renew = (
+        request.window.survey,
+        has_renewals_left(request.renewal, request.redrive_count),
+    )
+    if survey and may_renew and lake_changed(storage, settings, survey):
         raise SourceChanged(message)
     mismatch = locate_mismatch(
         connection, storage, request.plan, with_checksum=request.run.sums_content

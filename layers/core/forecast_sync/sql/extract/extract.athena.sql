@@ -3,10 +3,10 @@
 -- May run twice: each attempt writes to a prefix of its own.
 UNLOAD (
 {sources}
-SELECT line, 'row' AS kind, {part} AS part FROM ranked WHERE newest_first = 1
-UNION ALL
-SELECT {reject_line} AS line, 'reject' AS kind, 0 AS part
-FROM in_window WHERE reject_reason IS NOT NULL
+SELECT CASE WHEN kind = 'row' THEN line ELSE reject_line END AS line, kind,
+  CASE WHEN kind = 'row' THEN {part} ELSE 0 END AS part
+FROM ranked
+WHERE kind = 'reject' OR (kind = 'row' AND is_touched AND newest_first = 1)
 )
 TO {prefix}
 WITH (format = 'TEXTFILE', compression = 'GZIP', partitioned_by = ARRAY['kind', 'part'])

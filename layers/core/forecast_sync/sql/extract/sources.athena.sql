@@ -1,5 +1,6 @@
--- Every row of the source with its COPY-text line or the reason why the target can't hold it, and
--- which of a key's rows is the newest. Only reads.
+-- Every row with its COPY-text line or the reason why the target can't hold it, and which of a key's rows
+-- is the newest. Each object is read once, so everything is one pass: a reject, and a row that the table
+-- file's filter leaves out, is alone in its partition. Only reads.
 WITH source AS (
 {source}
 ),
@@ -12,14 +13,18 @@ lined AS (
 checked AS (
   SELECT *, {reject_reason} AS reject_reason FROM lined
 ),
-in_window AS (
-  SELECT * FROM checked{window_filter}
+sorted AS (
+  SELECT *, CASE WHEN NOT is_kept THEN 'left out' WHEN reject_reason IS NOT NULL THEN 'reject' ELSE 'row' END
+    AS kind
+  FROM checked
 ),
-{candidates},
 ranked AS (
-  SELECT line, {first_key} AS first_key{warnings}, row_number() OVER (
-    PARTITION BY {key}
-    ORDER BY {newest} DESC NULLS LAST, source_modified DESC, source_path DESC, line DESC
-  ) AS newest_first
-  FROM candidates
+  SELECT kind, is_new, line, {first_key} AS first_key{reject_line}{warnings},
+    row_number() OVER (
+      PARTITION BY {key}, CASE WHEN kind <> 'row' THEN line END
+      ORDER BY {newest} DESC NULLS LAST, source_modified DESC, source_path DESC, line DESC
+    ) AS newest_first,
+    {is_touched} AS is_touched
+  FROM sorted
+  WHERE is_new OR kind = 'row'
 )

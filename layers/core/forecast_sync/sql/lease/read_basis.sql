@@ -12,7 +12,7 @@ SELECT basis.run_id, basis.definition, EXISTS (
     FROM forecast_sync_status AS run
     JOIN forecast_sync_batch AS batch ON batch.run_id = run.run_id
     WHERE NOT run.dry_run AND run.id >= basis.id
-) AS inserted
+) AS inserted, (to_jsonb(basis) ->> 'generation')::integer AS generation
 FROM (
     SELECT * FROM forecast_sync_status
     WHERE run_id IS NOT NULL AND status = 'succeeded' AND source = %(source)s

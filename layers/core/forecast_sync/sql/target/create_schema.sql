@@ -1,5 +1,5 @@
--- Creates the status table, the queue for the lease, the ledger, the rejects and the published states.
--- May run twice: every statement says IF NOT EXISTS, and the caller holds an advisory lock, without
+-- Creates the status table, the queue for the lease, the ledger, the file ledger, the rejects and the
+-- published states. May run twice: every statement says IF NOT EXISTS, and the caller holds an advisory lock, without
 -- which concurrent sessions fail.
 CREATE TABLE IF NOT EXISTS forecast_sync_status (
     id SERIAL PRIMARY KEY,
@@ -39,7 +39,8 @@ ALTER TABLE forecast_sync_status
     ADD COLUMN IF NOT EXISTS definition TEXT,
     ADD COLUMN IF NOT EXISTS window_reason TEXT,
     ADD COLUMN IF NOT EXISTS target JSONB,
-    ADD COLUMN IF NOT EXISTS table_name TEXT;
+    ADD COLUMN IF NOT EXISTS table_name TEXT,
+    ADD COLUMN IF NOT EXISTS generation INTEGER;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run
     ON forecast_sync_status (run_id) WHERE run_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_lease
@@ -72,6 +73,41 @@ CREATE TABLE IF NOT EXISTS forecast_sync_batch (
 );
 ALTER TABLE forecast_sync_batch ADD COLUMN IF NOT EXISTS definition TEXT;
 CREATE INDEX IF NOT EXISTS forecast_sync_batch_run ON forecast_sync_batch (run_id);
+
+-- An object of the lake by table, lake and key, and what became of it. 0001-01-01 to 9999-12-31 are
+-- dates that nobody knows; without dates it has no row with one.
+CREATE TABLE IF NOT EXISTS forecast_sync_file (
+    table_name TEXT NOT NULL,
+    lake TEXT NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    etag TEXT NOT NULL,
+    modified TIMESTAMPTZ NOT NULL,
+    storage_class TEXT,
+    size BIGINT NOT NULL,
+    row_count BIGINT,
+    first_date DATE,
+    last_date DATE,
+    reader INTEGER,
+    definition TEXT,
+    state TEXT NOT NULL,
+    reason TEXT,
+    -- The business dates of versions that were in a run's window and are replaced or gone.
+    withdrawn_from DATE,
+    withdrawn_to DATE,
+    -- The survey whose window the object is in, and the run that took it in.
+    survey_id TEXT,
+    run_id TEXT,
+    generation INTEGER,
+    first_seen_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    changed_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    taken_in_at TIMESTAMPTZ,
+    accepted_at TIMESTAMPTZ,
+    accepted_by TEXT,
+    PRIMARY KEY (table_name, lake, key)
+);
+-- What isn't as it should be is little, and is looked for by every run.
+CREATE INDEX IF NOT EXISTS forecast_sync_file_open ON forecast_sync_file (table_name, lake, key)
+    WHERE state NOT IN ('loaded', 'gone') OR withdrawn_from IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS forecast_sync_rejects (
     content_hash TEXT PRIMARY KEY,

@@ -1,0 +1,17 @@
+-- The business dates that an incremental run looks at: of the pending objects and of versions that are
+-- replaced or gone, within the run's bounds. Only reads.
+SELECT lower(merged), upper(merged) - 1
+FROM (
+    SELECT unnest(range_agg(dates * daterange(%(first)s, %(last)s, '[]'))) AS merged
+    FROM (
+        SELECT daterange(first_date, last_date, '[]') AS dates
+        FROM forecast_sync_file
+        WHERE table_name = %(table_name)s AND lake = %(lake)s AND state = 'pending'
+          AND first_date IS NOT NULL
+        UNION ALL
+        SELECT daterange(withdrawn_from, withdrawn_to, '[]')
+        FROM forecast_sync_file
+        WHERE table_name = %(table_name)s AND lake = %(lake)s AND withdrawn_from IS NOT NULL
+    ) AS found
+) AS ranges
+ORDER BY 1

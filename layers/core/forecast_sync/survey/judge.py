@@ -1,0 +1,118 @@
+"""Judges objects by their Parquet footers: whether Athena can read them, and what they have.
+
+Athena reads a column that a file lacks as NULL, which would silently empty a nullable column of
+the target, and an unsigned integer as a signed one. What it can't read at all fails a query halfway
+through, mostly without naming the file. The footer tells beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Executor
+from datetime import date, timedelta
+from threading import Lock
+from typing import Literal, NamedTuple
+
+from forecast_sync.adapters.s3 import Listed, ObjectArchived, Storage
+from forecast_sync.contracts.survey import DateRange
+from forecast_sync.errors import SourceInvalid
+from forecast_sync.survey.parquet_footer import Footer, footer_size, read_footer
+from forecast_sync.survey.readable import find_misfits
+from forecast_sync.tables import Table
+
+READER = 1
+"""The version of the rules by which objects are judged. Raise it when a release can read what
+another one has quarantined: every quarantined object is then judged again."""
+
+READERS = 16
+"""How many footers are read at once."""
+
+TAIL_BYTES = 64 * 1024
+
+ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+"""Storage classes that Athena skips."""
+
+ANY_DATE = DateRange(first=date.min, last=date.max)
+"""The business dates of an object that doesn't tell them."""
+
+EPOCH = date(1970, 1, 1)
+
+JudgedState = Literal["pending", "quarantined", "archived"]
+
+
+class Judged(NamedTuple):
+    """What became of an object: ``reason`` says, as a predicate, why it can't be read.
+
+    ``dates`` are the business dates of its rows, None when no row has one. ``is_final`` is false
+    for a fault of access, which may be gone the next time.
+    """
+
+    state: JudgedState
+    reason: str | None = None
+    rows: int | None = None
+    dates: DateRange | None = None
+    is_final: bool = True
+
+
+def judge_all(
+    lake: Storage, bucket: str, items: Iterable[Listed], table: Table, pool: Executor
+) -> dict[str, Judged | None]:
+    """Judge objects, by key; None for one that is gone. Large footers are read one at a time."""
+    large = Lock()
+    asked = {item.key: pool.submit(judge, lake, bucket, item, table, large) for item in items}
+    return {key: answer.result() for key, answer in asked.items()}
+
+
+def judge(lake: Storage, bucket: str, item: Listed, table: Table, large: Lock) -> Judged | None:
+    """Judge one object; None when it is gone."""
+    if item.storage_class in ARCHIVED:
+        return Judged("archived", f"is archived as {item.storage_class}")
+    if "\n" in item.key or "\r" in item.key:
+        return Judged("quarantined", "has a line break in its name: copy it to another one")
+    try:
+        footer = _read_footer(lake, bucket, item.key, large)
+    except ObjectArchived:
+        return Judged("archived", "is archived")
+    except SourceInvalid as error:
+        return Judged("quarantined", str(error), is_final=False)
+    except ValueError as error:
+        return Judged("quarantined", f"isn't a Parquet file: {error}")
+    if footer is None:
+        return None
+    if not footer.has_rows:
+        return Judged("pending", rows=0)
+    if misfits := "; ".join(find_misfits(footer, table.source)):
+        return Judged("quarantined", misfits, footer.rows)
+    return Judged("pending", None, footer.rows, find_dates(footer, table))
+
+
+def _read_footer(lake: Storage, bucket: str, key: str, large: Lock) -> Footer | None:
+    tail = lake.read_tail(bucket, key, TAIL_BYTES)
+    if tail == b"":
+        raise ValueError("it is empty, 0 bytes")
+    if tail is not None and (size := footer_size(tail)) > len(tail):
+        with large:
+            tail = lake.read_tail(bucket, key, size)
+    return None if tail is None else read_footer(tail)
+
+
+def find_dates(footer: Footer, table: Table) -> DateRange | None:
+    """The business dates of a file's rows, as its statistics bound them; None without any.
+
+    ``ANY_DATE`` when they don't tell, or when the table file computes the date.
+    """
+    (column,) = (column for column in table.column if column.name == table.source.date)
+    stored = footer.storage.get(column.name)
+    is_plain = column.source is None and table.source.columns[column.name] == "date"
+    if not is_plain or stored is None or not stored.is_bounded or stored.values != footer.rows:
+        return ANY_DATE
+    if stored.least is None or stored.most is None:
+        return None
+    return DateRange(first=_date(stored.least), last=_date(stored.most))
+
+
+def _date(days: int) -> date:
+    """A number of days since 1970 as a date; the first or last one when there is none such."""
+    if days > (date.max - EPOCH).days:
+        return date.max
+    return EPOCH + timedelta(days=days) if days > (date.min - EPOCH).days else date.min
