@@ -10,7 +10,8 @@ from typing import Any
 
 from forecast_sync.contracts.page import Page, PageKind, UpsertRequest
 from forecast_sync.contracts.query import StartedQuery
-from forecast_sync.contracts.run import Run
+from forecast_sync.contracts.run import Run, Window
+from forecast_sync.contracts.survey import Survey
 from forecast_sync.tables import Table, definition_of, load_table, parse_table
 
 STARTED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -38,12 +39,30 @@ def make_run(run_id: str = "run-1", **changes: Any) -> Run:
     return Run(**{**values, **changes})
 
 
+def make_survey(**changes: Any) -> Survey:
+    """The survey of an empty lake, with empty lists."""
+    values: dict[str, Any] = {
+        "survey_id": "run-1.0.0",
+        "location": "s3://results/athena/run-1/survey-0-0/",
+        "began_at": STARTED_AT,
+        "listed": True,
+        "done": True,
+    }
+    return Survey(**{**values, **changes})
+
+
+def make_window(survey: Survey | None = None, **changes: Any) -> Window:
+    """The window of a full run after its survey."""
+    values: dict[str, Any] = {"high": STARTED_AT, "survey": survey or make_survey()}
+    return Window(**{**values, **changes})
+
+
 def make_started(**changes: Any) -> StartedQuery:
     """A submitted extract."""
     values: dict[str, Any] = {
         "query": "extract",
         "query_execution_id": "q-1",
-        "sources": "fingerprint",
+        "sources": "run-1.0.0",
         "renewal": 0,
         "attempt": 0,
         "redrive_count": 0,

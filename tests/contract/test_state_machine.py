@@ -28,6 +28,7 @@ from tests.contract.stack import FUNCTIONS, ROOT, function_of, machine, states, 
 PAYLOADS: dict[str, type[Model]] = {
     "resolve_branch": ResolveRequest,
     "read_watermark": run.WatermarkRequest,
+    "survey_lake": run.SurveyRequest,
     "start_athena_query": query.QueryRequest,
     "poll_athena_query": query.PollRequest,
     "plan_pages": page.PlanRequest,

@@ -19,6 +19,7 @@ from forecast_sync.dry_run.changes import BatchChanges, describe_batch
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.extract.athena_sql import Dates, build_extract, build_profile
 from forecast_sync.load.loader import load_page
+from forecast_sync.survey.lists import partition_keys
 from forecast_sync.tables import Table, definition_of, parse_table
 from forecast_sync.target.differences import find_differences
 from forecast_sync.target.schema import ensure_schema
@@ -26,7 +27,7 @@ from localcloud.athena.embedded import fetch, open_database
 from localcloud.athena.trino_dialect import parse, transpile
 from localcloud.athena.unload import parse_unload
 
-from tests.builders import STARTED_AT, Files, make_run, make_upsert
+from tests.builders import STARTED_AT, Files, make_run, make_upsert, make_window
 from tests.integration.loads import LONG, begin
 
 SETTINGS = Settings(
@@ -68,7 +69,9 @@ def words() -> list[str]:
     text = re.sub("--.*", "", "\n".join(texts))
     named = re.findall(r"\bAS (\w+)|\b(\w+) AS \(", text)
     names = {name.lower() for pair in named for name in pair if name}
-    return sorted(filter(is_allowed, names | {"warning_0", "action", "select", "old", "new"}))
+    return sorted(
+        filter(is_allowed, names | {"warning_0", "run", "part", "action", "select", "old", "new"})
+    )
 
 
 def is_allowed(name: str) -> bool:
@@ -98,20 +101,22 @@ def extracted(table: Table, rows: list[dict[str, Any]], window: Window) -> list[
             f'"{name}" {"date" if kind == "date" else "bigint"}'
             for name, kind in table.source.columns.items()
         )
+        keys = partition_keys(table)
         engine.execute(
-            f'CREATE SCHEMA d; CREATE TABLE d.lake ({columns}, "$path" varchar,'
-            ' "$file_modified_time" timestamptz)'
+            f'CREATE SCHEMA d; CREATE TABLE d.lake_survey ({columns}, "$path" varchar,'
+            f' "$file_modified_time" timestamptz, "{keys.run}" varchar, "{keys.part}" varchar)'
         )
         for row in rows:
-            values = [*row.values(), "s3://lake/a", STARTED_AT]
-            engine.execute(f"INSERT INTO d.lake VALUES ({', '.join('?' * len(values))})", values)
+            values = [*row.values(), "s3://lake/a", STARTED_AT, "run-1.0.0", "window"]
+            marks = ", ".join("?" * len(values))
+            engine.execute(f"INSERT INTO d.lake_survey VALUES ({marks})", values)
         unload = parse_unload(build_extract(table, SETTINGS, Dates(), window, "s3://r/x/", 4))
         assert unload is not None
         here = Path()
         lines = fetch(engine, transpile(parse(unload.query)), here).rows
         profile = build_profile(table, SETTINGS, Dates(), window)
         (counts,) = fetch(engine, transpile(parse(profile)), here).rows
-    assert counts[:4] == (len(rows), 0, len(rows), len(lines))
+    assert counts[:5] == (len(rows), len(rows), 0, len(rows), len(lines))
     return [line for line, *_ in lines]
 
 
@@ -120,7 +125,9 @@ def test_a_column_may_have_any_name_that_isn_t_refused(
     database_url: str, slice_number: int
 ) -> None:
     names = words()
-    assert {"source", "target", "hash", "place", "found", "kind", "part", "ranked"} <= {*names}
+    assert {"source", "target", "hash", "place", "found", "kind", "part", "ranked", "run"} <= {
+        *names
+    }
     random.Random(0).shuffle(names)
     names = names[slice_number::SLICES]
     table = write(names, TABLE_NAMES[slice_number % len(TABLE_NAMES)], len(names) // 2)
@@ -128,7 +135,7 @@ def test_a_column_may_have_any_name_that_isn_t_refused(
         {name: n + place for place, name in enumerate(names)} | {table.source.date: "2026-12-01"}
         for n in range(5)
     ]
-    window = Window(low=STARTED_AT if slice_number % 2 else None, high=STARTED_AT)
+    window = make_window(low=STARTED_AT if slice_number % 2 else None)
     lines = extracted(table, rows, window)
     assert len(lines) == 5
 

@@ -50,8 +50,8 @@ def test_the_queries_parse_as_athena(name: str) -> None:
     table = load_table(name)
     sqlglot.parse_one(build_sample(table, SETTINGS), read="athena")
     for statements in (
-        build_empty(table, SETTINGS, "s3://b/it's/"),
-        build_one(table, SETTINGS, "s3://b/it's/", SAMPLE),
+        build_empty(table, SETTINGS, "s3://b/it's/", "run.0.0"),
+        build_one(table, SETTINGS, "s3://b/it's/", SAMPLE, "run.0.0"),
         build_probe(table, SETTINGS, "s3://b/it's/"),
     ):
         sqlglot.parse_one(statements.profile, read="athena")
@@ -65,7 +65,7 @@ def test_the_queries_parse_as_athena(name: str) -> None:
 def test_doctor_s_statements_are_a_run_s_but_for_what_they_read(name: str) -> None:
     """Take the query for the rows out, and nothing differs."""
     table = load_table(name)
-    window, prefix = Window(low=PROBED_AT, high=PROBED_AT), "s3://b/p/"
+    window, prefix = Window(high=PROBED_AT), "s3://b/p/"
     ruleless = table.model_copy(update={"reject": (), "expect": ()})
     lake = build_lake(ruleless, SETTINGS, Dates(), window)
     run = Statements(

@@ -11,28 +11,26 @@ from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.result import VerifyRequest
-from forecast_sync.contracts.run import Window
 from forecast_sync.errors import InputsOutdated, VerificationFailed
 from forecast_sync.load.loader import load_page
-from forecast_sync.survey.objects import survey
 from forecast_sync.tables import load_table
 from forecast_sync.verify.locate_mismatch import locate_mismatch
 from forecast_sync.verify.reconcile import verify_load
 
 from tests.builders import (
     DEFINITION,
-    STARTED_AT,
     Files,
     make_row,
     make_run,
     make_started,
     make_upsert,
+    make_window,
     to_line,
 )
 from tests.integration.loads import LONG, SETTINGS, begin
 
 RUN = make_run()
-WINDOW = Window(high=STARTED_AT)
+WINDOW = make_window()
 
 
 class Bucket(Files):
@@ -84,13 +82,12 @@ def locate(connection: Connection, bucket: Bucket) -> str:
 
 def verify(connection: Connection, bucket: Bucket, expected: Plan, redrive_count: int = 0) -> Any:
     storage = cast(Storage, bucket)
-    unchanged = survey(storage, SETTINGS, WINDOW).fingerprint
     request = VerifyRequest(
         run=RUN,
         window=WINDOW,
         queries=Queries(
-            extract=make_started(sources=unchanged),
-            profile=make_started(query="profile", sources=unchanged),
+            extract=make_started(),
+            profile=make_started(query="profile"),
         ),
         plan=expected,
         renewal=0,

@@ -142,7 +142,7 @@ def test_a_run_of_another_table_file_reads_the_whole_lake_once_and_says_why(
 ) -> None:
     assert succeed(connection, at(0), [make_row(1)]).reason is None
     second = succeed(connection, at(1), [make_row(1)])
-    assert (second.low, second.reason) == (STARTED_AT - timedelta(hours=6), None)
+    assert (second.low, second.reason) == (STARTED_AT, None)
     changed = succeed(connection, at(2), [make_row(1)], table=exchanged())
     assert changed.low is None
     reason = changed.reason or ""
@@ -261,7 +261,8 @@ def test_a_database_that_an_older_version_filled_adopts_the_present_table_file(
     connection.execute("UPDATE forecast_sync_status SET definition = NULL")
     connection.execute("UPDATE forecast_sync_batch SET definition = NULL")
     adopted = succeed(connection, at(1), table=exchanged())
-    assert (adopted.low, adopted.reason) == (STARTED_AT - timedelta(hours=6), None)
+    assert (adopted.low, adopted.reason) == (STARTED_AT, None)
+    assert adopted.adopts_until == STARTED_AT - timedelta(hours=6)
     assert begin(connection, at(2)).low is None, "from then on it is held to it"
 
 

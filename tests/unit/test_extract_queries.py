@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,15 +20,14 @@ from forecast_sync.errors import (
     QueryRetryable,
     SourceChanged,
     SourceUnstable,
+    Superseded,
 )
 from forecast_sync.extract.queries import PART_BYTES, poll_query, start_query, wait_after
-from forecast_sync.survey.objects import survey
+from forecast_sync.survey.lists import version_of
 from forecast_sync.tables import load_table
 
-from tests import lake
-from tests.builders import STARTED_AT, make_run, make_started
+from tests.builders import STARTED_AT, make_run, make_started, make_survey, make_window
 
-FOOTER = lake.to_parquet([lake.make_row(1)])
 SETTINGS = Settings(
     environment="dev",
     athena_db_name="d",
@@ -54,22 +53,9 @@ class FakeAthena(Athena):
         return Cost(1_000_000, 1200) if self.outcome else None
 
 
-class EmptyLake(Storage):
-    """No objects."""
-
-    def __init__(self) -> None:
-        """It needs no client."""
-
-    def list(self, _bucket: str, _prefix: str) -> Iterator[Listed]:
-        return iter(())
-
-    def read_tail(self, _bucket: str, _key: str, _size: int) -> bytes:
-        raise AssertionError
-
-
 def submit(athena: FakeAthena, **changes: Any) -> StartedQuery:
-    values = {"run": make_run(), "window": Window(high=STARTED_AT), "query": "extract", **changes}
-    return start_query(athena, EmptyLake(), load_table(), SETTINGS, QueryRequest(**values))
+    values = {"run": make_run(), "window": make_window(), "query": "extract", **changes}
+    return start_query(athena, load_table(), SETTINGS, QueryRequest(**values))
 
 
 def test_the_same_request_has_the_same_token_and_any_other_another_one_and_prefix() -> None:
@@ -89,25 +75,11 @@ def test_the_same_request_has_the_same_token_and_any_other_another_one_and_prefi
     assert all(32 <= len(token) <= 128 for _, token in athena.submitted)
 
 
-class LakeOfSize(EmptyLake):
-    """One object of this many bytes."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def list(self, _bucket: str, _prefix: str) -> Iterator[Listed]:
-        return iter([Listed("f/a.parquet", self.size, STARTED_AT)])
-
-    def read_tail(self, _bucket: str, _key: str, _size: int) -> bytes:
-        return FOOTER
-
-
 def test_another_text_never_goes_under_a_token_or_to_a_prefix_that_was_used() -> None:
-    """A retried call finds a larger lake, and so more parts: Athena would refuse the token."""
-    athena, window = FakeAthena(), Window(high=STARTED_AT)
-    request = QueryRequest(run=make_run(), window=window, query="extract")
+    """A retried survey finds a larger window, and so more parts: Athena would refuse the token."""
+    athena = FakeAthena()
     for size in (100, 50 * PART_BYTES, 100):
-        start_query(athena, LakeOfSize(size), load_table(), SETTINGS, request)
+        submit(athena, window=make_window(make_survey(window_bytes=size)))
     (first, token), (other, other_token), again = athena.submitted
     assert again == (first, token)
     assert other != first
@@ -120,23 +92,56 @@ def _prefix(text: str) -> str:
     return str(prefix)
 
 
-def test_nothing_is_extracted_from_a_lake_that_has_changed_since_the_window_was_decided() -> None:
+@pytest.mark.parametrize("survey", [None, make_survey(done=False)])
+def test_a_run_whose_release_surveyed_no_lake_can_not_go_on(survey: Any) -> None:
     athena = FakeAthena()
-    planned = Window(high=STARTED_AT, sources="another")
-    with pytest.raises(SourceChanged):
-        submit(athena, window=planned)
-    with pytest.raises(SourceUnstable):
-        submit(athena, window=planned, renewal=2)
+    with pytest.raises(Superseded, match="surveyed no lake; start a new incremental run"):
+        submit(athena, window=Window(high=STARTED_AT, survey=survey))
     assert athena.submitted == []
-    assert submit(athena, window=planned, query="profile").sources == "another"
-    unchanged = survey(EmptyLake(), SETTINGS, planned).fingerprint
-    assert submit(athena, window=planned.model_copy(update={"sources": unchanged})).sources
+
+
+class ListedLake(Storage):
+    """One listed object, and what the lake has of it now."""
+
+    def __init__(self, present: Listed | None) -> None:
+        self.present = present
+
+    def read(self, _bucket: str, key: str) -> bytes:
+        return json.dumps(version_of(LISTED)).encode() if "/versions/window/" in key else b""
+
+    def find_listed(self, _bucket: str, _key: str) -> Listed | None:
+        return self.present
+
+
+LISTED = Listed("f/a.parquet", 7, STARTED_AT, "etag")
+ONE = make_window(make_survey(window_objects=1, window_files=1, other_files=1))
+
+
+@pytest.mark.parametrize("present", [None, LISTED._replace(etag="another")])
+def test_a_query_that_failed_because_an_object_is_gone_has_the_window_decided_again(
+    present: Listed | None,
+) -> None:
+    """Athena says so in words only."""
+    failure = FakeAthena(QueryFailed("Manifest file contains non-existent path"))
+
+    def poll_over(lake: ListedLake, renewal: int = 0) -> None:
+        request = PollRequest(started=make_started(renewal=renewal), redrive_count=0, window=ONE)
+        poll_query(failure, lake, SETTINGS, request, lambda: 60_000, _never_sleep)
+
+    with pytest.raises(SourceChanged):
+        poll_over(ListedLake(present))
+    with pytest.raises(SourceUnstable):
+        poll_over(ListedLake(present), renewal=2)
+    with pytest.raises(QueryFailed):
+        poll_over(ListedLake(LISTED))
 
 
 def poll(outcome: bool | Exception, *, attempt: int = 0, made_at: int = 0, now: int = 0) -> bool:
     started = make_started(attempt=attempt, redrive_count=made_at)
     request = PollRequest(started=started, redrive_count=now)
-    return poll_query(FakeAthena(outcome), request, lambda: 60_000, _never_sleep).done
+    lake = ListedLake(None)
+    answer = poll_query(FakeAthena(outcome), lake, SETTINGS, request, lambda: 60_000, _never_sleep)
+    return answer.done
 
 
 def _never_sleep(_seconds: float) -> None:
@@ -192,7 +197,8 @@ def test_a_call_asks_again_only_once_the_waits_are_long_and_while_it_has_time(
     pauses: list[float] = []
     request = PollRequest(started=make_started(), polls=polls, redrive_count=0)
     left = lambda: int(remaining - 1000 * sum(pauses))  # noqa: E731
-    polled = poll_query(FakeAthena(outcome=False), request, left, pauses.append)
+    never = FakeAthena(outcome=False)
+    polled = poll_query(never, ListedLake(None), SETTINGS, request, left, pauses.append)
     assert pauses == slept
     assert polled.polls == (polls or 0) + 1 + len(slept)
     assert not polled.done
@@ -201,10 +207,10 @@ def test_a_call_asks_again_only_once_the_waits_are_long_and_while_it_has_time(
 def submit_over(size: int, **changes: Any) -> FakeAthena:
     """Submit a query over a lake of this size."""
     athena = FakeAthena()
-    values = {"run": make_run(), "window": Window(high=STARTED_AT), "query": "extract", **changes}
-    settings = SETTINGS.model_copy(update={"max_scan_bytes": 4_000_000})
-    request = QueryRequest(**values)
-    start_query(athena, LakeOfSize(size), load_table(), settings, request)
+    window = changes.pop("window").model_copy(update={"survey": make_survey(window_bytes=size)})
+    values = {"run": make_run(), "window": window, "query": "extract", **changes}
+    settings = SETTINGS.model_copy(update={"max_scan_bytes": 2_000_000})
+    start_query(athena, load_table(), settings, QueryRequest(**values))
     return athena
 
 
@@ -217,7 +223,7 @@ def test_a_run_that_becomes_full_by_itself_reads_no_more_than_it_may(query: str)
     assert submit_over(1_000_000, window=BECAME_FULL, query=query).submitted
     with pytest.raises(
         FullRunNeeded,
-        match=r"truncated\. .* up to 400,000,000,000 bytes \(2\.00 dollars\), .*sync-type full",
+        match=r"truncated\. .* up to 200,000,000,000 bytes \(1\.00 dollars\), .*sync-type full",
     ):
         submit_over(100_000_000_000, window=BECAME_FULL, query=query)
 
@@ -237,7 +243,7 @@ def test_a_run_that_a_person_wants_may_read_everything(changes: dict[str, Any]) 
 def test_a_window_of_another_table_file_is_decided_again() -> None:
     athena = FakeAthena()
     with pytest.raises(InputsOutdated, match="definition another"):
-        submit(athena, window=Window(high=STARTED_AT, definition="another"))
+        submit(athena, window=make_window(definition="another"))
     assert not athena.submitted
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,6 @@ from forecast_sync.adapters.s3 import Listed, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.page import PlanRequest
 from forecast_sync.contracts.query import Queries
-from forecast_sync.contracts.run import Window
 from forecast_sync.errors import (
     InputsOutdated,
     ResultInvalid,
@@ -22,16 +22,17 @@ from forecast_sync.errors import (
 )
 from forecast_sync.plan.pages import group_into_pages, page_limit, plan_pages
 from forecast_sync.plan.result_files import ResultFile
-from forecast_sync.survey.objects import survey
+from forecast_sync.survey.lists import version_of
 from forecast_sync.tables import load_table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import STARTED_AT, make_run, make_started
+from tests.builders import STARTED_AT, make_run, make_started, make_survey, make_window
 
 MIB = 1024 * 1024
 MANIFEST = "s3://results/athena/q-1-manifest.csv"
-WINDOW = Window(high=STARTED_AT)
+LISTED = Listed("forecast/a.parquet", 7, STARTED_AT, "etag")
+WINDOW = make_window(make_survey(window_objects=1, window_files=1, other_files=1))
 SETTINGS = Settings(
     environment="dev",
     page_bytes=100,
@@ -48,6 +49,7 @@ class World:
         self.profile = {"window_rows": 100, "rejected": 0, "candidates": 100, "good": 90, **profile}
         self.sizes = sizes
         self.listing = sizes
+        self.present: Listed | None = LISTED
         self.manifest: str | None = MANIFEST
         self.manifest_is_there = True
         self.written: dict[str, bytes] = {}
@@ -60,6 +62,12 @@ class World:
 
     def manifest_location(self, _query_execution_id: str) -> str | None:
         return self.manifest
+
+    def read(self, _bucket: str, key: str) -> bytes:
+        return json.dumps(version_of(LISTED)).encode() if "/versions/window/" in key else b""
+
+    def find_listed(self, _bucket: str, _key: str) -> Listed | None:
+        return self.present
 
     def find(self, _bucket: str, _key: str) -> bytes | None:
         if not self.manifest_is_there:
@@ -75,31 +83,15 @@ class World:
                 yield Listed(key, size, STARTED_AT)
 
 
-EMPTY_LAKE = survey(cast(Storage, World({})), SETTINGS, WINDOW).fingerprint
-
-
-def make_request(
-    redrive_count: int = 0,
-    made_at: int = 0,
-    renewal: int = 0,
-    profiled: str = EMPTY_LAKE,
-    planned: str | None = None,
-) -> PlanRequest:
+def make_request(redrive_count: int = 0, made_at: int = 0, renewal: int = 0) -> PlanRequest:
     queries = {
         name: make_started(
-            query=name,
-            query_execution_id=f"q-{name}",
-            redrive_count=made_at,
-            renewal=renewal,
-            sources=profiled if name == "profile" else EMPTY_LAKE,
+            query=name, query_execution_id=f"q-{name}", redrive_count=made_at, renewal=renewal
         )
         for name in ("extract", "profile")
     }
     return PlanRequest(
-        run=make_run(),
-        window=WINDOW.model_copy(update={"sources": planned}),
-        queries=Queries(**queries),
-        redrive_count=redrive_count,
+        run=make_run(), window=WINDOW, queries=Queries(**queries), redrive_count=redrive_count
     )
 
 
@@ -165,31 +157,31 @@ def test_with_rows_or_rejects_a_missing_manifest_is_invalid(
         plan(world, redrive_count=1, made_at=0)
 
 
-def test_a_file_that_came_between_the_queries_has_the_window_decided_again() -> None:
+@pytest.mark.parametrize(
+    "present",
+    [
+        None,
+        LISTED._replace(etag="another"),
+        LISTED._replace(size=8),
+        LISTED._replace(modified=STARTED_AT + timedelta(seconds=1)),
+    ],
+    ids=["gone", "other content", "other size", "the same content again"],
+)
+def test_a_listed_object_that_is_gone_or_another_has_the_window_decided_again(
+    present: Listed | None,
+) -> None:
+    """Whether or not the queries agree: both may have read a lake without it."""
     world = World({"p/kind=row/a.gz": 60})
-    with pytest.raises(SourceChanged, match="window is decided again"):
-        plan(world, profiled="another", renewal=1)
-    with pytest.raises(SourceUnstable, match="in each of 3 attempts"):
-        plan(world, profiled="another", renewal=2)
-    with pytest.raises(SourceChanged):
-        plan(world, profiled="another", renewal=2, redrive_count=1)
-    assert world.written == {}
-
-
-def test_a_file_that_was_overwritten_after_both_had_begun_has_the_window_decided_again() -> None:
-    """Both could read the same objects when they were submitted; one has read another version."""
-    world = World({"p/kind=row/a.gz": 60})
-    world.listing = {"forecast/overwritten.parquet": 7}
+    world.present = present
     with pytest.raises(SourceChanged, match="window is decided again"):
         plan(world, renewal=1)
-
-
-def test_a_file_that_went_before_both_queries_has_the_window_decided_again() -> None:
-    """The queries agree with each other and with the lake of now, but not with the window."""
-    world = World({"p/kind=row/a.gz": 60})
-    with pytest.raises(SourceChanged, match="window is decided again"):
-        plan(world, planned="another")
-    assert plan(world, planned=EMPTY_LAKE).pages == 1
+    with pytest.raises(SourceUnstable, match="in each of 3 attempts"):
+        plan(world, renewal=2)
+    with pytest.raises(SourceChanged):
+        plan(world, renewal=2, redrive_count=1)
+    assert world.written == {}
+    world.present = LISTED
+    assert plan(world).pages == 1
 
 
 def test_a_file_of_the_manifest_that_is_gone_is_named() -> None:

@@ -12,15 +12,13 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.page import Page, Plan, PlanRequest, UpsertRequest
 from forecast_sync.contracts.query import Queries, StartedQuery
 from forecast_sync.contracts.result import VerifyRequest
-from forecast_sync.contracts.run import Window
 from forecast_sync.extract.athena_sql import warning_names
 from forecast_sync.extract.queries import MOST_PARTS
 from forecast_sync.plan.pages import MOST_KEYS, count_workers, group_into_pages, plan_pages
 from forecast_sync.plan.result_files import ResultFile
-from forecast_sync.survey.objects import survey
 from forecast_sync.tables import load_table
 
-from tests.builders import DEFINITION, STARTED_AT, make_run
+from tests.builders import DEFINITION, STARTED_AT, make_run, make_window
 
 ROWS = 1_000_000_000
 BYTES_A_ROW = 18
@@ -63,6 +61,9 @@ class Athena:
         self.requests += 1
         return "".join(f"s3://results/{file.key}\n" for file in self.files).encode()
 
+    def read(self, _bucket: str, _key: str) -> bytes:
+        return b""
+
     def write(self, _bucket: str, _key: str, content: bytes) -> None:
         self.requests += 1
         self.written = content
@@ -74,20 +75,19 @@ class Athena:
 
 
 SETTINGS = Settings(environment="production", data_location="s3://lake/forecast/")
-EMPTY_LAKE = survey(cast(Any, Athena(1)), SETTINGS, Window(high=STARTED_AT)).fingerprint
 
 
 def request(connections: int) -> PlanRequest:
     started = [
         StartedQuery(
-            query=name, query_execution_id=QUERY, sources=EMPTY_LAKE, renewal=0, attempt=0,
+            query=name, query_execution_id=QUERY, sources="run-1.0.0", renewal=0, attempt=0,
             redrive_count=0, definition=DEFINITION,
         )
         for name in ("extract", "profile")
     ]  # fmt: skip
     return PlanRequest(
         run=make_run("20261124T120000-schedule-3fa9c1"),
-        window=Window(high=STARTED_AT, connections=connections, sources=EMPTY_LAKE),
+        window=make_window(connections=connections),
         queries=Queries(extract=started[0], profile=started[1]),
         redrive_count=0,
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from forecast_sync.adapters.athena import Athena
+from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.diagnostics.probe import (
     Statements,
@@ -21,6 +22,7 @@ from forecast_sync.diagnostics.probe import (
 )
 from forecast_sync.errors import SecretUnavailable
 from forecast_sync.extract.athena_sql import quote_name
+from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_paths
 from forecast_sync.tables import is_declared
 from forecast_sync.target.differences import tell_differences
 
@@ -126,24 +128,42 @@ def modified_time(context: Context) -> str:
 
 
 def queries(context: Context) -> str:
-    """Athena runs a run's extract and profile: over no rows, and over one row of the lake."""
+    """Athena runs a run's extract and profile: over no object, and over one object of the lake."""
     table, settings = context.table, context.settings
-    empty = _run_statements(context, lambda prefix: build_empty(table, settings, prefix))
-    _compare(empty, "no rows", Contents())
-    answers = [f"over no rows {empty.manifest}"]
+    none = _list_objects(context, [])
+    empty = _run_statements(context, lambda prefix: build_empty(table, settings, prefix, none))
+    _compare(empty, "no object", Contents())
+    answers = [f"over no object {empty.manifest}"]
     athena = _athena(context)
     sample = next(athena.read_rows(_run_query(context, build_sample(table, settings))), None)
     if sample is None:
         answers.append("the lake has no row to run them over")
     else:
-        one = _run_statements(context, lambda prefix: build_one(table, settings, prefix, sample))
+        listed = _list_objects(context, [sample["path"]])
+        one = _run_statements(
+            context, lambda prefix: build_one(table, settings, prefix, sample, listed)
+        )
         _compare(one, f"a row of {sample['path']}", None)
         unloaded = one.contents
+        if not unloaded.rows and not unloaded.rejects:
+            raise Finding(f"{sample['path']} is listed, and its rows aren't read.", REPORT)
         answers.append(
             f"over a row of {sample['path']} {len(unloaded.rows)} good and {len(unloaded.rejects)} "
             "rejected, as the profile counts"
         )
     return f"extract and profile: {'; '.join(answers)}"
+
+
+def _list_objects(context: Context, paths: Sequence[str]) -> str:
+    """Lists of a survey of doctor's own: these objects to take in, and no others; its id."""
+    survey_id = f"doctor-{secrets.token_hex(6)}.0.0"
+    location = f"{context.settings.athena_output_location}{survey_id}/"
+    storage = Storage(context.client("s3"))
+    write_paths(storage, location, WINDOW, paths)
+    write_paths(storage, location, OTHER, [])
+    catalog = Catalog(context.client("glue"))
+    register_lists(catalog, context.settings, context.table, survey_id, location)
+    return survey_id
 
 
 def unload(context: Context) -> str:

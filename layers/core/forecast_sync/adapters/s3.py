@@ -95,8 +95,8 @@ class Listed(NamedTuple):
     storage_class: str = "STANDARD"
 
 
-class ObjectArchived(SourceInvalid):
-    """An object is in a storage class or tier from which it must be restored before it is read."""
+class ObjectArchived(Exception):
+    """An object is in a storage class or tier from which it must be restored to be read."""
 
 
 class Storage:

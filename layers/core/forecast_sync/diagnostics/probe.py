@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
+from forecast_sync.contracts.survey import Survey
 from forecast_sync.extract.athena_sql import (
     Dates,
     build_extract,
@@ -46,9 +47,7 @@ ATHENA_TYPES = {"numeric": "double", "varchar": "varchar", "text": "varchar"}
 PROBE_PATH = "s3://probe/row.parquet"
 PROBED_AT = datetime(2026, 2, 28, tzinfo=UTC)
 
-BEFORE_ALL = Window(low=datetime(1970, 1, 1, tzinfo=UTC), high=datetime(1970, 1, 1, tzinfo=UTC))
-LAST_DAY = Dates(date(9999, 12, 31), date(9999, 12, 31))
-"""No object is that old, and with this date the engine reads little more than the footers."""
+EVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class Statements(NamedTuple):
@@ -58,18 +57,25 @@ class Statements(NamedTuple):
     profile: str
 
 
-def build_empty(table: Table, settings: Settings, prefix: str) -> Statements:
-    """An incremental run's statements over no rows; results are written under ``prefix``."""
+def listed_window(survey_id: str) -> Window:
+    """The window of an incremental run whose lists are the partitions of ``survey_id``."""
+    survey = Survey(survey_id=survey_id, location="", began_at=PROBED_AT, done=True, reads=None)
+    return Window(low=PROBED_AT, high=PROBED_AT, survey=survey)
+
+
+def build_empty(table: Table, settings: Settings, prefix: str, survey_id: str) -> Statements:
+    """An incremental run's statements over empty lists; results are written under ``prefix``."""
+    window = listed_window(survey_id)
     return Statements(
-        build_extract(table, settings, LAST_DAY, BEFORE_ALL, prefix, 1),
-        build_profile(table, settings, LAST_DAY, BEFORE_ALL),
+        build_extract(table, settings, Dates(), window, prefix, 1),
+        build_profile(table, settings, Dates(), window),
     )
 
 
 def build_sample(table: Table, settings: Settings) -> str:
     """The SELECT that picks a row of the lake for ``build_one``; it returns one or none."""
     sources = {name: quote_name(name) for name in table.target.key}
-    window = Window(high=datetime(9999, 12, 31, tzinfo=UTC))
+    window = Window(high=EVER)
     return read_statement("diagnostics/sample.athena.sql").format(
         date=sources[table.source.date],
         keys=", ".join(
@@ -82,11 +88,11 @@ def build_sample(table: Table, settings: Settings) -> str:
 
 
 def build_one(
-    table: Table, settings: Settings, prefix: str, sample: Mapping[str, str]
+    table: Table, settings: Settings, prefix: str, sample: Mapping[str, str], survey_id: str
 ) -> Statements:
-    """A run's statements over the row that ``build_sample`` picked and other rows of its key.
+    """A run's statements over the key of the row that ``build_sample`` picked.
 
-    The window is the row's object, and any other object written at the same instant.
+    The lists have the object of that row.
     """
     columns = {column.name: column for column in table.column}
     conditions = [
@@ -97,9 +103,8 @@ def build_one(
         conditions.append(f"({table.source.filter})")
     source = table.source.model_copy(update={"filter": " AND ".join(conditions)})
     narrowed = table.model_copy(update={"source": source})
-    written = datetime.fromisoformat(sample["modified"])
     day = date.fromisoformat(sample["day"])
-    window = Window(low=written, high=written)
+    window = listed_window(survey_id)
     return Statements(
         build_extract(narrowed, settings, Dates(day, day), window, prefix, 1),
         build_profile(narrowed, settings, Dates(day, day), window),
@@ -109,7 +114,7 @@ def build_one(
 def build_probe(table: Table, settings: Settings, prefix: str) -> Statements:
     """A run's statements over the made-up row, without the table file's rules."""
     ruleless = table.model_copy(update={"reject": (), "expect": ()})
-    window, row = Window(low=PROBED_AT, high=PROBED_AT), _probe(table)
+    window, row = Window(high=PROBED_AT), _probe(table)
     return Statements(
         build_extract(ruleless, settings, Dates(), window, prefix, 1, row),
         build_profile(ruleless, settings, Dates(), window, row),

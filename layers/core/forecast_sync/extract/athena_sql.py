@@ -25,7 +25,7 @@ LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS de
 """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
 
 
-IS_GOOD = "kind = 'row' AND is_touched AND newest_first = 1"
+IS_GOOD = "row__kind = 'row' AND is_touched AND newest_first = 1"
 
 
 class Dates(NamedTuple):
@@ -148,10 +148,11 @@ def build_sources(
 ) -> str:
     """The WITH clause that all these queries share.
 
-    Its ``ranked`` has, of each row, whether its ``kind`` is ``row``, ``reject`` or ``left out``,
-    the ``line``, whether its object ``is_new`` and its key ``is_touched``, and ``newest_first``,
-    which is 1 for the newest row of a key; ``with_rejects`` also the ``reject_line``. ``source`` is
-    a query that replaces the lake. It returns what ``build_listed`` does.
+    Its ``ranked`` has, of each row, whether its ``row__kind`` is ``row``, ``reject`` or
+    ``left out``, the ``line``, whether its object is ``row__new`` and its key ``is_touched``, and
+    ``newest_first``, which is 1 for the newest row of a key; ``with_rejects`` also the
+    ``reject_line``. ``source`` is a query that replaces the lake. It returns what ``build_listed``
+    does.
     """
     values = _key_values(table)
     key = ", ".join(values.values())
@@ -170,12 +171,14 @@ def build_sources(
         first_key=values[table.target.key[0]],
         key=key,
         newest=NEWEST,
-        reject_line=f", CASE WHEN kind = 'reject' THEN {_reject_line(table)} END AS reject_line"
-        if with_rejects
-        else "",
+        reject_line=_reject_column(table) if with_rejects else "",
         warnings=warnings,
         is_touched=_is_touched(key, values[table.source.date], window),
     )
+
+
+def _reject_column(table: Table) -> str:
+    return f", CASE WHEN row__kind = 'reject' THEN {_reject_line(table)} END AS reject_line"
 
 
 def _is_touched(key: str, day: str, window: Window) -> str:
@@ -185,8 +188,10 @@ def _is_touched(key: str, day: str, window: Window) -> str:
     """
     if window.survey is None or window.low is None:
         return "true"
-    touching = " OR ".join(["is_new", *_in_ranges(day, window.survey.touched)])
-    return f"bool_or({touching}) OVER (PARTITION BY {key}, CASE WHEN kind <> 'row' THEN line END)"
+    touching = " OR ".join(["row__new", *_in_ranges(day, window.survey.touched)])
+    return (
+        f"bool_or({touching}) OVER (PARTITION BY {key}, CASE WHEN row__kind <> 'row' THEN line END)"
+    )
 
 
 def _in_ranges(day: str, ranges: Iterable[DateRange]) -> list[str]:
@@ -213,7 +218,7 @@ def build_listed(table: Table, settings: Settings, dates: Run | Dates, window: W
     """The query for the rows of all objects that a run's survey has listed, each read once.
 
     It returns ``source_path``, ``source_modified``, the target's columns, ``source_newest``, and
-    whether a row ``is_new`` (of an object to take in) and ``is_kept`` (not left out by the filter).
+    whether a row is ``row__new`` (of an object to take in) and ``row__kept`` (by the filter).
     """
     survey, keys = window.survey, partition_keys(table)
     assert survey is not None  # noqa: S101

@@ -72,7 +72,7 @@ def record_success(
                 "takes_in": run.moves_watermark and request.window.survey is not None,
             },
         )
-        _take_in(cursor, settings, run, request.window)
+        take_in(cursor, settings, run, request.window)
         _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
     start_rerun(connection, workflow, run, request.redrive_count or 0)
@@ -111,7 +111,7 @@ def _refuse_other_definitions(table: Table, request: RecordRequest) -> None:
     refuse_other_definitions(present, *(made or present for made in definitions))
 
 
-def _take_in(cursor: Cursor, settings: Settings, run: Run, window: Window) -> None:
+def take_in(cursor: Cursor, settings: Settings, run: Run, window: Window) -> None:
     """Mark the window's objects as loaded, in the transaction that moves the watermark."""
     if not run.moves_watermark or window.survey is None:
         return

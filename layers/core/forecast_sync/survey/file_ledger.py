@@ -12,6 +12,7 @@ from forecast_sync.adapters.postgres import Connection, Cursor, statement, trans
 from forecast_sync.adapters.s3 import Listed
 from forecast_sync.config import Settings
 from forecast_sync.contracts.survey import DateRange
+from forecast_sync.survey.lists import ListedFile
 
 State = Literal["pending", "loaded", "quarantined", "archived", "gone"]
 
@@ -63,16 +64,6 @@ class KnownFile(NamedTuple):
             "withdrawn_from": min(self.first_date, self.withdrawn_from or self.first_date),
             "withdrawn_to": max(self.last_date, self.withdrawn_to or self.last_date),
         }
-
-
-class ListedFile(NamedTuple):
-    """A row of the file ledger as the lists need it."""
-
-    key: str
-    etag: str
-    modified: datetime
-    size: int
-    row_count: int
 
 
 class Totals(NamedTuple):

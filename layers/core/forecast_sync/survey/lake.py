@@ -116,11 +116,12 @@ class _Surveying:
     def _list_once(self, remaining_milliseconds: Callable[[], int]) -> bool:
         """Compare the rest of the present listing; False when the time has ended before it."""
         pages = self._storage.list_pages(self._bucket, self._prefix, self._survey.after)
-        for page in pages:
+        for number, page in enumerate(pages):
+            # The first page is always compared: a call that got nowhere would be repeated forever.
+            if number and remaining_milliseconds() < RESERVE_MILLISECONDS:
+                return False
             if page:
                 self._compare_page(page, page[-1].key)
-            if remaining_milliseconds() < RESERVE_MILLISECONDS:
-                return False
         self._compare_page([], None)
         return True
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from forecast_sync.adapters.glue import Catalog, Partition
 from forecast_sync.adapters.s3 import Listed, Storage, split_location
 from forecast_sync.config import Settings
-from forecast_sync.survey.file_ledger import ListedFile
 from forecast_sync.tables import Table
 
 RUN, PART = "run", "part"
@@ -93,6 +92,24 @@ class ListWriter:
         self._storage.write(bucket, f"{folder}{self.files:05}", content.encode())
         self._lines.clear()
         self.files += 1
+
+
+class ListedFile(NamedTuple):
+    """A row of the file ledger as the lists need it."""
+
+    key: str
+    etag: str
+    modified: datetime
+    size: int
+    row_count: int
+
+
+def write_paths(storage: Storage, location: str, part: str, paths: Iterable[str]) -> None:
+    """Write the list ``part`` under ``location``, of objects given by their ``s3://`` locations."""
+    writer = ListWriter(storage, f"{location}{part}/")
+    for path in paths:
+        writer.add(path)
+    writer.close()
 
 
 class Version(NamedTuple):

@@ -51,16 +51,7 @@ ENCODINGS: dict[str, frozenset[str]] = {
 
 
 def find_misfits(footer: Footer, source: Source) -> Iterator[str]:
-    """The reasons why Athena can't read a file as ``source`` declares it, each as a predicate.
-
-    Of a file without rows, only nested columns matter.
-    """
-    if not footer.has_rows:
-        for name, expected in source.columns.items():
-            column = footer.columns.get(name)
-            if column is not None and column.physical == "GROUP":
-                yield f"has the column {name} as {column}, expected {expected}"
-        return
+    """The reasons why Athena can't read a file as ``source`` declares it, each as a predicate."""
     for name, expected in source.columns.items():
         column = footer.columns.get(name)
         if column is None:

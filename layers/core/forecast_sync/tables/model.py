@@ -92,7 +92,16 @@ OWN_COLUMNS = ("id", "created_at")
 SYSTEM_COLUMNS = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 """Postgres has them in every table, and no other column can have their name."""
 
-QUERY_COLUMNS = ("source_path", "source_modified", "source_newest", "line", "reject_reason")
+QUERY_COLUMNS = (
+    "source_path",
+    "source_modified",
+    "source_newest",
+    "line",
+    "reject_reason",
+    "row__new",
+    "row__kept",
+    "row__kind",
+)
 """The columns that Athena's statements add to the target's; see ``sources.athena.sql``."""
 
 EXACT_SUFFIX = "__exact"

@@ -3,10 +3,10 @@
 -- May run twice: each attempt writes to a prefix of its own.
 UNLOAD (
 {sources}
-SELECT CASE WHEN kind = 'row' THEN line ELSE reject_line END AS line, kind,
-  CASE WHEN kind = 'row' THEN {part} ELSE 0 END AS part
+SELECT CASE WHEN row__kind = 'row' THEN line ELSE reject_line END AS line, row__kind AS kind,
+  CASE WHEN row__kind = 'row' THEN {part} ELSE 0 END AS part
 FROM ranked
-WHERE kind = 'reject' OR (kind = 'row' AND is_touched AND newest_first = 1)
+WHERE row__kind = 'reject' OR (row__kind = 'row' AND is_touched AND newest_first = 1)
 )
 TO {prefix}
 WITH (format = 'TEXTFILE', compression = 'GZIP', partitioned_by = ARRAY['kind', 'part'])

@@ -13,18 +13,19 @@ lined AS (
 checked AS (
   SELECT *, {reject_reason} AS reject_reason FROM lined
 ),
-sorted AS (
-  SELECT *, CASE WHEN NOT is_kept THEN 'left out' WHEN reject_reason IS NOT NULL THEN 'reject' ELSE 'row' END
-    AS kind
+marked AS (
+  SELECT *, CASE
+    WHEN NOT row__kept THEN 'left out' WHEN reject_reason IS NOT NULL THEN 'reject' ELSE 'row'
+  END AS row__kind
   FROM checked
 ),
 ranked AS (
-  SELECT kind, is_new, line, {first_key} AS first_key{reject_line}{warnings},
+  SELECT row__kind, row__new, line, {first_key} AS first_key{reject_line}{warnings},
     row_number() OVER (
-      PARTITION BY {key}, CASE WHEN kind <> 'row' THEN line END
+      PARTITION BY {key}, CASE WHEN row__kind <> 'row' THEN line END
       ORDER BY {newest} DESC NULLS LAST, source_modified DESC, source_path DESC, line DESC
     ) AS newest_first,
     {is_touched} AS is_touched
-  FROM sorted
-  WHERE is_new OR kind = 'row'
+  FROM marked
+  WHERE row__new OR row__kind = 'row'
 )
