@@ -226,7 +226,7 @@ def test_a_word_stands_once_in_the_glossary() -> None:
         for word in row.split(",")
         if row != "word"
     ]
-    needed = {"run", "window", "watermark", "lookback", "touched keys", "candidates", "good"}
+    needed = {"run", "window", "watermark", "file ledger", "touched keys", "candidates", "good"}
     needed |= {"superseded", "reject", "page", "batch", "ledger", "lease", "coalesced", "redrive"}
     assert needed | {"renewal", "attempt", "rerun", "fence"} <= set(words)
     assert len(words) == len(set(words))

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from forecast_sync.contracts.base import Payload, parse_payload
-from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.contracts.run import SyncRequest, WatermarkRequest
 from forecast_sync.errors import InvalidInput, Superseded
+from forecast_sync.lease.window import refuse_older_release
+from forecast_sync.survey.proof import require_survey
 
 from tests.contract.stack import ROOT, function_of, tasks
 from tests.contract.test_state_machine import PAYLOADS
@@ -29,9 +31,26 @@ CASES = [
 ]
 
 
+ADDED_SINCE = {"without_definition": {"Survey lake"}, "without_survey": {"Survey lake"}}
+"""By release: the states that only later ones have."""
+
+
 def test_every_state_that_calls_a_function_has_a_recorded_payload() -> None:
     for release in {release for release, _ in RECORDED}:
-        assert {state for known, state in RECORDED if known == release} == set(FUNCTIONS)
+        recorded = {state for known, state in RECORDED if known == release}
+        assert recorded == set(FUNCTIONS) - ADDED_SINCE[release]
+
+
+@pytest.mark.parametrize("release", sorted(ADDED_SINCE))
+def test_a_run_that_surveyed_no_lake_ends_as_superseded(release: str) -> None:
+    """Until it loads: from then on nothing asks for a survey, and it ends as it began."""
+    payload = RECORDED[release, "Read watermark"]
+    with pytest.raises(Superseded, match="start a new incremental run"):
+        refuse_older_release(parse_payload(WatermarkRequest, payload))
+    for state in ("Start Athena query", "Plan pages", "Verify load", "Record status"):
+        request: Any = parse_payload(PAYLOADS[FUNCTIONS[state]], RECORDED[release, state])
+        with pytest.raises(Superseded, match="start a new incremental run"):
+            require_survey(request.run, request.window)
 
 
 @pytest.mark.parametrize(("state", "payload"), CASES)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import NamedTuple
 
-from tests.lake import make_row, make_rows
+from tests.lake import MORNING, make_row, make_rows
 from tests.workflow.deployed import Deployed
 
 RAISE = (
@@ -49,6 +50,15 @@ def refuse_a_row(deployed: Deployed) -> None:
     deployed.upload("big", [make_row(50), make_row(51, y_50=6000.0)])
 
 
+def lose_a_file(deployed: Deployed) -> None:
+    """A file whose rows are in the target can't be read any more."""
+    deployed.upload("older", make_rows(range(3)))
+    newer = make_rows(range(3), y_50=2.0, updated_at=MORNING + timedelta(hours=1))
+    deployed.upload("lost", newer)
+    deployed.succeed()
+    deployed.upload("lost", b"no parquet")
+
+
 BREAKAGES = [
     Breakage(
         "Resolve branch",
@@ -65,12 +75,25 @@ BREAKAGES = [
         [],
     ),
     Breakage(
-        "Start Athena query",
+        "Survey lake",
         "SourceInvalid",
-        lambda deployed: deployed.upload("broken", b"no parquet"),
-        lambda deployed: deployed.delete("broken"),
-        ["Query anew", "Read watermark", "Run queries"],
+        lose_a_file,
+        lambda deployed: deployed.delete("lost"),
+        [],
         submissions=2,
+    ),
+    Breakage(
+        "Start Athena query",
+        "QueryFailed",
+        lambda deployed: deployed.request_faults(
+            {
+                "match": "AmazonAthena.StartQueryExecution",
+                "status": 400,
+                "code": "InvalidRequestException",
+            }
+        ),
+        lambda _: None,
+        [],
     ),
     Breakage(
         "Poll Athena query",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tests.lake import MORNING, make_row, make_rows
 from tests.waiting import eventually
-from tests.workflow.breakages import RAISE, miscount, refuse_a_row
+from tests.workflow.breakages import RAISE, lose_a_file, miscount, refuse_a_row
 from tests.workflow.deployed import Deployed, Ended
 
 LATER = MORNING + timedelta(hours=1)
@@ -223,8 +223,8 @@ def _add_the_column(deployed: Deployed) -> None:
     deployed.execute("ALTER TABLE forecast_data ADD COLUMN y_95 numeric(10, 2)")
 
 
-def _run_over(content: bytes, deployed: Deployed) -> Ended:
-    deployed.upload("broken", content)
+def _run_over_a_lost_file(deployed: Deployed) -> Ended:
+    lose_a_file(deployed)
     return _run(deployed)
 
 
@@ -377,16 +377,14 @@ REMEDIES: dict[str, Sequence[Remedy]] = {
     ],
     "SourceChanged": [Reroutes()],
     "SourceInvalid": [
-        Repair(
-            "the object is removed", partial(_run_over, b"no parquet"), partial(_delete, "broken")
-        ),
+        Repair("the object is removed", _run_over_a_lost_file, partial(_delete, "lost")),
         Repair(
             "the object may be read", _run_over_an_object_that_is_denied, Deployed.request_faults
         ),
         Repair(
             "the object is replaced",
-            partial(_run_over, b""),
-            partial(_replace, "broken", [30]),
+            _run_over_a_lost_file,
+            partial(_replace, "lost", [30]),
             uploads_newer=True,
         ),
     ],

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -41,13 +42,15 @@ steps = st.one_of(
     st.tuples(st.just("again"), st.integers(0, 9), st.none()),
     begin,
     st.tuples(st.just("complete"), st.none(), st.none()),
+    st.tuples(st.just("delete"), st.integers(0, 9), st.none()),
+    st.tuples(st.just("compact"), st.integers(0, 9), st.integers(0, 9)),
     st.tuples(st.just("run"), st.none(), st.none()),
     st.tuples(st.just("run"), st.none(), st.none()),
 )
 
 
 class Lake:
-    """Uploads whole, in parts, and of old data again; what is overwritten stays known."""
+    """Uploads whole, in parts, and of old data again; deletions and compactions."""
 
     def __init__(self, deployed: Deployed) -> None:
         self.deployed = deployed
@@ -82,29 +85,55 @@ class Lake:
         self.s3.complete_multipart_upload(**where, MultipartUpload=parts)
         self.deployed.remember(key, content)
 
+    def delete(self, number: int, _: None) -> None:
+        """One of the files is deleted."""
+        if names := self._names():
+            self.deployed.delete(names[number % len(names)])
+
+    def compact(self, one: int, other: int) -> None:
+        """Two files become a third one."""
+        names = self._names()
+        if len(names) < 2:
+            return
+        merged = {names[one % len(names)], names[other % len(names)]}
+        content = [
+            row
+            for name in sorted(merged)
+            for row in pq.read_table(io.BytesIO(self._content(name))).to_pylist()
+        ]
+        self.deployed.upload(f"compacted-{one}-{other}", content)
+        for name in merged - {f"compacted-{one}-{other}"}:
+            self.deployed.delete(name)
+
+    def _names(self) -> list[str]:
+        prefix = f"s3://{self.bucket}/forecast/"
+        return sorted(
+            path.removeprefix(prefix).removesuffix(".parquet") for path in self.deployed.files
+        )
+
+    def _content(self, name: str) -> bytes:
+        return self.deployed.files[f"s3://{self.bucket}/forecast/{name}.parquet"][1]
+
     def run(self, *_: None) -> None:
         self.deployed.succeed()
 
 
-def test_a_key_that_leaves_a_replaced_file_is_looked_at_by_a_full_run_only(
-    deployed: Deployed,
+@pytest.mark.parametrize("how", ["replaced", "deleted"])
+def test_a_key_that_leaves_the_lake_s_newest_file_gets_its_older_row(
+    deployed: Deployed, how: str
 ) -> None:
-    """The exception that the documentation names; the lake has an older row of the key."""
-    deployed.reset()
     later = MORNING + timedelta(hours=1)
     deployed.upload("older", make_rows(range(2), y_50=1.0))
     deployed.upload("newer", make_rows(range(2), y_50=2.0, updated_at=later))
     deployed.succeed()
-    before = deployed.table()
-    # As if the files had been uploaded before the lookback.
-    deployed.execute(
-        "UPDATE forecast_sync_status SET last_sync_timestamp = last_sync_timestamp + '6 hours'"
-    )
-    deployed.upload("newer", make_rows(range(1), y_50=2.0, updated_at=later))
-    assert deployed.succeed().changed == (0, 0, 1)
-    assert deployed.table() == before != reference(deployed.files)
-    assert deployed.succeed(sync_type="full").changed == (0, 1, 1)
+    if how == "replaced":
+        deployed.upload("newer", make_rows(range(1), y_50=2.0, updated_at=later))
+    else:
+        deployed.delete("newer")
+    ended = deployed.succeed()
+    assert ended.changed == ((0, 1, 1) if how == "replaced" else (0, 2, 0))
     assert deployed.table() == reference(deployed.files)
+    assert deployed.succeed(sync_type="full").changed == (0, 0, 2)
 
 
 @settings(

@@ -38,7 +38,7 @@ def test_an_incremental_run_touches_only_what_differs(deployed: Deployed) -> Non
     deployed.upload("second", [*changed, *make_rows(range(300, 303), updated_at=later)])
     ended = deployed.succeed()
     after = deployed.versions()
-    assert ended.changed == (3, 5, 295)
+    assert ended.changed == (3, 5, 0)
     assert deployed.table() == reference(deployed.files)
     assert sum(before.get(row) != version for row, version in after.items()) == 8
     assert max(after) == 303
@@ -186,22 +186,26 @@ def test_what_can_t_be_meant_is_refused_by_name(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"this is no Parquet file", "x.parquet"),
+        (b"this is no Parquet file", "isn't a Parquet file"),
         ("missing", "y_50"),
         ("type", "restaurant_id"),
     ],
 )
-def test_a_file_that_can_t_be_read_is_named_and_nothing_is_loaded(
+def test_a_file_that_can_t_be_read_is_named_and_stops_no_other(
     deployed: Deployed, content: bytes | str, words: str
 ) -> None:
     deployed.upload("good", make_rows(range(10)))
     deployed.upload("x", _broken(content))
-    ended = deployed.run()
-    message = json.loads(ended.cause)["errorMessage"]
-    assert (ended.status, ended.error) == ("FAILED", "SourceInvalid")
-    assert words in message
-    assert "x.parquet" in message
-    assert deployed.table() == {}
+    ended = deployed.succeed()
+    assert (ended.changed, ended.output["quarantined"]) == ((10, 0, 0), 1)
+    ((key, reason),) = deployed.query(
+        "SELECT key, reason FROM forecast_sync_file WHERE state = 'quarantined'"
+    )
+    assert key == "forecast/x.parquet"
+    assert words in reason
+    deployed.upload("x", make_rows(range(10, 12)))
+    ended = deployed.succeed()
+    assert (ended.changed, ended.output["quarantined"]) == ((2, 0, 0), 0)
 
 
 def _broken(content: bytes | str) -> bytes:

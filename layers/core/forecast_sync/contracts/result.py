@@ -43,7 +43,7 @@ class NotifyRequest(Payload):
 class RunResult(Payload):
     """A finished run: the execution's output, and what Notify publishes.
 
-    ``watermark`` is where the lake's next incremental window begins, before the lookback.
+    ``watermark`` is when the listing of the lake began from which the last run took in everything.
     ``report`` is the ``s3://`` location of a dry run's report. ``definition`` is that of the table
     file that the rows were made of.
     """
@@ -65,4 +65,7 @@ class RunResult(Payload):
     )
     window_reason: str | None = Field(
         default=None, description="Why an incremental run has read the whole lake by itself."
+    )
+    quarantined: int = Field(
+        default=0, description="Files of the lake that can't be read and are left out."
     )

@@ -87,6 +87,7 @@ def record_success(
         report=report_location(settings, run) if run.dry_run else None,
         definition=request.window.definition,
         window_reason=request.window.reason,
+        quarantined=request.window.survey.quarantined if request.window.survey else 0,
     )
     measure_run(run, result)
     return result
