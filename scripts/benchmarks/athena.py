@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,11 +16,19 @@ from typing import Any, NamedTuple
 
 import duckdb
 from forecast_sync.adapters.athena import Athena
+from forecast_sync.adapters.glue import Catalog
+from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
+from forecast_sync.contracts.survey import DateRange, Survey
 from forecast_sync.diagnostics.checksums import build_lake_sums
 from forecast_sync.extract.athena_sql import Dates, build_extract, build_profile
 from forecast_sync.extract.queries import count_parts
+from forecast_sync.survey.dates import merge
+from forecast_sync.survey.judge import ANY_DATE, find_dates
+from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_paths
+from forecast_sync.survey.parquet_footer import read_footer
+from forecast_sync.tables import Table as TableFile
 from forecast_sync.tables import load_table
 from forecast_sync_cli.client.athena import run_query
 from forecast_sync_cli.table_lint import glue_input
@@ -115,38 +123,77 @@ def _measure(local: Any, name: str, folder: Path) -> Iterator[Figures]:
         session.client(service, endpoint_url=local.endpoint_url)
         for service in ("s3", "glue", "athena")
     )
-    prefix = f"bench/{glue_name}/"
-    lake_bytes, low, window_bytes = 0, END, 0
+    files = []
     for number, content in enumerate(_files(shape, folder)):
-        key = f"{prefix}{number:04}.parquet"
+        key = f"bench/{glue_name}/{number:04}.parquet"
         s3.put_object(Bucket=local.bucket, Key=key, Body=content)
-        lake_bytes += len(content)
-        if number >= shape.files:
-            (item,) = s3.list_objects_v2(Bucket=local.bucket, Prefix=key)["Contents"]
-            low = min(low, item["LastModified"])
-            window_bytes += len(content)
+        dates = find_dates(read_footer(content), table)
+        path = f"s3://{local.bucket}/{key}"
+        files.append(File(path, len(content), dates or ANY_DATE, number >= shape.files))
     glue.create_table(
         DatabaseName="forecast_dev", TableInput=glue_input(table, glue_name, location)
     )
     athena = Athena(athena_client, settings.athena_workgroup, settings.athena_output_location)
     results = f"{settings.athena_output_location}bench/{glue_name}/"
-    late, every = Window(low=low, high=END), Window(high=END)
-    parts = count_parts(window_bytes), count_parts(lake_bytes)
+    survey = _Survey(Storage(s3), Catalog(glue), settings, table)
+    new = [file for file in files if file.is_new]
+    late = survey.list(new, [file for file in files if not file.is_new], is_full=False)
+    lake_bytes = sum(file.size for file in files)
+    parts = count_parts(sum(file.size for file in new)), count_parts(lake_bytes)
     statements = {
         "profile": build_profile(table, settings, Dates(), late),
         "extract": build_extract(table, settings, Dates(), late, f"{results}late/", parts[0]),
     }
     if name == FULL:
+        every = survey.list(files, [], is_full=True)
         statements |= {
             "profile of a full run": build_profile(table, settings, Dates(), every),
             "extract of a full run": build_extract(
                 table, settings, Dates(), every, f"{results}every/", parts[1]
             ),
-            "sums of diff": build_lake_sums(table, settings, Dates(), every),
+            "sums of diff": build_lake_sums(table, settings, Dates(), Window(high=END)),
         }
     for title, statement in statements.items():
         measured = _read_measures(local, run_query(athena, statement))
         yield Figures(shape=shape.title, statement=title, lake_bytes=lake_bytes, **measured)
+
+
+class File(NamedTuple):
+    """An object of the lake, and whether it is in the window."""
+
+    path: str
+    size: int
+    dates: DateRange
+    is_new: bool
+
+
+class _Survey:
+    """The lists that *Survey lake* would write."""
+
+    def __init__(
+        self, storage: Storage, catalog: Catalog, settings: Settings, table: TableFile
+    ) -> None:
+        self._storage, self._catalog = storage, catalog
+        self._settings, self._table = settings, table
+
+    def list(self, window: Sequence[File], others: Sequence[File], *, is_full: bool) -> Window:
+        """Write and register the lists: these new files, and of the others what overlaps."""
+        survey_id = f"bench-{uuid.uuid4().hex[:12]}.0.0"
+        location = f"{self._settings.athena_output_location}{survey_id}/"
+        days = sorted({file.dates for file in window}, key=lambda dates: dates.first)
+        reads = merge(days)
+        overlapping = [
+            file.path
+            for file in others
+            if any(file.dates.first <= day.last and file.dates.last >= day.first for day in reads)
+        ]
+        write_paths(self._storage, location, WINDOW, [file.path for file in window])
+        write_paths(self._storage, location, OTHER, overlapping)
+        register_lists(self._catalog, self._settings, self._table, survey_id, location)
+        survey = Survey(
+            survey_id=survey_id, location=location, began_at=END, done=True, reads=tuple(reads)
+        )
+        return Window(low=None if is_full else END, high=END, survey=survey)
 
 
 def _read_measures(local: Any, query_id: str) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import pytest
 from forecast_sync.adapters.athena import Athena, Cost
+from forecast_sync.adapters.s3 import Storage
+from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PollRequest
 from forecast_sync.errors import QueryFailed, QueryRetryable
 from forecast_sync.extract.queries import poll_query
 from ministack.services import stepfunctions as sfn
 
-from tests.builders import make_started
+from tests.builders import make_started, make_window
 from tests.contract.stack import function_of, machine, states, tasks
 from tests.fake_clock import FakeCloud, LambdaFailed, count_events
 
@@ -62,7 +64,12 @@ class Queries:
         ends = self.cloud.clock.now + FUNCTION_SECONDS
         left = lambda: int(1000 * (ends - self.cloud.clock.now))  # noqa: E731
         polled = poll_query(
-            cast(Athena, self), PollRequest(**payload), left, self.cloud.clock.sleep
+            cast(Athena, self),
+            cast(Storage, None),
+            Settings(environment="dev"),
+            PollRequest(**payload),
+            left,
+            self.cloud.clock.sleep,
         )
         return polled.model_dump(mode="json")
 
@@ -73,6 +80,7 @@ def make_functions(queries: Queries) -> dict[str, Any]:
     plan = {"pages": 1, "concurrency": 1, "pages_bucket": "b", "pages_key": "k"}
     return {
         "resolve_branch": lambda _: run,
+        "survey_lake": lambda _: make_window().model_dump(mode="json"),
         "read_watermark": lambda _: {"outcome": "proceed"},
         "start_athena_query": queries.submit,
         "poll_athena_query": queries.call,

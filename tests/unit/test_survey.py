@@ -201,8 +201,8 @@ def dates_of(days: list[int | None], kind: Any = None, **options: Any) -> DateRa
 
 
 def test_a_footer_tells_the_dates_of_a_file() -> None:
-    day = lambda number: date(1970, 1, 1) + timedelta(days=number)  # noqa: E731
-    assert dates_of([20_000, None, 19_000, -5]) == DateRange(first=day(-5), last=day(20_000))
+    first, last = (date(1970, 1, 1) + timedelta(days=days) for days in (-5, 20_000))
+    assert dates_of([20_000, None, 19_000, -5]) == DateRange(first=first, last=last)
     assert dates_of([None, None]) is None
     assert dates_of([20_000], write_statistics=False) == ANY_DATE
     assert dates_of([2**31 - 1]) == DateRange(first=date.max, last=date.max)
