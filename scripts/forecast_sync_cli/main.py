@@ -47,6 +47,7 @@ def make_app() -> Typer:
         demo,
         diff,
         doctor,
+        files,
         local,
         plan,
         preview,
@@ -85,6 +86,7 @@ def make_app() -> Typer:
     for name, command in commands.items():
         app.command(name)(command)
     app.add_typer(local.app, name="local")
+    app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(tables.app, name="tables")
     add_examples(app)

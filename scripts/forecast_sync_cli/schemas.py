@@ -181,6 +181,7 @@ SHAPES: dict[str, Any] = {
     "sync": Snapshot,
     "local up": Cloud,
     "local down": DownShape,
+    "files": list[model.File],
     "rejects": list[RejectReason],
     "rejects list": list[Reject],
     "rejects reasons": list[RejectReason],

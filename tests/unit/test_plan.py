@@ -19,6 +19,7 @@ from forecast_sync.errors import (
     SourceChanged,
     SourceUnstable,
     TooManyRejects,
+    VerificationFailed,
 )
 from forecast_sync.plan.pages import group_into_pages, page_limit, plan_pages
 from forecast_sync.plan.result_files import ResultFile
@@ -32,7 +33,7 @@ from tests.builders import STARTED_AT, make_run, make_started, make_survey, make
 MIB = 1024 * 1024
 MANIFEST = "s3://results/athena/q-1-manifest.csv"
 LISTED = Listed("forecast/a.parquet", 7, STARTED_AT, "etag")
-WINDOW = make_window(make_survey(window_objects=1, window_files=1, other_files=1))
+WINDOW = make_window(make_survey(window_objects=1, window_files=1, other_files=1, source_rows=100))
 SETTINGS = Settings(
     environment="dev",
     page_bytes=100,
@@ -182,6 +183,16 @@ def test_a_listed_object_that_is_gone_or_another_has_the_window_decided_again(
     assert world.written == {}
     world.present = LISTED
     assert plan(world).pages == 1
+
+
+def test_rows_that_the_footers_have_and_athena_did_not_read_fail_the_run() -> None:
+    world = World({"p/kind=row/a.gz": 60}, source_rows=99)
+    with pytest.raises(VerificationFailed, match=r"read 99 rows of the 1 objects .* say 100"):
+        plan(world)
+    assert world.written == {}
+    with pytest.raises(InputsOutdated):
+        plan(world, redrive_count=1, made_at=0)
+    assert plan(World({"p/kind=row/a.gz": 60}, source_rows=100)).pages == 1
 
 
 def test_a_file_of_the_manifest_that_is_gone_is_named() -> None:

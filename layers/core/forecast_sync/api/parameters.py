@@ -62,3 +62,12 @@ RejectsOf = Annotated[
     Query(pattern=NAME, max_length=80, description="Rejected by this run, first or last."),
 ]
 Resolved = Annotated[bool, Query(description="Include those that a later full run no longer met.")]
+AfterFile = Annotated[
+    str | None, Query(min_length=1, max_length=1024, description="`next` of the previous page.")
+]
+Prefix = Annotated[
+    str | None, Query(max_length=1024, description="Only objects whose key begins with this.")
+]
+TakenInBy = Annotated[
+    str | None, Query(pattern=NAME, max_length=80, description="Taken in by this run.")
+]

@@ -19,6 +19,7 @@ from forecast_sync import clients
 from forecast_sync.api import problems, requests, schemas
 from forecast_sync.api.openapi import INFORMATION, answers
 from forecast_sync.api.parameters import (
+    AfterFile,
     AfterReject,
     AfterRun,
     ContentHash,
@@ -27,14 +28,16 @@ from forecast_sync.api.parameters import (
     IdempotencyKey,
     Limit,
     Offset,
+    Prefix,
     Reason,
     RejectsOf,
     Resolved,
     RunId,
+    TakenInBy,
     Trigger,
 )
 from forecast_sync.contracts.run import SyncRequest, SyncType
-from forecast_sync.runs import control, detail, freshness, model, queries, rejects
+from forecast_sync.runs import control, detail, files, freshness, model, queries, rejects
 from forecast_sync.telemetry.logging import about, find_run_id, log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
@@ -165,6 +168,20 @@ def read_reject(
 ) -> model.RejectRow:
     """The row as it is kept, in parts, because a row may be larger than an answer."""
     return rejects.read_reject(clients.connection_of(git_ref), content_hash, offset)
+
+
+@app.get("/files", summary="Files of the lake", middlewares=STRICT, responses=answers(OK, "A page"))
+def list_files(
+    git_ref: GitRef = None,
+    prefix: Prefix = None,
+    state: Annotated[model.FileState | None, Query()] = None,
+    run_id: TakenInBy = None,
+    after: AfterFile = None,
+    limit: Limit = 100,
+) -> model.Files:
+    """A page of the lake's files, and what became of each."""
+    query = files.FileQuery(prefix=prefix, state=state, run_id=run_id, after=after, limit=limit)
+    return files.list_files(clients.connection_of(git_ref), clients.settings(), query)
 
 
 @app.get(

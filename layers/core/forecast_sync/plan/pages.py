@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
+from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.page import Page, Plan, PlanRequest
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
-from forecast_sync.errors import QueryFailed, ResultInvalid, TooManyRejects
+from forecast_sync.errors import (
+    QueryFailed,
+    ResultInvalid,
+    TooManyRejects,
+    VerificationFailed,
+)
 from forecast_sync.plan.profile import read_profile
 from forecast_sync.plan.reject_limit import refuse_too_many_rejects
 from forecast_sync.plan.result_files import ResultFile, list_result_files
@@ -35,8 +41,9 @@ def plan_pages(
     """Write the pages file of a run, and return where it is and what the load must add up to.
 
     Raises ``TooManyRejects`` above the reject limit, ``ResultInvalid`` for results or a pages file
-    that can't be read (both, like a query's failure, as ``InputsOutdated`` when the results predate
-    the present redrive), ``InputsOutdated`` for results of another definition, ``SourceChanged`` or
+    that can't be read, ``VerificationFailed`` when the window's footers have another number of rows
+    (all, like a query's failure, as ``InputsOutdated`` when the results predate the present
+    redrive), ``InputsOutdated`` for results of another definition, ``SourceChanged`` or
     ``SourceUnstable`` when a listed object is another one now, or gone, whether or not the queries
     agree, and ``Superseded`` for a run of a version that surveyed no lake.
     """
@@ -44,7 +51,7 @@ def plan_pages(
     refuse_changed_lake(storage, settings, survey, renewal, request.redrive_count)
     try:
         return _plan(athena, storage, table, settings, request)
-    except (QueryFailed, ResultInvalid, TooManyRejects) as error:
+    except (QueryFailed, ResultInvalid, TooManyRejects, VerificationFailed) as error:
         queries = request.queries
         made_at = min(queries.extract.redrive_count, queries.profile.redrive_count)
         raise_if_stale(error, made_at=made_at, redrive_count=request.redrive_count)
@@ -63,6 +70,7 @@ def _plan(
             "may not read the results bucket. Repair that, then redrive to query again."
         )
     profile = read_profile(athena, table, queries.profile.query_execution_id)
+    _refuse_lost_rows(request, profile)
     measure_rejects(request.run, profile)
     refuse_too_many_rejects(profile, settings)
     query_execution_id = queries.extract.query_execution_id
@@ -83,6 +91,24 @@ def _plan(
         profile=profile,
         definition=definition,
     )
+
+
+def _refuse_lost_rows(request: PlanRequest, profile: Profile) -> None:
+    """Raise ``VerificationFailed`` unless Athena read as many rows as the window's footers say.
+
+    With dates, a run doesn't read the window's objects whole.
+    """
+    survey, run = request.window.survey, request.run
+    if survey is None or profile.source_rows is None or run.date_from or run.date_to:
+        return
+    if profile.source_rows != survey.source_rows:
+        raise VerificationFailed(
+            f"Athena read {profile.source_rows:,} rows of the {survey.window_objects:,} objects to "
+            f"take in, and their footers say {survey.source_rows:,}. Nothing was loaded. Count the "
+            'rows of each with Athena: SELECT "$path", count(*) FROM the survey table WHERE run = '
+            f"'{survey.survey_id}' AND part = 'window' GROUP BY 1. Replace the file that differs, "
+            "then redrive."
+        )
 
 
 def count_workers(limit: int, connections: int) -> int:

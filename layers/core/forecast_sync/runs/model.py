@@ -208,3 +208,33 @@ class StatusReport(Answered):
     environment: str
     goal_seconds: int
     branches: list[BranchStatus]
+
+
+FileState = Literal["pending", "loaded", "quarantined", "archived", "gone"]
+
+
+class File(Answered):
+    """An object of the lake, and what became of it."""
+
+    key: str
+    state: FileState = Field(
+        description="`pending`: not taken in yet; `loaded`: its rows are in the target; "
+        "`quarantined`: can't be read and is left out; `archived`: in a storage class that Athena "
+        "skips; `gone`: the lake has it no more."
+    )
+    reason: str | None = Field(description="Why it can't be read.")
+    size: int = Field(description="In bytes.")
+    rows: int | None = Field(description="As its footer says.")
+    first_date: str | None = Field(description="Of its business dates; null when nobody knows.")
+    last_date: str | None
+    modified: AwareDatetime
+    run_id: str | None = Field(description="The run that took it in.")
+    taken_in_at: AwareDatetime | None
+    first_seen_at: AwareDatetime = Field(description="When a run first saw this version.")
+
+
+class Files(Answered):
+    """A page of objects, in the order of their keys."""
+
+    files: list[File]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")

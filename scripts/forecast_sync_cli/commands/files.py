@@ -1,0 +1,70 @@
+"""``forecast-sync files``: the files of the lake and what became of each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from forecast_sync.runs.model import FileState
+from forecast_sync.stack_names import DEFAULT_PROJECT
+
+from forecast_sync_cli.client import deployment
+from forecast_sync_cli.client import files as client
+from forecast_sync_cli.commands.common import (
+    EnvironmentOption,
+    GitRefOption,
+    JsonOption,
+    LimitOption,
+    ProjectOption,
+    out,
+    print_json,
+)
+from forecast_sync_cli.terminal import Table
+
+app = typer.Typer()
+
+PrefixOption = Annotated[
+    str | None, typer.Option("--prefix", help="Only this file, or files whose key begins so.")
+]
+StateOption = Annotated[FileState | None, typer.Option("--state", help="Only files in this state.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="Only files taken in by this run.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    prefix: PrefixOption = None,
+    state: StateOption = None,
+    run: RunOption = None,
+    git_ref: GitRefOption = None,
+    limit: LimitOption = 100,
+    environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
+    as_json: JsonOption = False,
+) -> None:
+    """The files of the lake, and what became of each.
+
+    A file is pending, loaded, quarantined (it can't be read and is left out), archived or gone.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    deployed = deployment.find(environment, project)
+    query = {"prefix": prefix, "state": state, "run_id": run, "git_ref": git_ref}
+    found = list(client.read(deployed, limit, **query))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        out().line("no files")
+        return
+    table = Table("state", "rows", "bytes", "dates", "file", "run", right={"rows", "bytes"})
+    for file in found:
+        dates = " to ".join(sorted({file["first_date"] or "", file["last_date"] or ""} - {""}))
+        rows = "" if file["rows"] is None else f"{file['rows']:,}"
+        table.add_row(
+            file["state"], rows, f"{file['size']:,}", dates, file["key"], file["run_id"] or ""
+        )
+    out().table(table)
+    for file in found:
+        if file["reason"]:
+            out().line(f"{file['key']} {file['reason']}")
