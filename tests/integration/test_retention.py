@@ -84,3 +84,23 @@ def test_rows_without_a_run_are_left_alone(connection: Connection) -> None:
     add_run(connection, None, 400)
     assert clean_history(connection, DAYS) == DeletedHistory(runs=0, batches=0)
     assert kept(connection) == [None]
+
+
+def test_a_file_is_forgotten_when_it_is_long_gone(connection: Connection) -> None:
+    """Not while its dates have yet to be gone over."""
+    for key, state, withdrawn in (("a", "gone", None), ("b", "loaded", None), ("c", "gone", "now")):
+        connection.execute(
+            "INSERT INTO forecast_sync_file (table_name, lake, key, etag, modified, size, state, "
+            "withdrawn_from, changed_at) VALUES ('t', 'l', %s, '', now(), 1, %s, %s, "
+            "now() - interval '100 days')",
+            [key, state, withdrawn],
+        )
+    clean_history(connection, 101)
+    assert _keys(connection) == ["a", "b", "c"]
+    clean_history(connection, 90)
+    assert _keys(connection) == ["b", "c"]
+
+
+def _keys(connection: Connection) -> list[str]:
+    rows = connection.execute("SELECT key FROM forecast_sync_file ORDER BY key").fetchall()
+    return [key for (key,) in rows]

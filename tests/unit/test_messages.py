@@ -54,6 +54,7 @@ ALL = [
     messages.unresolved("run-1", f"{MACHINE}:run-1", "InvalidInput: x", SETTINGS),
     messages.recovered(RESULT, SETTINGS),
     messages.rejected(RESULT, SETTINGS),
+    messages.quarantined(RESULT.model_copy(update={"quarantined": 2}), SETTINGS),
     messages.succeeded(RESULT, SETTINGS),
     messages.stale(make_stale(), SETTINGS),
 ]

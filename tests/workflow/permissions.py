@@ -96,7 +96,8 @@ def _resources(service: str, parameters: dict[str, Any]) -> list[str]:
     if service == "secretsmanager":
         return [str(parameters["SecretId"])]
     if service == "glue":
-        database, table = parameters["DatabaseName"], parameters["Name"]
+        database, given = parameters["DatabaseName"], parameters.get("TableInput", parameters)
+        table = given.get("Name") or parameters["TableName"]
         parts = ["catalog", f"database/{database}", f"table/{database}/{table}"]
         return [f"arn:aws:glue:{AWS}:{part}" for part in parts]
     return [str(text) for text in parameters.values() if str(text).startswith("arn:")]

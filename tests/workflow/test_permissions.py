@@ -36,6 +36,9 @@ KEY = "S3, SNS or Secrets Manager does it on behalf of who calls"
 ON_BEHALF = {
     ("start_athena_query", "glue:GetDatabase"): ATHENA,
     ("start_athena_query", "glue:GetTable"): ATHENA,
+    ("start_athena_query", "glue:GetPartition"): ATHENA,
+    ("start_athena_query", "glue:GetPartitions"): ATHENA,
+    ("start_athena_query", "glue:BatchGetPartition"): ATHENA,
     ("start_athena_query", "s3:GetBucketLocation"): ATHENA,
     ("start_athena_query", "s3:ListBucket"): ATHENA,
     ("start_athena_query", "s3:GetObject"): ATHENA,
@@ -204,7 +207,10 @@ def athena_calls(deployed: Deployed) -> set[Call]:
         ("s3:ListMultipartUploadParts", f"{results}/athena/run/x"),
         ("glue:GetDatabase", f"arn:aws:glue:{AWS}:database/default"),
         ("glue:GetDatabase", f"arn:aws:glue:{AWS}:database/forecast_dev"),
-        ("glue:GetTable", f"arn:aws:glue:{AWS}:table/forecast_dev/forecast"),
+        ("glue:GetTable", f"arn:aws:glue:{AWS}:table/forecast_dev/forecast_survey"),
+        ("glue:GetPartition", f"arn:aws:glue:{AWS}:table/forecast_dev/forecast_survey"),
+        ("glue:GetPartitions", f"arn:aws:glue:{AWS}:table/forecast_dev/forecast_survey"),
+        ("glue:BatchGetPartition", f"arn:aws:glue:{AWS}:table/forecast_dev/forecast_survey"),
     ]
     made = {Call("start_athena_query", action, arn, (account,)) for action, arn in plain}
     listings = {
@@ -283,8 +289,9 @@ def _walk_every_path(deployed: Deployed) -> None:
     deployed.react_to_uploads(False)
     deployed.upload("reject", [make_row(30, state=None), make_row(31)])
     for breakage in BREAKAGES:
-        if breakage.state in ("Load pages", "Verify load"):
+        if breakage.state in ("Poll Athena query", "Load pages", "Verify load"):
             _fail_and_redrive(deployed, breakage)
+    _change_the_survey_table(deployed)
     _lose_a_manifest(deployed)
     _take_over_and_rerun(deployed)
     _operate(deployed)
@@ -292,6 +299,18 @@ def _walk_every_path(deployed: Deployed) -> None:
     _fail_without_a_branch(deployed)
     deployed.invoke("notify", {"check": "freshness"})
     deployed.invoke("clean-history", {})
+
+
+def _change_the_survey_table(deployed: Deployed) -> None:
+    """As an older table file has declared it; the next run declares it anew."""
+    glue, where = deployed.client("glue"), {"DatabaseName": "forecast_dev"}
+    declared = glue.get_table(**where, Name="forecast_survey")["Table"]
+    kept = {name: declared[name] for name in ("Name", "TableType", "PartitionKeys")}
+    storage = {**declared["StorageDescriptor"], "Columns": [{"Name": "y_50", "Type": "double"}]}
+    glue.update_table(**where, TableInput={**kept, "StorageDescriptor": storage})
+    deployed.succeed()
+    restored = glue.get_table(**where, Name="forecast_survey")["Table"]["StorageDescriptor"]
+    assert restored["Columns"] == declared["StorageDescriptor"]["Columns"]
 
 
 def _fail_and_redrive(deployed: Deployed, breakage: Breakage) -> None:

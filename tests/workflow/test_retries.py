@@ -104,7 +104,8 @@ def test_an_object_compacted_while_the_queries_wait_doesn_t_let_an_older_row_win
 ) -> None:
     """Both queries read the lake without the newest rows, so their sums agree."""
     newest = _sync_older_and_newest(deployed)
-    deployed.athena_faults({"match": "UNLOAD", "hold": True}, {"match": "CROSS JOIN", "hold": True})
+    held = [{"match": part, "hold": True} for part in ("UNLOAD", "AS source_rows")]
+    deployed.athena_faults(*held)
     arn = deployed.start(sync_type="full")
     eventually(lambda: deployed.entered(arn).count("Poll Athena query") >= 2)
     _compact(deployed, "newest", "compacted", newest)

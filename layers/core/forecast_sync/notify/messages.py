@@ -16,9 +16,10 @@ from forecast_sync.runs.model import BranchStatus
 from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
 from forecast_sync.text.visible import inert_in_chat, visible
 
-Kind = Literal["failed", "recovered", "rejected", "stale", "succeeded"]
+Kind = Literal["failed", "quarantined", "recovered", "rejected", "stale", "succeeded"]
 TITLES: dict[Kind, str] = {
     "failed": "Forecast sync failed",
+    "quarantined": "Forecast sync left files out",
     "recovered": "Forecast sync recovered",
     "rejected": "Forecast sync rejected rows",
     "stale": "Forecasts are stale",
@@ -122,6 +123,7 @@ def _chat_link(link: Link) -> str:
 
 MARKS: dict[Kind, str] = {
     "failed": ":x:",
+    "quarantined": ":warning:",
     "recovered": ":white_check_mark:",
     "rejected": ":warning:",
     "stale": ":hourglass_flowing_sand:",
@@ -184,6 +186,19 @@ def rejected(result: RunResult, settings: Settings) -> Notification:
         f"{result.counts.rejected:,} of {result.counts.window_rows:,} rows can't be in the table.",
         f"See them by reason: {_command('rejects', settings)}",
         "Repair the files and upload them again; a full run then resolves the rejects.",
+    )
+
+
+def quarantined(result: RunResult, settings: Settings) -> Notification:
+    """Files of the lake can't be read."""
+    files = "1 file" if result.quarantined == 1 else f"{result.quarantined:,} files"
+    return _of_result(
+        "quarantined",
+        result,
+        settings,
+        f"{files} of the lake can't be read and are left out; all others were loaded.",
+        f"See which, and why: {_command('files', settings, '--state', 'quarantined')}",
+        "Repair the files and upload them again; the next run takes them in.",
     )
 
 

@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.sns import Topic
     from forecast_sync.adapters.stepfunctions import Workflow
 
-Subject = Literal["run", "rejects", "freshness"]
-HEALTHY: dict[Subject, str] = {"run": "well", "rejects": "few", "freshness": "fresh"}
+Subject = Literal["run", "rejects", "freshness", "files"]
+HEALTHY: dict[Subject, str] = {
+    "run": "well",
+    "rejects": "few",
+    "freshness": "fresh",
+    "files": "all read",
+}
 
 
 def notify_result(
@@ -40,15 +45,17 @@ def notify_result(
     settings: Settings,
     result: RunResult,
 ) -> list[str]:
-    """Publish what a successful run changes: a recovery, rejected rows or, if wanted, the success.
+    """Publish what a successful run changes, or the success itself, if that is wanted.
 
-    Returns the kinds that were published. A dry run changes nothing, and whoever started it is
-    watching it. A failure that couldn't be saved in the database counts for a recovery, too.
+    News are a recovery, rejected rows, and files that can't be read and are left out. Returns the
+    kinds that were published. A dry run changes nothing, and whoever started it is watching it. A
+    failure that couldn't be saved in the database counts for a recovery, too.
     """
     if result.status != "succeeded":
         return []
     is_many = result.counts.rejected >= settings.notify_rejected_rows
     states: dict[Subject, str] = {"run": HEALTHY["run"], "rejects": "many" if is_many else "few"}
+    states["files"] = f"{result.quarantined} left out" if result.quarantined else HEALTHY["files"]
     if result.watermark and _age(result.watermark) <= _goal(settings):
         states["freshness"] = HEALTHY["freshness"]
     with transaction(connection) as cursor:
@@ -58,6 +65,8 @@ def notify_result(
             news.append(messages.recovered(result, settings))
         if is_many and "rejects" in changed:
             news.append(messages.rejected(result, settings))
+        if result.quarantined and "files" in changed:
+            news.append(messages.quarantined(result, settings))
         if settings.notify_successes and not news:
             news.append(messages.succeeded(result, settings))
         for notification in news:

@@ -40,6 +40,7 @@ def measure_run(run: Run, result: RunResult) -> None:
         "RowsSuperseded": counts.superseded,
         "RowsRejected": counts.rejected,
         "SyncsSucceeded": int(run.moves_watermark),
+        "FilesQuarantined": result.quarantined,
     }
     _emit(rows, unit="Count", run=run)
 

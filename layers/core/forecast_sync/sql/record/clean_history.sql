@@ -1,8 +1,8 @@
 -- Deletes history below one cut: the oldest run that works, waits for its rerun, or ended within
 -- the kept days. A run above the cut may be redriven, and then asks whether a later run has
 -- written, so nothing above it is touched; nor are rows without a run, nor the newest success of
--- a lake, which is its watermark. Runs that wait for the lease don't wait for days. May run twice: the
--- second time finds nothing.
+-- a lake, which is its watermark. Runs that wait for the lease don't wait for days, and files that are
+-- gone aren't asked for. May run twice: the second time finds nothing.
 WITH cut AS (
     SELECT min(id) AS id
     FROM forecast_sync_status
@@ -27,6 +27,11 @@ runs AS (
 queue AS (
     DELETE FROM forecast_sync_waiting
     WHERE seen_at < clock_timestamp() - make_interval(days => %(days)s)
+),
+files AS (
+    DELETE FROM forecast_sync_file
+    WHERE state = 'gone' AND withdrawn_from IS NULL
+      AND changed_at < clock_timestamp() - make_interval(days => %(days)s)
 ),
 batches AS (
     DELETE FROM forecast_sync_batch WHERE run_id IN (SELECT run_id FROM runs) RETURNING 1
