@@ -93,7 +93,7 @@ BREAKAGES = [
             }
         ),
         lambda _: None,
-        [],
+        ["Wait for Athena", "Query finished"],
     ),
     Breakage(
         "Poll Athena query",

@@ -55,6 +55,11 @@ def _why(branch: BranchStatus, goal_hours: float) -> str:
         if age is None
         else f"the rows are {ago(age)} old, the goal is {goal_hours:g} h"
     )
+    if branch.waiting_files:
+        files = (
+            "1 file waits" if branch.waiting_files == 1 else f"{branch.waiting_files} files wait"
+        )
+        reason = f"{reason}; {files}, see `forecast-sync files`"
     if branch.running:
         return f"{reason}; {branch.running} is running"
     if branch.last_status == "failed":

@@ -222,7 +222,11 @@ def stale(branch: BranchStatus, settings: Settings) -> Notification:
             f"The rows of {branch.neon_branch} are {hours:.1f} hours old; the goal is "
             f"{settings.freshness_goal_hours:g}.{why}{running}"
         ),
-        rows=f"Files uploaded since {branch.watermark:%Y-%m-%d %H:%M} UTC aren't in the table.",
+        rows=(
+            f"{branch.waiting_files:,} files aren't in the table."
+            if branch.waiting_files
+            else f"Files uploaded since {branch.watermark:%Y-%m-%d %H:%M} UTC aren't in the table."
+        ),
         todo=(
             f"See why: {_command('status', settings)}, then {_command('history', settings)}.",
             f"Redrive what failed, or start a run: {_command('start', settings)}",

@@ -1,7 +1,8 @@
 """How old the rows of each branch are, against the goal, and why.
 
 The API (and so the CLI and the dashboard) and the notifications all count a branch's age from its
-watermark. The alarm counts the runs that move the watermark.
+watermark, or from when the oldest file was first seen that is neither loaded nor accepted. The
+alarm counts the runs that move the watermark.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ def judge_branch(
     """The age of a branch's rows against ``freshness_goal_hours``."""
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
     known: dict[str, Any] = dict.fromkeys(BranchStatus.model_fields)
+    known["waiting_files"] = 0
     known |= {"git_ref": git_ref, "neon_branch": neon_branch, "state": "never"}
     try:
-        row = _read(connect(git_ref), settings.data_location)
+        row = _read(connect(git_ref), settings)
     except ForecastSyncError as error:
         message = shorten(f"{type(error).__name__}: {error}", ERROR_CHARACTERS)
         return BranchStatus.model_validate({**known, "state": "unreachable", "error": message})
@@ -46,18 +48,23 @@ def judge_branch(
         known["error"] = shorten(known["error"], ERROR_CHARACTERS)
     if known["watermark"]:
         known["watermark"] = known["watermark"].replace(tzinfo=UTC)
-        age = datetime.now(UTC) - known["watermark"]
+        behind = min(known["watermark"], known["waiting_since"] or known["watermark"])
+        age = datetime.now(UTC) - behind
         goal = timedelta(hours=settings.freshness_goal_hours)
         known["state"] = "fresh" if age <= goal else "stale"
         known["age_seconds"] = max(0, round(age.total_seconds()))
     return BranchStatus.model_validate(known)
 
 
-def _read(connection: Connection, source: str) -> dict[str, Any]:
-    """The row of read_freshness.sql, whose columns are fields; empty before the tables exist."""
+def _read(connection: Connection, settings: Settings) -> dict[str, Any]:
+    """The rows of both statements, whose columns are fields; empty before the tables exist."""
+    values = {"source": settings.data_location, "table_name": settings.table_file}
     with transaction(connection) as plain:
         if not has_table(plain, "forecast_sync_batch"):
             return {}
         cursor = connection.cursor(row_factory=dict_row)
-        row = cursor.execute(statement("runs/read_freshness.sql"), {"source": source}).fetchone()
-    return row or {}
+        row = cursor.execute(statement("runs/read_freshness.sql"), values).fetchone() or {}
+        if has_table(plain, "forecast_sync_file"):
+            cursor.execute(statement("runs/read_waiting_files.sql"), values)
+            row |= cursor.fetchone() or {}
+    return row

@@ -142,7 +142,11 @@ class SyncDetail(Answered):
 
 
 class BranchStatus(Answered):
-    """How fresh a branch is: everything uploaded up to `watermark` is in its table."""
+    """How fresh a branch is: everything uploaded up to `watermark` is in its table.
+
+    Except for `waiting_files`. The age counts from the watermark, or from `waiting_since` if that
+    is earlier.
+    """
 
     git_ref: str
     neon_branch: str
@@ -155,6 +159,13 @@ class BranchStatus(Answered):
     last_run: str | None = Field(description="The run that ended last.")
     last_status: Status | None = Field(description="How it ended.")
     error: str | None = Field(description="Why it failed, or why the database can't be reached.")
+    waiting_files: int = Field(
+        default=0,
+        description="Files that are neither loaded nor accepted; `GET /files` lists them.",
+    )
+    waiting_since: AwareDatetime | None = Field(
+        default=None, description="When a run first saw the oldest of them."
+    )
 
 
 class Reject(Answered):
