@@ -34,6 +34,7 @@ def miscount(deployed: Deployed) -> None:
         "CREATE TRIGGER miscount BEFORE INSERT ON forecast_sync_batch "
         "FOR EACH ROW EXECUTE FUNCTION miscount()"
     )
+    deployed.upload("miscounted", make_rows(range(20, 23)))
 
 
 def refuse_success(deployed: Deployed) -> None:
