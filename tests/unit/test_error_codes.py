@@ -16,7 +16,7 @@ from forecast_sync.adapters import athena, aws_errors, glue, neon, s3, secrets, 
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import translated
-from forecast_sync.adapters.s3 import Storage
+from forecast_sync.adapters.s3 import ObjectArchived, Storage
 from forecast_sync.adapters.secrets import read_secret
 from forecast_sync.errors import (
     AthenaUnavailable,
@@ -236,7 +236,6 @@ def test_a_code_of_aws_becomes_its_error(
     ("code", "status", "message"),
     [
         ("AccessDenied", 403, r"s3://lake/a\.parquet: AccessDenied\. Let the functions' role"),
-        ("InvalidObjectState", 403, r"s3://lake/a\.parquet is archived"),
     ],
 )
 def test_an_object_of_the_lake_that_may_not_be_read_is_no_invalid_result(
@@ -246,6 +245,14 @@ def test_an_object_of_the_lake_that_may_not_be_read_is_no_invalid_result(
     with Stubber(client) as stubber:
         stubber.add_client_error("get_object", code, http_status_code=status)
         with pytest.raises(SourceInvalid, match=message):
+            Storage(client).read_tail("lake", "a.parquet", 8)
+
+
+def test_an_archived_object_of_the_lake_is_told_apart() -> None:
+    client = _client("s3")
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_object", "InvalidObjectState", http_status_code=403)
+        with pytest.raises(ObjectArchived, match=r"s3://lake/a\.parquet is archived"):
             Storage(client).read_tail("lake", "a.parquet", 8)
 
 

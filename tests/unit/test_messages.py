@@ -36,7 +36,8 @@ RESULT = RunResult(
 
 
 def make_stale(neon_branch: str = "dev", **known: str) -> BranchStatus:
-    values = dict.fromkeys(BranchStatus.model_fields) | {
+    values: dict[str, object] = dict.fromkeys(BranchStatus.model_fields) | {
+        "waiting_files": 0,
         "git_ref": neon_branch,
         "neon_branch": neon_branch,
         "state": "stale",

@@ -51,6 +51,7 @@ def test_a_run_is_measured_by_outcome_in_one_line(capsys: pytest.CaptureFixture[
         "RowsUnchanged": [3],
         "RowsSuperseded": [5],
         "RowsRejected": [4],
+        "FilesQuarantined": [0],
         "SyncsSucceeded": [1],
     }
 

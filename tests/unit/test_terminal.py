@@ -17,7 +17,15 @@ from devtools.cli_reference import find_commands
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.tables import load_table
 from forecast_sync_cli import backfill, diff, main
-from forecast_sync_cli.client import deployment, executions, freshness, logs, rejects, run_status
+from forecast_sync_cli.client import (
+    deployment,
+    executions,
+    files,
+    freshness,
+    logs,
+    rejects,
+    run_status,
+)
 from forecast_sync_cli.commands import backfill as backfill_commands
 from forecast_sync_cli.commands import doctor, plan, sync, tables
 from forecast_sync_cli.doctor.runner import Result, Status
@@ -45,6 +53,14 @@ GROUP = {
     "first_date": "2026-01-01",
     "last_date": "2026-01-02",
     "undated": 0,
+}
+FILE_OF_THE_LAKE = {
+    **dict.fromkeys(("key", "reason", "run_id"), EVIL),
+    **dict.fromkeys(("modified", "taken_in_at", "first_seen_at"), AT),
+    **dict.fromkeys(("first_date", "last_date"), "2026-01-01"),
+    "state": "quarantined",
+    "size": 1,
+    "rows": 1,
 }
 REJECT = {
     **dict.fromkeys(("content_hash", "run_id", "last_run_id", "resolved_run_id"), EVIL),
@@ -143,6 +159,7 @@ COMMANDS = {
     "preview": ["preview", "7"],
     "sync": ["sync", ".", "--database-url", "postgresql:///x"],
     "local up": ["local", "up"],
+    "files": ["files"],
     "rejects": ["rejects"],
     "rejects list": ["rejects", "list"],
     "rejects reasons": ["rejects", "reasons"],
@@ -209,6 +226,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (backfill_commands, "fill", [window]),
         (sync, "sync_folder", SNAPSHOT),
         (cloud, "up", CLOUD),
+        (files, "read", [FILE_OF_THE_LAKE]),
         (rejects, "ask", {"reasons": [GROUP], "rejects": [REJECT], "next": None}),
         (rejects, "export", 1),
         (tables, "read_checked", table),
