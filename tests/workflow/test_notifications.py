@@ -137,7 +137,7 @@ def test_a_failure_is_published_once_and_its_recovery_once(inbox: Inbox) -> None
     deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
     assert deployed.redrive(again).status == "SUCCEEDED"
     text = inbox.wait("Forecast sync failed: dev (dev)", "Forecast sync recovered: dev (dev)")
-    assert "1 rows inserted, 0 updated, 20 unchanged, 0 rejected." in text
+    assert "1 rows inserted, 0 updated, 0 unchanged, 0 rejected." in text
     deployed.succeed()
     assert len(inbox.subjects()) == 2, "a success like the one before is no news"
 
@@ -176,7 +176,7 @@ def test_an_outage_of_the_database_is_published_once_and_its_end_once(inbox: Inb
     assert re.search(r"of dev failed: Database(Unavailable|Refused): ", text)
     deployed.succeed()
     text = inbox.wait("Forecast sync failed: dev (dev)", "Forecast sync recovered: dev (dev)")
-    assert "0 rows inserted, 0 updated, 20 unchanged, 0 rejected." in text
+    assert "0 rows inserted, 0 updated, 0 unchanged, 0 rejected." in text
     deployed.succeed()
     assert len(inbox.subjects()) == 2, "a success like the one before is no news"
 

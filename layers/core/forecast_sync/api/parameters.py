@@ -63,10 +63,16 @@ RejectsOf = Annotated[
 ]
 Resolved = Annotated[bool, Query(description="Include those that a later full run no longer met.")]
 AfterFile = Annotated[
-    str | None, Query(min_length=1, max_length=1024, description="`next` of the previous page.")
+    str | None,
+    Query(pattern=LINE_PATTERN, max_length=1024, description="`next` of the previous page."),
 ]
 Prefix = Annotated[
-    str | None, Query(max_length=1024, description="Only objects whose key begins with this.")
+    str | None,
+    Query(
+        pattern=LINE_PATTERN,
+        max_length=1024,
+        description="Only objects whose key begins with this.",
+    ),
 ]
 TakenInBy = Annotated[
     str | None, Query(pattern=NAME, max_length=80, description="Taken in by this run.")
