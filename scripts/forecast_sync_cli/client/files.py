@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any, Literal
 
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.errors import UserError
 
 PAGE_FILES = 1000
+NO_FILES = "the deployment's status API has no /files: deploy the current template.yaml"
 
 
 def read(deployment: Deployment, limit: int, **query: str | None) -> Iterator[dict[str, Any]]:
@@ -20,10 +22,26 @@ def read(deployment: Deployment, limit: int, **query: str | None) -> Iterator[di
             "/files", {name: value for name, value in texts.items() if value is not None}
         )
         if answer is None:
-            raise UserError(
-                "the deployment's status API has no /files: deploy the current template.yaml"
-            )
+            raise UserError(NO_FILES)
         yield from answer["files"]
         after, left = answer["next"], left - len(answer["files"])
         if after is None:
             return
+
+
+def decide(
+    deployment: Deployment,
+    decision: Literal["accept", "retry"],
+    keys: Sequence[str],
+    git_ref: str | None,
+) -> None:
+    """Accept quarantined files, or have them judged again; ``UserError`` says why not."""
+    for first in range(0, len(keys), PAGE_FILES):
+        body: dict[str, Any] = {"keys": [*keys[first : first + PAGE_FILES]]}
+        if git_ref is not None:
+            body["git_ref"] = git_ref
+        answer = deployment.api.call("POST", f"/files/{decision}", body=body)
+        if answer.status == HTTPStatus.NOT_FOUND:
+            raise UserError(NO_FILES)
+        if not answer.ok:
+            raise UserError(f"nothing was changed: {answer.reason}")

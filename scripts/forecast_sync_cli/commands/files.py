@@ -23,6 +23,11 @@ from forecast_sync_cli.terminal import Table
 
 app = typer.Typer()
 
+KeysArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="KEY...", help="Keys as `files --state quarantined` has them."),
+]
+
 PrefixOption = Annotated[
     str | None, typer.Option("--prefix", help="Only this file, or files whose key begins so.")
 ]
@@ -68,3 +73,38 @@ def main(
     for file in found:
         if file["reason"]:
             out().line(f"{file['key']} {file['reason']}")
+
+
+@app.command()
+def accept(
+    keys: KeysArgument,
+    git_ref: GitRefOption = None,
+    environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
+) -> None:
+    """Accept that quarantined files are left out, until there is a new version of them.
+
+    They no longer count as missing. If rows of a file were loaded before it went bad, runs go on,
+    and for these rows' keys the lake's older rows win.
+    """
+    client.decide(deployment.find(environment, project), "accept", keys, git_ref)
+    out().line(f"accepted {_counted(keys)}: redrive the run that failed, or start one")
+
+
+@app.command()
+def retry(
+    keys: KeysArgument,
+    git_ref: GitRefOption = None,
+    environment: EnvironmentOption = "dev",
+    project: ProjectOption = DEFAULT_PROJECT,
+) -> None:
+    """Have the next run judge quarantined files again, though they are the same as before.
+
+    It isn't needed for a corrected upload, which the next run judges by itself.
+    """
+    client.decide(deployment.find(environment, project), "retry", keys, git_ref)
+    out().line(f"the next run judges {_counted(keys)} again: forecast-sync start")
+
+
+def _counted(keys: list[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{len(keys)} files"

@@ -110,6 +110,11 @@ class Athena:
             raise QueryRetryable(message)
         raise QueryFailed(f"{end_sentence(message)} Repair the cause and redrive.")
 
+    def find_failure(self, query_execution_id: str) -> str:
+        """Why a query has failed, in Athena's words."""
+        status = self._describe(query_execution_id)["Status"]
+        return status.get("StateChangeReason", "no reason given")
+
     def read_row(self, query_execution_id: str) -> dict[str, str]:
         """The one row of a query's result, as text by column; NULL columns are left out."""
         with _translated("read the query's result"):

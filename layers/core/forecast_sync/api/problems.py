@@ -28,6 +28,7 @@ from forecast_sync.errors import (
 )
 from forecast_sync.links import runbook_url
 from forecast_sync.runs.control import RunConflict, RunNotFound
+from forecast_sync.runs.files import FileConflict
 from forecast_sync.runs.rejects import RejectNotFound
 from forecast_sync.telemetry.logging import logger
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
@@ -46,6 +47,7 @@ STATUS: dict[type[ForecastSyncError], HTTPStatus] = {
     RunNotFound: HTTPStatus.NOT_FOUND,
     RejectNotFound: HTTPStatus.NOT_FOUND,
     RunConflict: HTTPStatus.CONFLICT,
+    FileConflict: HTTPStatus.CONFLICT,
     RequestTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException"})

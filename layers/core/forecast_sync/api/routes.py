@@ -184,6 +184,40 @@ def list_files(
     return files.list_files(clients.connection_of(git_ref), clients.settings(), query)
 
 
+@app.post(
+    "/files/accept",
+    summary="Accept that bad files are left out",
+    middlewares=STRICT,
+    responses=answers(OK, "Accepted", CONFLICT),
+)
+def accept_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.FilesRequest:
+    """Quarantined files no longer count as missing, and what they have left no longer stops a run.
+
+    409, and none is accepted, unless all are quarantined.
+    """
+    connection = clients.connection_of(request.git_ref)
+    files.accept_files(connection, clients.settings(), request.keys, _caller())
+    return request
+
+
+@app.post(
+    "/files/retry",
+    summary="Judge bad files again",
+    middlewares=STRICT,
+    responses=answers(OK, "Noted", CONFLICT),
+)
+def retry_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.FilesRequest:
+    """The next run judges quarantined files again; 409 unless all are quarantined."""
+    connection = clients.connection_of(request.git_ref)
+    files.retry_files(connection, clients.settings(), request.keys, _caller())
+    return request
+
+
+def _caller() -> str:
+    identity = app.current_event.raw_event["requestContext"]["authorizer"]["iam"]
+    return str(identity.get("userArn") or "unknown")
+
+
 @app.get(
     "/openapi.json", summary="This document", middlewares=STRICT, responses=answers(OK, "OpenAPI")
 )

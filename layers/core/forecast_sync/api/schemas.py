@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from forecast_sync.contracts.base import LINE_PATTERN
+from forecast_sync.contracts.base import LINE_PATTERN, Model
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.resolve.git_refs import REF_PATTERN
 from forecast_sync.runs.model import Answered, Links
+
+FileKey = Annotated[str, Field(min_length=1, max_length=1024, pattern=LINE_PATTERN)]
 
 
 class StartRequest(SyncRequest):
@@ -17,6 +19,13 @@ class StartRequest(SyncRequest):
 
     git_ref: Annotated[str, Field(max_length=255, pattern=REF_PATTERN)] | None = None
     trigger: Annotated[str, Field(min_length=1, max_length=64, pattern=LINE_PATTERN)] = "manual"
+
+
+class FilesRequest(Model):
+    """Which quarantined files somebody decides about; `git_ref` names the branch."""
+
+    keys: Annotated[list[FileKey], Field(min_length=1, max_length=1000)]
+    git_ref: Annotated[str, Field(max_length=255, pattern=REF_PATTERN)] | None = None
 
 
 class Accepted(Answered):

@@ -113,6 +113,22 @@ class Window(Payload):
     survey: Survey | None = None
 
 
+class BadFilesRequest(Payload):
+    """What Find bad files gets: the window whose query failed, and the failure's ``cause``."""
+
+    run: Run
+    window: Window
+    cause: str
+    renewal: int = 0
+    redrive_count: int = 0
+
+
+class BadFiles(Payload):
+    """How many objects Find bad files has quarantined."""
+
+    quarantined: int
+
+
 class SurveyRequest(Payload):
     """What Survey lake gets: the window as it is so far, which has the survey once it has begun."""
 

@@ -68,10 +68,21 @@ def build_profile(
         sources=build_sources(table, settings, dates, window, source),
         line_hash=LINE_HASH,
         is_good=IS_GOOD,
-        counted_warnings="".join(
-            f", count(CASE WHEN {IS_GOOD} THEN {name} END) AS {name}"
-            for name in warning_names(table)
-        ),
+        counted_warnings=_counted_warnings(table, IS_GOOD),
+    )
+
+
+def build_search(table: Table, settings: Settings, dates: Run | Dates, window: Window) -> str:
+    """The SELECT that reads the listed objects as the extract and the profile do."""
+    return read_statement("extract/search.athena.sql").format(
+        sources=build_sources(table, settings, dates, window, with_rejects=True),
+        counted_warnings=_counted_warnings(table, "true"),
+    )
+
+
+def _counted_warnings(table: Table, condition: str) -> str:
+    return "".join(
+        f", count(CASE WHEN {condition} THEN {name} END) AS {name}" for name in warning_names(table)
     )
 
 

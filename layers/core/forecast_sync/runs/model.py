@@ -242,6 +242,14 @@ class File(Answered):
     run_id: str | None = Field(description="The run that took it in.")
     taken_in_at: AwareDatetime | None
     first_seen_at: AwareDatetime = Field(description="When a run first saw this version.")
+    accepted_at: AwareDatetime | None = Field(
+        description="When somebody accepted that it is left out."
+    )
+    accepted_by: str | None = Field(description="Who did; the ARN of the caller.")
+    retried_at: AwareDatetime | None = Field(
+        description="When somebody last had it judged again by the next run."
+    )
+    retried_by: str | None
 
 
 class Files(Answered):

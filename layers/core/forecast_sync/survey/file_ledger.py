@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from forecast_sync.adapters.postgres import Connection, Cursor, statement, trans
 from forecast_sync.adapters.s3 import Listed
 from forecast_sync.config import Settings
 from forecast_sync.contracts.survey import DateRange
+from forecast_sync.survey.judge import READER
 from forecast_sync.survey.lists import ListedFile
 
 State = Literal["pending", "loaded", "quarantined", "archived", "gone"]
@@ -125,6 +126,24 @@ class FileLedger:
         """Note in which survey's window the pending objects and the withdrawn dates are."""
         values = {**self._of, "survey_id": survey_id}
         cursor.execute(statement("survey/mark_window.sql"), values)
+
+    def quarantine(self, cursor: Cursor, reasons: Mapping[str, str], definition: str) -> None:
+        """Quarantine objects by key, each with its reason, as this release's reader judges them."""
+        values = {
+            **self._of,
+            "keys": [*reasons],
+            "reasons": [*reasons.values()],
+            "reader": READER,
+            "definition": definition,
+        }
+        cursor.execute(statement("survey/quarantine.sql"), values)
+
+    def find_loaded(self, except_keys: Sequence[str]) -> str | None:
+        """The key of the smallest loaded object that has rows, if there is another one."""
+        with transaction(self._connection) as cursor:
+            values = {**self._of, "except_keys": [*except_keys]}
+            row = cursor.execute(statement("survey/find_loaded.sql"), values).fetchone()
+        return row[0] if row else None
 
     def _list(self, states: Sequence[str], dates: Sequence[DateRange]) -> Iterator[ListedFile]:
         values = {**self._of, "states": [*states], **_bounds(dates), "limit": SLICE}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MAGIC = b"PAR1"
+ENCRYPTED_MAGIC = b"PARE"
 FOOTER_END_BYTES = 8
 MOST_FOOTER_BYTES = 8 * 1024 * 1024
 """A footer of 3,000 columns in 10 row groups takes 3 MB."""
@@ -187,6 +188,8 @@ def footer_size(tail: bytes) -> int:
     Raises ``ValueError`` when the file doesn't end as Parquet does, or claims a footer that is
     larger than ``MOST_FOOTER_BYTES``.
     """
+    if tail.endswith(ENCRYPTED_MAGIC):
+        raise ValueError("its footer is encrypted")
     if len(tail) < FOOTER_END_BYTES or not tail.endswith(MAGIC):
         raise ValueError("it doesn't end with Parquet's magic bytes")
     size = int.from_bytes(tail[-8:-4], "little")

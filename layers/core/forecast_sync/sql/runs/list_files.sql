@@ -3,7 +3,7 @@
 SELECT key, state, reason, size, row_count AS rows,
        nullif(first_date, DATE '0001-01-01')::text AS first_date,
        nullif(last_date, DATE '9999-12-31')::text AS last_date,
-       modified, run_id, taken_in_at, first_seen_at
+       modified, run_id, taken_in_at, first_seen_at, accepted_at, accepted_by, retried_at, retried_by
 FROM forecast_sync_file
 WHERE table_name = %(table_name)s AND lake = %(lake)s
   AND (%(after)s::text IS NULL OR key > %(after)s)

@@ -103,6 +103,8 @@ CREATE TABLE IF NOT EXISTS forecast_sync_file (
     taken_in_at TIMESTAMPTZ,
     accepted_at TIMESTAMPTZ,
     accepted_by TEXT,
+    retried_at TIMESTAMPTZ,
+    retried_by TEXT,
     PRIMARY KEY (table_name, lake, key)
 );
 -- What isn't as it should be is little, and is looked for by every run.

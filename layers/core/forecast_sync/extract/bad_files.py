@@ -1,0 +1,265 @@
+"""Find bad files: which objects make a run's queries fail, though no footer shows it.
+
+A page may be damaged behind a good footer, or a value may be one that an expression of the table
+file can't take. Athena then fails the whole query, mostly without naming the object. So the objects
+are read in parts, until each that fails is alone, and the rest is read once more to show that it
+was these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from forecast_sync.adapters.athena import Athena
+from forecast_sync.adapters.glue import Catalog
+from forecast_sync.adapters.postgres import Connection, transaction
+from forecast_sync.adapters.s3 import Storage, split_location
+from forecast_sync.config import Settings
+from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
+from forecast_sync.contracts.run import BadFiles, BadFilesRequest, Run, Window
+from forecast_sync.contracts.survey import Survey
+from forecast_sync.errors import QueryFailed, QueryRetryable, message_of
+from forecast_sync.extract.athena_sql import build_search
+from forecast_sync.lease import lease
+from forecast_sync.survey.file_ledger import FileLedger
+from forecast_sync.survey.lake import refuse_lost_lease
+from forecast_sync.survey.lists import (
+    OTHER,
+    WINDOW,
+    read_versions,
+    register_lists,
+    write_paths,
+)
+from forecast_sync.survey.proof import refuse_changed_lake, require_survey
+from forecast_sync.tables import Table, definition_of
+from forecast_sync.text.sentences import end_sentence
+from forecast_sync.text.size_limits import shorten
+
+MOST_QUERIES = 64
+MOST_OBJECTS = 100_000
+MOST_SCANS = 2
+"""How many times the bytes of all listed objects a search may read. Halving reads them once, and
+then only the halves that fail again.
+"""
+
+MOST_SUSPECTS = 4
+"""How many objects that Athena's message names are tried first."""
+
+RESERVE_MILLISECONDS = 60_000
+LONGEST_WAIT = 4
+REASON_CHARACTERS = 500
+
+
+def find_bad_files(
+    connection: Connection,
+    athena: Athena,
+    storage: Storage,
+    catalog: Catalog,
+    table: Table,
+    settings: Settings,
+    request: BadFilesRequest,
+    remaining_milliseconds: Callable[[], int],
+    sleep: Callable[[float], None] = time.sleep,
+) -> BadFiles:
+    """Quarantine the objects that make the queries fail, so that the run goes on without them.
+
+    Raises ``QueryFailed``, with the query's message, when no object is the cause or the search
+    would take too long; ``InputsOutdated`` when the query had failed before a redrive, or for
+    another definition; ``SourceChanged`` or ``SourceUnstable`` when a listed object is another one
+    now, or gone; and what ``lease.join`` raises.
+    """
+    survey, message = require_survey(request.run, request.window), message_of(request.cause)
+    made_at, redrive_count = survey.redrive_count, request.redrive_count
+    raise_if_stale(
+        "A query failed before the redrive.", made_at=made_at, redrive_count=redrive_count
+    )
+    definition = definition_of(table)
+    refuse_other_definitions(definition, request.window.definition or definition)
+    refuse_changed_lake(storage, settings, survey, request.renewal, redrive_count)
+    joined = lease.join(connection, request.run, redrive_count)
+    bucket, _ = split_location(settings.data_location)
+    probes = _Probes(
+        athena, storage, catalog, table, settings, request, remaining_milliseconds, sleep
+    )
+    ledger = FileLedger(connection, settings)
+    found = _search(probes, list(_list_objects(storage, survey)), message, ledger, bucket)
+    with transaction(connection) as cursor:
+        refuse_lost_lease(cursor, request.run, joined)
+        ledger.quarantine(cursor, found, definition)
+    return BadFiles(quarantined=len(found))
+
+
+def _list_objects(storage: Storage, survey: Survey) -> Iterator[str]:
+    """The keys of all listed objects, those to take in first."""
+    for part, files in ((WINDOW, survey.window_files), (OTHER, survey.other_files)):
+        for version in read_versions(storage, survey.location, part, files):
+            yield version.key
+
+
+class _SearchEnded(Exception):  # not a fault: the search has cost what it may
+    """The search has used up its queries, its bytes or its time."""
+
+
+class _Probes:
+    """Queries over some of the objects, each as a run would read them."""
+
+    def __init__(
+        self,
+        athena: Athena,
+        storage: Storage,
+        catalog: Catalog,
+        table: Table,
+        settings: Settings,
+        request: BadFilesRequest,
+        remaining_milliseconds: Callable[[], int],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._athena = athena
+        self._storage = storage
+        self._catalog = catalog
+        self._table = table
+        self._settings = settings
+        self._run: Run = request.run
+        self._window: Window = request.window
+        self._redrive_count = request.redrive_count
+        self._survey = require_survey(request.run, request.window)
+        self._remaining = remaining_milliseconds
+        self._sleep = sleep
+        self._queries = 0
+        self._scanned = 0
+        self.has_read = False
+        """Whether a query over some object has succeeded: so not all of them fail."""
+
+    def why_unreadable(self, keys: Sequence[str]) -> str | None:
+        """Why a query over these objects fails; None when it doesn't.
+
+        Raises ``_SearchEnded``.
+        """
+        budget = MOST_SCANS * self._survey.size
+        out_of_time = self._remaining() < RESERVE_MILLISECONDS
+        if self._queries == MOST_QUERIES or self._scanned > budget or out_of_time:
+            raise _SearchEnded
+        self._queries += 1
+        reason = self._query(self._compose(keys))
+        self.has_read |= reason is None and bool(keys)
+        return reason
+
+    def _compose(self, keys: Sequence[str]) -> str:
+        bucket, _ = split_location(self._settings.data_location)
+        name = f"{self._survey.survey_id}.part-{self._queries}"
+        location = f"{self._survey.location}part-{self._queries}/"
+        paths = [f"s3://{bucket}/{key}" for key in keys]
+        write_paths(self._storage, location, WINDOW, paths)
+        write_paths(self._storage, location, OTHER, [])
+        register_lists(self._catalog, self._settings, self._table, name, location)
+        survey = self._survey.model_copy(update={"survey_id": name, "reads": ()})
+        window = self._window.model_copy(update={"survey": survey, "low": None})
+        return build_search(self._table, self._settings, self._run, window)
+
+    def _query(self, text: str) -> str | None:
+        """Twice, if Athena says that the failure may pass."""
+        reason = None
+        for attempt in range(2):
+            identity = f"{self._run.execution_arn} search {self._redrive_count} {attempt} {text}"
+            started = self._athena.start(text, hashlib.sha256(identity.encode()).hexdigest())
+            wait = 0.5
+            try:
+                while (cost := self._athena.poll(started)) is None:
+                    self._sleep(wait)
+                    wait = min(LONGEST_WAIT, wait * 1.5)
+            except QueryFailed:
+                return self._athena.find_failure(started)
+            except QueryRetryable:
+                reason = self._athena.find_failure(started)
+            else:
+                self._scanned += cost.bytes_scanned
+                return None
+        return reason
+
+
+def _search(
+    probes: _Probes, keys: Sequence[str], message: str, ledger: FileLedger, bucket: str
+) -> dict[str, str]:
+    """The reason of each bad object, by key; raises ``QueryFailed`` when none is found."""
+    if len(keys) > MOST_OBJECTS:
+        raise QueryFailed(
+            f"{end_sentence(message)} It reads {len(keys):,} objects; only up to {MOST_OBJECTS:,} "
+            "are searched for one that makes it fail."
+        )
+    found: dict[str, str] = {}
+    try:
+        _find(probes, keys, message, found)
+    except _SearchEnded:
+        if not found:
+            raise QueryFailed(
+                f"{end_sentence(message)} The objects that it reads were searched for one that "
+                "makes it fail, and none was found within the limits of a search."
+            ) from None
+    if found and not probes.has_read:
+        _refuse_without_control(probes, ledger, message, found, bucket)
+    if not found:
+        raise QueryFailed(message)
+    return {key: _describe(reason) for key, reason in found.items()}
+
+
+def _find(probes: _Probes, keys: Sequence[str], message: str, found: dict[str, str]) -> None:
+    """Try what the message names, then halves, until what is left can be read."""
+    tried: set[str] = set()
+    reason: str | None = message
+    rest = [*keys]
+    while reason is not None and rest:
+        suspects = [key for key in rest if key not in tried and key in reason][:MOST_SUSPECTS]
+        tried.update(suspects)
+        before = len(found)
+        for key in suspects:
+            if why := probes.why_unreadable([key]):
+                found[key] = why
+        if len(found) == before and not suspects and _halve(probes, rest, found) == 0:
+            return
+        rest = [key for key in keys if key not in found]
+        reason = probes.why_unreadable(rest) if rest else None
+
+
+def _halve(probes: _Probes, keys: Sequence[str], found: dict[str, str]) -> int:
+    """Add the bad ones of objects that can't be read together; how many these are."""
+    if len(keys) == 1:
+        if why := probes.why_unreadable(keys):
+            found[keys[0]] = why
+            return 1
+        return 0
+    middle = len(keys) // 2
+    count = 0
+    for half in (keys[:middle], keys[middle:]):
+        if len(half) == 1 or probes.why_unreadable(half) is not None:
+            count += _halve(probes, half, found)
+    return count
+
+
+def _refuse_without_control(
+    probes: _Probes, ledger: FileLedger, message: str, found: dict[str, str], bucket: str
+) -> None:
+    """Raise ``QueryFailed`` unless an object that was loaded before can be read.
+
+    When nothing can be read, it isn't the objects' fault: a permission may be missing.
+    """
+    control = ledger.find_loaded(list(found))
+    try:
+        if control is not None and probes.why_unreadable([control]) is None:
+            return
+    except _SearchEnded:
+        pass
+    named = next(iter(found))
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    raise QueryFailed(
+        f"{end_sentence(message)} No object that the run reads could be read by itself either: "
+        f"s3://{bucket}/{named}{more}."
+    )
+
+
+def _describe(reason: str) -> str:
+    return (
+        "makes Athena's queries fail, though its footer is in order: "
+        f"{shorten(reason, REASON_CHARACTERS)}"
+    )

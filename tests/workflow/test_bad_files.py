@@ -1,0 +1,191 @@
+"""A bad file stops nobody: it is left out with a reason, and the others' rows arrive."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
+import pytest
+from forecast_sync_cli.client.deployment import Deployment
+
+from tests.lake import SCHEMA, make_row, make_rows, reference, to_parquet
+from tests.workflow.deployed import Deployed
+
+ROWS = make_rows(range(3))
+
+
+def written(types: dict[str, Any], rows: list[dict[str, Any]] = ROWS, **options: Any) -> bytes:
+    """A file in which some columns have another type."""
+    schema = SCHEMA
+    for name, kind in types.items():
+        schema = schema.set(schema.get_field_index(name), pa.field(name, kind))
+    changed = [{**row, **{name: None for name, kind in types.items()}} for row in rows]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(changed, schema=schema), sink, **options)
+    return sink.getvalue()
+
+
+def without(name: str) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(ROWS, schema=SCHEMA).drop([name]), sink)
+    return sink.getvalue()
+
+
+class _Keys(pe.KmsClient):
+    def wrap_key(self, key_bytes: bytes, _master: str) -> bytes:
+        return key_bytes
+
+    def unwrap_key(self, wrapped_key: bytes, _master: str) -> bytes:
+        return wrapped_key
+
+
+def encrypted() -> bytes:
+    """Its footer is encrypted too."""
+    config = pe.EncryptionConfiguration(
+        footer_key="footer", column_keys={"columns": SCHEMA.names}, plaintext_footer=False
+    )
+    factory = pe.CryptoFactory(lambda _connection: _Keys())
+    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), config)
+    sink = io.BytesIO()
+    table = pa.Table.from_pylist(ROWS, schema=SCHEMA)
+    with pq.ParquetWriter(sink, SCHEMA, encryption_properties=properties) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def with_damaged_page() -> bytes:
+    """Its footer is in order, and its first pages are noise."""
+    content = to_parquet(make_rows(range(200, 500)))
+    return content[:4] + bytes(range(7, 247)) * 2 + content[484:]
+
+
+def with_damaged_footer() -> bytes:
+    content = to_parquet(ROWS)
+    size = int.from_bytes(content[-8:-4], "little")
+    return content[: -8 - size] + b"\xff" * size + content[-8:]
+
+
+BAD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "it is empty, 0 bytes"),
+    "truncated": (lambda: to_parquet(ROWS)[:900], "isn't a Parquet file"),
+    "csv": (lambda: b"restaurant_id,y_50\n1,2.0\n", "isn't a Parquet file"),
+    "damaged-footer": (with_damaged_footer, "isn't a Parquet file"),
+    "damaged-page": (with_damaged_page, "makes Athena's queries fail, though its footer"),
+    "encrypted": (encrypted, "encrypted"),
+    "no-state": (lambda: without("state"), "lacks the column state"),
+    "text-as-number": (lambda: written({"state": pa.int32()}), "has the column state as"),
+    "number-as-text": (lambda: written({"y_50": pa.string()}), "has the column y_50 as"),
+    "date-as-text": (lambda: written({"business_date": pa.string()}), "business_date as"),
+    "date-as-time": (lambda: written({"business_date": pa.timestamp("us")}), "business_date as"),
+    "time-as-date": (lambda: written({"updated_at": pa.date32()}), "updated_at as"),
+    "unsigned": (lambda: written({"dc_id": pa.uint64()}), "write signed integers"),
+    "list": (lambda: written({"dma_id": pa.list_(pa.string())}), "dma_id"),
+    "struct": (lambda: written({"dma_id": pa.struct([("a", pa.string())])}), "dma_id"),
+    "null": (lambda: written({"updated_at": pa.null()}), "updated_at as INT32 NULL"),
+    "brotli": (lambda: written({}, compression="brotli"), "with BROTLI"),
+    "lz4": (lambda: written({}, compression="lz4"), "with LZ4_RAW"),
+    "split": (
+        lambda: written({}, use_dictionary=False, column_encoding={"dc_id": "BYTE_STREAM_SPLIT"}),
+        "BYTE_STREAM_SPLIT",
+    ),
+    "line\nbreak": (lambda: to_parquet(ROWS), "has a line break in its name"),
+}
+
+
+def reasons(deployed: Deployed) -> dict[str, str]:
+    """By name, why a file is left out."""
+    rows = deployed.query("SELECT key, reason FROM forecast_sync_file WHERE state = 'quarantined'")
+    return {key.removeprefix("forecast/").removesuffix(".parquet"): reason for key, reason in rows}
+
+
+def test_twenty_kinds_of_bad_file_are_left_out_by_name_and_the_good_rows_arrive(
+    deployed: Deployed,
+) -> None:
+    assert len(BAD) == 20
+    deployed.upload("good", make_rows(range(20)))
+    deployed.upload("good too", make_rows(range(20, 40)))
+    expected = reference(deployed.files)
+    for name, (make, _) in BAD.items():
+        deployed.upload(name, make())
+    ended = deployed.succeed()
+    assert ended.output["quarantined"] == len(BAD)
+    assert deployed.table() == expected
+    found = reasons(deployed)
+    assert found.keys() == BAD.keys()
+    assert {name: reason for name, reason in found.items() if BAD[name][1] not in reason} == {}
+    again = deployed.succeed()
+    assert again.entered.count("Find bad files") == 0, "what was found is known"
+    for name in BAD:
+        deployed.upload(name, to_parquet([make_row(50)]))
+    deployed.delete("line\nbreak")
+    assert deployed.succeed().output["quarantined"] == 0
+    assert deployed.table() == reference(deployed.files)
+
+
+@pytest.mark.parametrize("bad", [1, 3])
+def test_damaged_pages_are_found_among_many_good_files(deployed: Deployed, bad: int) -> None:
+    for number in range(12):
+        deployed.upload(f"{number:02}", make_rows(range(number * 10, number * 10 + 10)))
+    expected = reference(deployed.files)
+    names = {f"bad-{number}" for number in range(bad)}
+    for name in names:
+        deployed.upload(name, with_damaged_page())
+    ended = deployed.succeed()
+    assert (ended.output["quarantined"], deployed.table()) == (bad, expected)
+    assert reasons(deployed).keys() == names
+
+
+def test_a_damaged_page_of_the_only_new_file_is_held_against_a_loaded_one(
+    deployed: Deployed,
+) -> None:
+    """Or a missing permission would look like a bad file."""
+    deployed.upload("bad", with_damaged_page())
+    first = deployed.run()
+    assert (first.status, first.error) == ("FAILED", "QueryFailed")
+    assert "No object that the run reads could be read by itself either" in first.cause
+    deployed.upload("good", make_rows(range(3)))
+    ended = deployed.redrive(first)
+    assert (ended.status, ended.output["quarantined"]) == ("SUCCEEDED", 1)
+    deployed.upload("worse", with_damaged_page())
+    ended = deployed.succeed()
+    assert (ended.output["quarantined"], len(deployed.table())) == (2, 3)
+
+
+def test_a_bad_file_whose_rows_were_loaded_is_accepted(deployed: Deployed) -> None:
+    deployed.upload("older", make_rows(range(2), y_50=1.0))
+    deployed.upload("newer", make_rows(range(1), y_50=2.0, updated_at=make_row(0)["updated_at"]))
+    deployed.succeed()
+    deployed.upload("newer", b"")
+    failed = deployed.run()
+    assert (failed.status, failed.error) == ("FAILED", "SourceInvalid")
+    refused = decide(deployed, "accept", "forecast/older.parquet")
+    assert refused[0] == HTTPStatus.CONFLICT
+    assert "forecast/older.parquet is loaded, and only quarantined files can be" in refused[1]
+    assert decide(deployed, "accept", "forecast/newer.parquet")[0] == HTTPStatus.OK
+    ended = deployed.redrive(failed)
+    assert ended.status == "SUCCEEDED", ended.cause
+    del deployed.files[next(path for path in deployed.files if "newer" in path)]
+    assert deployed.table() == reference(deployed.files), "the older rows win"
+    ((by, at),) = deployed.query(
+        "SELECT accepted_by, accepted_at FROM forecast_sync_file WHERE key LIKE '%newer%'"
+    )
+    assert by.startswith("arn:")
+    assert at is not None
+    assert decide(deployed, "retry", "forecast/newer.parquet")[0] == HTTPStatus.OK
+    ended = deployed.run()
+    assert ended.output["quarantined"] == 1
+    ((by,),) = deployed.query("SELECT retried_by FROM forecast_sync_file WHERE key LIKE '%newer%'")
+    assert by.startswith("arn:")
+
+
+def decide(deployed: Deployed, decision: str, key: str) -> tuple[int, str]:
+    """The API's answer: its status and the reason of a refusal."""
+    cloud = deployed.cloud
+    operator = Deployment("dev", cloud.session(), cloud.endpoint_url, cloud.state_machine_arn)
+    answer = operator.api.call("POST", f"/files/{decision}", body={"keys": [key]})
+    return answer.status, answer.reason
