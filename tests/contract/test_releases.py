@@ -31,7 +31,8 @@ CASES = [
 ]
 
 
-ADDED_SINCE = {"without_definition": {"Survey lake"}, "without_survey": {"Survey lake"}}
+SURVEYING = {"Survey lake", "Find bad files"}
+ADDED_SINCE = {"without_definition": SURVEYING, "without_survey": SURVEYING}
 """By release: the states that only later ones have."""
 
 

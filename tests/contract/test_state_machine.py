@@ -29,6 +29,7 @@ PAYLOADS: dict[str, type[Model]] = {
     "resolve_branch": ResolveRequest,
     "read_watermark": run.WatermarkRequest,
     "survey_lake": run.SurveyRequest,
+    "find_bad_files": run.BadFilesRequest,
     "start_athena_query": query.QueryRequest,
     "poll_athena_query": query.PollRequest,
     "plan_pages": page.PlanRequest,

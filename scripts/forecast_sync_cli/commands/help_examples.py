@@ -47,6 +47,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "rejects reasons": ("forecast-sync rejects reasons --all",),
     "rejects export": ("forecast-sync rejects export rejects.csv",),
     "rejects replay": ("forecast-sync rejects replay",),
+    "files accept": ("forecast-sync files accept forecast/part-7.parquet",),
+    "files retry": ("forecast-sync files retry forecast/part-7.parquet",),
     "tables check": ("forecast-sync tables check layers/core/forecast_sync/tables/price.toml",),
     "tables ddl": ("forecast-sync tables ddl price",),
     "tables declare": ("forecast-sync tables declare --environment dev",),
