@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from forecast_sync import clients
 from forecast_sync.contracts.events import CleaningRequest
 from forecast_sync.record.retention import DeletedHistory, clean_history
+from forecast_sync.survey.lists import forget_lists
 from forecast_sync.target.schema import ensure_schema
 from forecast_sync.task import task
 
 
 @task(CleaningRequest)
 def handler(request: CleaningRequest) -> DeletedHistory:
-    """Delete old runs of one branch, and return how many rows that were."""
+    """Delete old runs of one branch and expired lists; return how many rows the runs had."""
+    forget_lists(clients.catalog(), clients.settings(), datetime.now(UTC))
     connection = clients.connection_of(request.git_ref)
     ensure_schema(connection, clients.table())
     return clean_history(connection, clients.settings().history_days)

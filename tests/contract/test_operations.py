@@ -15,6 +15,7 @@ from forecast_sync import errors
 from forecast_sync.contracts.base import parse_payload
 from forecast_sync.diagnostics.inspect import BranchRequest
 from forecast_sync.errors import InvalidInput
+from forecast_sync.survey.lists import RESULT_DAYS
 from forecast_sync.telemetry import metrics
 
 from tests.contract.iam import Request, is_allowed, permissions
@@ -188,6 +189,7 @@ def test_a_redrive_is_never_cleaned_away() -> None:
     assert template()["Parameters"]["HistoryDays"]["MinValue"] > redrive_days
     rules = template()["Resources"]["ResultsBucket"]["Properties"]["LifecycleConfiguration"]
     assert [rule["ExpirationInDays"] for rule in rules["Rules"]] == [redrive_days + 1]
+    assert redrive_days + 1 == RESULT_DAYS
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

@@ -45,7 +45,14 @@ SQLSTATES: dict[str, type[psycopg.Error]] = {
 
 CALLS = {
     "athena": ["StartQueryExecution", "GetQueryExecution", "GetQueryResults"],
-    "glue": ["GetTable"],
+    "glue": [
+        "GetTable",
+        "CreateTable",
+        "UpdateTable",
+        "BatchCreatePartition",
+        "GetPartitions",
+        "DeletePartition",
+    ],
     "s3": ["GetObject", "PutObject", "ListObjectsV2"],
     "secretsmanager": ["GetSecretValue"],
 }

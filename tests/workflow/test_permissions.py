@@ -25,6 +25,7 @@ from tests.workflow.permissions import (
     read_calls,
     rendered_roles,
 )
+from tests.workflow.test_bad_files import with_damaged_page
 
 ATHENA = "Athena does it on behalf of who starts a query"
 QUEUE = "Lambda's poller does it on behalf of the function"
@@ -32,20 +33,27 @@ VPC = "Lambda joins the VPC on behalf of the function"
 MACHINE = "Step Functions does it for the state machine"
 SCHEDULE = "EventBridge Scheduler does it"
 KEY = "S3, SNS or Secrets Manager does it on behalf of who calls"
+BY_ATHENA = (
+    "glue:GetDatabase",
+    "glue:GetTable",
+    "glue:GetPartition",
+    "glue:GetPartitions",
+    "glue:BatchGetPartition",
+    "s3:GetBucketLocation",
+    "s3:ListBucket",
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:ListBucketMultipartUploads",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+)
 # What a role is used for without a call of the function's own code.
 ON_BEHALF = {
-    ("start_athena_query", "glue:GetDatabase"): ATHENA,
-    ("start_athena_query", "glue:GetTable"): ATHENA,
-    ("start_athena_query", "glue:GetPartition"): ATHENA,
-    ("start_athena_query", "glue:GetPartitions"): ATHENA,
-    ("start_athena_query", "glue:BatchGetPartition"): ATHENA,
-    ("start_athena_query", "s3:GetBucketLocation"): ATHENA,
-    ("start_athena_query", "s3:ListBucket"): ATHENA,
-    ("start_athena_query", "s3:GetObject"): ATHENA,
-    ("start_athena_query", "s3:PutObject"): ATHENA,
-    ("start_athena_query", "s3:ListBucketMultipartUploads"): ATHENA,
-    ("start_athena_query", "s3:AbortMultipartUpload"): ATHENA,
-    ("start_athena_query", "s3:ListMultipartUploadParts"): ATHENA,
+    **{("start_athena_query", action): ATHENA for action in BY_ATHENA},
+    **{("find_bad_files", action): ATHENA for action in BY_ATHENA},
+    ("find_bad_files", "glue:CreateTable"): "Survey lake has made it, unless somebody dropped it",
+    ("find_bad_files", "glue:UpdateTable"): "Survey lake has, unless a deployment comes between",
+    ("clean_history", "glue:DeletePartition"): "of lists that have expired",
     ("start_sync", "sqs:ReceiveMessage"): QUEUE,
     ("start_sync", "sqs:DeleteMessage"): QUEUE,
     ("start_sync", "sqs:GetQueueAttributes"): QUEUE,
@@ -291,6 +299,7 @@ def _walk_every_path(deployed: Deployed) -> None:
     for breakage in BREAKAGES:
         if breakage.state in ("Poll Athena query", "Load pages", "Verify load"):
             _fail_and_redrive(deployed, breakage)
+    _find_a_bad_file(deployed)
     _change_the_survey_table(deployed)
     _lose_a_manifest(deployed)
     _take_over_and_rerun(deployed)
@@ -299,6 +308,12 @@ def _walk_every_path(deployed: Deployed) -> None:
     _fail_without_a_branch(deployed)
     deployed.invoke("notify", {"check": "freshness"})
     deployed.invoke("clean-history", {})
+
+
+def _find_a_bad_file(deployed: Deployed) -> None:
+    """One with a damaged page behind a good footer."""
+    deployed.upload("damaged", with_damaged_page())
+    assert deployed.succeed().output["quarantined"] == 1
 
 
 def _change_the_survey_table(deployed: Deployed) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forecast_sync.adapters.aws_errors import translate_errors
@@ -25,6 +26,7 @@ REFUSING_CODES = frozenset(
         "FederationSourceException",
         "GlueEncryptionException",
         "InvalidInputException",
+        "InvalidStateException",
         "ResourceNumberLimitExceededException",
     }
 )
@@ -122,6 +124,28 @@ class Catalog:
                 continue
             kind = AthenaUnavailable if code in PASSING_DETAILS else QueryFailed
             raise kind(f"Glue couldn't {task}: {code}: {detail.get('ErrorMessage', '')}")
+
+    def delete_partitions(self, database: str, table: str, before: datetime) -> int:
+        """Delete a table's partitions that were made before a moment; how many these were."""
+        with _translated(f"delete partitions of {database}.{table}"):
+            pages = self._client.get_paginator("get_partitions").paginate(
+                DatabaseName=database, TableName=table, ExcludeColumnSchema=True
+            )
+            try:
+                old = [
+                    partition["Values"]
+                    for page in pages
+                    for partition in page["Partitions"]
+                    if partition["CreationTime"] < before
+                ]
+            except self._client.exceptions.EntityNotFoundException:
+                return 0
+            for values in old:
+                with suppress(self._client.exceptions.EntityNotFoundException):
+                    self._client.delete_partition(
+                        DatabaseName=database, TableName=table, PartitionValues=values
+                    )
+        return len(old)
 
 
 def _stored(columns: dict[str, str], location: str) -> Any:

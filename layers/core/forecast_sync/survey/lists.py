@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from forecast_sync.adapters.glue import Catalog, Partition
@@ -22,6 +22,9 @@ RUN, PART = "run", "part"
 
 WINDOW, OTHER = "window", "other"
 """The values of ``part``: the objects to take in, and those that overlap their business dates."""
+
+RESULT_DAYS = 15
+"""The results bucket's life cycle deletes lists, as all results, after so many days."""
 
 FILE_OBJECTS = 50_000
 """How many objects a file of a list has: about 5 MB."""
@@ -64,6 +67,12 @@ def register_lists(
     )
     partitions = [Partition((survey_id, part), f"{location}{part}/") for part in (WINDOW, OTHER)]
     catalog.add_partitions(settings.athena_db_name, name, columns, partitions)
+
+
+def forget_lists(catalog: Catalog, settings: Settings, now: datetime) -> int:
+    """Delete the partitions whose lists have expired with the other results; how many."""
+    before = now - timedelta(days=RESULT_DAYS)
+    return catalog.delete_partitions(settings.athena_db_name, survey_table(settings), before)
 
 
 class ListWriter:
