@@ -14,7 +14,9 @@ def handler(request: InspectRequest) -> dict[str, Any]:
     """Return the answer to the request's question; it may hold values of rows."""
     return inspect(
         connection=clients.connection_of(request.git_ref),
-        stream=clients.storage().stream,
+        storage=clients.storage(),
+        catalog=clients.catalog(),
         table=clients.table(),
+        settings=clients.settings(),
         request=request,
     )

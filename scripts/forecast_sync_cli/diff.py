@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from forecast_sync.contracts.counts import Sums
 from forecast_sync.contracts.run import Window
+from forecast_sync.contracts.survey import Survey
 from forecast_sync.diagnostics.checksums import build_lake_keys, build_lake_sums
 from forecast_sync.extract.athena_sql import Dates
 
@@ -55,16 +56,18 @@ class Diff:
 
 @dataclass(frozen=True)
 class Sides:
-    """Lake and target; the lake as it was at ``as_of``."""
+    """Lake and target: the lake's loaded objects, or, with ``now``, all that it has."""
 
     deployment: Deployment
     git_ref: str | None
     as_of: datetime
+    now: bool = False
 
     def lake_sums(self, dates: Dates) -> dict[str, Sums]:
         """Rows and checksum of the lake, by business date."""
+        window = self._window(dates)
         rows = self._query(
-            build_lake_sums(self.deployment.table, self.deployment.settings, dates, self._window)
+            build_lake_sums(self.deployment.table, self.deployment.settings, dates, window)
         )
         return {row["day"]: Sums(int(row["row_count"]), int(row["checksum"])) for row in rows}
 
@@ -76,8 +79,9 @@ class Sides:
 
     def lake_keys(self, day: date) -> dict[tuple[str, ...], str]:
         """The hash of each of the lake's rows of a day, by key."""
+        window = self._window(Dates(day, day))
         rows = self._query(
-            build_lake_keys(self.deployment.table, self.deployment.settings, day, self._window)
+            build_lake_keys(self.deployment.table, self.deployment.settings, day, window)
         )
         names = self.deployment.table.target.key
         return {tuple(row[name] for name in names): row["line_hash"] for row in rows}
@@ -94,9 +98,14 @@ class Sides:
             if answer.get("next", len(rows) >= TARGET_PAGE or None) is None:
                 return hashes
 
-    @property
-    def _window(self) -> Window:
-        return Window(high=self.as_of)
+    def _window(self, dates: Dates) -> Window:
+        """What is read: exactly the loaded objects that may have rows of these dates."""
+        if self.now:
+            return Window(high=self.as_of)
+        bounds = {name: str(day) for name, day in dates._asdict().items() if day}
+        survey_id = self._inspect({"about": "lake", **bounds})["survey_id"]
+        survey = Survey(survey_id=survey_id, location="", began_at=self.as_of)
+        return Window(high=self.as_of, survey=survey)
 
     def _query(self, query: str) -> Iterator[dict[str, str]]:
         athena = make_athena(self.deployment, self.deployment.settings)

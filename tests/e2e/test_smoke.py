@@ -25,6 +25,9 @@ SMOKE: dict[str, tuple[list[str], str]] = {
     "logs": (["smoke-ended"], "resolve-branch"),
     "plan": (["--sync-type", "full"], "no row was written"),
     "diff": ([], "11 rows in the lake"),
+    "files": (["--state", "loaded"], "forecast/"),
+    "files accept": (["forecast/bad.parquet"], "accepted forecast/bad.parquet"),
+    "files retry": (["forecast/bad.parquet"], "the next run judges forecast/bad.parquet again"),
     "rejects": ([], "state is NULL"),
     "rejects list": ([], "restaurant_id=9"),
     "rejects reasons": ([], "state is NULL"),
@@ -70,8 +73,9 @@ def test_every_command_is_started_once() -> None:
 
 @pytest.fixture(scope="module")
 def scene(_deployed: Deployed) -> Deployed:
-    """A run that ended with a reject, and one that a constraint stopped, which is repaired."""
+    """A run with a reject and a bad file, and one that a constraint stopped, which is repaired."""
     _deployed.reset()
+    _deployed.upload("bad", b"not Parquet")
     _deployed.upload(
         "a", [*make_rows(range(9)), make_row(9, state=None), make_row(10), make_row(19)]
     )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import sqlglot
+from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import Connection
+from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
 from forecast_sync.diagnostics.inspect import InspectRequest, inspect
@@ -86,7 +90,9 @@ def test_postgres_reads_the_line_and_a_broken_one_shows(connection: Connection) 
     files.add("bad", [line.replace("\\\\N", "\\N").encode() + b"\n"])
     question = {"about": "probe", "bucket": "b", "keys": ["good", "bad"]}
     request = InspectRequest.model_validate({"question": question})
-    good, bad = inspect(connection, files.stream, TABLE, request)["rows"]
+    good, bad = inspect(
+        connection, cast("Storage", files), cast("Catalog", None), TABLE, SETTINGS, request
+    )["rows"]
     assert good["dma_id"] == "\\\t\n\r\\N é🍕 'quoted'"
     assert (good["y_50"], good["y_95"]) == ("1.01", None)
     assert bad["dma_id"] != good["dma_id"]

@@ -97,12 +97,12 @@ BREAKAGES = [
         ["Wait for Athena", "Query finished"],
     ),
     Breakage(
-        "Poll Athena query",
+        "Find bad files",
         "QueryFailed",
         lambda deployed: deployed.athena_faults({"match": "UNLOAD", "state": "FAILED"}),
         lambda _: None,
-        ["Submit again", "Start Athena query", "Wait for Athena", "Poll Athena query"],
-        submissions=1,
+        ["Query anew", "Read watermark", "Survey lake", "Run queries"],
+        submissions=2,
     ),
     Breakage(
         "Plan pages",

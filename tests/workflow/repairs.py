@@ -23,7 +23,7 @@ ANOTHER = "another"
 """The name of a branch's second database."""
 LOST = {"status": 404, "code": "NoSuchKey", "times": 1000}
 DENIED = {"status": 403, "code": "AccessDenied", "times": 1000}
-CONNECTED = ("read-watermark", "upsert-batches", "verify-load", "record-status")
+CONNECTED = ("read-watermark", "survey-lake", "upsert-batches", "verify-load", "record-status")
 """The functions of a run that reach the database."""
 
 
@@ -167,8 +167,7 @@ def _run_without_a_manifest(deployed: Deployed) -> Ended:
 
 def _run_with_lost_pages(deployed: Deployed) -> Ended:
     """Step Functions can't read the file (``States.ItemReaderFailed``)."""
-    bucket = deployed.cloud.bucket.replace("-datalake-", "-results-")
-    deployed.request_faults({"match": f"PUT /{bucket}/athena/", "status": 200})
+    deployed.request_faults({"match": "-pages.json", "status": 200})
     return _run(deployed)
 
 

@@ -36,7 +36,7 @@ def without(name: str) -> bytes:
     return sink.getvalue()
 
 
-class _Keys(pe.KmsClient):
+class _Keys(pe.KmsClient):  # type: ignore[misc]  # pyarrow has no types
     def wrap_key(self, key_bytes: bytes, _master: str) -> bytes:
         return key_bytes
 
@@ -138,6 +138,25 @@ def test_damaged_pages_are_found_among_many_good_files(deployed: Deployed, bad: 
     ended = deployed.succeed()
     assert (ended.output["quarantined"], deployed.table()) == (bad, expected)
     assert reasons(deployed).keys() == names
+
+
+def test_a_file_with_fewer_rows_than_its_footer_says_is_left_out_by_name(
+    deployed: Deployed,
+) -> None:
+    """As if the ledger had been told wrong: no writer makes such a file that an engine reads."""
+    deployed.upload("good", make_rows(range(3)))
+    deployed.succeed()
+    expected = reference(deployed.files)
+    deployed.execute(
+        "CREATE FUNCTION miscount() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN NEW.row_count := 6; RETURN NEW; END';"
+        "CREATE TRIGGER miscount BEFORE INSERT ON forecast_sync_file "
+        "FOR EACH ROW EXECUTE FUNCTION miscount()"
+    )
+    deployed.upload("short", make_rows(range(10, 15)))
+    ended = deployed.succeed()
+    assert (ended.output["quarantined"], deployed.table()) == (1, expected)
+    assert reasons(deployed) == {"short": "has 5 rows, and its footer says 6"}
 
 
 def test_a_damaged_page_of_the_only_new_file_is_held_against_a_loaded_one(

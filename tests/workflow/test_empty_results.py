@@ -32,7 +32,8 @@ def test_a_query_with_rows_and_no_manifest_loads_nothing_and_a_redrive_queries_a
 ) -> None:
     deployed.upload("few", make_rows(range(10)))
     deployed.succeed()
-    deployed.upload("more", [make_row(11, state="OHIO" if rows == "rejects" else "OH")])
+    more = [make_row(11), make_row(12, state="OHIO" if rows == "rejects" else "OH")]
+    deployed.upload("more", more)
     deployed.athena_faults({**EXTRACT, "manifest": manifest})
     ended = deployed.run()
     assert (ended.status, ended.error) == ("FAILED", "ResultInvalid")

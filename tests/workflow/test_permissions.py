@@ -53,6 +53,8 @@ ON_BEHALF = {
     **{("find_bad_files", action): ATHENA for action in BY_ATHENA},
     ("find_bad_files", "glue:CreateTable"): "Survey lake has made it, unless somebody dropped it",
     ("find_bad_files", "glue:UpdateTable"): "Survey lake has, unless a deployment comes between",
+    ("inspect_database", "glue:CreateTable"): "Survey lake has made it, unless somebody dropped it",
+    ("inspect_database", "glue:UpdateTable"): "Survey lake has, unless a deployment comes between",
     ("clean_history", "glue:DeletePartition"): "of lists that have expired",
     ("start_sync", "sqs:ReceiveMessage"): QUEUE,
     ("start_sync", "sqs:DeleteMessage"): QUEUE,
@@ -297,7 +299,7 @@ def _walk_every_path(deployed: Deployed) -> None:
     deployed.react_to_uploads(False)
     deployed.upload("reject", [make_row(30, state=None), make_row(31)])
     for breakage in BREAKAGES:
-        if breakage.state in ("Poll Athena query", "Load pages", "Verify load"):
+        if breakage.state in ("Find bad files", "Load pages", "Verify load"):
             _fail_and_redrive(deployed, breakage)
     _find_a_bad_file(deployed)
     _change_the_survey_table(deployed)
@@ -396,6 +398,7 @@ def _look(deployed: Deployed) -> None:
     key = next(item["Key"] for item in listed if "kind=row" in item["Key"])
     question = {"about": "probe", "bucket": bucket, "keys": [key]}
     assert deployed.invoke("inspect-database", {"question": question})["rows"]
+    assert deployed.invoke("inspect-database", {"question": {"about": "lake"}})["survey_id"]
     assert deployed.invoke("check-branch", {"git_ref": "dev"}) == {"server": "Postgres 18"}
 
 

@@ -32,7 +32,7 @@ def show_diff(
     date_from: DateFromOption = None,
     date_to: DateToOption = None,
     now: Annotated[
-        bool, typer.Option("--now", help="Compare the lake as it is now, not as of the watermark.")
+        bool, typer.Option("--now", help="Compare all files of the lake as it is now.")
     ] = False,
     limit: LimitOption = 20,
     environment: EnvironmentOption = "dev",
@@ -41,13 +41,14 @@ def show_diff(
 ) -> None:
     """Compare the lake with Postgres, business date by business date.
 
-    Compares counts and checksums first, then the keys of the dates that differ. The lake is read
-    as of the branch's watermark, so files that haven't been synced yet don't count as differences.
+    Compares counts and checksums first, then the keys of the dates that differ. Only files that
+    were loaded are read, so those that haven't been synced yet, or are left out because they are
+    bad, don't count as differences.
     Exits with 1 if anything differs.
     """
     deployed = deployment.find(environment, project)
     as_of = None if now else diff.watermark(deployed, git_ref)
-    sides = diff.Sides(deployed, git_ref, as_of or datetime.now(UTC))
+    sides = diff.Sides(deployed, git_ref, as_of or datetime.now(UTC), now=as_of is None)
     dates = Dates(date_from and date_from.date(), date_to and date_to.date())
     if not as_json:
         err().line(f"comparing the lake as of {sides.as_of:%Y-%m-%d %H:%M:%S} UTC ...")

@@ -114,10 +114,11 @@ class Window(Payload):
 
 
 class BadFilesRequest(Payload):
-    """What Find bad files gets: the window whose query failed, and the failure's ``cause``."""
+    """What Find bad files gets: the window, and the ``error`` and ``cause`` of the failure."""
 
     run: Run
     window: Window
+    error: str
     cause: str
     renewal: int = 0
     redrive_count: int = 0

@@ -5,18 +5,32 @@ The deployment's functions can reach the database; the operator's machine may no
 
 from __future__ import annotations
 
+import uuid
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from psycopg import sql
 from pydantic import Field, StrictInt
 
-from forecast_sync.adapters.postgres import Connection, copy_in, statement, transaction
+from forecast_sync.adapters.glue import Catalog
+from forecast_sync.adapters.postgres import (
+    Connection,
+    copy_in,
+    has_table,
+    statement,
+    transaction,
+)
+from forecast_sync.adapters.s3 import Storage
+from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Day, Line, Model
 from forecast_sync.contracts.page import Page
+from forecast_sync.contracts.survey import DateRange
 from forecast_sync.diagnostics.checksums import list_target, sum_target
 from forecast_sync.errors import InvalidInput
 from forecast_sync.extract.athena_sql import Dates
 from forecast_sync.load.page_reader import PageReader, Stream
+from forecast_sync.survey.file_ledger import FileLedger
+from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_list
 from forecast_sync.tables import Table
 from forecast_sync.target.differences import describe_target, list_differences
 from forecast_sync.target.expressions import row_hash, shown
@@ -49,6 +63,14 @@ class SumsQuestion(Model):
     date_to: Day | None = None
 
 
+class LakeQuestion(Model):
+    """A list of the loaded objects that may have rows of some business dates, for Athena."""
+
+    about: Literal["lake"]
+    date_from: Day | None = None
+    date_to: Day | None = None
+
+
 class KeysQuestion(Model):
     """Keys and hashes of the rows of one business date, page by page."""
 
@@ -58,7 +80,7 @@ class KeysQuestion(Model):
     offset: Annotated[StrictInt, Field(ge=0, le=MAX_OFFSET)] = 0
 
 
-Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | KeysQuestion
+Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | LakeQuestion | KeysQuestion
 
 
 class InspectRequest(Model):
@@ -75,19 +97,25 @@ class BranchRequest(Model):
 
 
 def inspect(
-    connection: Connection, stream: Stream, table: Table, request: InspectRequest
+    connection: Connection,
+    storage: Storage,
+    catalog: Catalog,
+    table: Table,
+    settings: Settings,
+    request: InspectRequest,
 ) -> dict[str, Any]:
     """Answer a question.
 
     About ``database``: ``{"server", "user", "target", "exists", "differences": [{"column",
     "expected", "found"}]}``; about ``probe``: ``{"rows": [{column: text or None}], "hashes":
     [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``; about
+    ``lake``: ``{"survey_id": whose partition of the survey table the objects are}``; about
     ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to go on at, or None}``, with
     fewer rows than asked for when they are large. A probe's values are shortened.
     """
     question = request.question
     if isinstance(question, ProbeQuestion):
-        return _read_probe(connection, stream, table, question)
+        return _read_probe(connection, storage.stream, table, question)
     if isinstance(question, SumsQuestion):
         dates = Dates(question.date_from, question.date_to)
         sums = sum_target(connection, table, dates)
@@ -98,6 +126,8 @@ def inspect(
                 "fewer dates with date_from and date_to."
             )
         return {"sums": rows}
+    if isinstance(question, LakeQuestion):
+        return {"survey_id": _list_lake(connection, storage, catalog, table, settings, question)}
     if isinstance(question, KeysQuestion):
         return _list_keys(connection, table, question)
     return _describe_database(connection, table)
@@ -106,6 +136,26 @@ def inspect(
 def describe_server(connection: Connection) -> str:
     """The server that answers: ``Postgres`` and its major version."""
     return f"Postgres {connection.info.server_version // 10_000}"
+
+
+def _list_lake(
+    connection: Connection,
+    storage: Storage,
+    catalog: Catalog,
+    table: Table,
+    settings: Settings,
+    question: LakeQuestion,
+) -> str:
+    survey_id = f"inspect-{uuid.uuid4().hex}"
+    location = f"{settings.athena_output_location}{survey_id}/"
+    bounds = DateRange(first=question.date_from or date.min, last=question.date_to or date.max)
+    with transaction(connection) as cursor:
+        is_surveyed = has_table(cursor, "forecast_sync_file")
+    loaded = FileLedger(connection, settings).list_others([bounds]) if is_surveyed else ()
+    write_list(storage, settings, location, WINDOW, loaded)
+    write_list(storage, settings, location, OTHER, ())
+    register_lists(catalog, settings, table, survey_id, location)
+    return survey_id
 
 
 def _list_keys(connection: Connection, table: Table, question: KeysQuestion) -> dict[str, Any]:

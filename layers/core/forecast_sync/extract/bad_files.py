@@ -1,9 +1,9 @@
-"""Find bad files: which objects make a run's queries fail, though no footer shows it.
+"""Find bad files: which objects make a run's queries fail, or lose rows, though no footer shows it.
 
 A page may be damaged behind a good footer, or a value may be one that an expression of the table
-file can't take. Athena then fails the whole query, mostly without naming the object. So the objects
-are read in parts, until each that fails is alone, and the rest is read once more to show that it
-was these.
+file can't take. Athena then fails the whole query, mostly without naming the object. Or a footer
+may have another number of rows than its file. So the objects are read in parts, until each that is
+bad is alone, and the rest is read once more to show that it was these.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.contracts.run import BadFiles, BadFilesRequest, Run, Window
 from forecast_sync.contracts.survey import Survey
-from forecast_sync.errors import QueryFailed, QueryRetryable, message_of
+from forecast_sync.errors import QueryFailed, QueryRetryable, VerificationFailed, message_of
 from forecast_sync.extract.athena_sql import build_search
 from forecast_sync.lease import lease
 from forecast_sync.survey.file_ledger import FileLedger
@@ -65,10 +65,11 @@ def find_bad_files(
 ) -> BadFiles:
     """Quarantine the objects that make the queries fail, so that the run goes on without them.
 
-    Raises ``QueryFailed``, with the query's message, when no object is the cause or the search
-    would take too long; ``InputsOutdated`` when the query had failed before a redrive, or for
-    another definition; ``SourceChanged`` or ``SourceUnstable`` when a listed object is another one
-    now, or gone; and what ``lease.join`` raises.
+    Raises ``QueryFailed``, or ``VerificationFailed`` if the run had failed with that, with the same
+    message, when no object is the cause or the search would take too long; ``InputsOutdated`` when
+    the run had failed before a redrive, or for another definition; ``SourceChanged`` or
+    ``SourceUnstable`` when a listed object is another one now, or gone; and what ``lease.join``
+    raises.
     """
     survey, message = require_survey(request.run, request.window), message_of(request.cause)
     made_at, redrive_count = survey.redrive_count, request.redrive_count
@@ -79,12 +80,15 @@ def find_bad_files(
     refuse_other_definitions(definition, request.window.definition or definition)
     refuse_changed_lake(storage, settings, survey, request.renewal, redrive_count)
     joined = lease.join(connection, request.run, redrive_count)
-    bucket, _ = split_location(settings.data_location)
-    probes = _Probes(
-        athena, storage, catalog, table, settings, request, remaining_milliseconds, sleep
-    )
     ledger = FileLedger(connection, settings)
-    found = _search(probes, list(_list_objects(storage, survey)), message, ledger, bucket)
+    probes = _Probes(
+        athena, storage, catalog, ledger, table, settings, request, remaining_milliseconds, sleep
+    )
+    try:
+        found = _search(probes, list(_list_objects(storage, survey)), message, ledger)
+    except _NothingFound as nothing:
+        kind = VerificationFailed if request.error == VerificationFailed.__name__ else QueryFailed
+        raise kind(str(nothing)) from None
     with transaction(connection) as cursor:
         refuse_lost_lease(cursor, request.run, joined)
         ledger.quarantine(cursor, found, definition)
@@ -96,6 +100,10 @@ def _list_objects(storage: Storage, survey: Survey) -> Iterator[str]:
     for part, files in ((WINDOW, survey.window_files), (OTHER, survey.other_files)):
         for version in read_versions(storage, survey.location, part, files):
             yield version.key
+
+
+class _NothingFound(Exception):  # becomes the error that the run had failed with
+    """No object is the cause of what the run had failed with, as far as could be found out."""
 
 
 class _SearchEnded(Exception):  # not a fault: the search has cost what it may
@@ -110,6 +118,7 @@ class _Probes:
         athena: Athena,
         storage: Storage,
         catalog: Catalog,
+        ledger: FileLedger,
         table: Table,
         settings: Settings,
         request: BadFilesRequest,
@@ -119,6 +128,7 @@ class _Probes:
         self._athena = athena
         self._storage = storage
         self._catalog = catalog
+        self._ledger = ledger
         self._table = table
         self._settings = settings
         self._run: Run = request.run
@@ -132,8 +142,8 @@ class _Probes:
         self.has_read = False
         """Whether a query over some object has succeeded: so not all of them fail."""
 
-    def why_unreadable(self, keys: Sequence[str]) -> str | None:
-        """Why a query over these objects fails; None when it doesn't.
+    def find_fault(self, keys: Sequence[str]) -> str | None:
+        """What is wrong, as a predicate, with one of these objects at least; None when nothing is.
 
         Raises ``_SearchEnded``.
         """
@@ -142,9 +152,14 @@ class _Probes:
         if self._queries == MOST_QUERIES or self._scanned > budget or out_of_time:
             raise _SearchEnded
         self._queries += 1
-        reason = self._query(self._compose(keys))
-        self.has_read |= reason is None and bool(keys)
-        return reason
+        started, fault = self._query(self._compose(keys))
+        if fault is not None:
+            return f"makes Athena's queries fail, though its footer is in order: {fault}"
+        rows, expected = int(self._athena.read_row(started)["rows"]), self._ledger.count_rows(keys)
+        if rows != expected:
+            return f"has {rows:,} rows, and its footer says {expected:,}"
+        self.has_read = True
+        return None
 
     def _compose(self, keys: Sequence[str]) -> str:
         bucket, _ = split_location(self._settings.data_location)
@@ -158,9 +173,9 @@ class _Probes:
         window = self._window.model_copy(update={"survey": survey, "low": None})
         return build_search(self._table, self._settings, self._run, window)
 
-    def _query(self, text: str) -> str | None:
-        """Twice, if Athena says that the failure may pass."""
-        reason = None
+    def _query(self, text: str) -> tuple[str, str | None]:
+        """The query and why it failed, if it did; twice, if Athena says that this may pass."""
+        started, reason = "", None
         for attempt in range(2):
             identity = f"{self._run.execution_arn} search {self._redrive_count} {attempt} {text}"
             started = self._athena.start(text, hashlib.sha256(identity.encode()).hexdigest())
@@ -170,21 +185,24 @@ class _Probes:
                     self._sleep(wait)
                     wait = min(LONGEST_WAIT, wait * 1.5)
             except QueryFailed:
-                return self._athena.find_failure(started)
+                return started, self._failure(started)
             except QueryRetryable:
-                reason = self._athena.find_failure(started)
+                reason = self._failure(started)
             else:
                 self._scanned += cost.bytes_scanned
-                return None
-        return reason
+                return started, None
+        return started, reason
+
+    def _failure(self, query_execution_id: str) -> str:
+        return shorten(self._athena.find_failure(query_execution_id), REASON_CHARACTERS)
 
 
 def _search(
-    probes: _Probes, keys: Sequence[str], message: str, ledger: FileLedger, bucket: str
+    probes: _Probes, keys: Sequence[str], message: str, ledger: FileLedger
 ) -> dict[str, str]:
-    """The reason of each bad object, by key; raises ``QueryFailed`` when none is found."""
+    """What is wrong with each bad object, by key; raises ``_NothingFound``."""
     if len(keys) > MOST_OBJECTS:
-        raise QueryFailed(
+        raise _NothingFound(
             f"{end_sentence(message)} It reads {len(keys):,} objects; only up to {MOST_OBJECTS:,} "
             "are searched for one that makes it fail."
         )
@@ -193,15 +211,15 @@ def _search(
         _find(probes, keys, message, found)
     except _SearchEnded:
         if not found:
-            raise QueryFailed(
+            raise _NothingFound(
                 f"{end_sentence(message)} The objects that it reads were searched for one that "
                 "makes it fail, and none was found within the limits of a search."
             ) from None
-    if found and not probes.has_read:
-        _refuse_without_control(probes, ledger, message, found, bucket)
     if not found:
-        raise QueryFailed(message)
-    return {key: _describe(reason) for key, reason in found.items()}
+        raise _NothingFound(message)
+    if not probes.has_read:
+        _refuse_without_control(probes, ledger, message, found)
+    return found
 
 
 def _find(probes: _Probes, keys: Sequence[str], message: str, found: dict[str, str]) -> None:
@@ -214,52 +232,44 @@ def _find(probes: _Probes, keys: Sequence[str], message: str, found: dict[str, s
         tried.update(suspects)
         before = len(found)
         for key in suspects:
-            if why := probes.why_unreadable([key]):
+            if why := probes.find_fault([key]):
                 found[key] = why
         if len(found) == before and not suspects and _halve(probes, rest, found) == 0:
             return
         rest = [key for key in keys if key not in found]
-        reason = probes.why_unreadable(rest) if rest else None
+        reason = probes.find_fault(rest) if rest else None
 
 
 def _halve(probes: _Probes, keys: Sequence[str], found: dict[str, str]) -> int:
     """Add the bad ones of objects that can't be read together; how many these are."""
     if len(keys) == 1:
-        if why := probes.why_unreadable(keys):
+        if why := probes.find_fault(keys):
             found[keys[0]] = why
             return 1
         return 0
     middle = len(keys) // 2
     count = 0
     for half in (keys[:middle], keys[middle:]):
-        if len(half) == 1 or probes.why_unreadable(half) is not None:
+        if len(half) == 1 or probes.find_fault(half) is not None:
             count += _halve(probes, half, found)
     return count
 
 
 def _refuse_without_control(
-    probes: _Probes, ledger: FileLedger, message: str, found: dict[str, str], bucket: str
+    probes: _Probes, ledger: FileLedger, message: str, found: dict[str, str]
 ) -> None:
-    """Raise ``QueryFailed`` unless an object that was loaded before can be read.
+    """Raise ``_NothingFound`` unless an object that was loaded before can be read.
 
     When nothing can be read, it isn't the objects' fault: a permission may be missing.
     """
     control = ledger.find_loaded(list(found))
     try:
-        if control is not None and probes.why_unreadable([control]) is None:
+        if control is not None and probes.find_fault([control]) is None:
             return
     except _SearchEnded:
         pass
-    named = next(iter(found))
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    raise QueryFailed(
+    raise _NothingFound(
         f"{end_sentence(message)} No object that the run reads could be read by itself either: "
-        f"s3://{bucket}/{named}{more}."
-    )
-
-
-def _describe(reason: str) -> str:
-    return (
-        "makes Athena's queries fail, though its footer is in order: "
-        f"{shorten(reason, REASON_CHARACTERS)}"
+        f"{next(iter(found))}{more}."
     )

@@ -138,6 +138,13 @@ class FileLedger:
         }
         cursor.execute(statement("survey/quarantine.sql"), values)
 
+    def count_rows(self, keys: Sequence[str]) -> int:
+        """How many rows objects have, as their footers say."""
+        with transaction(self._connection) as cursor:
+            values = {**self._of, "keys": [*keys]}
+            row = cursor.execute(statement("survey/count_rows.sql"), values).fetchone()
+        return int(row[0]) if row else 0
+
     def find_loaded(self, except_keys: Sequence[str]) -> str | None:
         """The key of the smallest loaded object that has rows, if there is another one."""
         with transaction(self._connection) as cursor:
