@@ -46,6 +46,14 @@ def ago(seconds: int) -> str:
     return f"{seconds} s"
 
 
+def _waiting(branch: BranchStatus) -> str:
+    """Which file holds the branch back, and how many others."""
+    others = branch.waiting_files - 1
+    if branch.waiting_file is None:  # An older deployment doesn't name it.
+        return f"{branch.waiting_files} files wait" if others else "1 file waits"
+    return f"{branch.waiting_file} waits" + (f", and {others} more" if others else "")
+
+
 def _why(branch: BranchStatus, goal_hours: float) -> str:
     if branch.state == "unreachable":
         return f"its database can't be reached: {branch.error}"
@@ -56,10 +64,7 @@ def _why(branch: BranchStatus, goal_hours: float) -> str:
         else f"the rows are {ago(age)} old, the goal is {goal_hours:g} h"
     )
     if branch.waiting_files:
-        files = (
-            "1 file waits" if branch.waiting_files == 1 else f"{branch.waiting_files} files wait"
-        )
-        reason = f"{reason}; {files}, see `forecast-sync files`"
+        reason = f"{reason}; {_waiting(branch)}, see `forecast-sync files`"
     if branch.running:
         return f"{reason}; {branch.running} is running"
     if branch.last_status == "failed":

@@ -223,7 +223,7 @@ def stale(branch: BranchStatus, settings: Settings) -> Notification:
             f"{settings.freshness_goal_hours:g}.{why}{running}"
         ),
         rows=(
-            f"{branch.waiting_files:,} files aren't in the table."
+            f"{branch.waiting_files:,} files aren't in the table, the oldest {branch.waiting_file}."
             if branch.waiting_files
             else f"Files uploaded since {branch.watermark:%Y-%m-%d %H:%M} UTC aren't in the table."
         ),

@@ -166,6 +166,13 @@ class BranchStatus(Answered):
     waiting_since: AwareDatetime | None = Field(
         default=None, description="When a run first saw the oldest of them."
     )
+    waiting_file: str | None = Field(default=None, description="The key of the oldest of them.")
+    newest_file: str | None = Field(
+        default=None, description="The key of the newest file that is loaded."
+    )
+    newest_file_at: AwareDatetime | None = Field(
+        default=None, description="When that was uploaded."
+    )
 
 
 class Reject(Answered):

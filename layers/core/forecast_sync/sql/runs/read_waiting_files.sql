@@ -1,5 +1,18 @@
--- The files that are neither loaded nor accepted, and since when the oldest of them is known. Only reads.
-SELECT count(*) AS waiting_files, min(first_seen_at) AS waiting_since
-FROM forecast_sync_file
-WHERE table_name = %(table_name)s AND lake = %(source)s
-  AND state IN ('pending', 'quarantined') AND accepted_at IS NULL
+-- The files that are neither loaded nor accepted: how many, which has been known for the longest and since
+-- when; and, beside it, the newest file that is loaded. Only reads.
+WITH waiting AS (
+    SELECT key, first_seen_at
+    FROM forecast_sync_file
+    WHERE table_name = %(table_name)s AND lake = %(source)s
+      AND state IN ('pending', 'quarantined') AND accepted_at IS NULL
+), newest AS (
+    SELECT key, modified
+    FROM forecast_sync_file
+    WHERE table_name = %(table_name)s AND lake = %(source)s AND state = 'loaded'
+    ORDER BY modified DESC LIMIT 1
+)
+SELECT (SELECT count(*) FROM waiting) AS waiting_files,
+       (SELECT min(first_seen_at) FROM waiting) AS waiting_since,
+       (SELECT key FROM waiting ORDER BY first_seen_at, key LIMIT 1) AS waiting_file,
+       (SELECT key FROM newest) AS newest_file,
+       (SELECT modified FROM newest) AS newest_file_at

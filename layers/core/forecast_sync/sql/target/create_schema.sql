@@ -110,6 +110,8 @@ CREATE TABLE IF NOT EXISTS forecast_sync_file (
 -- What isn't as it should be is little, and is looked for by every run.
 CREATE INDEX IF NOT EXISTS forecast_sync_file_open ON forecast_sync_file (table_name, lake, key)
     WHERE state NOT IN ('loaded', 'gone') OR withdrawn_from IS NOT NULL;
+CREATE INDEX IF NOT EXISTS forecast_sync_file_newest ON forecast_sync_file (table_name, lake, modified)
+    WHERE state = 'loaded';
 
 CREATE TABLE IF NOT EXISTS forecast_sync_rejects (
     content_hash TEXT PRIMARY KEY,
