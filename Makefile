@@ -29,6 +29,7 @@ ROWS ?= 100000
 BENCH_ROUNDS ?= 3
 SIZES ?= 100000 1000000
 GROWTH_ROUNDS ?= 1
+OBJECTS ?= 100000 1000000
 FUZZ_SECONDS ?= 3600
 CONFORMANCE ?= tests/conformance tests/workflow tests/e2e/test_doctor_and_status.py tests/e2e/test_plan_diff_backfill.py
 WAYS ?=
@@ -172,6 +173,7 @@ bench: .tools/bench/.installed
 # What a row costs as tables grow, and what the same window costs in each of them.
 growth: .tools/bench/.installed
 	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.growth --rounds $(GROWTH_ROUNDS) $(SIZES)
+	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.survey_growth $(OBJECTS)
 
 .tools/bench/.installed: tools/bench.txt $(STAMP)
 	@echo "setup: installing the other loaders of the benchmark into .tools"
