@@ -40,6 +40,8 @@ begin = st.tuples(st.just("begin"), st.sampled_from(NAMES), files)
 steps = st.one_of(
     st.tuples(st.just("upload"), st.sampled_from(NAMES), files),
     st.tuples(st.just("again"), st.integers(0, 9), st.none()),
+    st.tuples(st.just("rewrite"), st.integers(0, 9), st.none()),
+    st.tuples(st.just("archive"), st.sampled_from(NAMES), files),
     begin,
     st.tuples(st.just("complete"), st.none(), st.none()),
     st.tuples(st.just("delete"), st.integers(0, 9), st.none()),
@@ -67,6 +69,21 @@ class Lake:
         if self.past:
             name, content = self.past[number % len(self.past)]
             self.deployed.upload(f"again-{number}-{name}", content)
+
+    def rewrite(self, number: int, _: None) -> None:
+        """A file is overwritten with the same content: only its time is another one."""
+        if names := self._names():
+            name = names[number % len(names)]
+            self.deployed.upload(name, self._content(name))
+
+    def archive(self, name: str, content: list[Row]) -> None:
+        """A file comes in a storage class that the engine skips."""
+        self.s3.put_object(
+            Bucket=self.bucket,
+            Key=f"forecast/archived/{name}.parquet",
+            Body=to_parquet(content),
+            StorageClass="GLACIER",
+        )
 
     def begin(self, name: str, content: list[Row]) -> None:
         key = f"forecast/{name}.parquet"
