@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib import resources
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import sqlglot
-from forecast_sync import tables
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.tables import known_tables, load_table, parse_table
 from forecast_sync.tables.expressions import Expression, find_fault
+from forecast_sync.tables.files import find_folders, read_table_file
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.table_lint import find_sql_mistakes, read_checked
 from hypothesis import given
@@ -25,7 +24,7 @@ from hypothesis import strategies as st
 
 from tests.builders import STARTED_AT, make_run
 
-PRICE = resources.files(tables).joinpath("price.toml").read_text("utf-8")
+PRICE = read_table_file("price")
 SETTINGS = Settings(environment="dev", athena_db_name="d")
 
 
@@ -226,3 +225,23 @@ def test_an_index_s_condition_is_read_as_postgres_would(
         return
     with pytest.raises(UserError, match=rf"line \d+, target\.index\.1\.where: .*{words}"):
         read_checked(str(path))
+
+
+@pytest.mark.parametrize("variable", ["LAYER_PATH", "LAMBDA_TASK_ROOT"])
+def test_a_function_reads_table_files_from_its_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """In the local cloud of several folders, and the first one counts; in Lambda of ``/opt``."""
+    own, others = tmp_path / "own", tmp_path / "others"
+    for folder in (own, others):
+        folder.mkdir()
+        (folder / "sales.toml").write_text(folder.name)
+    (others / "stock.toml").write_text("stock")
+    monkeypatch.setenv(variable, f"{own}:{others}")
+    if variable == "LAMBDA_TASK_ROOT":
+        assert find_folders() == [Path("/opt")]
+        return
+    assert known_tables() == ["sales", "stock"]
+    assert (read_table_file("sales"), read_table_file("stock")) == ("own", "stock")
+    with pytest.raises(ConfigurationInvalid, match="the tables are sales, stock"):
+        read_table_file("../sales")

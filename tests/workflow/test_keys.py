@@ -39,7 +39,7 @@ def measured(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A deployment of a copy of the project that has one table more."""
     project = tmp_path_factory.mktemp("project")
     template = copy_project(project)
-    shutil.copy(TABLE_FILE, project / "layers/core/forecast_sync/tables")
+    shutil.copy(TABLE_FILE, project / "tables")
     parameters = {"TableFile": "measured", "BatchSize": "1"}
     with cloud.running(
         wait_scale=0.02, template=template, parameters=parameters, athena=athena

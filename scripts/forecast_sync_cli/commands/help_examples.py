@@ -47,7 +47,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "rejects reasons": ("forecast-sync rejects reasons --all",),
     "rejects export": ("forecast-sync rejects export rejects.csv",),
     "rejects replay": ("forecast-sync rejects replay",),
-    "tables check": ("forecast-sync tables check layers/core/forecast_sync/tables/price.toml",),
+    "tables check": ("forecast-sync tables check tables/price.toml",),
     "tables ddl": ("forecast-sync tables ddl price",),
     "tables declare": ("forecast-sync tables declare --environment dev",),
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
-from importlib import resources
 
 from pydantic import ValidationError
 
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.tables.definition import definition_of
+from forecast_sync.tables.files import known_tables, read_table_file
 from forecast_sync.tables.lines import Location, find_line
 from forecast_sync.tables.model import Column, SourceType, Table, declared_type, is_declared
 
@@ -29,18 +29,7 @@ __all__ = [
 @cache
 def load_table(name: str = "forecast") -> Table:
     """Read ``tables/<name>.toml``; raises ``ConfigurationInvalid`` like ``parse_table``."""
-    file = resources.files(__package__).joinpath(f"{name}.toml")
-    if name not in known_tables():
-        raise ConfigurationInvalid(
-            f"There is no tables/{name}.toml; the tables are {', '.join(known_tables())}."
-        )
-    return parse_table(file.read_text("utf-8"), f"tables/{name}.toml")
-
-
-def known_tables() -> list[str]:
-    """The names of all table files."""
-    files = resources.files(__package__).iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return parse_table(read_table_file(name), f"tables/{name}.toml")
 
 
 def parse_table(text: str, file: str) -> Table:
