@@ -23,7 +23,7 @@ from forecast_sync.extract.athena_sql import Dates, build_extract, build_profile
 from forecast_sync.extract.queries import count_parts
 from forecast_sync.tables import load_table
 from forecast_sync_cli.client.athena import run_query
-from forecast_sync_cli.table_lint import glue_input
+from forecast_sync_cli.glue_tables import glue_input
 from localcloud import cloud
 from localcloud.athena.service import MEASURES
 from localcloud.athena.trino_programs import VERSION

@@ -162,7 +162,7 @@ class DeclareShape(Model):
 
     database: str
     table: str
-    action: Literal["created", "updated"]
+    action: Literal["created", "updated", "unchanged", "used as it is"]
 
 
 SHAPES: dict[str, Any] = {

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from forecast_sync.contracts.run import MAX_BATCH_SIZE
 
 from forecast_sync_cli.client import run_status
 from forecast_sync_cli.client.deployment import Deployment
@@ -37,7 +38,23 @@ WaitOption = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Show progress until the run ends.")
 ]
 BatchSizeOption = Annotated[
-    int | None, typer.Option("--batch-size", help="Rows per batch. Default: as deployed.")
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        max=MAX_BATCH_SIZE,
+        metavar="ROWS",
+        help="Rows per batch. Default: as deployed.",
+    ),
+]
+TableFileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        metavar="TABLE",
+        help="The path of a table file, which ends in .toml, or the name of one in tables/. "
+        "Default: forecast.",
+    ),
 ]
 DATE, DATE_FORMATS = "YYYY-MM-DD", ["%Y-%m-%d"]
 DateFromOption = Annotated[

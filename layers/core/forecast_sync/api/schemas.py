@@ -19,6 +19,16 @@ class StartRequest(SyncRequest):
     trigger: Annotated[str, Field(min_length=1, max_length=64, pattern=LINE_PATTERN)] = "manual"
 
 
+class DeployedTable(Answered):
+    """The table that the deployment syncs."""
+
+    name: str = Field(description="`NAME` of the file `tables/NAME.toml`.")
+    target: str = Field(description="The Postgres table.")
+    definition: str = Field(description="Hash of what decides values in the file.")
+    location: str = Field(description="Where the lake's objects are, `s3://bucket/prefix/`.")
+    file: str = Field(description="The text of the table file.")
+
+
 class Accepted(Answered):
     """The run that was asked for; `GET /syncs/{run_id}` shows its progress."""
 
