@@ -22,6 +22,7 @@ from forecast_sync.tables.model import (
     QUERY_COLUMNS,
     SYSTEM_COLUMNS,
 )
+from forecast_sync.text.visible import visible
 
 from forecast_sync_cli.errors import UserError
 
@@ -105,8 +106,8 @@ class Proposal:
 
     def _lines(self) -> Iterator[str]:
         yield f"#:schema {self.schema}"
-        yield f"# Made from {self.file.name} by `forecast-sync tables init`; change what you like,"
-        yield "# then: forecast-sync tables check THIS-FILE"
+        yield f"# Made of {visible(self.file.name)} by `forecast-sync tables init`."
+        yield "# Change what you like, then check it: forecast-sync tables check THIS-FILE"
         yield ""
         yield "[target]  # the Postgres table; the first run creates it"
         yield _line("table", self.target, "its name; in the role's own schema, or in public")
@@ -203,11 +204,9 @@ def _read_columns(file: Path) -> tuple[list[Proposed], list[str]]:
         unreadable = sorted(storage.codecs - CODECS) if storage else []
         proposed = _infer(name, column, sample)
         if unreadable:
-            left_out.append(
-                f"{name}: Athena can't read {unreadable[0]}; write snappy, gzip or zstd"
-            )
-        elif isinstance(proposed, str):
-            left_out.append(f"{name} is left out: {proposed}")
+            proposed = f"Athena can't read {unreadable[0]}; write snappy, gzip or zstd"
+        if isinstance(proposed, str):
+            left_out.append(f"{visible(name)} is left out: {proposed}")
         else:
             columns.append(proposed)
     if not columns:

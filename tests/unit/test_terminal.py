@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from forecast_sync.tables import load_table
 from forecast_sync_cli import backfill, diff, main
 from forecast_sync_cli.client import deployment, executions, freshness, logs, rejects, run_status
 from forecast_sync_cli.commands import backfill as backfill_commands
-from forecast_sync_cli.commands import doctor, plan, sync, tables
+from forecast_sync_cli.commands import doctor, local, plan, sync, tables
 from forecast_sync_cli.doctor.runner import Result, Status
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.terminal import Table, Terminal
@@ -157,6 +158,7 @@ WITHOUT = {
     "example": "it says the name that it was given: see test_example",
     "local down": "it says nothing but its own words",
     "tables ddl": "another program reads it: see below",
+    "tables init": "another program reads it: see test_table_proposal",
 }
 
 
@@ -168,7 +170,6 @@ def give(value: Any) -> Callable[..., Any]:
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A deployment of which everything is hostile, and a terminal with colors."""
-    glue = SimpleNamespace(create_table=give(None))
     settings = SimpleNamespace(
         table_file="price", forecast_table_name=EVIL, athena_db_name=EVIL, data_location="s3://x/"
     )
@@ -180,10 +181,18 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         execution_arn=give(EVIL),
         function_name=give(""),
         invoke=give({}),
-        client=give(glue),
+        client=give(None),
+        table_in_use=SimpleNamespace(label=EVIL, difference=EVIL),
     )
     planned = SimpleNamespace(**{**SNAPSHOT.__dict__, "status": "SUCCEEDED"})
-    table = SimpleNamespace(target=SimpleNamespace(table=EVIL), column=[], reject=[], expect=[])
+    table = SimpleNamespace(
+        target=SimpleNamespace(table=EVIL),
+        source=SimpleNamespace(prefix=None),
+        column=[],
+        reject=[],
+        expect=[],
+    )
+    job = SimpleNamespace(run=give(SNAPSHOT))
     differing = diff.Diff(
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )
@@ -207,11 +216,18 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (diff, "compare", differing),
         (doctor, "run_checks", [Result(EVIL, state, EVIL, EVIL) for state in STATES]),
         (backfill_commands, "fill", [window]),
-        (sync, "sync_folder", SNAPSHOT),
+        (sync, "LocalSync", job),
+        (sync, "working_alone", nullcontext()),
+        (sync, "find_files", [Path(EVIL)]),
+        (sync, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
+        (local, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
+        (local, "Deployment", deployed),
+        (local, "declare_table", "created"),
         (cloud, "up", CLOUD),
         (rejects, "ask", {"reasons": [GROUP], "rejects": [REJECT], "next": None}),
         (rejects, "export", 1),
-        (tables, "read_checked", table),
+        (tables, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
+        (tables, "declare_table", "created"),
     ):
         monkeypatch.setattr(owner, name, give(answer))
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -333,7 +349,7 @@ def test_what_a_library_warns_of_does_nothing(
 def test_ddl_is_for_another_program_and_stays_exact_or_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tables, "read_checked", give(None))
+    monkeypatch.setattr(tables, "read_checked", give(SimpleNamespace(table=None)))
     sound = "CREATE TABLE x (\n\ty text CHECK (y <> '[red]é')\n);\n"
     monkeypatch.setattr(tables, "write_ddl", give(sound))
     assert run(monkeypatch, "tables", "ddl", "x") == 0

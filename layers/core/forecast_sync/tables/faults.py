@@ -47,11 +47,11 @@ def find_faults(
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean NAME?` if one of the known names is near; else nothing."""
+    """`. Did you mean NAME?` if one of the known names is near; else nothing."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f". Did you mean {near[0]}?" if near else ""
 
 
 def _message(item: ErrorDetails, location: Location, schema: Mapping[str, Any]) -> str:
@@ -61,7 +61,7 @@ def _message(item: ErrorDetails, location: Location, schema: Mapping[str, Any]) 
         return f"{name} is missing: {_description(schema, location)}"
     if kind == "extra_forbidden":
         known = list(_keys(schema, location[:-1]))
-        return f"no such key{suggest(name, known)} Allowed here: {', '.join(known)}"
+        return f"no such key{suggest(name, known) or '.'} Allowed here: {', '.join(known)}"
     if kind == "model_type" or (kind == "tuple_type" and isinstance(value, dict)):
         table, many = (
             ".".join(str(part) for part in location if isinstance(part, str)),

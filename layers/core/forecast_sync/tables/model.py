@@ -87,7 +87,7 @@ def _no_such_type(
     meant = synonyms.get(name, "")
     if bracket and "(" in meant:
         meant = f"{meant.partition('(')[0]}({arguments}"
-    near = f"; did you mean {meant}?" if meant else suggest(name, re.findall(r"[a-z]+", allowed))
+    near = f". Did you mean {meant}?" if meant else suggest(name, re.findall(r"[a-z]+", allowed))
     return PydanticCustomError(
         "no_such_type",
         "{text} isn't a {kind} type{near} Allowed: {allowed}",
@@ -384,8 +384,8 @@ class Table(Model):
             if name in QUERY_COLUMNS or name.removesuffix(EXACT_SUFFIX) in {*self.names} - {name}:
                 yield location, f"{name} is a column of the sync's own queries; rename it"
             if column.source is None and name not in self.source.columns:
-                near = suggest(name, self.source.columns).rstrip("?")
-                words = f"{name} isn't a column of the source{near}; add a `source` expression"
+                near = suggest(name, self.source.columns)
+                words = f"{name} isn't a column of the source: add a `source` expression{near}"
                 yield location, words
 
     def _name_problems(self) -> Iterator[tuple[Location, str]]:
