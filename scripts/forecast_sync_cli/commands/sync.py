@@ -17,7 +17,7 @@ from forecast_sync_cli.commands.common import (
     print_json,
 )
 from forecast_sync_cli.database_lock import working_alone
-from forecast_sync_cli.local_sync import AGAIN, Interrupted, LocalSync, find_files
+from forecast_sync_cli.local_sync import AGAIN, LocalSync, find_files
 from forecast_sync_cli.progress import Progress, show_outcome
 from forecast_sync_cli.table_lint import read_checked
 
@@ -54,8 +54,8 @@ def sync(
             terminal.line(f"starting the local cloud for {len(files)} files ...")
             with Progress(terminal) as progress:
                 last = job.run(progress)
-    except Interrupted as interrupted:
-        terminal.line(str(interrupted))
+    except KeyboardInterrupt as interrupted:
+        terminal.line(str(interrupted) or "interrupted: nothing was started")
         raise
     if as_json:
         print_json(last.to_dict())
