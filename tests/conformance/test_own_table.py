@@ -18,7 +18,7 @@ Rows = list[dict[str, Any]]
 
 
 def with_polars(rows: Rows, path: Path) -> None:
-    types = {"store": pl.Int32, "price": pl.Decimal(10, 2)}
+    types: dict[str, Any] = {"store": pl.Int32, "price": pl.Decimal(10, 2)}
     pl.DataFrame(rows, schema_overrides=types).write_parquet(path)
 
 

@@ -97,6 +97,7 @@ FRESH = {
     **dict.fromkeys(("environment", "git_ref", "why", "running"), EVIL),
     "state": "stale",
     "watermark": AT,
+    "table": dict.fromkeys(("name", "target", "definition", "difference"), EVIL),
     "runs": [
         {
             **COUNTS,
@@ -210,6 +211,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (run_status, "follow", [SNAPSHOT, SNAPSHOT]),
         (freshness, "ask", FRESH),
         (logs, "read", [LINE]),
+        (plan, "describe_table", FRESH["table"]),
         (plan, "_dry_run", planned),
         (plan, "read_report", REPORT),
         (diff, "watermark", None),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forecast_sync.api.schemas import DeployedTable
+from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.tables import Table, definition_of, known_tables, load_table, parse_table
 
 from forecast_sync_cli.client.api import parse
@@ -23,6 +24,15 @@ class TableInUse:
     table: Table
     definition: str
     difference: str | None = None
+
+    def to_dict(self) -> dict[str, str | None]:
+        """As ``--json`` prints it."""
+        return {
+            "name": self.name,
+            "target": self.table.target.table,
+            "definition": self.definition,
+            "difference": self.difference,
+        }
 
     @property
     def label(self) -> str:
@@ -47,6 +57,14 @@ def find_table(name: str, ask_status: AskStatus) -> TableInUse:
     answer = parse(DeployedTable, document)
     table = parse_table(answer.file, f"tables/{name}.toml as deployed")
     return TableInUse(name, table, answer.definition, _difference(name, table, answer.definition))
+
+
+def describe_table(name: str, ask_status: AskStatus) -> dict[str, str | None] | None:
+    """The deployed table as ``--json`` prints it; None if it can't be found out."""
+    try:
+        return find_table(name, ask_status).to_dict()
+    except (UserError, ConfigurationInvalid):
+        return None
 
 
 def _difference(name: str, deployed: Table, definition: str) -> str | None:

@@ -37,6 +37,14 @@ REPORT = (
 )
 
 
+def table_file(context: Context) -> str:
+    """The deployed table file is the one in this checkout."""
+    found = context.deployment.table_in_use
+    if found.difference:
+        raise Advice(f"{found.label}.", f"{found.difference}.")
+    return found.label
+
+
 def declared_table(context: Context) -> str:
     """Glue declares the columns that the table file reads."""
     settings, source = context.settings, context.table.source
