@@ -182,6 +182,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         execution_arn=give(EVIL),
         function_name=give(""),
         invoke=give({}),
+        ask_status=give(None),
         client=give(None),
         table_in_use=SimpleNamespace(label=EVIL, difference=EVIL),
     )

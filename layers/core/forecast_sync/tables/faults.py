@@ -48,10 +48,15 @@ def find_faults(
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """`. Did you mean NAME?` if one of the known names is near; else nothing."""
+    near = find_near(name, known)
+    return f". Did you mean {near}?" if near else ""
+
+
+def find_near(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is nearest, if one is near at all."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(known), 1)
-    return f". Did you mean {near[0]}?" if near else ""
+    return next(iter(get_close_matches(name, list(known), 1)), None)
 
 
 def _message(item: ErrorDetails, location: Location, schema: Mapping[str, Any]) -> str:

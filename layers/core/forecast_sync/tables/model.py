@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from forecast_sync.contracts.base import Model
 from forecast_sync.tables.expressions import Expression as PlacedExpression
 from forecast_sync.tables.expressions import find_fault
-from forecast_sync.tables.faults import suggest
+from forecast_sync.tables.faults import find_near, suggest
 from forecast_sync.tables.lines import Location
 
 IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
@@ -62,6 +62,7 @@ SOURCE_SYNONYMS = {
     "real": "double",
     "datetime": "timestamp",
     "numeric": "decimal(p,s)",
+    "decimal": "decimal(p,s)",
 }
 """What other systems call the source types."""
 
@@ -84,14 +85,14 @@ def _no_such_type(
 ) -> PydanticCustomError:
     """The fault of a type that isn't one, with the type that may be meant."""
     name, bracket, arguments = text.strip().lower().partition("(")
-    meant = synonyms.get(name, "")
-    if bracket and "(" in meant:
+    meant = synonyms.get(name) or find_near(name, re.findall(r"[a-z]+(?:\([a-z,]+\))?", allowed))
+    if meant and bracket and "(" in meant:
         meant = f"{meant.partition('(')[0]}({arguments}"
-    near = f". Did you mean {meant}?" if meant else suggest(name, re.findall(r"[a-z]+", allowed))
+    near = f". Did you mean {meant}?" if meant else "."
     return PydanticCustomError(
         "no_such_type",
         "{text} isn't a {kind} type{near} Allowed: {allowed}",
-        {"text": text, "kind": kind, "near": near or ".", "allowed": allowed},
+        {"text": text, "kind": kind, "near": near, "allowed": allowed},
     )
 
 
@@ -140,6 +141,12 @@ TARGET_SYNONYMS = {
     "decimal": "numeric(p,s)",
     "datetime": "timestamp",
     "timestamptz": "timestamp",
+    "timestamp with time zone": "timestamp",
+    "timestamp without time zone": "timestamp",
+    "double precision": "numeric(p,s)",
+    "character varying": "varchar(n)",
+    "varchar": "varchar(n)",
+    "numeric": "numeric(p,s)",
 }
 """What other systems, and Postgres itself, call the target types, or types that they hold."""
 
