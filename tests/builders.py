@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Any
 
 from forecast_sync.contracts.page import Page, PageKind, UpsertRequest
@@ -13,11 +12,12 @@ from forecast_sync.contracts.query import StartedQuery
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.contracts.survey import Survey
 from forecast_sync.tables import Table, definition_of, load_table, parse_table
+from forecast_sync.tables.files import read_table_file
 
 STARTED_AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 DEFINITION = definition_of(load_table())
-FORECAST_FILE = resources.files("forecast_sync.tables").joinpath("forecast.toml").read_text("utf-8")
+FORECAST_FILE = read_table_file("forecast")
 
 Row = tuple[Any, ...]
 

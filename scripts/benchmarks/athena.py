@@ -31,7 +31,7 @@ from forecast_sync.survey.parquet_footer import read_footer
 from forecast_sync.tables import Table as TableFile
 from forecast_sync.tables import load_table
 from forecast_sync_cli.client.athena import run_query
-from forecast_sync_cli.table_lint import glue_input
+from forecast_sync_cli.glue_tables import glue_input
 from localcloud import cloud
 from localcloud.athena.service import MEASURES
 from localcloud.athena.trino_programs import VERSION

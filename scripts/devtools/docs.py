@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PARTS: Mapping[str, Callable[[], str]] = {
     "docs/cli.md": cli_reference.write_reference,
     "docs/tables.md": table_reference.write_reference,
-    "docs/table.schema.json": table_reference.write_schema,
+    "tables/table.schema.json": table_reference.write_schema,
 }
 
 

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """A mistake or failure to report: what was read, what was expected, what to do next."""
+
+
+class Faults(UserError):
+    """Several mistakes, each of which is shown as a line of its own."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults

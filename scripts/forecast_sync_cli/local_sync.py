@@ -2,82 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from forecast_sync.adapters.postgres import connect
-from forecast_sync.errors import ForecastSyncError
 from localcloud import cloud
 
 from forecast_sync_cli.client import executions, run_status
 from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.database_lock import count_committed
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.glue_tables import declare_table
+from forecast_sync_cli.table_lint import TableFile
 
 WAIT_SCALE = 0.05
 PARALLEL_UPLOADS = 4
 RUN_NAME = "sync"
+REDRIVE = re.compile(r"(?<!\b[Aa] )(?<!the )\b[Rr]edrive\b( or start a new run| the run)?")
+"""The advice to redrive, in a run's messages."""
+AGAIN = "run the same command again"
 
 
-def sync_folder(
-    folder: Path,
-    database_url: str,
-    *,
-    batch_size: int | None,
-    on_start: Callable[[int], None],
-    on_progress: Callable[[run_status.Snapshot], None],
-) -> run_status.Snapshot:
-    """Run a full sync of ``folder`` into ``database_url`` and return the run's last snapshot.
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, and in its message what the run had committed by then."""
 
-    ``on_start`` is called with the number of files before the local cloud starts, ``on_progress``
-    with each snapshot of the run. Raises ``UserError`` if the folder has no Parquet files or the
-    database can't be used.
-    """
-    files = find_files(folder)
-    check_database(database_url)
-    on_start(len(files))
-    with cloud.running(database_url=database_url, wait_scale=WAIT_SCALE) as local:
-        deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
-        # One run loads all files, so the uploads must not start runs themselves.
-        deployment.client("events").disable_rule(Name=f"{deployment.name}-uploads")
-        upload(deployment, local.bucket, folder, files)
-        payload: dict[str, Any] = {"sync_type": "full", "trigger": "cli"}
-        if batch_size is not None:
-            payload["batch_size"] = batch_size
-        arn = executions.start(deployment, executions.new_name(RUN_NAME), payload)
-        for snapshot in run_status.follow(deployment, arn):
-            on_progress(snapshot)
-        return snapshot
+
+@dataclass(frozen=True)
+class LocalSync:
+    """A folder to sync into a database, by a table file; ``batch_size`` None is the default."""
+
+    folder: Path
+    database_url: str
+    table_file: TableFile
+    batch_size: int | None = None
+
+    def run(self, on_progress: Callable[[run_status.Snapshot], None]) -> run_status.Snapshot:
+        """Run a full sync and return the run's last snapshot; ``on_progress`` gets each one.
+
+        Raises ``UserError`` if the folder has no Parquet files, and ``Interrupted`` for Ctrl-C.
+        """
+        files = find_files(self.folder)
+        run_id = executions.new_name(RUN_NAME)
+        with (
+            self._interruptible(run_id),
+            cloud.running(
+                database_url=self.database_url,
+                wait_scale=WAIT_SCALE,
+                parameters=stack_parameters(self.table_file),
+                layer_files=layer_files(self.table_file),
+            ) as local,
+        ):
+            deployed = Deployment(
+                "dev", local.session(), local.endpoint_url, local.state_machine_arn
+            )
+            # One run loads all files, so the uploads must not start runs themselves.
+            deployed.client("events").disable_rule(Name=f"{deployed.name}-uploads")
+            declare_table(deployed)
+            location = deployed.settings.data_location
+            upload(deployed, location, self.folder, files)
+            payload: dict[str, Any] = {"sync_type": "full", "trigger": "cli"}
+            if self.batch_size is not None:
+                payload["batch_size"] = self.batch_size
+            arn = executions.start(deployed, run_id, payload)
+            for snapshot in run_status.follow(deployed, arn):
+                on_progress(snapshot)
+            error = snapshot.error and speak_locally(snapshot.error, location, self.folder)
+            return snapshot.model_copy(update={"error": error})
+
+    @contextmanager
+    def _interruptible(self, run_id: str) -> Iterator[None]:
+        """Say at Ctrl-C, when everything has ended, what the run has committed."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            done = count_committed(self.database_url, run_id)
+            changed = done.inserted + done.updated if done else 0
+            if done is None or not sum(done):
+                said = "no row is committed"
+            else:
+                said = (
+                    f"{sum(done):,} rows are committed ({changed:,} written, {done.unchanged:,} "
+                    "unchanged), and stay"
+                )
+            raise Interrupted(
+                f"interrupted: {said}. To go on, {AGAIN}: what is committed isn't written again"
+            ) from None
+
+
+def stack_parameters(table_file: TableFile) -> dict[str, str]:
+    """What makes a stack sync this table, from its own folder of the lake's bucket."""
+    prefix = table_file.table.source.prefix or f"{table_file.name}/"
+    return {"TableFile": table_file.name, "DataPrefix": prefix}
+
+
+def layer_files(table_file: TableFile) -> dict[str, str]:
+    """The layer in which the functions find this table file."""
+    return {f"{table_file.name}.toml": table_file.text}
 
 
 def find_files(folder: Path) -> list[Path]:
-    """Every ``*.parquet`` file below ``folder``; raises ``UserError`` if there is none."""
+    """Every ``*.parquet`` file below ``folder`` that Athena would read.
+
+    Names that begin with ``_`` or ``.`` are hidden there. Raises ``UserError`` if there is no
+    file, or one that can't be read.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder} isn't a directory: expected a folder with *.parquet files")
-    files = sorted(path for path in folder.rglob("*.parquet") if path.is_file())
+    files = sorted(
+        path
+        for path in folder.rglob("*.parquet")
+        if path.is_file()
+        and not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+    )
     if not files:
         raise UserError(f"{folder} has no *.parquet file at any depth")
+    for path in files:
+        if not os.access(path, os.R_OK):
+            raise UserError(f"{path} can't be read: `chmod u+r` it, or move it out of {folder}")
     return files
 
 
-def check_database(database_url: str) -> None:
-    """Fail at once where a run would fail after its retries; raises ``UserError``."""
-    try:
-        connect(database_url).close()
-    except (ForecastSyncError, psycopg.Error) as error:
-        raise UserError(f"--database-url can't be used: {error}") from None
-
-
-def upload(deployment: Deployment, bucket: str, folder: Path, files: list[Path]) -> None:
-    """Upload the files under ``forecast/``, keeping their folders below ``folder``."""
+def upload(deployment: Deployment, location: str, folder: Path, files: list[Path]) -> None:
+    """Upload the files to the lake, keeping their folders below ``folder``."""
     s3 = deployment.client("s3")
+    bucket, _, prefix = location.removeprefix("s3://").partition("/")
 
     def put(path: Path) -> None:
         with path.open("rb") as body:
-            key = f"forecast/{path.relative_to(folder).as_posix()}"
+            key = f"{prefix}{path.relative_to(folder).as_posix()}"
             s3.put_object(Bucket=bucket, Key=key, Body=body)
 
     with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
         list(pool.map(put, files))
+
+
+def speak_locally(message: str, location: str, folder: Path) -> str:
+    """A run's message without the cloud that is gone: with local files, and what to do here."""
+    text = message.replace(location, f"{folder.as_posix().rstrip('/')}/")
+
+    def again(match: re.Match[str]) -> str:
+        return AGAIN if match[0][0] == "r" else AGAIN.capitalize()
+
+    return REDRIVE.sub(again, text)

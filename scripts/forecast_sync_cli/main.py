@@ -111,7 +111,7 @@ def _run(app: Typer) -> int:
     from typer import Abort
     from typer.exceptions import TyperException
 
-    from forecast_sync_cli.errors import UserError
+    from forecast_sync_cli.errors import Faults, UserError
     from forecast_sync_cli.terminal import Terminal, guard_logging
 
     guard_logging()
@@ -123,6 +123,9 @@ def _run(app: Typer) -> int:
         return error.exit_code
     except Abort:
         errors.error("interrupted")
+    except Faults as error:
+        for fault in error.faults:
+            errors.error(fault)
     except (UserError, ForecastSyncError, LocalCloudError) as error:
         errors.error(str(error))
     except ClientError as error:

@@ -63,8 +63,8 @@ def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot
     return snapshot
 
 
-def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
-    """Show how a run ended and, if it failed, what to do next."""
+def show_outcome(terminal: Terminal, snapshot: Snapshot, *, next_step: str | None = None) -> None:
+    """Show how a run ended and, if it failed, what to do next: a redrive, or ``next_step``."""
     color = COLORS.get(snapshot.status, "red")
     redriven = f", redriven {count_times(snapshot.redrive_count)}" if snapshot.redrive_count else ""
     terminal.line(
@@ -75,7 +75,7 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
         terminal.line(f"  the whole lake was read: {snapshot.window_reason}")
     if snapshot.error:
         terminal.line(f"  {snapshot.error}")
-        next_step = (
+        next_step = next_step or (
             f"fix the cause, then: forecast-sync redrive {snapshot.run_id}"
             if errors.redrive_helps(errors.error_name(snapshot.error))
             else "a redrive can't help: start a new run"

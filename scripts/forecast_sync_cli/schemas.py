@@ -26,6 +26,17 @@ class ReplayShape(Snapshot):
     rejects_after: int
 
 
+class TableInUseShape(Model):
+    """The table that a stack syncs, as it was deployed."""
+
+    name: str = Field(description="`NAME` of the file `tables/NAME.toml`.")
+    target: str = Field(description="The Postgres table.")
+    definition: str = Field(description="Hash of what decides values in the file.")
+    difference: str | None = Field(
+        description="How the file in this checkout differs, as a sentence; null if it doesn't."
+    )
+
+
 class StatusShape(Model):
     """How fresh a branch is."""
 
@@ -38,6 +49,9 @@ class StatusShape(Model):
     running: str | None = Field(description="The active run.")
     last_success: str | None
     watermark: Time | None = Field(description="Every file uploaded before then has been synced.")
+    table: TableInUseShape | None = Field(
+        default=None, description="Null if the stack can't say which one it syncs."
+    )
     runs: list[Sync] = Field(description="Newest first, as `GET /syncs` lists them.")
 
 
@@ -162,7 +176,7 @@ class DeclareShape(Model):
 
     database: str
     table: str
-    action: Literal["created", "updated"]
+    action: Literal["created", "updated", "unchanged", "used as it is"]
 
 
 SHAPES: dict[str, Any] = {

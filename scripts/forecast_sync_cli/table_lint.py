@@ -2,53 +2,69 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import sqlglot
-from forecast_sync.errors import ConfigurationInvalid
-from forecast_sync.tables import Table, known_tables, load_table, parse_table
+from forecast_sync.tables import Table, known_tables, read_table
 from forecast_sync.tables.expressions import Expression, find_fault
-from forecast_sync.tables.lines import Location, find_line
+from forecast_sync.tables.faults import describe, suggest
+from forecast_sync.tables.files import read_table_file
+from forecast_sync.tables.lines import Location
 from forecast_sync.tables.model import OWN_COLUMNS
 from forecast_sync.target.schema import define_target
 from sqlglot import exp
 
-from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.errors import Faults, UserError
 
 HIDDEN = {"$path", "$file_modified_time", "$file_size", "$bucket", "$partition"}
 
 LANGUAGES = {"athena": "Athena SQL", "postgres": "Postgres SQL"}
 
-GLUE_FORMAT = {
-    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-    "SerdeInfo": {
-        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
-    },
-}
+
+class TableFile(NamedTuple):
+    """A table file that was read and checked; ``name`` is what a stack's ``TableFile`` calls it."""
+
+    name: str
+    text: str
+    table: Table
 
 
-def read_checked(name_or_path: str) -> Table:
-    """Read a table file by name or path; raises ``UserError`` with line and key of each mistake."""
+def read_checked(name_or_path: str) -> TableFile:
+    """Read a table file by its name or path; raises ``Faults`` with line and key of each mistake.
+
+    What ends in ``.toml`` is a path; raises ``UserError`` if there is no such file.
+    """
     path = Path(name_or_path)
+    known = ", ".join(known_tables())
+    if path.suffix != ".toml" and name_or_path not in known_tables():
+        near = suggest(name_or_path, known_tables())
+        raise UserError(
+            f"there is no table {name_or_path} in tables/{near or '.'} Expected one of {known}, or "
+            "the path of a file that ends in .toml"
+        )
     try:
-        if path.suffix != ".toml":
-            return load_table(name_or_path)
-        text = path.read_text("utf-8")
-        table = parse_table(text, str(path))
+        is_path = path.suffix == ".toml"
+        text = path.read_text("utf-8") if is_path else read_table_file(name_or_path)
     except OSError as error:
-        known = ", ".join(known_tables())
         raise UserError(f"{path}: {error.strerror}; the known tables are {known}") from None
-    except ConfigurationInvalid as error:
-        raise UserError(str(error)) from None
-    mistakes = [
-        f"{path}, line {find_line(text, location)}, {'.'.join(map(str, location))}: {message}"
-        for location, message in find_sql_mistakes(table)
-    ]
-    if mistakes:
-        raise UserError("; ".join(mistakes))
-    return table
+    except UnicodeDecodeError:
+        raise UserError(f"{path} isn't UTF-8 text: expected a table file in TOML") from None
+    file = str(path) if is_path else f"tables/{name_or_path}.toml"
+    table = read_table(text, file)
+    if isinstance(table, list):
+        raise Faults(table)
+    if mistakes := describe(text, file, find_sql_mistakes(table)):
+        raise Faults(mistakes)
+    return TableFile(name_of(path), text, table)
+
+
+def name_of(path: Path) -> str:
+    """The table's name that a file's name gives; a stack takes no other characters."""
+    name = re.sub(r"[^a-z0-9_]+", "_", path.stem.lower())
+    return name if name[:1].isalpha() or name[:1] == "_" else f"_{name}"
 
 
 def find_sql_mistakes(table: Table) -> Iterator[tuple[Location, str]]:
@@ -66,7 +82,9 @@ def find_sql_mistakes(table: Table) -> Iterator[tuple[Location, str]]:
             continue
         named = {column.name for column in tree.find_all(exp.Column)}
         if unknown := sorted(named - (indexed if dialect == "postgres" else known[over])):
-            yield location, f"{text!r} names {', '.join(unknown)}, which doesn't exist"
+            columns = (indexed if dialect == "postgres" else known[over]) - HIDDEN
+            near = suggest(unknown[0], columns)
+            yield location, f"{text!r} names {', '.join(unknown)}, which doesn't exist{near}"
 
 
 def _parse(expression: Expression) -> exp.Expression | str:
@@ -90,14 +108,3 @@ def _parse(expression: Expression) -> exp.Expression | str:
 def write_ddl(table: Table) -> str:
     """The statements with which the first run creates the target."""
     return ";\n\n".join(part.as_string().strip() for part in define_target(table)) + ";\n"
-
-
-def glue_input(table: Table, name: str, location: str) -> dict[str, object]:
-    """The Glue table that declares what the file reads."""
-    columns = [{"Name": column, "Type": kind} for column, kind in table.source.declared.items()]
-    return {
-        "Name": name,
-        "TableType": "EXTERNAL_TABLE",
-        "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
-        "StorageDescriptor": {**GLUE_FORMAT, "Columns": columns, "Location": location},
-    }

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def read_template(path: Path) -> Template:
     return template
 
 
-def package(template_path: Path, artifacts_url: str) -> Package:
+def package(template_path: Path, artifacts_url: str, more_layers: Sequence[Path] = ()) -> Package:
     """Make the template deployable in the local cloud.
 
     It differs from what AWS gets only in this:
@@ -67,12 +68,13 @@ def package(template_path: Path, artifacts_url: str) -> Package:
       requirements are installed already;
     - local paths are S3 locations, as after `sam package`, and the state machine is JSON.
 
-    CloudFormation finds the artifacts below ``artifacts_url``, by their keys.
+    CloudFormation finds the artifacts below ``artifacts_url``, by their keys. Functions look into
+    ``more_layers`` before the template's.
     """
     root = template_path.parent
     result = Package(copy.deepcopy(read_template(template_path)))
     _embed_nested(result, root, artifacts_url)
-    _embed_functions(result, root, _take_layers(result, root))
+    _embed_functions(result, root, [*more_layers, *_take_layers(result, root)])
     for properties in result.properties_of("AWS::Serverless::StateMachine"):
         definition = _read_definition(root / properties["DefinitionUri"])
         properties["DefinitionUri"] = result.locate(json.dumps(definition).encode(), ".asl.json")

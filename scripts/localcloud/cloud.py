@@ -26,6 +26,7 @@ __all__ = [
     "TEMPLATE",
     "Cloud",
     "down",
+    "kept_layer",
     "running",
     "up",
     "without_stack",
@@ -46,6 +47,7 @@ def up(
     parameters: Mapping[str, str] | None = None,
     wait_scale: float = 1.0,
     athena: Athena = "embedded",
+    layer_files: Mapping[str, str] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
     """Start the local cloud and leave it running, or return the one that runs in the directory.
@@ -53,21 +55,29 @@ def up(
     Without ``state_dir`` it starts empty in the checkout's ``build/local``; a named directory keeps
     objects, executions and rows from ``down`` to the next ``up``. With ``database_url`` it starts
     no Postgres. ``athena="trino"`` runs Athena's statements on a Trino, which is downloaded first
-    if it isn't there; ``report`` gets the line that says so.
+    if it isn't there; ``report`` gets the line that says so. ``layer_files`` are texts by name: a
+    layer that functions find before the template's. None is the one that the directory has kept.
     Raises ``LocalCloudError``. After an error or an interrupt no process is left.
     """
     path = (state_dir or DEFAULT_STATE_DIR).absolute()
     directory.prepare(path)
     with directory.locked(path):
         if directory.server_runs(path):
-            return _found(path, port, database_url, athena)
+            return _found(path, port, database_url, athena, layer_files)
         directory.stop_server(path, None)
         directory.forget_temporary(path)
         if state_dir is None:
             directory.empty(path)
-        persistent = state_dir is not None
         config = _configured(
-            path, port, database_url, persistent, wait_scale, template, athena=athena, report=report
+            path,
+            port,
+            database_url,
+            state_dir is not None,
+            wait_scale,
+            template,
+            athena=athena,
+            layer_files=layer_files,
+            report=report,
         )
         server, cloud = _start(config, template, parameters or {})
         server.keep()
@@ -101,10 +111,12 @@ def running(
     wait_scale: float = 1.0,
     pooler_port: int | None = None,
     athena: Athena = "embedded",
+    layer_files: Mapping[str, str] | None = None,
 ) -> Iterator[Cloud]:
     """Run a local cloud for the length of a block; it ends with this process, even a killed one.
 
-    Without ``state_dir`` it uses a temporary directory and removes it.
+    Without ``state_dir`` it uses a temporary directory and removes it. ``layer_files`` as for
+    ``up``.
     """
     with ExitStack() as stack:
         if state_dir is None:
@@ -118,14 +130,26 @@ def running(
                 raise LocalCloudError(f"a local cloud runs in {path} already: {_DOWN_FIRST}")
             directory.stop_server(path, None)
             directory.forget_temporary(path)
-            persistent = state_dir is not None
             config = _configured(
-                path, port, database_url, persistent, wait_scale, template, pooler_port, athena
+                path,
+                port,
+                database_url,
+                state_dir is not None,
+                wait_scale,
+                template,
+                pooler_port,
+                athena,
+                layer_files,
             )
             server, cloud = _start(config, template, parameters or {})
             stack.callback(forget, path)
             stack.callback(server.stop)
         yield cloud
+
+
+def kept_layer(state_dir: Path) -> list[Path]:
+    """The files of the layer that a directory keeps from an earlier ``up``."""
+    return [state_dir / directory.LAYER / name for name in directory.read_layer(state_dir)]
 
 
 @contextmanager
@@ -156,6 +180,7 @@ def _configured(
     template: Path,
     pooler_port: int | None = None,
     athena: Athena = "embedded",
+    layer_files: Mapping[str, str] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Config:
     """The configuration, with the directory's keys; the caller holds its lock."""
@@ -172,6 +197,7 @@ def _configured(
         pooler_port=pooler_port,
         trino=trino,
         layers=tuple(str(layer.resolve()) for layer in find_layers(template)),
+        more_layers=tuple(map(str, directory.lay_out(path, layer_files))),
         **asdict(Keys.of(path)),
     )
 
@@ -189,7 +215,13 @@ def _start(config: Config, template: Path, parameters: Mapping[str, str]) -> tup
             "LoadConcurrency": str(WORKERS),
             **parameters,
         }
-        outputs = deploy(_keys(config).session(), endpoints.endpoint_url, template, values)
+        outputs = deploy(
+            _keys(config).session(),
+            endpoints.endpoint_url,
+            template,
+            values,
+            more_layers=[Path(layer) for layer in config.more_layers],
+        )
         cloud = Cloud.of(config, endpoints, outputs)
         cloud.write()
     except BaseException:
@@ -203,7 +235,13 @@ def _keys(config: Config) -> Keys:
     return Keys(config.access_key_id, config.secret_access_key, config.neon_api_key)
 
 
-def _found(path: Path, port: int | None, database_url: str | None, athena: Athena) -> Cloud:
+def _found(
+    path: Path,
+    port: int | None,
+    database_url: str | None,
+    athena: Athena,
+    layer_files: Mapping[str, str] | None,
+) -> Cloud:
     """The cloud that runs in the directory, if it is configured as requested."""
     cloud = Cloud.read(path)
     if cloud is None:
@@ -214,6 +252,11 @@ def _found(path: Path, port: int | None, database_url: str | None, athena: Athen
     if athena != cloud.athena:
         raise LocalCloudError(
             f"a local cloud whose Athena is {cloud.athena} runs already: {_DOWN_FIRST}"
+        )
+    if layer_files is not None and layer_files != directory.read_layer(path):
+        raise LocalCloudError(
+            f"a local cloud with another version of {', '.join(layer_files) or 'its layer'} runs"
+            f" already: {_DOWN_FIRST}"
         )
     if other_port:
         raise LocalCloudError(f"a local cloud with another port runs already: {_DOWN_FIRST}")

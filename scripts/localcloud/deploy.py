@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,14 +29,16 @@ def deploy(
     template_path: Path,
     parameters: Mapping[str, str],
     stack_name: str = STACK_NAME,
+    more_layers: Sequence[Path] = (),
 ) -> dict[str, str]:
     """Create the stack, or update it to the template; returns its outputs by name.
 
-    Passes only those of ``parameters`` that the template declares.
+    Functions look into ``more_layers`` before the template's. Passes only those of ``parameters``
+    that the template declares.
     Raises ``LocalCloudError`` with the first reason that CloudFormation gives.
     """
     artifacts_url = f"{endpoint_url}/{ARTIFACTS_BUCKET}"
-    built = package(template_path, artifacts_url)
+    built = package(template_path, artifacts_url, more_layers)
     template_key = _upload(session, endpoint_url, built)
     cloudformation: Any = session.client("cloudformation", endpoint_url=endpoint_url)
     request = {

@@ -34,11 +34,15 @@ _NUMBERS = LAST_FUNCTION_USER - FIRST_FUNCTION_USER + 1
 
 
 def bootstrap(layers: Sequence[Path]) -> str:
-    """The script that Lambda starts in a custom runtime; it sets the log format, as AWS does."""
+    """The script that Lambda starts in a custom runtime; it sets the log format, as AWS does.
+
+    Layers aren't unpacked into ``/opt``: ``LAYER_PATH`` lists their folders.
+    """
+    path = shlex.quote(_reached(layers, layers))
     return "\n".join(
         [
             "#!/bin/sh",
-            f"export PYTHONPATH={shlex.quote(_reached(layers, layers))} PYTHONDONTWRITEBYTECODE=1",
+            f"export PYTHONPATH={path} PYTHONDONTWRITEBYTECODE=1 LAYER_PATH={path}",
             "export AWS_LAMBDA_LOG_FORMAT=JSON",
             *_exports(layers),
             f'exec {shlex.join(_python(layers))} "$_HANDLER"',

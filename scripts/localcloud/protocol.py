@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 Athena = Literal["embedded", "trino"]
@@ -21,8 +22,9 @@ class Config:
     """What to run; ``wait_scale`` multiplies Wait and Retry times of Step Functions.
 
     ``pooler_port`` is where a pooler in front of Postgres listens; Neon's pooled connection strings
-    lead there. ``layers`` are the folders that the functions' layers are in. ``trino`` is where
-    Trino's programs are; without it the local Athena has its embedded engine.
+    lead there. ``layers`` are the folders that the functions' layers are in; they look into
+    ``more_layers`` before. ``trino`` is where Trino's programs are; without it the local Athena has
+    its embedded engine.
     """
 
     state_dir: str
@@ -35,8 +37,14 @@ class Config:
     neon_api_key: str
     pooler_port: int | None = None
     layers: tuple[str, ...] = ()
+    more_layers: tuple[str, ...] = ()
     trino: str | None = None
     neon_project_id: str = "local-forecast-project"
+
+    @property
+    def all_layers(self) -> list[Path]:
+        """The folders in the order in which functions look into them."""
+        return [Path(layer) for layer in (*self.more_layers, *self.layers)]
 
     def to_json(self) -> str:
         """One object on one line."""

@@ -72,7 +72,7 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         endpoint_url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
         os.environ.update(_environment(config, endpoint_url))
         _close_files()
-        layers = [Path(layer) for layer in config.layers]
+        layers = config.all_layers
         trino = _start_trino(config, endpoint_url, stack)
         check_functions = function_processes.begin_check(state_dir, layers)
         if config.database_url is None:
@@ -184,7 +184,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     http_api.install()
     multipart.install()
     cloudformation.install(endpoint_url)
-    python_runtime.install([Path(layer) for layer in config.layers])
+    python_runtime.install(config.all_layers)
     updates.install()
     runtime_api.install(config.access_key_id, config.secret_access_key)
     # Its runtime API sends header and body separately: a delayed ACK took 40 ms of every call.

@@ -13,7 +13,7 @@ import pwd
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,7 +28,8 @@ STOP_TIMEOUT_SECONDS = 60.0
 _CHECKOUT = Path(__file__).parents[2]
 _MARKER = ".forecast-sync-local"
 _TEMPORARY = "tmp"
-_FOLDERS = ("logs", _TEMPORARY, "aws", "s3", "faults")
+LAYER = "layer"
+_FOLDERS = ("logs", _TEMPORARY, "aws", "s3", "faults", LAYER)
 _RENEWED = ("keys.json",)
 """If others could read these, their reader replaces them: closing them now is too late."""
 _HANDED_OVER = ("postgres", "postgres.new")
@@ -87,6 +88,34 @@ def forget_temporary(path: Path) -> None:
     """Remove a killed server's temporary files. Nothing may be running there."""
     shutil.rmtree(path / _TEMPORARY, ignore_errors=True)
     (path / _TEMPORARY).mkdir(mode=0o700)
+
+
+def lay_out(path: Path, files: Mapping[str, str] | None) -> list[Path]:
+    """Keep these texts by name as a layer, or what was kept if None; where functions find them.
+
+    They are copied among the temporary files, because functions may run as other users.
+    """
+    kept, laid_out = path / LAYER, path / _TEMPORARY / LAYER
+    if files is not None:
+        for file in kept.iterdir():
+            file.unlink()
+        for name, text in files.items():
+            private_files.write(kept / name, text)
+    texts = read_layer(path)
+    if not texts:
+        return []
+    laid_out.mkdir()
+    laid_out.chmod(0o755)
+    for name, text in texts.items():
+        (laid_out / name).write_text(text, "utf-8")
+        (laid_out / name).chmod(0o644)
+    return [laid_out]
+
+
+def read_layer(path: Path) -> dict[str, str]:
+    """The texts that a directory keeps as a layer, by name."""
+    folder = path / LAYER
+    return {file.name: file.read_text("utf-8") for file in folder.glob("*") if file.is_file()}
 
 
 @contextmanager

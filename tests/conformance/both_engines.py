@@ -21,7 +21,7 @@ from forecast_sync.errors import QueryFailed
 from forecast_sync.extract.athena_sql import Dates, build_extract, build_profile
 from forecast_sync.tables import Table
 from forecast_sync_cli.client.athena import run_query
-from forecast_sync_cli.table_lint import glue_input
+from forecast_sync_cli.glue_tables import glue_input
 from localcloud.athena.embedded import fetch, open_database
 from localcloud.athena.engine import QueryError
 from localcloud.athena.object_files import ObjectFile

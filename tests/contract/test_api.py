@@ -22,8 +22,8 @@ def test_every_route_of_the_document_is_deployed_and_no_other() -> None:
 
 def test_the_routes_that_the_documentation_names_are_there() -> None:
     paths = document()["paths"]
-    named = {"/status", "/syncs", "/syncs/{run_id}", "/rejects", "/files", "/openapi.json"}
-    named |= {"/rejects/{content_hash}", "/files/accept", "/files/retry"}
+    named = {"/status", "/syncs", "/syncs/{run_id}", "/rejects", "/files", "/table"}
+    named |= {"/rejects/{content_hash}", "/openapi.json", "/files/accept", "/files/retry"}
     assert named | {"/syncs/{run_id}/redrive", "/syncs/{run_id}/stop"} == set(paths)
     assert set(paths["/syncs"]) == METHODS
 

@@ -28,8 +28,8 @@ def test_a_document_says_what_the_code_does(name: str) -> None:
 
 @pytest.mark.parametrize("table", ["forecast", "price"])
 def test_the_editors_schema_accepts_a_table_file_and_finds_a_wrong_key(table: str) -> None:
-    schema = json.loads((ROOT / "docs/table.schema.json").read_text())
-    file = ROOT / f"layers/core/forecast_sync/tables/{table}.toml"
+    schema = json.loads((ROOT / "tables/table.schema.json").read_text())
+    file = ROOT / f"tables/{table}.toml"
     document = tomllib.loads(file.read_text())
     jsonschema.validate(document, schema)
     document["target"]["keys"] = document["target"].pop("key")

@@ -159,8 +159,9 @@ def test_what_is_retained_is_retained_except_on_creation() -> None:
         if {"DeletionPolicy", "UpdateReplacePolicy"} & set(resource)
     }
     assert policies == dict.fromkeys(RETAINED, ("RetainExceptOnCreate", "Retain"))
-    layer = resources("template.yaml")["CoreLayer"]
-    assert layer["Properties"]["RetentionPolicy"] == "Delete"
+    for name in ("CoreLayer", "TablesLayer"):
+        layer = resources("template.yaml")[name]
+        assert layer["Properties"]["RetentionPolicy"] == "Delete"
 
 
 def test_the_workgroup_goes_with_its_history() -> None:
@@ -186,7 +187,9 @@ def test_the_machine_comes_last() -> None:
             waiting += references(declared[name])
     # A permission is one call of a function that is there.
     later = {name for name in set(declared) - needed if not is_permission(declared[name])}
-    assert later == {"CoreLayer"}, "functions need it, which the local cloud's don't"
+    assert later == {"CoreLayer", "TablesLayer"}, (
+        "functions need them, which the local cloud's don't"
+    )
 
 
 def is_permission(resource: dict[str, Any]) -> bool:

@@ -44,12 +44,18 @@ def test_the_glue_table_declares_what_the_table_file_reads() -> None:
 def test_an_upload_starts_a_run_if_athena_would_read_the_file() -> None:
     """The rule's pattern against the lake's location: prefix and suffix must both match."""
     resources = template()["Resources"]
-    location, _ = resources["GlueTable"]["Properties"]["TableInput"]["StorageDescriptor"][
+    location, parts = resources["GlueTable"]["Properties"]["TableInput"]["StorageDescriptor"][
         "Location"
     ]["Sub"]
-    prefix = location.removeprefix("s3://${Bucket}/")
+    assert location == "s3://${Bucket}/${Prefix}"
     detail = resources["UploadRule"]["Properties"]["EventPattern"]["detail"]
-    [pattern] = [item["wildcard"] for item in detail["object"]["key"]]
+    [(pattern, same)] = [item["wildcard"]["Sub"] for item in detail["object"]["key"]]
+    assert (
+        parts["Prefix"]
+        == same["Prefix"]
+        == resources["Roles"]["Properties"]["Parameters"]["DataPrefix"]
+    )
+    prefix, pattern = "sales/", pattern.replace("${Prefix}", "sales/")
     assert fnmatchcase(f"{prefix}2026/a.parquet", pattern)
     assert not fnmatchcase(f"{prefix}2026/a.csv", pattern)
     assert not fnmatchcase("elsewhere/a.parquet", pattern)

@@ -229,7 +229,7 @@ def test_a_function_stays_what_sam_has_deployed(walk: Walk) -> None:
         FunctionName="night-shift-dev-notify"
     )
     assert (configuration["Runtime"], configuration["Architectures"]) == ("python3.13", ["arm64"])
-    assert len(configuration["Layers"]) == 1
+    assert len(configuration["Layers"]) == 2
 
 
 def test_make_build_makes_the_template_with_everything_in_it(walk: Walk) -> None:  # noqa: ARG001

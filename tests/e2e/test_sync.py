@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 import psycopg
 import pytest
+from forecast_sync_cli.database_lock import working_alone
+from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.local_sync import find_files, speak_locally
 
 from tests.e2e.cli import (
     COMMAND,
@@ -17,6 +24,7 @@ from tests.e2e.cli import (
     as_json,
     clean_environment,
     error_of,
+    forecast_sync,
     our_processes,
 )
 from tests.lake import make_rows, to_parquet
@@ -80,6 +88,8 @@ def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None
         finally:
             process.kill()
     assert process.returncode == 130, error
+    if after is None:
+        assert re.search(r"interrupted: .* To go on, run the same command again", error), error
     assert "Traceback" not in error
     eventually(lambda: our_processes() <= before, what="the end of every process")
 
@@ -88,6 +98,93 @@ def test_a_file_that_isn_t_parquet_is_left_out(folder: Path, database_url: str) 
     (folder / "x.parquet").write_text("not Parquet")
     last = as_json("sync", folder, "--database-url", database_url)
     assert last["result"]["quarantined"] == 1
+
+
+def test_a_failed_sync_advises_the_same_command_and_nothing_that_reaches_aws(
+    folder: Path, database_url: str
+) -> None:
+    """Its cloud is gone, and with it whatever could be redriven."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE TABLE forecast_data (id int)")
+    done = forecast_sync("sync", folder, "--database-url", database_url, code=1)
+    assert "SchemaMismatch" in done.stdout
+    assert "fix the cause, then run the same command again" in done.stdout
+    for word in ("forecast-sync", "edrive", "s3://", "AWS"):
+        assert word not in done.stdout.partition("SchemaMismatch")[2]
+
+
+def test_a_second_sync_says_that_the_first_is_at_work_and_leaves_or_waits(
+    folder: Path, database_url: str
+) -> None:
+    to = ("sync", str(folder), "--database-url", database_url)
+    with ExitStack() as first:
+        first.enter_context(working_alone(database_url, None))
+        line = error_of(*to, "--no-wait")
+        assert re.match(
+            r"error: forecast-sync sync on .*, process \d+, since .* UTC is at wor", line
+        )
+        with subprocess.Popen(
+            [COMMAND, *to], env=clean_environment(), text=True, stderr=subprocess.PIPE
+        ) as second:
+            assert second.stderr is not None
+            assert "waiting until it ends (Ctrl-C leaves)" in second.stderr.readline()
+            first.close()
+            assert "starting the local cloud for 2 files" in second.stderr.readline()
+            second.communicate(timeout=90)
+            assert second.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--batch-size", "0"), 2, "should be greater than or equal to 1"),
+        (("--batch-size", "many"), 2, "should be a valid integer"),
+        (("--table", "missing.toml"), 1, "missing.toml: No such file"),
+        (("--table", "forcast"), 1, "there is no table forcast in tables/. Did you mean forecast?"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_starts(
+    folder: Path, options: tuple[str, str], code: int, words: str
+) -> None:
+    """Not even the database is asked: this one doesn't answer."""
+    dead = "postgresql://u@127.0.0.1:9/d"
+    assert words in error_of("sync", folder, "--database-url", dead, *options, code=code)
+
+
+def test_local_up_fails_at_once_as_sync_does(tmp_path: Path) -> None:
+    dead = ("--database-url", "postgresql://u:secret@127.0.0.1:9/d")
+    line = error_of("local", "up", "--state-dir", tmp_path / "cloud", *dead)
+    assert line.startswith("error: --database-url can't be used: No connection to Postgres")
+    assert not (tmp_path / "cloud").exists()
+
+
+def test_a_hidden_file_isn_t_synced_and_an_unreadable_one_is_named(tmp_path: Path) -> None:
+    for name in ("a.parquet", "_temporary/b.parquet", ".c.parquet", "day=1/d.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_files(tmp_path) == [tmp_path / "a.parquet", tmp_path / "day=1/d.parquet"]
+    with (
+        mock.patch.object(os, "access", lambda path, _: path.name != "a.parquet"),
+        pytest.raises(UserError, match=r"a\.parquet can't be read: `chmod"),
+    ):
+        find_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("s3://b/sales/x y.parquet is bad.", "lake/x y.parquet is bad."),
+        ("Repair the files and redrive.", "Repair the files and run the same command again."),
+        ("Redrive to query again.", "Run the same command again to query again."),
+        (
+            "Remove it, then redrive or start a new run.",
+            "Remove it, then run the same command again.",
+        ),
+        ("It failed before the redrive.", "It failed before the redrive."),
+    ],
+)
+def test_a_run_s_message_speaks_of_local_files_and_of_this_command(message: str, said: str) -> None:
+    assert speak_locally(message, "s3://b/sales/", Path("lake")) == said
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib import resources
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
 import pytest
 import sqlglot
-from forecast_sync import tables
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.tables import known_tables, load_table, parse_table
 from forecast_sync.tables.expressions import Expression, find_fault
+from forecast_sync.tables.files import find_folders, read_table_file
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.table_lint import find_sql_mistakes, read_checked
 from hypothesis import given
@@ -25,7 +24,7 @@ from hypothesis import strategies as st
 
 from tests.builders import STARTED_AT, make_run
 
-PRICE = resources.files(tables).joinpath("price.toml").read_text("utf-8")
+PRICE = read_table_file("price")
 SETTINGS = Settings(environment="dev", athena_db_name="d")
 
 
@@ -40,8 +39,44 @@ def test_every_table_file_is_sound_and_its_queries_parse(name: str) -> None:
 
 
 def faults() -> Iterator[tuple[str, str, str]]:
-    yield 'type = "text"', 'type = "varchar"', "column.1.type: String should match"
-    yield 'name = "net"', 'nome = "net"', "column.3.name: Field required"
+    yield 'name = "net"', 'nome = "net"', "column.3.nome: no such key. Did you mean name?"
+    yield (
+        'type = "numeric(8,2)"',
+        'type = "decimal(8,2)"',
+        "column.3.type: decimal(8,2) isn't a target type. Did you mean numeric(8,2)?",
+    )
+    yield (
+        'type = "integer"',
+        'type = "integr"',
+        "column.0.type: integr isn't a target type. Did you mean integer?",
+    )
+    yield (
+        'date = "valid_on"',
+        'date = "valid_no"',
+        "source.date: valid_no isn't a date column of the key. Did you mean valid_on?",
+    )
+    yield (
+        "required = true",
+        'required = "maybe"',
+        'column.0.required: found "maybe", expected true or false',
+    )
+    yield 'watch = "net"', "watch = 5", "report.watch: found 5, expected text in quotes"
+    yield (
+        'by = ["valid_on", "promotion"]',
+        'by = "valid_on"',
+        'report.by: found "valid_on", expected a list, like ["valid_on"]',
+    )
+    yield (
+        'date = "valid_on"\n',
+        'date = "valid_on"\nprefix = "/prices"\n',
+        "source.prefix: '/prices' isn't a folder of a bucket",
+    )
+    yield (
+        'type = "text"',
+        'type = "varchar"',
+        "column.1.type: varchar isn't a target type. Did you mean",
+    )
+    yield 'name = "net"', 'nome = "net"', "column.3.name: name is missing: Its name in Postgres"
     yield 'date = "valid_on"', 'date = "net"', "source.date: net isn't a date column of the key"
     yield 'watch = "net"', 'watch = "item"', "report.watch: item isn't a column of numbers"
     yield 'name = "gross"', 'name = "net"', "column.4.name: net is defined twice"
@@ -51,8 +86,16 @@ def faults() -> Iterator[tuple[str, str, str]]:
         'columns = ["day"]',
         "target.index.0.columns: day isn't a column",
     )
-    yield 'sku = "string"', 'sku = "text"', "source.columns.sku: Input should be"
-    yield 'reason = "the price is negative"', "", "reject.0.reason: Field required"
+    yield (
+        'sku = "string"',
+        'sku = "text"',
+        "source.columns.sku: text isn't a source type. Did you mean string?",
+    )
+    yield (
+        'reason = "the price is negative"',
+        "",
+        "reject.0.reason: reason is missing: The reason that rejects",
+    )
     for name in ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"):
         renamed, words = f'name = "{name}"', f"{name} is a system column of every Postgres table"
         yield 'name = "promotion"', f"{renamed}", f"column.5.name: {words}"
@@ -222,7 +265,27 @@ def test_an_index_s_condition_is_read_as_postgres_would(
     path = tmp_path / "mine.toml"
     path.write_text(PRICE.replace('where = "promotion"', broken, 1))
     if not words:
-        assert read_checked(str(path)).target.index[1].where
+        assert read_checked(str(path)).table.target.index[1].where
         return
     with pytest.raises(UserError, match=rf"line \d+, target\.index\.1\.where: .*{words}"):
         read_checked(str(path))
+
+
+@pytest.mark.parametrize("variable", ["LAYER_PATH", "LAMBDA_TASK_ROOT"])
+def test_a_function_reads_table_files_from_its_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """In the local cloud of several folders, and the first one counts; in Lambda of ``/opt``."""
+    own, others = tmp_path / "own", tmp_path / "others"
+    for folder in (own, others):
+        folder.mkdir()
+        (folder / "sales.toml").write_text(folder.name)
+    (others / "stock.toml").write_text("stock")
+    monkeypatch.setenv(variable, f"{own}:{others}")
+    if variable == "LAMBDA_TASK_ROOT":
+        assert find_folders() == [Path("/opt")]
+        return
+    assert known_tables() == ["sales", "stock"]
+    assert (read_table_file("sales"), read_table_file("stock")) == ("own", "stock")
+    with pytest.raises(ConfigurationInvalid, match="the tables are sales, stock"):
+        read_table_file("../sales")

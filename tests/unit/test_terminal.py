@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,7 @@ from forecast_sync_cli.client import (
     run_status,
 )
 from forecast_sync_cli.commands import backfill as backfill_commands
-from forecast_sync_cli.commands import doctor, plan, sync, tables
+from forecast_sync_cli.commands import doctor, local, plan, sync, tables
 from forecast_sync_cli.doctor.runner import Result, Status
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.terminal import Table, Terminal
@@ -112,6 +113,7 @@ FRESH = {
     **dict.fromkeys(("environment", "git_ref", "why", "running"), EVIL),
     "state": "stale",
     "watermark": AT,
+    "table": dict.fromkeys(("name", "target", "definition", "difference"), EVIL),
     "runs": [
         {
             **COUNTS,
@@ -174,6 +176,7 @@ WITHOUT = {
     "example": "it says the name that it was given: see test_example",
     "local down": "it says nothing but its own words",
     "tables ddl": "another program reads it: see below",
+    "tables init": "another program reads it: see test_table_proposal",
 }
 
 
@@ -185,7 +188,6 @@ def give(value: Any) -> Callable[..., Any]:
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A deployment of which everything is hostile, and a terminal with colors."""
-    glue = SimpleNamespace(create_table=give(None))
     settings = SimpleNamespace(
         table_file="price", forecast_table_name=EVIL, athena_db_name=EVIL, data_location="s3://x/"
     )
@@ -197,10 +199,19 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         execution_arn=give(EVIL),
         function_name=give(""),
         invoke=give({}),
-        client=give(glue),
+        ask_status=give(None),
+        client=give(None),
+        table_in_use=SimpleNamespace(label=EVIL, difference=EVIL),
     )
     planned = SimpleNamespace(**{**SNAPSHOT.__dict__, "status": "SUCCEEDED"})
-    table = SimpleNamespace(target=SimpleNamespace(table=EVIL), column=[], reject=[], expect=[])
+    table = SimpleNamespace(
+        target=SimpleNamespace(table=EVIL),
+        source=SimpleNamespace(prefix=None),
+        column=[],
+        reject=[],
+        expect=[],
+    )
+    job = SimpleNamespace(run=give(SNAPSHOT))
     differing = diff.Diff(
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )
@@ -218,18 +229,26 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (run_status, "follow", [SNAPSHOT, SNAPSHOT]),
         (freshness, "ask", FRESH),
         (logs, "read", [LINE]),
+        (plan, "describe_table", FRESH["table"]),
         (plan, "_dry_run", planned),
         (plan, "read_report", REPORT),
         (diff, "watermark", None),
         (diff, "compare", differing),
         (doctor, "run_checks", [Result(EVIL, state, EVIL, EVIL) for state in STATES]),
         (backfill_commands, "fill", [window]),
-        (sync, "sync_folder", SNAPSHOT),
+        (sync, "LocalSync", job),
+        (sync, "working_alone", nullcontext()),
+        (sync, "find_files", [Path(EVIL)]),
+        (sync, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
+        (local, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
+        (local, "Deployment", deployed),
+        (local, "declare_table", "created"),
         (cloud, "up", CLOUD),
         (files, "read", [FILE_OF_THE_LAKE]),
         (rejects, "ask", {"reasons": [GROUP], "rejects": [REJECT], "next": None}),
         (rejects, "export", 1),
-        (tables, "read_checked", table),
+        (tables, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
+        (tables, "declare_table", "created"),
     ):
         monkeypatch.setattr(owner, name, give(answer))
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -351,7 +370,7 @@ def test_what_a_library_warns_of_does_nothing(
 def test_ddl_is_for_another_program_and_stays_exact_or_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tables, "read_checked", give(None))
+    monkeypatch.setattr(tables, "read_checked", give(SimpleNamespace(table=None)))
     sound = "CREATE TABLE x (\n\ty text CHECK (y <> '[red]é')\n);\n"
     monkeypatch.setattr(tables, "write_ddl", give(sound))
     assert run(monkeypatch, "tables", "ddl", "x") == 0

@@ -17,7 +17,7 @@ from tests.builders import FORECAST_FILE, exchange
 from tests.lake import VALUES, Table
 from tests.workflow.deployed import PARAMETERS, Deployed, Ended
 
-COPIED = ("template.yaml", "templates", "statemachine", "functions", "layers")
+COPIED = ("template.yaml", "templates", "statemachine", "functions", "layers", "tables")
 EXCHANGED = exchange(FORECAST_FILE, "y_05", "y_95")
 """The forecast's table file, but two columns of the target have each other's source."""
 
@@ -26,10 +26,10 @@ EXCHANGED = exchange(FORECAST_FILE, "y_05", "y_95")
 class Project(Deployed):
     """A deployed project whose functions get other table files, or new environments.
 
-    ``layer`` is the layer's folder in its copy of the project, where it adds table files.
+    ``tables`` is the folder of the table files in its copy of the project, where it adds others.
     """
 
-    layer: Path | None = None
+    tables: Path | None = None
     table_file: str = FORECAST_FILE
 
     def definition_of(self, table_file: str) -> str:
@@ -38,10 +38,10 @@ class Project(Deployed):
 
     def deploy(self, table_file: str, *functions: str) -> str:
         """Let all functions, or only those named, hold this table file; its definition."""
-        assert self.layer is not None, "only a copy of the project can get other table files"
+        assert self.tables is not None, "only a copy of the project can get other table files"
         definition = self.definition_of(table_file)
         name = f"table_{definition}"
-        (self.layer / f"forecast_sync/tables/{name}.toml").write_text(table_file)
+        (self.tables / f"{name}.toml").write_text(table_file)
         for function, variables in self.settings().items():
             is_named = not functions or function in functions
             if is_named and variables.get("TABLE_FILE", name) != name:
@@ -86,14 +86,13 @@ def copied_project(
     there. ``options`` are those of ``cloud.running``.
     """
     template = copy_project(folder)
-    layer = folder / "layers/core"
-    compileall.compile_dir(layer, quiet=1)
+    compileall.compile_dir(folder / "layers/core", quiet=1)
     with cloud.running(
         template=template,
         parameters={**PARAMETERS, **(parameters or {})},
         **options,
     ) as running:
-        project = Project(running, layer=layer)
+        project = Project(running, tables=folder / "tables")
         project.postpone_schedules()
         yield project
 

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from forecast_sync.tables import parse_table
-from forecast_sync_cli.table_lint import glue_input
+from forecast_sync_cli.glue_tables import glue_input
 from localcloud import cloud
 from localcloud.protocol import Athena
 
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import PREFIX, Deployed
 from tests.workflow.project import copy_project
 
 TABLE_FILE = Path(__file__).with_name("measured.toml")
@@ -39,15 +39,15 @@ def measured(athena: Athena, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A deployment of a copy of the project that has one table more."""
     project = tmp_path_factory.mktemp("project")
     template = copy_project(project)
-    shutil.copy(TABLE_FILE, project / "layers/core/forecast_sync/tables")
-    parameters = {"TableFile": "measured", "BatchSize": "1"}
+    shutil.copy(TABLE_FILE, project / "tables")
+    parameters = {"TableFile": "measured", "DataPrefix": PREFIX, "BatchSize": "1"}
     with cloud.running(
         wait_scale=0.02, template=template, parameters=parameters, athena=athena
     ) as running:
         deployed = Deployed(running)
         deployed.react_to_uploads(False)
         table = parse_table(TABLE_FILE.read_text(), TABLE_FILE.name)
-        declared = glue_input(table, "measured", f"s3://{running.bucket}/forecast/")
+        declared = glue_input(table, "measured", f"s3://{running.bucket}/{PREFIX}")
         deployed.client("glue").create_table(DatabaseName="forecast_dev", TableInput=declared)
         yield deployed
 

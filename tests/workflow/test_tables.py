@@ -20,7 +20,7 @@ from localcloud import cloud
 from localcloud.protocol import Athena
 
 from tests.lake import make_row
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import PREFIX, Deployed
 
 SCHEMA = pa.schema(
     [
@@ -52,7 +52,7 @@ def price(store: int, sku: str, cents: int, hour: int = 6, **changes: Any) -> di
 
 @pytest.fixture(scope="module")
 def prices(athena: Athena) -> Iterator[Deployed]:
-    parameters = {"TableFile": "price", "BatchingWindowSeconds": "1"}
+    parameters = {"TableFile": "price", "DataPrefix": PREFIX, "BatchingWindowSeconds": "1"}
     with cloud.running(wait_scale=0.02, parameters=parameters, athena=athena) as running:
         yield Deployed(running)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+DEFAULT_TABLE = "forecast"
 DEFAULT_PROJECT = "forecast-sync"
 """The template's default of ``ProjectName``."""
 

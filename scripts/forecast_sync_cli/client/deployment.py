@@ -21,9 +21,10 @@ from forecast_sync.adapters.loopback import is_loopback
 from forecast_sync.config import Settings
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
-from forecast_sync.tables import Table, load_table
+from forecast_sync.tables import Table
 
 from forecast_sync_cli.client.api import ApiClient, find_url
+from forecast_sync_cli.client.deployed_table import TableInUse, find_table
 from forecast_sync_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,8 +90,13 @@ class Deployment:
 
     @cached_property
     def table(self) -> Table:
-        """The table that the deployment syncs."""
-        return load_table(self.settings.table_file)
+        """The table that the deployment syncs, as it was deployed."""
+        return self.table_in_use.table
+
+    @cached_property
+    def table_in_use(self) -> TableInUse:
+        """The same with its name and its definition, and how the local file differs."""
+        return find_table(self.settings.table_file, self.ask_status)
 
     def execution_arn(self, run: str) -> str:
         """The execution ARN of a run, given by its name or by the ARN itself."""

@@ -8,6 +8,7 @@ from forecast_sync.resolve.git_refs import DEFAULT_REFS
 from forecast_sync.runs.model import BranchStatus, StatusReport, Sync, Syncs
 
 from forecast_sync_cli.client.api import parse
+from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import Deployment
 
 
@@ -34,6 +35,7 @@ def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> 
         "running": branch.running,
         "last_success": branch.last_success,
         "watermark": shown["watermark"],
+        "table": describe_table(deployed.settings.table_file, deployed.ask_status),
         "runs": [run.model_dump(mode="json") for run in runs],
     }
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from forecast_sync.contracts.run import MAX_BATCH_SIZE
 
 from forecast_sync_cli.client import run_status
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.progress import show_outcome, show_progress
-from forecast_sync_cli.terminal import Table, Terminal, write_json
+from forecast_sync_cli.terminal import Styled, Table, Terminal, write_json
 
 
 class SyncType(StrEnum):
@@ -37,7 +39,23 @@ WaitOption = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Show progress until the run ends.")
 ]
 BatchSizeOption = Annotated[
-    int | None, typer.Option("--batch-size", help="Rows per batch. Default: as deployed.")
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        max=MAX_BATCH_SIZE,
+        metavar="ROWS",
+        help="Rows per batch. Default: as deployed.",
+    ),
+]
+TableFileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        metavar="TABLE",
+        help="The path of a table file, which ends in .toml, or the name of one in tables/. "
+        "Default: forecast.",
+    ),
 ]
 DATE, DATE_FORMATS = "YYYY-MM-DD", ["%Y-%m-%d"]
 DateFromOption = Annotated[
@@ -98,6 +116,14 @@ def date_text(date: datetime | None) -> str | None:
 def print_json(document: Any) -> None:
     """Print one indented JSON document."""
     write_json(document)
+
+
+def show_table(terminal: Terminal, table: Mapping[str, str | None]) -> None:
+    """Name the table that a stack syncs, and say how the file in this checkout differs."""
+    name, target, definition = table["name"], table["target"], table["definition"]
+    terminal.line(f"table {name} ({target}), definition {definition}")
+    if table["difference"]:
+        terminal.line(Styled("note", "yellow"), f" {table['difference']}")
 
 
 def wait_for_run(deployed: Deployment, arn: str, *, redrive_count: int = 0) -> run_status.Snapshot:

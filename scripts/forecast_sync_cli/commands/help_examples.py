@@ -37,11 +37,17 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "forecast-sync backfill --date-from 2026-12-01 --date-to 2026-12-31 --name again",
     ),
     "preview": ("forecast-sync preview 12", "forecast-sync preview 12 --wait-for-branch 120"),
-    "sync": ("forecast-sync sync lake/ --database-url postgresql://app@localhost/shop",),
+    "sync": (
+        "forecast-sync sync lake/ --database-url postgresql://app@localhost/shop",
+        "forecast-sync sync lake/ --database-url $DATABASE_URL --table tables/sales.toml",
+    ),
     "dashboard": ("forecast-sync dashboard --open", "forecast-sync dashboard --port 0"),
     "example": ("forecast-sync example forecast.parquet",),
     "demo": ("forecast-sync demo",),
-    "local up": ("forecast-sync local up", "forecast-sync local up --state-dir .cloud --json"),
+    "local up": (
+        "forecast-sync local up",
+        "forecast-sync local up --table tables/sales.toml --state-dir .cloud --json",
+    ),
     "local down": ("forecast-sync local down",),
     "rejects list": ("forecast-sync rejects list --reason 'state is NULL' -n 5",),
     "rejects reasons": ("forecast-sync rejects reasons --all",),
@@ -49,7 +55,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "rejects replay": ("forecast-sync rejects replay",),
     "files accept": ("forecast-sync files accept forecast/part-7.parquet",),
     "files retry": ("forecast-sync files retry forecast/part-7.parquet",),
-    "tables check": ("forecast-sync tables check layers/core/forecast_sync/tables/price.toml",),
+    "tables init": (
+        "forecast-sync tables init lake/part-0.parquet --key store,item,day > tables/sales.toml",
+        "forecast-sync tables init part.parquet --key id,day --newest 'to_unixtime(exported_at)'",
+    ),
+    "tables check": ("forecast-sync tables check tables/price.toml",),
     "tables ddl": ("forecast-sync tables ddl price",),
     "tables declare": ("forecast-sync tables declare --environment dev",),
 }

@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from forecast_sync.stack_names import DEFAULT_TABLE
 from localcloud import cloud
 from localcloud.description import Cloud
 from localcloud.protocol import Athena
 from localcloud.unprivileged import what_is_missing
 
+from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import JsonOption, err, out, print_json
+from forecast_sync_cli.database_lock import check_database
+from forecast_sync_cli.glue_tables import declare_table
+from forecast_sync_cli.local_sync import layer_files, stack_parameters
+from forecast_sync_cli.table_lint import TableFile, read_checked
 from forecast_sync_cli.terminal import write_json
 
 app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on this machine.")
@@ -39,6 +45,15 @@ def up(
         str | None,
         typer.Option("--database-url", help="Use this Postgres instead of the embedded one."),
     ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--table",
+            metavar="TABLE",
+            help="The path of a table file, which ends in .toml, or the name of one in tables/. "
+            "Default: what --state-dir has kept, or forecast.",
+        ),
+    ] = None,
     port: Annotated[int | None, typer.Option("--port", help="Listen on this port.")] = None,
     athena: Annotated[
         Athena,
@@ -53,6 +68,9 @@ def up(
     Without --state-dir it starts empty. It accepts only requests that are signed with the keys it
     prints; a --state-dir keeps the same keys. --athena trino needs Maven and `make trino`.
     """
+    table_file = read_checked(table) if table else cloud_table(state_dir)
+    if database_url is not None:
+        check_database(database_url)
     if not as_json:
         err().line("starting the local cloud and deploying template.yaml into it ...")
     if database_url is None and (missing := what_is_missing()):
@@ -61,15 +79,20 @@ def up(
         state_dir,
         database_url,
         port=port,
-        parameters=PARAMETERS,
+        parameters={**PARAMETERS, **stack_parameters(table_file)},
         wait_scale=WAIT_SCALE,
         athena=athena,
+        layer_files=layer_files(table_file) if table else None,
         report=err().line,
     )
+    session, url = running.session(), running.endpoint_url
+    deployed = Deployment("dev", session, url, running.state_machine_arn)
+    if not running.already_running:
+        declare_table(deployed)
     if as_json:
         write_json(asdict(running), indent=None)
     else:
-        _show(running)
+        _show(running, deployed)
 
 
 @app.command()
@@ -82,13 +105,21 @@ def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
         out().line("stopped" if was_running else "nothing was running")
 
 
-def _show(running: Cloud) -> None:
+def cloud_table(state_dir: Path | None) -> TableFile:
+    """The table that a state directory keeps, or the default one."""
+    kept = cloud.kept_layer(state_dir) if state_dir else []
+    return read_checked(str(kept[0]) if kept else DEFAULT_TABLE)
+
+
+def _show(running: Cloud, deployed: Deployment) -> None:
     terminal = out()
     state = "is already running" if running.already_running else "is up"
     terminal.line(f"The local cloud {state} in {running.state_dir}")
     for name, value in (
         ("endpoint", running.endpoint_url),
         ("bucket", running.bucket),
+        ("lake", deployed.settings.data_location),
+        ("table", deployed.table_in_use.label),
         ("state machine", running.state_machine_arn),
         ("status API", running.api_url),
         ("Neon API", running.neon_api_url),

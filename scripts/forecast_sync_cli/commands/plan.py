@@ -13,6 +13,7 @@ from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions, run_status
+from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
     DateFromOption,
@@ -25,10 +26,12 @@ from forecast_sync_cli.commands.common import (
     SyncType,
     SyncTypeOption,
     date_text,
+    err,
     out,
     plain_table,
     print_json,
     report_run,
+    show_table,
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
@@ -57,6 +60,9 @@ def plan(
     the run's own record is written to the database. Exits with 1 if the dry run fails.
     """
     deployed = deployment.find(environment, project)
+    if table := describe_table(deployed.settings.table_file, deployed.ask_status):
+        # On stderr, where it comes before the progress of the dry run.
+        show_table(err(), table)
     if run is None:
         dates = {"date_from": date_text(date_from), "date_to": date_text(date_to)}
         last = _dry_run(deployed, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})

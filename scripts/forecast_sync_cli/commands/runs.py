@@ -29,6 +29,7 @@ from forecast_sync_cli.commands.common import (
     plain_table,
     print_json,
     report_run,
+    show_table,
     wait_for_run,
 )
 from forecast_sync_cli.progress import COLORS
@@ -249,6 +250,8 @@ def _show_freshness(document: dict[str, Any]) -> None:
         utc_time = watermark[:19].replace("T", " ")
         terminal.line(f"everything uploaded until {utc_time} UTC has arrived")
     terminal.line(f"running now: {document['running'] or 'nothing'}")
+    if table_in_use := document["table"]:
+        show_table(terminal, table_in_use)
     table = plain_table("run", "status", "type", *OUTCOMES)
     for run in document["runs"][:10]:
         counts = ("" if run[name] is None else f"{run[name]:,}" for name in OUTCOMES)

@@ -6,10 +6,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from forecast_sync.stack_names import DEFAULT_TABLE
 
-from forecast_sync_cli.commands.common import BatchSizeOption, JsonOption, err, report_run
-from forecast_sync_cli.local_sync import sync_folder
-from forecast_sync_cli.progress import Progress
+from forecast_sync_cli.commands.common import (
+    BatchSizeOption,
+    JsonOption,
+    TableFileOption,
+    err,
+    out,
+    print_json,
+)
+from forecast_sync_cli.database_lock import working_alone
+from forecast_sync_cli.local_sync import AGAIN, LocalSync, find_files
+from forecast_sync_cli.progress import Progress, show_outcome
+from forecast_sync_cli.table_lint import read_checked
 
 
 def sync(
@@ -19,23 +29,37 @@ def sync(
     database_url: Annotated[
         str, typer.Option("--database-url", envvar="DATABASE_URL", help="Postgres 17 or newer.")
     ],
+    table: TableFileOption = None,
     batch_size: BatchSizeOption = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait/--no-wait", help="Wait while another sync works in the database."),
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Sync a folder of Parquet files into Postgres, on this machine.
 
-    The whole workflow runs in a temporary local cloud; nothing is left running. Exits with 1
-    if the run fails.
+    The whole workflow runs in a temporary local cloud; nothing is left running. It can be repeated
+    at any time: a row that is there already isn't written again. Exits with 1 if the run fails.
     """
     terminal = err()
-    with Progress(terminal) as progress:
-        last = sync_folder(
-            folder,
-            database_url,
-            batch_size=batch_size,
-            on_start=lambda files: terminal.line(f"starting the local cloud for {files} files ..."),
-            on_progress=progress,
-        )
-    report_run(last, as_json=as_json)
+    job = LocalSync(folder, database_url, read_checked(table or DEFAULT_TABLE), batch_size)
+    files = find_files(folder)
+
+    def tell(who: str) -> None:
+        terminal.line(f"{who} is at work in this database: waiting until it ends (Ctrl-C leaves)")
+
+    try:
+        with working_alone(database_url, tell if wait else None):
+            terminal.line(f"starting the local cloud for {len(files)} files ...")
+            with Progress(terminal) as progress:
+                last = job.run(progress)
+    except KeyboardInterrupt as interrupted:
+        terminal.line(str(interrupted) or "interrupted: nothing was started")
+        raise
+    if as_json:
+        print_json(last.to_dict())
+    else:
+        show_outcome(out(), last, next_step=f"fix the cause, then {AGAIN}")
     if last.status != "SUCCEEDED":
         raise typer.Exit(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,10 +18,12 @@ from forecast_sync_cli.commands.common import (
     print_json,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.table_lint import glue_input, read_checked, write_ddl
+from forecast_sync_cli.glue_tables import declare_table
+from forecast_sync_cli.table_lint import read_checked, write_ddl
+from forecast_sync_cli.table_proposal import Answers, propose
 
 app = typer.Typer(
-    no_args_is_help=True, help="Table files: check them, print their DDL, declare them in Glue."
+    no_args_is_help=True, help="Table files: write, check and declare them, print their DDL."
 )
 
 TableArgument = Annotated[
@@ -29,12 +33,72 @@ TableArgument = Annotated[
 
 
 @app.command()
+def init(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A Parquet file of the table to sync.")
+    ],
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="a,b", help="The columns that identify a row."),
+    ] = None,
+    date: Annotated[
+        str | None,
+        typer.Option("--date", metavar="NAME", help="The key's date. Default: its only date."),
+    ] = None,
+    newest: Annotated[
+        str | None,
+        typer.Option(
+            "--newest",
+            metavar="SQL",
+            help="A column, or Athena SQL: of rows with one key the greatest wins."
+            " Default: a column that is named like updated_at.",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="NAME",
+            help="The Postgres table. Default: the name of the file that stdout is written to, or"
+            " of FILE's folder.",
+        ),
+    ] = None,
+) -> None:
+    """Write a table file from a Parquet file to stdout.
+
+    Infers the types, proposes what makes a row newer, and comments each line. In a terminal it
+    asks for what it can't know; elsewhere it fails and names the option.
+    """
+    answers = Answers(key, date, newest, target or _redirected_to())
+    out().document(propose(file, answers, _ask).write(), f"the table file of {file}")
+
+
+def _ask(question: str, option: str, default: str | None) -> str:
+    if not sys.stdin.isatty():
+        if default is not None:
+            return default
+        raise UserError(f"{question} There is no terminal to ask: pass {option}")
+    # On stderr: stdout is most likely a file.
+    answer: str = typer.prompt(question.removesuffix("?"), default=default, err=True)
+    return answer
+
+
+def _redirected_to() -> str | None:
+    """The name of the table file that stdout is redirected to, where the system can tell."""
+    try:
+        path = Path(f"/proc/self/fd/{sys.stdout.fileno()}").readlink()
+    except (OSError, ValueError):
+        return None
+    return path.stem if path.suffix == ".toml" else None
+
+
+@app.command()
 def check(table: TableArgument, as_json: JsonOption = False) -> None:
     """Check a table file: its keys, its SQL and its columns.
 
-    Reports each mistake with file, line and key, and exits with 1.
+    Reports each mistake in a line of its own with file, line and key, and exits with 1.
     """
-    checked = read_checked(table)
+    checked = read_checked(table).table
     document = {
         "target": checked.target.table,
         "columns": len(checked.column),
@@ -53,7 +117,7 @@ def check(table: TableArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def ddl(table: TableArgument) -> None:
     """Print the statements with which the first run creates the target."""
-    out().document(write_ddl(read_checked(table)), f"the DDL of {table}")
+    out().document(write_ddl(read_checked(table).table), f"the DDL of {table}")
 
 
 @app.command()
@@ -62,25 +126,17 @@ def declare(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare the deployment's table in Glue, from its table file.
+    """Declare the deployment's table in Glue, as its table file says.
 
-    Safe to repeat. The template declares `forecast` itself. A stack with another TableFile
-    needs this command once, and again whenever the file's [source.columns] change.
+    Safe to repeat: run it once for a stack with another TableFile, and again whenever the file's
+    [source.columns] change. A table that something else has made, such as a crawler, is compared
+    and used as it is.
     """
     deployed = deployment.find(environment, project)
     settings = deployed.settings
-    if settings.table_file == "forecast":
-        raise UserError("the template declares the table forecast: `sam deploy` updates it")
-    name = settings.forecast_table_name
-    glue = deployed.client("glue")
-    table = glue_input(deployed.table, name, settings.data_location)
-    try:
-        glue.create_table(DatabaseName=settings.athena_db_name, TableInput=table)
-        action = "created"
-    except glue.exceptions.AlreadyExistsException:
-        glue.update_table(DatabaseName=settings.athena_db_name, TableInput=table)
-        action = "updated"
+    action = declare_table(deployed)
+    database, name = settings.athena_db_name, settings.forecast_table_name
     if as_json:
-        print_json({"database": settings.athena_db_name, "table": name, "action": action})
+        print_json({"database": database, "table": name, "action": action})
     else:
-        out().line(f"{action} {settings.athena_db_name}.{name}")
+        out().line(f"{action}: {database}.{name} at {settings.data_location}")

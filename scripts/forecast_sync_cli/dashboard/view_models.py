@@ -12,6 +12,7 @@ from forecast_sync.runs.model import OUTCOMES
 
 from forecast_sync_cli.client import executions
 from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.dashboard import formatting, state_graph
 from forecast_sync_cli.dashboard.runbook import read_section
@@ -101,6 +102,8 @@ class Views:
             age = branch["age_seconds"]
             branch["words"] = STATES[branch["state"]]
             branch["share"] = None if age is None else min(100, round(100 * age / goal))
+        name, ask = self.deployment.settings.table_file, self.deployment.ask_status
+        report["table"] = describe_table(name, ask)
         return report
 
     def runs(self) -> list[dict[str, Any]]:

@@ -30,19 +30,21 @@ from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import FunctionFailed
 from forecast_sync_cli.doctor.runner import Advice, Context, Finding
 
-DECLARE = (
-    "Change the columns in Glue to match the table file; for a table file of your own, "
-    "`forecast-sync tables declare` does that."
-)
+DECLARE = "`forecast-sync tables declare` lets Glue declare what the table file says."
 NARROW = "Runs work, but a number too large for that type fails a query instead of being rejected."
-WIDEN = (
-    "Deploy this version of the template, which declares them wider; for a table file of your own, "
-    "run `forecast-sync tables declare`."
-)
+WIDEN = "`forecast-sync tables declare` declares them wider."
 REPORT = (
     "Report this as a bug, with this output. `Verify load` would stop a run, so no wrong row "
     "would be accepted."
 )
+
+
+def table_file(context: Context) -> str:
+    """The deployed table file is the one in this checkout."""
+    found = context.deployment.table_in_use
+    if found.difference:
+        raise Advice(f"{found.label}.", f"{found.difference}.")
+    return found.label
 
 
 def declared_table(context: Context) -> str:

@@ -22,6 +22,7 @@ CHECKS = (
     Check("announcements", account.announcements, STACK),
     Check("alarms", stack.alarms, STACK),
     Check("GitHub", stack.github, STACK),
+    Check("table file", data.table_file, STACK),
     Check("declared table", data.declared_table, STACK),
     Check("workgroup", data.workgroup, STACK),
     Check("modified time", data.modified_time, (*STACK, "declared table", "workgroup")),

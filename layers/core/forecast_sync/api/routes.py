@@ -38,6 +38,8 @@ from forecast_sync.api.parameters import (
 )
 from forecast_sync.contracts.run import SyncRequest, SyncType
 from forecast_sync.runs import control, detail, files, freshness, model, queries, rejects
+from forecast_sync.tables import definition_of
+from forecast_sync.tables.files import read_table_file
 from forecast_sync.telemetry.logging import about, find_run_id, log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
@@ -216,6 +218,24 @@ def retry_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.Fil
 def _caller() -> str:
     identity = app.current_event.raw_event["requestContext"]["authorizer"]["iam"]
     return str(identity.get("userArn") or "unknown")
+
+
+@app.get(
+    "/table",
+    summary="The table file",
+    middlewares=STRICT,
+    responses=answers(OK, "As deployed"),
+)
+def read_table() -> schemas.DeployedTable:
+    """The table that this deployment syncs: its names, its definition and the text of its file."""
+    settings, table = clients.settings(), clients.table()
+    return schemas.DeployedTable(
+        name=settings.table_file,
+        target=table.target.table,
+        definition=definition_of(table),
+        location=settings.data_location,
+        file=read_table_file(settings.table_file),
+    )
 
 
 @app.get(

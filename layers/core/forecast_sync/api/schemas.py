@@ -28,6 +28,16 @@ class FilesRequest(Model):
     git_ref: Annotated[str, Field(max_length=255, pattern=REF_PATTERN)] | None = None
 
 
+class DeployedTable(Answered):
+    """The table that the deployment syncs."""
+
+    name: str = Field(description="`NAME` of the file `tables/NAME.toml`.")
+    target: str = Field(description="The Postgres table.")
+    definition: str = Field(description="Hash of what decides values in the file.")
+    location: str = Field(description="Where the lake's objects are, `s3://bucket/prefix/`.")
+    file: str = Field(description="The text of the table file.")
+
+
 class Accepted(Answered):
     """The run that was asked for; `GET /syncs/{run_id}` shows its progress."""
 

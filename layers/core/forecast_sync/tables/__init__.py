@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from functools import cache
-from importlib import resources
 
 from pydantic import ValidationError
 
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.tables.definition import definition_of
-from forecast_sync.tables.lines import Location, find_line
+from forecast_sync.tables.faults import describe, find_faults
+from forecast_sync.tables.files import known_tables, read_table_file
 from forecast_sync.tables.model import Column, SourceType, Table, declared_type, is_declared
 
 __all__ = [
@@ -23,46 +23,30 @@ __all__ = [
     "known_tables",
     "load_table",
     "parse_table",
+    "read_table",
 ]
 
 
 @cache
 def load_table(name: str = "forecast") -> Table:
     """Read ``tables/<name>.toml``; raises ``ConfigurationInvalid`` like ``parse_table``."""
-    file = resources.files(__package__).joinpath(f"{name}.toml")
-    if name not in known_tables():
-        raise ConfigurationInvalid(
-            f"There is no tables/{name}.toml; the tables are {', '.join(known_tables())}."
-        )
-    return parse_table(file.read_text("utf-8"), f"tables/{name}.toml")
-
-
-def known_tables() -> list[str]:
-    """The names of all table files."""
-    files = resources.files(__package__).iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return parse_table(read_table_file(name), f"tables/{name}.toml")
 
 
 def parse_table(text: str, file: str) -> Table:
     """Check a table file; raises ``ConfigurationInvalid`` with the line and key of each fault."""
-    try:
-        table = Table.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationInvalid(f"{file} isn't TOML: {error}.") from None
-    except ValidationError as error:
-        # pydantic marks what is wrong with a key rather than its value.
-        faults = [
-            (tuple(part for part in item["loc"] if part != "[key]"), item["msg"])
-            for item in error.errors()
-        ]
-        raise ConfigurationInvalid(_describe(text, file, faults)) from None
-    if problems := list(table.problems()):
-        raise ConfigurationInvalid(_describe(text, file, problems))
+    table = read_table(text, file)
+    if isinstance(table, list):
+        raise ConfigurationInvalid("; ".join(table))
     return table
 
 
-def _describe(text: str, file: str, faults: list[tuple[Location, str]]) -> str:
-    return "; ".join(
-        f"{file}, line {find_line(text, location)}, {'.'.join(map(str, location))}: {message}"
-        for location, message in faults
-    )
+def read_table(text: str, file: str) -> Table | list[str]:
+    """The table that a file describes, or its faults, each with file, line and key."""
+    try:
+        table = Table.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        return [f"{file} isn't TOML: {error}."]
+    except ValidationError as error:
+        return describe(text, file, find_faults(error, Table.model_json_schema()))
+    return describe(text, file, table.problems()) or table

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from forecast_sync.contracts.base import Model
 from forecast_sync.tables.expressions import Expression as PlacedExpression
 from forecast_sync.tables.expressions import find_fault
+from forecast_sync.tables.faults import find_near, suggest
 from forecast_sync.tables.lines import Location
 
 IDENTIFIER = r"^[a-z_][a-z0-9_]{0,62}$"
@@ -29,8 +30,8 @@ def _identifier(name: str) -> str:
         reason = f"has {size} bytes, and Postgres keeps {LONGEST_NAME_BYTES}"
     raise PydanticCustomError(
         "identifier",
-        "{name} {reason}; Input should be a lower-case letter or _, followed by at most 62 "
-        "lower-case letters, digits or _",
+        "{name} {reason}; a name is a lower-case letter or _, followed by at most 62 lower-case "
+        "letters, digits or _",
         {"name": repr(name), "reason": reason},
     )
 
@@ -51,18 +52,59 @@ def decimal_arguments(source_type: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
+SOURCE_SYNONYMS = {
+    "integer": "int",
+    "long": "bigint",
+    "bool": "boolean",
+    "text": "string",
+    "varchar": "string",
+    "float": "double",
+    "real": "double",
+    "datetime": "timestamp",
+    "numeric": "decimal(p,s)",
+    "decimal": "decimal(p,s)",
+}
+"""What other systems call the source types."""
+
+
 def _source_type(text: str) -> str:
     precision, scale = decimal_arguments(text) or (0, 0)
     if text in SIMPLE_SOURCE_TYPES or (0 < precision <= LONGEST_DECIMAL and scale <= precision):
         return text
-    raise PydanticCustomError(
-        "source_type",
-        "Input should be {known} or decimal(p,s) of at most 38 digits, like decimal(10,2)",
-        {"known": ", ".join(SIMPLE_SOURCE_TYPES)},
+    raise _no_such_type(
+        text,
+        "source",
+        SOURCE_SYNONYMS,
+        f"{', '.join(SIMPLE_SOURCE_TYPES)} or decimal(p,s) of at most {LONGEST_DECIMAL} digits, "
+        "like decimal(10,2)",
     )
 
 
-SourceType = Annotated[str, AfterValidator(_source_type)]
+def _no_such_type(
+    text: str, kind: str, synonyms: dict[str, str], allowed: str
+) -> PydanticCustomError:
+    """The fault of a type that isn't one, with the type that may be meant."""
+    name, bracket, arguments = text.strip().lower().partition("(")
+    meant = synonyms.get(name) or find_near(name, re.findall(r"[a-z]+(?:\([a-z,]+\))?", allowed))
+    if meant and bracket and "(" in meant:
+        meant = f"{meant.partition('(')[0]}({arguments}"
+    near = f". Did you mean {meant}?" if meant else "."
+    return PydanticCustomError(
+        "no_such_type",
+        "{text} isn't a {kind} type{near} Allowed: {allowed}",
+        {"text": text, "kind": kind, "near": near, "allowed": allowed},
+    )
+
+
+SourceType = Annotated[
+    str,
+    AfterValidator(_source_type),
+    Field(
+        json_schema_extra={
+            "pattern": rf"^({'|'.join(SIMPLE_SOURCE_TYPES)}|{DECIMAL_PATTERN})$",
+        }
+    ),
+]
 """The type of a column of the lake as a table file gives it, by Glue's name."""
 
 DECLARED_AS = {"int": "bigint"}
@@ -86,6 +128,41 @@ def is_declared(source_type: SourceType, glue_type: str | None) -> bool:
 TYPE_PATTERN = (
     r"^(integer|bigint|boolean|date|timestamp|text|varchar\([1-9]\d*\)|numeric\([1-9]\d*,\d+\))$"
 )
+TARGET_SYNONYMS = {
+    "int": "integer",
+    "smallint": "integer",
+    "tinyint": "integer",
+    "bool": "boolean",
+    "string": "text",
+    "char": "varchar(n)",
+    "float": "numeric(p,s)",
+    "double": "numeric(p,s)",
+    "real": "numeric(p,s)",
+    "decimal": "numeric(p,s)",
+    "datetime": "timestamp",
+    "timestamptz": "timestamp",
+    "timestamp with time zone": "timestamp",
+    "timestamp without time zone": "timestamp",
+    "double precision": "numeric(p,s)",
+    "character varying": "varchar(n)",
+    "varchar": "varchar(n)",
+    "numeric": "numeric(p,s)",
+}
+"""What other systems, and Postgres itself, call the target types, or types that they hold."""
+
+
+def _target_type(text: str) -> str:
+    if re.fullmatch(TYPE_PATTERN, text):
+        return text
+    raise _no_such_type(
+        text,
+        "target",
+        TARGET_SYNONYMS,
+        "integer, bigint, boolean, date, timestamp, text, varchar(n) of at most n characters, like "
+        "varchar(50), or numeric(p,s) of p digits, s of them after the point, like numeric(10,2)",
+    )
+
+
 OWN_COLUMNS = ("id", "created_at")
 """Columns of every target: a SERIAL primary key, and the time at which the row was inserted."""
 
@@ -115,9 +192,10 @@ class Column(Model):
     """A column of the target."""
 
     name: Identifier = Field(description="Its name in Postgres, and in this file's rules.")
-    type: Annotated[str, Field(pattern=TYPE_PATTERN)] = Field(
+    type: Annotated[str, AfterValidator(_target_type)] = Field(
+        json_schema_extra={"pattern": TYPE_PATTERN},
         description="`integer`, `bigint`, `boolean`, `date`, `timestamp`, `text`, `varchar(n)` or "
-        "`numeric(p,s)`."
+        "`numeric(p,s)`.",
     )
     required: bool = Field(
         default=False, description="NOT NULL; a row without a value is rejected."
@@ -162,6 +240,20 @@ class Target(Model):
     index: tuple[Index, ...] = Field(default=(), description="Further indexes.")
 
 
+PREFIX_PATTERN = r"^([A-Za-z0-9!_.'()=-]+/)+$"
+
+
+def _prefix(text: str) -> str:
+    if re.fullmatch(PREFIX_PATTERN, text):
+        return text
+    raise PydanticCustomError(
+        "prefix",
+        "{text} isn't a folder of a bucket: expected names of letters, digits and !_.'()=- that "
+        "end with a slash, like lake/sales/",
+        {"text": repr(text)},
+    )
+
+
 class Source(Model):
     """The lake's table, as Glue declares it."""
 
@@ -171,6 +263,11 @@ class Source(Model):
     modified: Expression = Field(
         default='"$file_modified_time"',
         description="Athena SQL: when that object was written, a timestamp with time zone.",
+    )
+    prefix: Annotated[str, AfterValidator(_prefix)] | None = Field(
+        default=None,
+        description="The folder of the lake's bucket with the Parquet files, like `sales/`. "
+        "Default: the table file's name; a stack that reads another one needs `DataPrefix`.",
     )
     date: Identifier = Field(
         description="The key's date column, which bounds a run, its candidates and its reports."
@@ -285,8 +382,12 @@ class Table(Model):
         columns = {column.name: column for column in self.column}
         yield from self._column_problems()
         for position, name in enumerate(self.target.key):
-            if name not in columns or not columns[name].required:
-                yield ("target", "key"), f"{name} isn't a required column"
+            if name not in columns:
+                words = f"{name} isn't a required column, or any{suggest(name, columns)}"
+                yield ("target", "key"), words
+            elif not columns[name].required:
+                words = f"{name} isn't a required column: give its [[column]] `required = true`"
+                yield ("target", "key"), words
             if name in self.target.key[:position]:
                 yield ("target", "key"), f"{name} is defined twice"
         yield from self._name_problems()
@@ -304,7 +405,9 @@ class Table(Model):
             if name in QUERY_COLUMNS or name.removesuffix(EXACT_SUFFIX) in {*self.names} - {name}:
                 yield location, f"{name} is a column of the sync's own queries; rename it"
             if column.source is None and name not in self.source.columns:
-                yield location, f"{name} isn't a column of the source; add a `source` expression"
+                near = suggest(name, self.source.columns)
+                words = f"{name} isn't a column of the source: add a `source` expression{near}"
+                yield location, words
 
     def _name_problems(self) -> Iterator[tuple[Location, str]]:
         """Names that something else has: the table's, its indexes', the written column's."""
@@ -327,19 +430,23 @@ class Table(Model):
     def _reference_problems(self, columns: dict[str, Column]) -> Iterator[tuple[Location, str]]:
         date, watch = columns.get(self.source.date), self.report.watch
         if date is None or date.kind != "date" or date.name not in self.target.key:
-            yield ("source", "date"), f"{self.source.date} isn't a date column of the key"
+            name = self.source.date
+            words = f"{name} isn't a date column of the key{suggest(name, {*columns} - {name})}"
+            yield ("source", "date"), words
         newest = self.source.newest
         if re.fullmatch(IDENTIFIER, newest) and newest not in self.source.columns:
-            yield ("source", "newest"), f"{newest} isn't a column of the source"
+            near = suggest(newest, self.source.columns)
+            yield ("source", "newest"), f"{newest} isn't a column of the source{near}"
         known = {*columns, *OWN_COLUMNS, self.target.written_at}
         for position, index in enumerate(self.target.index):
-            for name in set(index.columns) - known:
+            for name in sorted(set(index.columns) - known):
                 yield (
                     ("target", "index", position, "columns"),
-                    f"{name} isn't a column of the target",
+                    f"{name} isn't a column of the target{suggest(name, known)}",
                 )
-        for name in set(self.report.by) - set(columns):
-            yield ("report", "by"), f"{name} isn't a column of the target"
+        for name in sorted(set(self.report.by) - set(columns)):
+            near = suggest(name, columns)
+            yield ("report", "by"), f"{name} isn't a column of the target{near}"
         if watch and (
             watch not in columns or columns[watch].kind not in ("numeric", "integer", "bigint")
         ):

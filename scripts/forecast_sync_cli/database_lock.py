@@ -1,0 +1,135 @@
+"""Lets one local sync at a time work in a database, and says who does.
+
+Each sync runs in a cloud of its own, which can't ask another one's whether its run is alive. So a
+sync holds an advisory lock, in a transaction that stays open: a pooler in transaction mode would
+hand a session's lock to somebody else.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
+
+import psycopg
+from forecast_sync.adapters.postgres import Connection, connect
+from forecast_sync.errors import ForecastSyncError
+from localcloud.protocol import ACCOUNT
+
+from forecast_sync_cli.errors import UserError
+
+LOCK = 7_306_935_271_204
+"""The advisory lock's key: any number, but always the same one."""
+POLL_SECONDS = 0.5
+LONGEST_NAME = 63
+
+SETTINGS = """
+SELECT set_config('idle_in_transaction_session_timeout', '0', true),
+       set_config('transaction_timeout', '0', true),
+       set_config('application_name', %s, true)
+"""
+HOLDER = """
+SELECT application_name, xact_start
+FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND granted AND objsubid = 1
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32 | objid::bigint) = %s
+"""
+RUNNING = """
+SELECT run_id, execution_arn FROM forecast_sync_status
+WHERE status = 'running' AND run_id IS NOT NULL
+"""
+COMMITTED = """
+SELECT coalesce(sum(inserted), 0)::bigint, coalesce(sum(updated), 0)::bigint,
+       coalesce(sum(unchanged), 0)::bigint
+FROM forecast_sync_batch WHERE run_id = %s
+"""
+
+
+class Committed(NamedTuple):
+    """Rows that a run's batches have committed, by outcome."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+@contextmanager
+def working_alone(database_url: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
+    """Hold the database for the length of a block.
+
+    While another sync holds it, waits, after calling ``on_wait`` once with who it is; without
+    ``on_wait`` raises ``UserError``. Raises it too if the database can't be used, or if a
+    deployment's run is at work there.
+    """
+    with _connected(database_url) as connection, connection.transaction():
+        name = f"forecast-sync sync on {platform.node()}, process {os.getpid()}"
+        connection.execute(SETTINGS, [name[:LONGEST_NAME]])
+        told = False
+        while not _try(connection):
+            if on_wait is None:
+                raise UserError(f"{_holder(connection)} is at work in this database: sync later")
+            if not told:
+                on_wait(_holder(connection))
+                told = True
+            time.sleep(POLL_SECONDS)
+        _refuse_deployment(connection)
+        yield
+
+
+def check_database(database_url: str) -> None:
+    """Fail at once where a run would fail after its retries; raises ``UserError``."""
+    with _connected(database_url):
+        pass
+
+
+def count_committed(database_url: str, run_id: str) -> Committed | None:
+    """What a run has committed; None if the database can't say."""
+    try:
+        with connect(database_url) as connection:
+            row = connection.execute(COMMITTED, [run_id]).fetchone()
+    except (ForecastSyncError, psycopg.Error):
+        return None
+    return Committed(*row) if row else None
+
+
+@contextmanager
+def _connected(database_url: str) -> Iterator[Connection]:
+    try:
+        connection = connect(database_url)
+    except (ForecastSyncError, psycopg.Error) as error:
+        raise UserError(f"--database-url can't be used: {error}") from None
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _try(connection: Connection) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK]).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _holder(connection: Connection) -> str:
+    """Who has the lock, as far as this role may see it."""
+    name, since = connection.execute(HOLDER, [LOCK]).fetchone() or (None, None)
+    started = f", since {since:%H:%M:%S} UTC" if isinstance(since, datetime) else ""
+    return f"{name or 'another forecast-sync sync'}{started}"
+
+
+def _refuse_deployment(connection: Connection) -> None:
+    """A run of a deployment can't be asked from here whether it is alive: leave it alone."""
+    has_table = connection.execute("SELECT to_regclass('forecast_sync_status')").fetchone()
+    if not has_table or has_table[0] is None:
+        return
+    for run_id, arn in connection.execute(RUNNING).fetchall():
+        _, _, _, region, account, *_, name, _ = [*str(arn).split(":"), *[""] * 8][:8]
+        if account and account != ACCOUNT:
+            raise UserError(
+                f"the run {run_id} of the deployment {name} in {region} is at work in this "
+                "database: sync when it has ended"
+            )
