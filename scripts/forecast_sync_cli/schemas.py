@@ -113,6 +113,12 @@ class DiffShape(Model):
     complete: bool = Field(description="False if more keys differ than `keys` holds.")
 
 
+class DecidedFiles(Model):
+    """The keys of the files that were accepted, or that the next run judges again."""
+
+    keys: list[str]
+
+
 class FilledWindow(Model):
     """A window of a backfill, and its run."""
 
@@ -196,6 +202,8 @@ SHAPES: dict[str, Any] = {
     "local up": Cloud,
     "local down": DownShape,
     "files": list[model.File],
+    "files accept": DecidedFiles,
+    "files retry": DecidedFiles,
     "rejects": list[RejectReason],
     "rejects list": list[Reject],
     "rejects reasons": list[RejectReason],

@@ -21,6 +21,7 @@ APART = {
     "benchmarks/growth.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/measurement.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/report.py": "shows what it has made and measured itself, to who works on this",
+    "benchmarks/survey_growth.py": "shows what it has made and measured itself",
     "benchmarks/costs.py": "shows its own prices and numbers",
     "devtools/audit_dependencies.py": "shows the names of locked packages",
     "devtools/check_cloudwatch_queries.py": "shows names and queries of our own templates",

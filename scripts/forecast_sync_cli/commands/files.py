@@ -81,6 +81,7 @@ def accept(
     git_ref: GitRefOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
+    as_json: JsonOption = False,
 ) -> None:
     """Accept that quarantined files are left out, until there is a new version of them.
 
@@ -88,7 +89,7 @@ def accept(
     and for these rows' keys the lake's older rows win.
     """
     client.decide(deployment.find(environment, project), "accept", keys, git_ref)
-    out().line(f"accepted {_counted(keys)}: redrive the run that failed, or start one")
+    _say(keys, as_json, f"accepted {_counted(keys)}: redrive the run that failed, or start one")
 
 
 @app.command()
@@ -97,13 +98,21 @@ def retry(
     git_ref: GitRefOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
+    as_json: JsonOption = False,
 ) -> None:
     """Have the next run judge quarantined files again, though they are the same as before.
 
     It isn't needed for a corrected upload, which the next run judges by itself.
     """
     client.decide(deployment.find(environment, project), "retry", keys, git_ref)
-    out().line(f"the next run judges {_counted(keys)} again: forecast-sync start")
+    _say(keys, as_json, f"the next run judges {_counted(keys)} again: forecast-sync start")
+
+
+def _say(keys: list[str], as_json: bool, line: str) -> None:
+    if as_json:
+        print_json({"keys": keys})
+    else:
+        out().line(line)
 
 
 def _counted(keys: list[str]) -> str:
