@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from localcloud import cloud
 
-from forecast_sync_cli.client import executions, run_status
+from forecast_sync_cli.client import executions, files, run_status
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.database_lock import count_committed
 from forecast_sync_cli.errors import UserError
@@ -23,6 +23,8 @@ from forecast_sync_cli.table_lint import TableFile
 WAIT_SCALE = 0.05
 PARALLEL_UPLOADS = 4
 RUN_NAME = "sync"
+MOST_LEFT_OUT = 1000
+"""So many files that are left out are named."""
 REDRIVE = re.compile(r"(?<!\b[Aa] )(?<!the )\b[Rr]edrive\b( or start a new run| the run)?")
 """The advice to redrive, in a run's messages."""
 AGAIN = "run the same command again"
@@ -30,6 +32,25 @@ AGAIN = "run the same command again"
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, and in its message what the run had committed by then."""
+
+
+class LeftOut(NamedTuple):
+    """A bad file that was left out, by its local name, and why, as a predicate."""
+
+    file: str
+    reason: str
+
+
+class Synced(NamedTuple):
+    """How a sync has ended."""
+
+    snapshot: run_status.Snapshot
+    left_out: list[LeftOut]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` prints it."""
+        left_out = [item._asdict() for item in self.left_out]
+        return {**self.snapshot.to_dict(), "left_out": left_out}
 
 
 @dataclass(frozen=True)
@@ -41,12 +62,12 @@ class LocalSync:
     table_file: TableFile
     batch_size: int | None = None
 
-    def run(self, on_progress: Callable[[run_status.Snapshot], None]) -> run_status.Snapshot:
-        """Run a full sync and return the run's last snapshot; ``on_progress`` gets each one.
+    def run(self, on_progress: Callable[[run_status.Snapshot], None]) -> Synced:
+        """Run a full sync and return how it has ended; ``on_progress`` gets each snapshot.
 
         Raises ``UserError`` if the folder has no Parquet files, and ``Interrupted`` for Ctrl-C.
         """
-        files = find_files(self.folder)
+        found = find_files(self.folder)
         run_id = executions.new_name(RUN_NAME)
         with (
             self._interruptible(run_id),
@@ -64,7 +85,7 @@ class LocalSync:
             deployed.client("events").disable_rule(Name=f"{deployed.name}-uploads")
             declare_table(deployed)
             location = deployed.settings.data_location
-            upload(deployed, location, self.folder, files)
+            upload(deployed, location, self.folder, found)
             payload: dict[str, Any] = {"sync_type": "full", "trigger": "cli"}
             if self.batch_size is not None:
                 payload["batch_size"] = self.batch_size
@@ -72,7 +93,14 @@ class LocalSync:
             for snapshot in run_status.follow(deployed, arn):
                 on_progress(snapshot)
             error = snapshot.error and speak_locally(snapshot.error, location, self.folder)
-            return snapshot.model_copy(update={"error": error})
+            ended = snapshot.model_copy(update={"error": error})
+            return Synced(ended, list(self._list_left_out(deployed, location)))
+
+    def _list_left_out(self, deployed: Deployment, location: str) -> Iterator[LeftOut]:
+        prefix = location.partition("://")[2].partition("/")[2]
+        for file in files.read(deployed, MOST_LEFT_OUT, state="quarantined"):
+            name = self.folder / file["key"].removeprefix(prefix)
+            yield LeftOut(name.as_posix(), file["reason"])
 
     @contextmanager
     def _interruptible(self, run_id: str) -> Iterator[None]:

@@ -113,6 +113,19 @@ class DiffShape(Model):
     complete: bool = Field(description="False if more keys differ than `keys` holds.")
 
 
+class LeftOutFile(Model):
+    """A file that can't be read, and why, as a predicate."""
+
+    file: str
+    reason: str
+
+
+class SyncShape(Snapshot):
+    """The run, and the files that it has left out."""
+
+    left_out: list[LeftOutFile]
+
+
 class DecidedFiles(Model):
     """The keys of the files that were accepted, or that the next run judges again."""
 
@@ -198,7 +211,7 @@ SHAPES: dict[str, Any] = {
     "doctor": DoctorShape,
     "backfill": BackfillShape,
     "preview": PreviewShape,
-    "sync": Snapshot,
+    "sync": SyncShape,
     "local up": Cloud,
     "local down": DownShape,
     "files": list[model.File],

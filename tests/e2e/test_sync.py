@@ -96,8 +96,12 @@ def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None
 
 def test_a_file_that_isn_t_parquet_is_left_out(folder: Path, database_url: str) -> None:
     (folder / "x.parquet").write_text("not Parquet")
-    last = as_json("sync", folder, "--database-url", database_url)
-    assert last["result"]["quarantined"] == 1
+    last = as_json("sync", folder, "--database-url", database_url, code=3)
+    (left_out,) = last["left_out"]
+    assert left_out["file"] == f"{folder}/x.parquet"
+    assert "isn't a Parquet file" in left_out["reason"]
+    shown = forecast_sync("sync", folder, "--database-url", database_url, code=3).stdout
+    assert f"left out: {folder}/x.parquet isn't a Parquet file" in shown.replace("\n", " ")
 
 
 def test_a_failed_sync_advises_the_same_command_and_nothing_that_reaches_aws(

@@ -31,6 +31,7 @@ from forecast_sync_cli.commands import backfill as backfill_commands
 from forecast_sync_cli.commands import doctor, local, plan, sync, tables
 from forecast_sync_cli.doctor.runner import Result, Status
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.local_sync import LeftOut, Synced
 from forecast_sync_cli.terminal import Table, Terminal
 from localcloud import cloud
 from localcloud.description import Cloud
@@ -213,7 +214,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         reject=[],
         expect=[],
     )
-    job = SimpleNamespace(run=give(SNAPSHOT))
+    job = SimpleNamespace(run=give(Synced(SNAPSHOT, [LeftOut(EVIL, EVIL)])))
     differing = diff.Diff(
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )

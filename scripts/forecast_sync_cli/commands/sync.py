@@ -21,6 +21,9 @@ from forecast_sync_cli.local_sync import AGAIN, LocalSync, find_files
 from forecast_sync_cli.progress import Progress, show_outcome
 from forecast_sync_cli.table_lint import read_checked
 
+LEFT_OUT = 3
+"""The exit code of a sync that has left out bad files."""
+
 
 def sync(
     folder: Annotated[
@@ -40,7 +43,8 @@ def sync(
     """Sync a folder of Parquet files into Postgres, on this machine.
 
     The whole workflow runs in a temporary local cloud; nothing is left running. It can be repeated
-    at any time: a row that is there already isn't written again. Exits with 1 if the run fails.
+    at any time: a row that is there already isn't written again. Exits with 1 if the run fails,
+    and with 3 if it has left out files that can't be read; their names and reasons come last.
     """
     terminal = err()
     job = LocalSync(folder, database_url, read_checked(table or DEFAULT_TABLE), batch_size)
@@ -53,13 +57,18 @@ def sync(
         with working_alone(database_url, tell if wait else None):
             terminal.line(f"starting the local cloud for {len(files)} files ...")
             with Progress(terminal) as progress:
-                last = job.run(progress)
+                synced = job.run(progress)
     except KeyboardInterrupt as interrupted:
         terminal.line(str(interrupted) or "interrupted: nothing was started")
         raise
+    last = synced.snapshot
     if as_json:
-        print_json(last.to_dict())
+        print_json(synced.to_dict())
     else:
         show_outcome(out(), last, next_step=f"fix the cause, then {AGAIN}")
+        for file, reason in synced.left_out:
+            out().line(f"left out: {file} {reason}")
     if last.status != "SUCCEEDED":
         raise typer.Exit(1)
+    if synced.left_out:
+        raise typer.Exit(LEFT_OUT)
