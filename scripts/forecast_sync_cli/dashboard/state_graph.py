@@ -51,10 +51,12 @@ class Placed:
 def read_steps(definition: Mapping[str, Any]) -> list[Step]:
     """The main path: from the start along ``Next``, or ``Default`` in a Choice.
 
-    Other targets of a state (choices, catches) are exits, unless they are on the path.
+    Other targets of a state (choices, catches) are exits, unless they are on the path. A Choice
+    that can only repeat what was before it decides nothing that is worth a step.
     """
     states = definition["States"]
     path = list(_path(definition))
+    path = [name for number, name in enumerate(path) if not _repeats(states[name], path[:number])]
     return [
         Step(
             name=name,
@@ -88,6 +90,10 @@ def _place(step: Step, visits: Mapping[str, Any], status: str) -> Placed:
         open_ones = [name for name in step.inner if name in visits and not visits[name]["left_at"]]
         inside = ", ".join(open_ones) or None
     return Placed(step, progress, inside, taken)
+
+
+def _repeats(state: Mapping[str, Any], before: list[str]) -> bool:
+    return state["Type"] == "Choice" and {*_exits(state)} <= {*before}
 
 
 def _path(definition: Mapping[str, Any]) -> Iterator[str]:
