@@ -13,7 +13,7 @@ from forecast_sync.adapters.athena import Athena, Cost
 from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PollRequest
-from forecast_sync.errors import QueryFailed, QueryRetryable
+from forecast_sync.errors import InputsOutdated, QueryFailed, QueryRetryable
 from forecast_sync.extract.queries import poll_query
 from ministack.services import stepfunctions as sfn
 
@@ -42,7 +42,7 @@ class Queries:
 
     def submit(self, payload: dict[str, Any]) -> dict[str, Any]:
         changed = {name: payload[name] for name in ("query", "attempt", "redrive_count")}
-        query_id = "-".join(map(str, changed.values()))
+        query_id = "-".join(map(str, changed.values())) + "'" * payload["renewal"]
         self.began.setdefault(query_id, self.cloud.clock.now)
         started = make_started(query_execution_id=query_id, **changed)
         return started.model_dump(mode="json")
@@ -58,6 +58,12 @@ class Queries:
             raise self.failed[query_id]
         self.noticed[query_id] = elapsed
         return Cost(1, 1)
+
+    def search(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """No file is the cause; and after a redrive, that is an old failure."""
+        if payload["redrive_count"]:
+            raise InputsOutdated("before the redrive")
+        raise QueryFailed("broken")
 
     def call(self, payload: dict[str, Any]) -> dict[str, Any]:
         """The real function, which has 15 minutes."""
@@ -82,6 +88,7 @@ def make_functions(queries: Queries) -> dict[str, Any]:
         "resolve_branch": lambda _: run,
         "survey_lake": lambda _: make_window().model_dump(mode="json"),
         "read_watermark": lambda _: {"outcome": "proceed"},
+        "find_bad_files": queries.search,
         "start_athena_query": queries.submit,
         "poll_athena_query": queries.call,
         "plan_pages": lambda _: plan,
@@ -203,7 +210,10 @@ def _refusing(function: Any, cloud: FakeCloud, error: str, seconds: float) -> An
 def test_every_function_waits_out_what_lambda_answers(
     build: Any, name: str, error: str, seconds: float
 ) -> None:
-    cloud = build(Queries(2))
+    is_search = name == "find_bad_files"
+    cloud = build(Queries(2, QueryFailed("broken")) if is_search else Queries(2))
+    if is_search:
+        cloud.functions[name] = lambda _: {"quarantined": 1}
     function = cloud.functions[name]
     if name == "report_changes":
         cloud.functions["resolve_branch"] = lambda _: {"run_id": "run-1", "dry_run": True}

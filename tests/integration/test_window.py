@@ -152,7 +152,7 @@ def test_a_run_of_another_table_file_reads_the_whole_lake_once_and_says_why(
     ).fetchone()
     assert recorded == (definition_of(exchanged()), changed.reason)
     after = succeed(connection, at(3), table=exchanged())
-    assert (after.low, after.reason) == (STARTED_AT - timedelta(hours=4), None)
+    assert (after.low, after.reason) == (STARTED_AT + timedelta(hours=2), None)
     back = begin(connection, at(4))
     assert back.low is None
     assert back.reason, "what was right before may have been overwritten since"
