@@ -14,8 +14,8 @@ from unittest import mock
 
 import psycopg
 import pytest
-from forecast_sync_cli.database_lock import working_alone
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.local_database import working_alone
 from forecast_sync_cli.local_sync import find_files, speak_locally
 
 from tests.e2e.cli import (

@@ -137,6 +137,15 @@ def test_what_makes_a_row_newer_is_proposed(
     assert table.source.newest == newest
 
 
+def test_a_table_is_named_like_the_lake_s_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "Store Sales" / "day=2026-01-31" / "region=eu"
+    folder.mkdir(parents=True)
+    _, table = proposed(written(folder, BASE))
+    assert table.target.table == "store_sales"
+    _, table = proposed(written(folder, BASE), target="7up")
+    assert table.target.table == "t_7up"
+
+
 def test_names_that_the_sync_needs_are_given_to_other_columns(tmp_path: Path) -> None:
     file = written(
         tmp_path, {"id": [1], "created_at": [TIME], "order": ["x"], "day": [DAY], "ctid": [1]}

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from devtools.cli_reference import find_commands
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.tables import load_table
-from forecast_sync_cli import backfill, diff, main
+from forecast_sync_cli import backfill, diff, local_database, main
 from forecast_sync_cli.client import deployment, executions, freshness, logs, rejects, run_status
 from forecast_sync_cli.commands import backfill as backfill_commands
 from forecast_sync_cli.commands import doctor, local, plan, sync, tables
@@ -194,7 +194,9 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         reject=[],
         expect=[],
     )
-    job = SimpleNamespace(run=give(SNAPSHOT))
+    job = SimpleNamespace(
+        run=give(SNAPSHOT), list_rejected=give([local_database.Rejected(EVIL, 1, EVIL)])
+    )
     differing = diff.Diff(
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )
