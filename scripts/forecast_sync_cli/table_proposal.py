@@ -377,9 +377,9 @@ def _choose_newest(
 
 def _require(option: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
-        near = suggest(name, known) or "."
         raise UserError(
-            f"{option} names {name}, which the file lacks{near} It has {', '.join(known)}"
+            f"{option} names {name}, which isn't one of the file's columns {', '.join(known)}"
+            f"{suggest(name, known)}"
         )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from forecast_sync.tables import parse_table
 
-from tests.e2e.cli import COMMAND, clean_environment
+from tests.e2e.cli import COMMAND, clean_environment, error_of
 from tests.e2e.own_table import FILES, FIRST, SECOND, walk
 
 SCHEMA = pa.schema(
@@ -56,7 +56,13 @@ def test_init_asks_on_the_terminal_while_its_output_is_a_file(tmp_path: Path) ->
     asked = os.read(person, 4096).decode()
     os.close(person)
     assert done.returncode == 0, asked
-    assert "Which columns identify a row (shop, day, a):" in asked
+    assert "Which columns identify a row (shop, day, a)?" in asked
     table = parse_table(written.read_text(), "sales.toml")
     assert table.target.key == ("shop", "day")
     assert table.target.table == "sales"
+
+
+def test_init_without_a_terminal_names_the_option_in_one_line(tmp_path: Path) -> None:
+    pq.write_table(SCHEMA.empty_table(), tmp_path / "part.parquet")
+    line = error_of("tables", "init", tmp_path / "part.parquet")
+    assert line.startswith("error: pass --key a,b, because there is no terminal to ask on: Which")

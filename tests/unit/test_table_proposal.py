@@ -172,12 +172,18 @@ def test_a_date_is_made_of_a_time_or_a_text(tmp_path: Path, values: Any) -> None
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (Answers("stor,day"), "--key names stor, which the file lacks. Did you mean store?"),
-        (Answers("store", "dya"), "--date names dya, which the file lacks. Did you mean day?"),
+        (
+            Answers("stor,day"),
+            "--key names stor, which isn't one of the file's columns store, day, units. Did you",
+        ),
+        (
+            Answers("store", "dya"),
+            "--date names dya, which isn't one of the file's columns store, day, units. Did y",
+        ),
         (Answers("store", "units"), "--date units is bigint, expected a date, a timestamp or"),
         (
             Answers("store,day", newest="unit"),
-            "--newest names unit, which the file lacks",
+            "--newest names unit, which isn't one of the file's columns",
         ),
         (Answers(" , "), "--key names no column: expected some of store, day"),
     ],
