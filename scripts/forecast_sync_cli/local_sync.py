@@ -15,9 +15,9 @@ from localcloud import cloud
 
 from forecast_sync_cli.client import executions, files, run_status
 from forecast_sync_cli.client.deployment import Deployment
-from forecast_sync_cli.database_lock import count_committed
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.glue_tables import declare_table
+from forecast_sync_cli.local_database import Rejected, count_committed, list_rejected
 from forecast_sync_cli.table_lint import TableFile
 
 WAIT_SCALE = 0.05
@@ -101,6 +101,20 @@ class LocalSync:
         for file in files.read(deployed, MOST_LEFT_OUT, state="quarantined"):
             name = self.folder / file["key"].removeprefix(prefix)
             yield LeftOut(name.as_posix(), file["reason"])
+
+    def list_rejected(self, run_id: str) -> list[Rejected]:
+        """Why rows of a run are rejected; each example is a file of the folder."""
+        rejected = list_rejected(self.database_url, run_id)
+        names = [f"/{path.relative_to(self.folder).as_posix()}" for path in find_files(self.folder)]
+        return [
+            item._replace(
+                example_file=next(
+                    (f"{self.folder}{name}" for name in names if item.example_file.endswith(name)),
+                    item.example_file,
+                )
+            )
+            for item in rejected
+        ]
 
     @contextmanager
     def _interruptible(self, run_id: str) -> Iterator[None]:

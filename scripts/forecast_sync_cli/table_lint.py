@@ -40,10 +40,9 @@ def read_checked(name_or_path: str) -> TableFile:
     path = Path(name_or_path)
     known = ", ".join(known_tables())
     if path.suffix != ".toml" and name_or_path not in known_tables():
-        near = suggest(name_or_path, known_tables())
         raise UserError(
-            f"there is no table {name_or_path} in tables/{near or '.'} Expected one of {known}, or "
-            "the path of a file that ends in .toml"
+            f"there is no table {name_or_path} in tables/: expected one of {known}, or the path of "
+            f"a file that ends in .toml{suggest(name_or_path, known_tables())}"
         )
     try:
         is_path = path.suffix == ".toml"

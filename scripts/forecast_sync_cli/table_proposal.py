@@ -377,9 +377,9 @@ def _choose_newest(
 
 def _require(option: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
-        near = suggest(name, known) or "."
         raise UserError(
-            f"{option} names {name}, which the file lacks{near} It has {', '.join(known)}"
+            f"{option} names {name}, which isn't one of the file's columns {', '.join(known)}"
+            f"{suggest(name, known)}"
         )
 
 
@@ -425,7 +425,9 @@ def _table_name(text: str) -> str:
 
 
 def _folder_name(file: Path) -> str:
-    return file.resolve().parent.name or file.stem
+    """The nearest folder's name that isn't a partition's, such as ``day=2026-01-31``."""
+    names = (folder.name for folder in file.resolve().parents)
+    return next((name for name in names if name and "=" not in name), file.stem)
 
 
 def _schema() -> str:

@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from forecast_sync.text.visible import visible, visible_lines
@@ -97,6 +98,17 @@ class Terminal:
                 )
         self._console.file.write(text)
 
+    def ask(self, question: str, default: str | None = None) -> str:
+        """Ask until there is an answer; raises ``UserError`` when nobody can answer any more."""
+        hint = f" [{default}]" if default else ""
+        while True:
+            self._console.print(_text([f"{question}{hint}"]), end=" ", soft_wrap=True)
+            line = sys.stdin.readline()
+            if not line:
+                raise UserError(f"there was no answer to: {question}")
+            if answer := line.strip() or default:
+                return answer
+
     @property
     def is_live(self) -> bool:
         """Whether a line can be changed after it was printed."""
@@ -107,6 +119,19 @@ class Terminal:
         """A line that changes: call the yielded function with its new parts."""
         with Live(console=self._console, transient=True) as shown:
             yield lambda *parts: shown.update(_text(parts))
+
+
+def is_interactive() -> bool:
+    """Whether a person can answer on stdin."""
+    return sys.stdin.isatty()
+
+
+def find_stdout_file() -> Path | None:
+    """The file that stdout is redirected to, where the system can tell."""
+    try:
+        return Path(f"/proc/self/fd/{sys.stdout.fileno()}").readlink()
+    except (OSError, ValueError):
+        return None
 
 
 def write_json(document: Any, indent: int | None = 2) -> None:

@@ -17,6 +17,7 @@ ROLES: dict[str, Any] = {
     "ProjectName": "forecast-sync",
     "Environment": "dev",
     "DataBucket": "lake",
+    "DataPrefix": "forecast/",
     "ResultsBucket": "results",
     "Secrets": ["arn:aws:secretsmanager:us-east-2:123456789012:secret:x"],
     "Topic": f"arn:aws:sns:{REGION}:{ACCOUNT}:forecast-sync-dev",

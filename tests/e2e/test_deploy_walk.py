@@ -238,6 +238,8 @@ def test_make_build_makes_the_template_with_everything_in_it(walk: Walk) -> None
     assert (LAYER / "python/psycopg_binary").is_dir()
     definition = built["Resources"]["StateMachine"]["Properties"]["DefinitionUri"]
     assert (BUILT / definition).resolve() == ROOT / "statemachine/sync.asl.json"
+    tables = built["Resources"]["TablesLayer"]["Properties"]["ContentUri"]
+    assert (BUILT / tables).resolve() == ROOT / "tables"
     for stack in (".", "Roles", "Perimeter", "Observability"):
         # CloudFormation takes no aliases.
         tokens = yaml.scan((BUILT / stack / "template.yaml").read_text())

@@ -17,8 +17,8 @@ import pytest
 from forecast_sync.adapters.connection_string import read_connection_string
 from forecast_sync.adapters.postgres import connect
 from forecast_sync.errors import ConfigurationInvalid, DatabaseRefused, ForecastSyncError
-from forecast_sync_cli.database_lock import check_database
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.local_database import check_database
 from localcloud.databases import Databases
 from localcloud.postgres import Postgres
 

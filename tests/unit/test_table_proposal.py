@@ -137,6 +137,15 @@ def test_what_makes_a_row_newer_is_proposed(
     assert table.source.newest == newest
 
 
+def test_a_table_is_named_like_the_lake_s_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "Store Sales" / "day=2026-01-31" / "region=eu"
+    folder.mkdir(parents=True)
+    _, table = proposed(written(folder, BASE))
+    assert table.target.table == "store_sales"
+    _, table = proposed(written(folder, BASE), target="7up")
+    assert table.target.table == "t_7up"
+
+
 def test_names_that_the_sync_needs_are_given_to_other_columns(tmp_path: Path) -> None:
     file = written(
         tmp_path, {"id": [1], "created_at": [TIME], "order": ["x"], "day": [DAY], "ctid": [1]}
@@ -163,12 +172,18 @@ def test_a_date_is_made_of_a_time_or_a_text(tmp_path: Path, values: Any) -> None
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (Answers("stor,day"), "--key names stor, which the file lacks. Did you mean store?"),
-        (Answers("store", "dya"), "--date names dya, which the file lacks. Did you mean day?"),
+        (
+            Answers("stor,day"),
+            "--key names stor, which isn't one of the file's columns store, day, units. Did you",
+        ),
+        (
+            Answers("store", "dya"),
+            "--date names dya, which isn't one of the file's columns store, day, units. Did y",
+        ),
         (Answers("store", "units"), "--date units is bigint, expected a date, a timestamp or"),
         (
             Answers("store,day", newest="unit"),
-            "--newest names unit, which the file lacks",
+            "--newest names unit, which isn't one of the file's columns",
         ),
         (Answers(" , "), "--key names no column: expected some of store, day"),
     ],

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from devtools.cli_reference import find_commands
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.tables import load_table
-from forecast_sync_cli import backfill, diff, main
+from forecast_sync_cli import backfill, diff, local_database, main
 from forecast_sync_cli.client import (
     deployment,
     executions,
@@ -214,7 +214,10 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         reject=[],
         expect=[],
     )
-    job = SimpleNamespace(run=give(Synced(SNAPSHOT, [LeftOut(EVIL, EVIL)])))
+    job = SimpleNamespace(
+        run=give(Synced(SNAPSHOT, [LeftOut(EVIL, EVIL)])),
+        list_rejected=give([local_database.Rejected(EVIL, 1, EVIL)]),
+    )
     differing = diff.Diff(
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )

@@ -16,8 +16,8 @@ from localcloud.unprivileged import what_is_missing
 
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import JsonOption, err, out, print_json
-from forecast_sync_cli.database_lock import check_database
 from forecast_sync_cli.glue_tables import declare_table
+from forecast_sync_cli.local_database import check_database
 from forecast_sync_cli.local_sync import layer_files, stack_parameters
 from forecast_sync_cli.table_lint import TableFile, read_checked
 from forecast_sync_cli.terminal import write_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +17,13 @@ from forecast_sync_cli.commands.common import (
     out,
     print_json,
 )
-from forecast_sync_cli.database_lock import working_alone
+from forecast_sync_cli.local_database import Rejected, working_alone
 from forecast_sync_cli.local_sync import AGAIN, LocalSync, find_files
 from forecast_sync_cli.progress import Progress, show_outcome
 from forecast_sync_cli.table_lint import read_checked
+from forecast_sync_cli.terminal import Styled
+
+REASONS_SHOWN = 10
 
 LEFT_OUT = 3
 """The exit code of a sync that has left out bad files."""
@@ -66,9 +70,21 @@ def sync(
         print_json(synced.to_dict())
     else:
         show_outcome(out(), last, next_step=f"fix the cause, then {AGAIN}")
+        if last.counts and last.counts.rejected:
+            _show_rejected(job.list_rejected(last.run_id))
         for file, reason in synced.left_out:
             out().line(f"left out: {file} {reason}")
     if last.status != "SUCCEEDED":
         raise typer.Exit(1)
     if synced.left_out:
         raise typer.Exit(LEFT_OUT)
+
+
+def _show_rejected(rejected: Sequence[Rejected]) -> None:
+    """The cloud that could list them is gone: name the reasons, and where the rows are kept."""
+    for item in rejected[:REASONS_SHOWN]:
+        out().line(
+            Styled("rejected", "yellow"),
+            f" {item.rows:,}: {item.reason}, first in {item.example_file}",
+        )
+    out().line("  rejected rows are kept in the table forecast_sync_rejects")

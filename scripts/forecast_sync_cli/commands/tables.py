@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from forecast_sync_cli.commands.common import (
     EnvironmentOption,
     JsonOption,
     ProjectOption,
+    err,
     out,
     print_json,
 )
@@ -21,6 +21,7 @@ from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.glue_tables import declare_table
 from forecast_sync_cli.table_lint import read_checked, write_ddl
 from forecast_sync_cli.table_proposal import Answers, propose
+from forecast_sync_cli.terminal import find_stdout_file, is_interactive
 
 app = typer.Typer(
     no_args_is_help=True, help="Table files: write, check and declare them, print their DDL."
@@ -74,22 +75,18 @@ def init(
 
 
 def _ask(question: str, option: str, default: str | None) -> str:
-    if not sys.stdin.isatty():
-        if default is not None:
-            return default
-        raise UserError(f"{question} There is no terminal to ask: pass {option}")
-    # On stderr: stdout is most likely a file.
-    answer: str = typer.prompt(question.removesuffix("?"), default=default, err=True)
-    return answer
+    """Ask on stderr, because stdout is most likely a file."""
+    if is_interactive():
+        return err().ask(question, default)
+    if default is None:
+        raise UserError(f"pass {option}, because there is no terminal to ask on: {question}")
+    return default
 
 
 def _redirected_to() -> str | None:
     """The name of the table file that stdout is redirected to, where the system can tell."""
-    try:
-        path = Path(f"/proc/self/fd/{sys.stdout.fileno()}").readlink()
-    except (OSError, ValueError):
-        return None
-    return path.stem if path.suffix == ".toml" else None
+    path = find_stdout_file()
+    return path.stem if path and path.suffix == ".toml" else None
 
 
 @app.command()

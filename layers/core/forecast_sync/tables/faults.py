@@ -66,7 +66,7 @@ def _message(item: ErrorDetails, location: Location, schema: Mapping[str, Any]) 
         return f"{name} is missing: {_description(schema, location)}"
     if kind == "extra_forbidden":
         known = list(_keys(schema, location[:-1]))
-        return f"no such key{suggest(name, known) or '.'} Allowed here: {', '.join(known)}"
+        return f"no such key: expected one of {', '.join(known)}{suggest(name, known)}"
     if kind == "model_type" or (kind == "tuple_type" and isinstance(value, dict)):
         table, many = (
             ".".join(str(part) for part in location if isinstance(part, str)),

@@ -43,8 +43,12 @@ def find_folders() -> list[Path]:
         return [Path(layer) for layer in layers.split(":")]
     if "LAMBDA_TASK_ROOT" in os.environ:
         return [Path("/opt")]
-    # It has no module, so an editable installation lists a placeholder besides the folder.
-    return [path for path in map(Path, import_module(INSTALLED).__path__) if path.is_dir()]
+    try:
+        places = [*map(Path, import_module(INSTALLED).__path__)]
+    except ModuleNotFoundError:
+        places = [Path(__file__).parents[4] / "tables"]  # a checkout that isn't installed
+    # Without a module in it, an editable installation lists a placeholder besides the folder.
+    return [place for place in places if place.is_dir()]
 
 
 def _names_in(folder: Path) -> list[str]:

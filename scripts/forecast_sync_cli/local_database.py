@@ -1,4 +1,4 @@
-"""Lets one local sync at a time work in a database, and says who does.
+"""What a local sync does in its database itself: it works there alone, and counts what it did.
 
 Each sync runs in a cloud of its own, which can't ask another one's whether its run is alive. So a
 sync holds an advisory lock, in a transaction that stays open: a pooler in transaction mode would
@@ -11,7 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import psycopg
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.errors import ForecastSyncError
 from localcloud.protocol import ACCOUNT
+from psycopg import sql
 
 from forecast_sync_cli.errors import UserError
 
@@ -27,11 +28,13 @@ LOCK = 7_306_935_271_204
 POLL_SECONDS = 0.5
 LONGEST_NAME = 63
 
-SETTINGS = """
-SELECT set_config('idle_in_transaction_session_timeout', '0', true),
-       set_config('transaction_timeout', '0', true),
-       set_config('application_name', %s, true)
+BEGIN = """
+BEGIN;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+SET LOCAL transaction_timeout = 0;
+SET LOCAL application_name = {name}
 """
+"""In one message, so that the server's own limits don't count for a moment."""
 HOLDER = """
 SELECT application_name, xact_start
 FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -47,6 +50,11 @@ COMMITTED = """
 SELECT coalesce(sum(inserted), 0)::bigint, coalesce(sum(updated), 0)::bigint,
        coalesce(sum(unchanged), 0)::bigint
 FROM forecast_sync_batch WHERE run_id = %s
+"""
+REASONS = """
+SELECT reason, count(*), min(source_file) FROM forecast_sync_rejects
+WHERE last_run_id = %s AND resolved_run_id IS NULL
+GROUP BY reason ORDER BY 2 DESC, reason
 """
 
 
@@ -66,9 +74,9 @@ def working_alone(database_url: str, on_wait: Callable[[str], None] | None) -> I
     ``on_wait`` raises ``UserError``. Raises it too if the database can't be used, or if a
     deployment's run is at work there.
     """
-    with _connected(database_url) as connection, connection.transaction():
+    with _connected(database_url) as connection:
         name = f"forecast-sync sync on {platform.node()}, process {os.getpid()}"
-        connection.execute(SETTINGS, [name[:LONGEST_NAME]])
+        connection.execute(sql.SQL(BEGIN).format(name=sql.Literal(name[:LONGEST_NAME])))
         told = False
         while not _try(connection):
             if on_wait is None:
@@ -79,6 +87,8 @@ def working_alone(database_url: str, on_wait: Callable[[str], None] | None) -> I
             time.sleep(POLL_SECONDS)
         _refuse_deployment(connection)
         yield
+        with suppress(psycopg.Error):  # Whoever ended the connection ended the lock with it.
+            connection.execute("COMMIT")
 
 
 def check_database(database_url: str) -> None:
@@ -95,6 +105,20 @@ def count_committed(database_url: str, run_id: str) -> Committed | None:
     except (ForecastSyncError, psycopg.Error):
         return None
     return Committed(*row) if row else None
+
+
+class Rejected(NamedTuple):
+    """Rows that a run has kept with one reason, and a file that one of them is from."""
+
+    reason: str
+    rows: int
+    example_file: str
+
+
+def list_rejected(database_url: str, run_id: str) -> list[Rejected]:
+    """Why rows of a run are rejected, the most frequent reason first."""
+    with _connected(database_url) as connection:
+        return [Rejected(*row) for row in connection.execute(REASONS, [run_id]).fetchall()]
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from forecast_sync_cli.database_lock import count_committed, working_alone
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.local_database import count_committed, working_alone
 
 
 @pytest.fixture(params=["direct", "pooled"])
@@ -34,7 +34,7 @@ def test_it_waits_until_the_first_has_ended(url: str, monkeypatch: pytest.Monkey
     first = working_alone(url, None)
     first.__enter__()
     monkeypatch.setattr(
-        "forecast_sync_cli.database_lock.time.sleep", lambda _: first.__exit__(None, None, None)
+        "forecast_sync_cli.local_database.time.sleep", lambda _: first.__exit__(None, None, None)
     )
     with working_alone(url, told.append):
         assert len(told) == 1
@@ -45,7 +45,7 @@ def test_a_server_s_idle_timeout_doesn_t_end_the_lock(database_url: str) -> None
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '1ms'")
     with working_alone(database_url, None):
-        with psycopg.connect(database_url) as other:
+        with psycopg.connect(database_url, autocommit=True) as other:
             other.execute("SELECT pg_sleep(0.2)")
         with pytest.raises(UserError, match="is at work"), working_alone(database_url, None):
             pass
