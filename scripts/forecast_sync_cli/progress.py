@@ -15,6 +15,14 @@ from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 QUIET_SECONDS = 10.0
 COLORS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
+OUTCOME_COLORS = {
+    "succeeded": "green",
+    "dry_run": "green",
+    "running": "cyan",
+    "coalesced": "yellow",
+    "superseded": "yellow",
+}
+"""Of those that aren't bad."""
 
 
 class Progress:
@@ -65,22 +73,17 @@ def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot
 
 def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
     """Show how a run ended and, if it failed, what to do next."""
-    color = COLORS.get(snapshot.status, "red")
+    color = OUTCOME_COLORS.get(snapshot.outcome, "red")
     redriven = f", redriven {count_times(snapshot.redrive_count)}" if snapshot.redrive_count else ""
     terminal.line(
-        Styled(snapshot.status, color),
+        Styled(_headline(snapshot), color),
         f" {snapshot.run_id} in {snapshot.seconds:.1f} s{redriven}",
     )
     if snapshot.window_reason:
         terminal.line(f"  the whole lake was read: {snapshot.window_reason}")
     if snapshot.error:
         terminal.line(f"  {snapshot.error}")
-        next_step = (
-            f"fix the cause, then: forecast-sync redrive {snapshot.run_id}"
-            if errors.redrive_helps(errors.error_name(snapshot.error))
-            else "a redrive can't help: start a new run"
-        )
-        terminal.line(f"  {next_step}")
+        terminal.line(f"  {_next_step(snapshot.run_id, errors.error_name(snapshot.error))}")
     counts = snapshot.counts
     if counts:
         terminal.table(counts_table(counts.model_dump()))
@@ -90,8 +93,25 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
             )
     if snapshot.report:
         terminal.line(f"  in detail: forecast-sync plan {snapshot.run_id}")
-    elif not counts and snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
-        terminal.line("  coalesced: another run is active and starts one more run when it ends")
+    elif snapshot.outcome == "coalesced":
+        ahead = snapshot.coalesced_into or "another run"
+        terminal.line(f"  it did nothing itself: {ahead} starts one more run when it ends")
+    elif snapshot.waits:
+        terminal.line(f"  it waits: {snapshot.waits}")
+
+
+def _headline(snapshot: Snapshot) -> str:
+    """What Step Functions calls it, unless that isn't what became of it."""
+    is_else = snapshot.outcome in ("coalesced", "superseded")
+    return snapshot.outcome.upper() if is_else else snapshot.status
+
+
+def _next_step(run_id: str, error: str) -> str:
+    if error == errors.LeaseHeld.__name__:
+        return f"when that run has ended: forecast-sync redrive {run_id}"
+    if errors.redrive_helps(error):
+        return f"fix the cause, then: forecast-sync redrive {run_id}"
+    return "a redrive can't help: start a new run"
 
 
 def counts_table(counts: dict[str, int]) -> Table:
@@ -105,11 +125,10 @@ def counts_table(counts: dict[str, int]) -> Table:
 
 def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
     """Whether a new line is worth writing: the state or page changed, or rows after a while."""
-    if (shown.state, shown.pages_done, shown.status) != (
-        snapshot.state,
-        snapshot.pages_done,
-        snapshot.status,
-    ):
+    before, after = (
+        (each.state, each.pages_done, each.status, each.waits) for each in (shown, snapshot)
+    )
+    if before != after:
         return not {shown.state, snapshot.state} <= {"Wait for Athena", "Poll Athena query"}
     return snapshot.rows_done > shown.rows_done and snapshot.seconds - shown.seconds > QUIET_SECONDS
 
@@ -117,6 +136,8 @@ def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
 def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
     state = snapshot.state or "starting"
     line: list[Part] = [f"{snapshot.seconds:7.1f} s  ", Styled(f"{state:<18}", "bold")]
+    if snapshot.waits:
+        return [*line, "  waits: ", snapshot.waits]
     if snapshot.pages is not None:
         line.append(f"  pages {snapshot.pages_done}/{snapshot.pages}")
         if snapshot.pages_failed:

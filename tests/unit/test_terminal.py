@@ -17,7 +17,15 @@ from devtools.cli_reference import find_commands
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.tables import load_table
 from forecast_sync_cli import backfill, diff, main
-from forecast_sync_cli.client import deployment, executions, freshness, logs, rejects, run_status
+from forecast_sync_cli.client import (
+    deployment,
+    executions,
+    freshness,
+    history,
+    logs,
+    rejects,
+    run_status,
+)
 from forecast_sync_cli.commands import backfill as backfill_commands
 from forecast_sync_cli.commands import doctor, plan, sync, tables
 from forecast_sync_cli.doctor.runner import Result, Status
@@ -76,6 +84,9 @@ SNAPSHOT = run_status.Snapshot(
     stopped_at=AT,
     seconds=1.0,
     redrive_count=1,
+    outcome="failed",
+    coalesced_into=EVIL,
+    waits=EVIL,
     pages=2,
     rows_expected=2,
     definition=EVIL,
@@ -188,15 +199,30 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )
     window = backfill.Filled(EVIL, EVIL, EVIL, "started", "FAILED", EVIL, COUNTS)
-    item = executions.HistoryItem.model_construct(
-        run_id=EVIL, status=EVIL, started_at=AT, stopped_at=AT, redrive_count=1
+    item = history.HistoryItem.model_construct(
+        run_id=EVIL,
+        status=EVIL,
+        started_at=AT,
+        stopped_at=AT,
+        redrive_count=1,
+        outcome=EVIL,
+        coalesced_into=EVIL,
+        waits=EVIL,
+        error=EVIL,
+        sync_type=EVIL,
+        dry_run=True,
+        trigger=EVIL,
+        git_ref=EVIL,
+        table=EVIL,
+        window_reason=EVIL,
+        rows={EVIL: 1},
     )
     for owner, name, answer in (
         (deployment, "find", deployed),
         (executions, "start", EVIL),
         (executions, "redrive", 1),
         (executions, "stop", None),
-        (executions, "history", [item]),
+        (history, "read_history", [item]),
         (run_status, "describe", SNAPSHOT),
         (run_status, "follow", [SNAPSHOT, SNAPSHOT]),
         (freshness, "ask", FRESH),

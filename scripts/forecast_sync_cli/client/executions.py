@@ -11,7 +11,9 @@ from typing import Any
 from forecast_sync.adapters.stepfunctions import ALIVE
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.runs.model import SyncDetail
 
+from forecast_sync_cli.client.api import parse
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.client.polling import poll
 from forecast_sync_cli.client.run_status import (
@@ -25,8 +27,8 @@ from forecast_sync_cli.client.run_status import (
 from forecast_sync_cli.errors import UserError
 
 
-class HistoryItem(Model):
-    """One execution."""
+class ListedRun(Model):
+    """One execution, as Step Functions lists it."""
 
     run_id: str
     status: ExecutionStatus
@@ -59,15 +61,33 @@ def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
 
 
 def redrive(deployment: Deployment, execution_arn: str) -> int:
-    """Redrive a failed, stopped or timed-out run; returns the new redrive count."""
+    """Redrive a failed, stopped or timed-out run; returns the new redrive count.
+
+    Raises ``UserError`` when that isn't possible, or could only fail.
+    """
     client = deployment.stepfunctions
-    before = describe(deployment, execution_arn).redrive_count
+    run = describe(deployment, execution_arn)
+    if reason := _why_not_redrivable(deployment, run.run_id):
+        raise UserError(f"{run.run_id} can't be redriven: {reason}")
+    before = run.redrive_count
     try:
         client.redrive_execution(executionArn=execution_arn)
     except client.exceptions.ExecutionNotRedrivable as error:
         reason = error.response.get("Error", {}).get("Message", "")
         raise UserError(f"{execution_arn.rsplit(':', 1)[-1]} can't be redriven: {reason}") from None
     return before + 1
+
+
+def _why_not_redrivable(deployment: Deployment, run_id: str) -> str | None:
+    """Why a redrive couldn't work, as the status API knows it; None when it could.
+
+    None as well without an answer: the redriven run itself finds out then.
+    """
+    try:
+        document = deployment.ask_status(f"/syncs/{run_id}", {})
+        return parse(SyncDetail, document).refused.redrive if document else None
+    except UserError:
+        return None
 
 
 def stop(deployment: Deployment, execution_arn: str) -> None:
@@ -80,7 +100,7 @@ def stop(deployment: Deployment, execution_arn: str) -> None:
     )
 
 
-def history(deployment: Deployment, limit: int, status: str | None = None) -> list[HistoryItem]:
+def list_runs(deployment: Deployment, limit: int, status: str | None = None) -> list[ListedRun]:
     """Executions, newest first."""
     pages = deployment.stepfunctions.get_paginator("list_executions").paginate(
         stateMachineArn=deployment.state_machine_arn,
@@ -88,7 +108,7 @@ def history(deployment: Deployment, limit: int, status: str | None = None) -> li
         **({"statusFilter": status} if status else {}),  # type: ignore[arg-type]
     )
     return [
-        HistoryItem(
+        ListedRun(
             run_id=item["name"],
             status=item["status"],
             started_at=utc(item["startDate"]),
@@ -102,7 +122,7 @@ def history(deployment: Deployment, limit: int, status: str | None = None) -> li
 
 def latest_redrivable(deployment: Deployment) -> str:
     """The ARN of the newest run that didn't coalesce; raises ``UserError`` unless it failed."""
-    for item in history(deployment, 20):
+    for item in list_runs(deployment, 20):
         arn = deployment.execution_arn(item.run_id)
         if item.status in REDRIVABLE:
             return arn

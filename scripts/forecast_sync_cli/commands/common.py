@@ -71,7 +71,9 @@ SyncTypeOption = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or execution ARN.")]
 
-LEFT_ALIGNED = frozenset({"run", "status", "type", "started (UTC)", "ended (UTC)", "what differs"})
+LEFT_ALIGNED = frozenset(
+    {"run", "status", "outcome", "type", "table", "started (UTC)", "what differs", "what it did"}
+)
 
 
 def out() -> Terminal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,9 @@ from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions, freshness, logs, run_status
+from forecast_sync_cli.client import history as history_client
 from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.history import HistoryItem
 from forecast_sync_cli.commands.common import (
     BatchSizeOption,
     DateFromOption,
@@ -31,7 +34,7 @@ from forecast_sync_cli.commands.common import (
     report_run,
     wait_for_run,
 )
-from forecast_sync_cli.progress import COLORS
+from forecast_sync_cli.progress import OUTCOME_COLORS, count_times
 from forecast_sync_cli.terminal import Styled, Terminal, write_json
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
@@ -161,28 +164,52 @@ def history(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """List the newest runs.
+    """List the newest runs: what each did, or why it did nothing.
 
     Runs that coalesced or failed to start are included.
     """
-    runs = executions.history(deployment.find(environment, project), limit)
+    runs = history_client.read_history(deployment.find(environment, project), limit)
     if as_json:
         print_json([run.model_dump() for run in runs])
         return
-    table = plain_table("run", "status", "started (UTC)", "ended (UTC)", "redrives")
-    for run in runs:
-        color = COLORS.get(run.status, "red")
-        times = (run.started_at[:19], (run.stopped_at or "")[:19])
-        table.add_row(
-            run.run_id,
-            Styled(run.status, color),
-            *times,
-            str(run.redrive_count),
-        )
     if runs:
-        out().table(table)
+        _show_history(out(), runs)
     else:
         out().line("no runs yet")
+
+
+def _show_history(terminal: Terminal, runs: list[HistoryItem]) -> None:
+    tables = {run.table for run in runs if run.table}
+    headings = ("run", "outcome", "started (UTC)", "type", "what it did")
+    table = plain_table(*headings[:4], *(["table"] if len(tables) > 1 else []), headings[4])
+    for run in runs:
+        table.add_row(
+            run.run_id,
+            Styled(run.outcome.replace("_", " "), OUTCOME_COLORS.get(run.outcome, "red")),
+            run.started_at[:19].replace("T", " "),
+            run.sync_type or "",
+            *([run.table or ""] if len(tables) > 1 else []),
+            "; ".join(_what_it_did(run)),
+        )
+    if len(tables) == 1:
+        terminal.line(f"table: {min(tables)}")
+    terminal.table(table)
+
+
+def _what_it_did(run: HistoryItem) -> Iterator[str]:
+    if run.coalesced_into:
+        yield f"into {run.coalesced_into}"
+    if run.waits:
+        yield f"waits: {run.waits}"
+    if run.error:
+        yield run.error
+    if run.rows is not None:
+        changes = [f"{count:,} {name}" for name, count in run.rows.items() if count]
+        yield ", ".join(changes) or "nothing new"
+    if run.window_reason:
+        yield f"read the whole lake: {run.window_reason}"
+    if run.redrive_count:
+        yield f"redriven {count_times(run.redrive_count)}"
 
 
 def show_logs(

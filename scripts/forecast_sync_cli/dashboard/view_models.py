@@ -43,9 +43,10 @@ class Now:
 
     @property
     def seconds(self) -> float | None:
-        """How long it has been running, or ran."""
+        """How long it has been running, or ran, since its start or last redrive."""
         return formatting.between(
-            self.run["started_at"], self.run["stopped_at"] or self.run["asked_at"]
+            self.run["redriven_at"] or self.run["started_at"],
+            self.run["stopped_at"] or self.run["asked_at"],
         )
 
 
@@ -83,7 +84,8 @@ class Views:
             return None
         run = self._ask(f"/syncs/{run_id}")
         rows, pages = sum(run["rows"].values()), run["pages"] or {}
-        rate = self.rates.observe(run_id, rows, pages.get("rows_expected", 0))
+        attempt = f"{run_id} {run['redrive_count']}"
+        rate = self.rates.observe(attempt, rows, pages.get("rows_expected", 0))
         is_loading = run["state"] == "Load pages" and run["execution_status"] == "RUNNING"
         error = (run["error"] or {}).get("name")
         return Now(
@@ -122,7 +124,7 @@ class Views:
 
     def _newest(self) -> str | None:
         """The newest active run, else the newest one; Step Functions wakes no database for it."""
-        listed = executions.history(self.deployment, 20)
+        listed = executions.list_runs(self.deployment, 20)
         running = [item for item in listed if item.status == "RUNNING"]
         newest = next(iter([*running, *listed]), None)
         return newest.run_id if newest else None

@@ -122,8 +122,12 @@ def start_sync(
     responses=answers(ACCEPTED, "Redriven", CONFLICT),
 )
 def redrive_sync(run_id: RunId) -> Response[schemas.Accepted]:
-    """Resume a failed, stopped or timed-out run where it ended; 409 when that isn't possible."""
-    control.redrive_run(clients.workflow(), run_id)
+    """Resume a failed, stopped or timed-out run where it ended; 409 when that can't work."""
+
+    def find_later(git_ref: str | None) -> str | None:
+        return queries.find_later_run(clients.connection_of(git_ref), run_id)
+
+    control.redrive_run(clients.workflow(), run_id, find_later)
     return _accepted(run_id)
 
 

@@ -27,7 +27,10 @@ def visited_states(events: Events) -> list[Visit]:
     inside: dict[str, int] = {}
     for event in reversed(events):
         time = event["timestamp"]
-        if entered := event.get("stateEnteredEventDetails"):
+        if event["type"] == "ExecutionRedriven":
+            # It goes on in the states that were left open, whether or not it enters them again.
+            inside.clear()
+        elif entered := event.get("stateEnteredEventDetails"):
             name = entered["name"]
             earlier = visits.get(name)
             visits[name] = Visit(
@@ -39,7 +42,7 @@ def visited_states(events: Events) -> list[Visit]:
             inside[name] = inside.get(name, 0) + 1
         elif (left := event.get("stateExitedEventDetails")) and left["name"] in visits:
             name = left["name"]
-            inside[name] -= 1
+            inside[name] = inside.get(name, 0) - 1
             if inside[name] <= 0:
                 visits[name] = visits[name].model_copy(update={"left_at": time})
     return list(visits.values())
@@ -48,6 +51,16 @@ def visited_states(events: Events) -> list[Visit]:
 def find_plan(events: Events) -> dict[str, Any] | None:
     """The newest plan that Plan pages answered: the number of pages and the lake's profile."""
     return _find_answer(events, "Plan pages", "planned", "plan")
+
+
+def find_run(events: Events) -> dict[str, Any] | None:
+    """The run as Resolve branch answered it: its branch, type and table."""
+    for event in events:
+        left = event.get("stateExitedEventDetails", {})
+        if left.get("name") == "Resolve branch":
+            run: dict[str, Any] | None = json.loads(left.get("output", "{}")).get("run")
+            return run
+    return None
 
 
 def find_window(events: Events) -> dict[str, Any] | None:
