@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import TracebackType
@@ -63,6 +65,57 @@ class Progress:
             self._shown = snapshot
 
 
+class Steps:
+    """What a long command is doing, and for how long: call it with each step, in a ``with`` block.
+
+    A terminal shows one line that changes; a pipe gets a line for each step, and one every
+    ``QUIET_SECONDS`` while a step goes on.
+    """
+
+    def __init__(self, terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> None:
+        self._terminal = terminal
+        self._clock = clock
+        self._began = clock()
+        self._step = ""
+        self._stack = ExitStack()
+        self._is_shown = False
+        self._over = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._stack.close()
+
+    def __call__(self, step: str) -> None:
+        """Begin a step, or say how far the present one is."""
+        self._step = step
+        if self._terminal.is_live:
+            if not self._is_shown:
+                self._stack.enter_context(self._terminal.ticking(self._line))
+        else:
+            self._terminal.line(*self._line())
+            if not self._is_shown:
+                threading.Thread(target=self._repeat, daemon=True).start()
+        self._is_shown = True
+
+    def _line(self) -> list[Part]:
+        return [f"{self._clock() - self._began:7.1f} s  {self._step} ..."]
+
+    def _repeat(self) -> None:
+        step = self._step
+        while not self._over.wait(QUIET_SECONDS):
+            if step == self._step:
+                self._terminal.line(*self._line())
+            step = self._step
+
+
 def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot:
     """Show a run until it has ended, and return its last snapshot."""
     with Progress(terminal) as show:
@@ -87,10 +140,7 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
     counts = snapshot.counts
     if counts:
         terminal.table(counts_table(counts.model_dump()))
-        for message, rows in counts.warnings.items():
-            terminal.line(
-                Styled("warning", "yellow"), f" expectation broken in {rows:,} rows: {message}"
-            )
+        show_warnings(terminal, counts.warnings)
     if snapshot.report:
         terminal.line(f"  in detail: forecast-sync plan {snapshot.run_id}")
     elif snapshot.outcome == "coalesced":
@@ -98,6 +148,13 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot) -> None:
         terminal.line(f"  it did nothing itself: {ahead} starts one more run when it ends")
     elif snapshot.waits:
         terminal.line(f"  it waits: {snapshot.waits}")
+
+
+def show_warnings(terminal: Terminal, warnings: dict[str, int]) -> None:
+    """Show which of the table file's expectations rows have broken; they are loaded anyway."""
+    for message, count in warnings.items():
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        terminal.line(Styled("warning", "yellow"), f" expectation broken in {rows}: {message}")
 
 
 def _headline(snapshot: Snapshot) -> str:
@@ -138,6 +195,8 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
     line: list[Part] = [f"{snapshot.seconds:7.1f} s  ", Styled(f"{state:<18}", "bold")]
     if snapshot.waits:
         return [*line, "  waits: ", snapshot.waits]
+    if snapshot.scanned_bytes is not None and snapshot.pages is None:
+        line.append(f"  Athena has read {snapshot.scanned_bytes / 1e6:,.1f} MB")
     if snapshot.pages is not None:
         line.append(f"  pages {snapshot.pages_done}/{snapshot.pages}")
         if snapshot.pages_failed:

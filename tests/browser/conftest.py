@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -94,9 +95,16 @@ def check(page: Page, name: str) -> None:
 @pytest.fixture(scope="session")
 def served(_deployed: Deployed) -> Iterator[str]:
     """The address that `forecast-sync dashboard` prints."""
+    with serving(_deployed.cloud.variables) as address:
+        yield address
+
+
+@contextmanager
+def serving(variables: Mapping[str, str]) -> Iterator[str]:
+    """A dashboard of its own; the address that it prints."""
     process = subprocess.Popen(
         [COMMAND, "dashboard", "--port", "0"],
-        env=clean_environment(**_deployed.cloud.variables),
+        env=clean_environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from forecast_sync_cli.dashboard import formatting, runbook, state_graph
 from forecast_sync_cli.dashboard.app import make_app
 from forecast_sync_cli.dashboard.security import Keys
 from forecast_sync_cli.dashboard.throughput import Rates
-from forecast_sync_cli.dashboard.view_models import Views
+from forecast_sync_cli.dashboard.view_models import Views, axis_labels, chart_of
 from forecast_sync_cli.progress import count_times
 
 from tests.contract.stack import machine as definition
@@ -154,3 +155,32 @@ def test_a_second_try_after_a_lost_answer_finds_the_same_run(status: int, same: 
 
 def test_counts_are_written_as_a_person_says_them() -> None:
     assert [count_times(number) for number in (1, 2, 3)] == ["once", "twice", "3 times"]
+
+
+def test_no_label_stands_twice_on_the_axis() -> None:
+    times = ["2026-11-26T23:59:10Z", "2026-11-27T00:01:00Z", "2026-11-27T00:01:30Z"]
+    assert axis_labels([*times, "2026-11-27T23:59:10Z"]) == [
+        ["23:59", "26 Nov"],
+        ["00:01", "27 Nov"],
+        [],
+        ["23:59"],
+    ]
+
+
+def test_the_chart_shows_what_was_written() -> None:
+    counts = {"inserted": 1, "updated": 2, "unchanged": 3, "rejected": 4}
+    common = {"outcome": "succeeded", "rows": counts}
+    runs = [
+        {**common, "run_id": "b", "started_at": AT.replace("10:00", "10:01"), "dry_run": True},
+        {**common, "run_id": "a", "started_at": AT, "dry_run": False},
+    ]
+    chart = json.loads(chart_of(runs))
+    assert chart["runs"] == ["a", "b"]
+    assert chart["rows"] == {name: [count, 0] for name, count in counts.items()}
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999, "999 B"), (8300, "8.3 kB"), (2.5e12, "2.5 TB")]
+)
+def test_sizes_are_said_in_their_unit(count: float, said: str) -> None:
+    assert formatting.size(count) == said

@@ -63,7 +63,7 @@ REJECT = {
 }
 REPORT = {
     **dict.fromkeys(("run_id", "git_ref", "neon_branch", "watched"), EVIL),
-    "counts": COUNTS,
+    "counts": dict[str, Any](**COUNTS, warnings={EVIL: 1}),
     "group_by": [EVIL],
     "groups": [
         {"by": [EVIL + str(n)], "inserted": 1, "updated": 0, "unchanged": 0, "rejected": 0}
@@ -71,6 +71,7 @@ REPORT = {
     ],
     "key": [EVIL],
     "reasons": {EVIL: 1},
+    "examples": {EVIL: [{"source_file": EVIL, "row": {EVIL: EVIL}}]},
     "largest": [{"key": [EVIL], "before": EVIL, "after": EVIL}] * 3,
     "queries": [{"scanned_bytes": 1, "usd": 1.0}],
     "schema_differences": [{"where": EVIL, "column": EVIL, "found": EVIL, "expected": EVIL}],

@@ -6,8 +6,10 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.adapters.stepfunctions import ALIVE
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import SyncRequest
@@ -35,6 +37,7 @@ class ListedRun(Model):
     started_at: Time
     stopped_at: Time | None
     redrive_count: int
+    redriven_at: Time | None = None
 
 
 def new_name(trigger: str) -> str:
@@ -45,9 +48,12 @@ def new_name(trigger: str) -> str:
 def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
     """Start an execution and return its ARN; the same name and input find the same execution.
 
-    Raises ``InvalidInput``, in which case nothing is started.
+    Raises ``InvalidInput``, or ``UserError`` if Neon has no branch for the git ref: in either case
+    nothing is started.
     """
-    SyncRequest.parse(payload)
+    request = SyncRequest.parse(payload)
+    if request.git_ref is not None:
+        _refuse_missing_branch(deployment, request.git_ref)
     client = deployment.stepfunctions
     try:
         answer = client.start_execution(
@@ -58,6 +64,16 @@ def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
     except client.exceptions.ExecutionAlreadyExists:
         raise UserError(f"a run named {name} already exists: choose another --name") from None
     return answer["executionArn"]
+
+
+def _refuse_missing_branch(deployment: Deployment, git_ref: str) -> None:
+    """Ask the status API, because it has Neon's key; without an answer the run finds out itself."""
+    try:
+        answer = deployment.api.call("GET", "/syncs", {"git_ref": git_ref, "limit": "1"})
+    except (UserError, BotoCoreError, ClientError):
+        return
+    if answer.status == HTTPStatus.NOT_FOUND and "branch" in answer.reason:
+        raise UserError(answer.reason)
 
 
 def redrive(deployment: Deployment, execution_arn: str) -> int:
@@ -114,6 +130,7 @@ def list_runs(deployment: Deployment, limit: int, status: str | None = None) -> 
             started_at=utc(item["startDate"]),
             stopped_at=utc(item["stopDate"]) if "stopDate" in item else None,
             redrive_count=item.get("redriveCount", 0),
+            redriven_at=utc(item["redriveDate"]) if "redriveDate" in item else None,
         )
         for page in pages
         for item in page["executions"]

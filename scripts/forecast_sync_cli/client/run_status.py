@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.stepfunctions import Workflow, current_state
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
+from forecast_sync.errors import ForecastSyncError
 from forecast_sync.runs import history
 from forecast_sync.runs.model import Definition, SyncDetail, WindowReason
 from forecast_sync.runs.outcome import Outcome, coalesced_into, find_wait, outcome_of
@@ -66,6 +68,9 @@ class Snapshot(Model):
     pages_done: int = 0
     pages_failed: int = 0
     pages: int | None = Field(default=None, description="Null before the pages are planned.")
+    scanned_bytes: int | None = Field(
+        default=None, description="What Athena has read for its queries, while they run."
+    )
     rows: dict[str, int] = Field(default_factory=dict, description="Committed so far, by outcome.")
     rows_expected: int | None = None
     definition: str | None = Definition
@@ -148,6 +153,7 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
             "coalesced_into": coalesced_into(execution.output),
             "waits": find_wait(events) if execution.is_alive else None,
             **_pages(workflow, execution_arn, events),
+            "scanned_bytes": _scanned_bytes(deployment, events) if execution.is_alive else None,
             "rows": _rows(deployment, run_id, json.loads(execution.input or "{}"), events),
             "definition": window.get("definition"),
             "window_reason": window.get("reason"),
@@ -170,6 +176,19 @@ def _pages(
         "pages_failed": pages.failed,
         "rows_expected": pages.rows_expected,
     }
+
+
+def _scanned_bytes(deployment: Deployment, events: Sequence[HistoryEventTypeDef]) -> int | None:
+    """What the running queries have read so far; None when none runs, or Athena doesn't say."""
+    query_ids = history.find_queries(events)
+    if not query_ids or history.find_plan(events) is not None:
+        return None
+    # Only the number of bytes is asked for, so neither workgroup nor location matter.
+    athena = Athena(deployment.client("athena"), "", "")
+    try:
+        return sum(athena.scanned_bytes(query_id) for query_id in query_ids)
+    except ForecastSyncError:
+        return None
 
 
 def _rows(

@@ -27,6 +27,7 @@ from forecast_sync_cli.commands.common import (
     SyncType,
     SyncTypeOption,
     WaitOption,
+    check_dates,
     date_text,
     out,
     plain_table,
@@ -63,6 +64,7 @@ def start(
     With dates the run is a backfill: it syncs only those business dates. Exits with 1 if the run
     fails.
     """
+    check_dates(date_from, date_to)
     options = {
         "git_ref": git_ref,
         "sync_type": sync_type.value,
@@ -205,7 +207,8 @@ def _what_it_did(run: HistoryItem) -> Iterator[str]:
         yield run.error
     if run.rows is not None:
         changes = [f"{count:,} {name}" for name, count in run.rows.items() if count]
-        yield ", ".join(changes) or "nothing new"
+        did = ", ".join(changes) or "nothing new"
+        yield f"would have been: {did}" if run.dry_run else did
     if run.window_reason:
         yield f"read the whole lake: {run.window_reason}"
     if run.redrive_count:

@@ -111,7 +111,11 @@ def start_sync(
     """Start a run; `GET /syncs/{run_id}` shows its progress."""
     named = request if "trigger" in request.model_fields_set else _by_api(request)
     environment = clients.settings().environment
-    return _accepted(control.start_run(clients.workflow(), environment, named, idempotency_key))
+    return _accepted(
+        control.start_run(
+            clients.workflow(), environment, named, idempotency_key, clients.require_branch
+        )
+    )
 
 
 @app.post(

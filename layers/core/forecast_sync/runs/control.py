@@ -10,7 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from forecast_sync.contracts.run import SyncRequest
-from forecast_sync.errors import ForecastSyncError, Superseded, error_name, redrive_helps
+from forecast_sync.errors import (
+    BranchNotFound,
+    ForecastSyncError,
+    Superseded,
+    error_name,
+    redrive_helps,
+)
 from forecast_sync.resolve.git_refs import map_git_ref
 from forecast_sync.text.sentences import end_sentence
 from forecast_sync.text.strict_json import read_object
@@ -31,17 +37,25 @@ class RunConflict(ForecastSyncError):
 
 
 def start_run(
-    workflow: Workflow, environment: str, request: SyncRequest, idempotency_key: str | None
+    workflow: Workflow,
+    environment: str,
+    request: SyncRequest,
+    idempotency_key: str | None,
+    require_branch: Callable[[str | None], None],
 ) -> str:
     """Start a run and return its name.
 
     Repeating a request with the same key returns the same run, even if it has ended since.
-    Raises ``BranchNotMapped`` before anything is started, and ``RunConflict`` for a key that was
-    used with a different request.
+    ``require_branch(git_ref)`` raises ``BranchNotFound`` if Neon has no such branch; what else it
+    raises is left for the run to find out.
+    Raises ``BranchNotMapped`` and ``BranchNotFound`` before anything is started, and
+    ``RunConflict`` for a key that was used with a different request.
     """
     map_git_ref(request.git_ref, environment)
     payload = request.model_dump(mode="json", exclude_unset=True)
     name = _name(idempotency_key)
+    if idempotency_key is None or workflow.describe(workflow.arn_of(name)) is None:
+        _refuse_missing_branch(request.git_ref, require_branch)
     if not workflow.start(name, payload):
         earlier = workflow.describe(workflow.arn_of(name))
         if earlier is None or read_object(earlier.input) != payload:
@@ -50,6 +64,17 @@ def start_run(
                 "use a new key for a new request."
             )
     return name
+
+
+def _refuse_missing_branch(
+    git_ref: str | None, require_branch: Callable[[str | None], None]
+) -> None:
+    try:
+        require_branch(git_ref)
+    except BranchNotFound:
+        raise
+    except ForecastSyncError:
+        return
 
 
 def redrive_run(

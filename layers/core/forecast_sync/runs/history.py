@@ -68,6 +68,19 @@ def find_window(events: Events) -> dict[str, Any] | None:
     return _find_answer(events, "Read watermark", "watermark", "window")
 
 
+def find_queries(events: Events) -> list[str]:
+    """The ids of the queries that the run is waiting for: those of its newest visit."""
+    ids: list[str] = []
+    for event in events:
+        if event.get("stateEnteredEventDetails", {}).get("name") == "Run queries":
+            break
+        left = event.get("stateExitedEventDetails", {})
+        if left.get("name") == "Start Athena query":
+            started = json.loads(left.get("output", "{}")).get("started", {}).get("query", {})
+            ids.append(started["query_execution_id"])
+    return ids
+
+
 def _find_answer(events: Events, state: str, path: str, name: str) -> dict[str, Any] | None:
     """What a state has last added to the run's state, at ``path`` under ``name``."""
     for event in events:
