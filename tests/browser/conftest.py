@@ -23,7 +23,7 @@ SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 WIDE, NARROW = 1440, 360
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
-PARTS = ("#status", "#now", "#runs", "#rejects")
+PARTS = ("#status", "#now", "#runs", "#table", "#rejects")
 
 # Four fragments requested at once may start four functions, which is slow on a busy machine.
 expect.set_options(timeout=30_000)

@@ -76,6 +76,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     monkeypatch.setenv("ENVIRONMENT", "dev")
     clients.settings.cache_clear()
     monkeypatch.setattr(clients, "workflow", lambda: made)
+    monkeypatch.setattr(clients, "neon", lambda *_: None)
 
     def connection_of(_git_ref: str | None) -> NoReturn:
         raise DatabaseUnavailable("No connection to Postgres.")
@@ -189,6 +190,26 @@ def test_a_forecast_sync_error_keeps_its_message(
     answered, problem, headers = ask("GET", "/syncs")
     assert (answered, problem["type"], problem["detail"]) == (status, kind, str(error))
     assert ("Retry-After" in headers) == (status == 503)
+
+
+def test_a_branch_that_is_missing_is_answered_with_those_that_are_there(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Neon:
+        def find_branch(self, name: str) -> NoReturn:
+            raise BranchNotFound(f"no branch {name}")
+
+        def names_under(self, prefix: str) -> list[str]:
+            return [f"{prefix}7", f"{prefix}8"]
+
+    known = set(machine.executions)
+    monkeypatch.setattr(clients, "neon", lambda *_: Neon())
+    status, problem, _ = ask("POST", "/syncs", {"git_ref": "preview/pr-99"})
+    assert status == 404
+    assert problem["detail"] == (
+        "no branch preview/pr-99. Found are: dev, preview/pr-7, preview/pr-8."
+    )
+    assert set(machine.executions) == known
 
 
 @pytest.mark.usefixtures("machine")

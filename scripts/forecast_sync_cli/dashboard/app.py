@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from forecast_sync.errors import ForecastSyncError
 from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.text.visible import visible
 from markupsafe import Markup
@@ -29,7 +30,7 @@ from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.progress import count_times
 
 HERE = Path(__file__).parent
-FAILURES = (UserError, ClientError, BotoCoreError)
+FAILURES = (UserError, ForecastSyncError, ClientError, BotoCoreError)
 logger = logging.getLogger(__name__)
 
 NO_DATA = {"X-Data": "none"}
@@ -47,6 +48,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
         duration=formatting.duration,
         utc_time=formatting.utc_time,
         size=formatting.size,
+        key=formatting.key,
         times=count_times,
         outcomes=OUTCOMES,
         scanned=partial(sum_of_queries, "scanned_bytes"),
@@ -61,6 +63,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
         Route("/runs", pages.fragment("runs.html", pages.runs)),
         Route("/rejects", pages.fragment("rejects.html", pages.rejects)),
         Route("/reject-rows", pages.fragment("reject_rows.html", pages.reject_rows)),
+        Route("/table", pages.fragment("table.html", pages.table)),
         Route("/plan", pages.fragment("plan.html", pages.plan)),
         Route("/runbook", pages.runbook),
         Route("/dialogs/{action}", actions.dialog),
@@ -92,7 +95,6 @@ class Pages:
         values = {
             "environment": self._views.deployment.label,
             "place": self._views.place,
-            "is_local": self._views.deployment.endpoint_url is not None,
             "neon_branch": self._views.neon_branch,
             "run": _requested_run(request) or "",
         }
@@ -135,6 +137,14 @@ class Pages:
         """The newest rejects with the reason in the address."""
         reason = request.query_params.get("reason", "")
         return {"reason": reason, "rows": self._views.reject_rows(reason)}
+
+    def table(self, _: Request) -> dict[str, Any]:
+        """The deployed table, and the lake's files if the deployment keeps a list of them."""
+        return {
+            "table": self._views.table(),
+            "table_file": self._views.table_file,
+            "files": self._views.files(),
+        }
 
     def plan(self, request: Request) -> dict[str, Any]:
         """What the dry run in the address would have changed; nothing for any other run."""

@@ -32,6 +32,11 @@ def size(count: float) -> str:
     return f"{count:,.1f} TB"
 
 
+def key(location: str) -> str:
+    """An object's key, without the bucket that is the same for all."""
+    return location.removeprefix("s3://").partition("/")[2] or location
+
+
 def utc_time(text: str | None) -> str:
     """One of the API's times as day and time, in UTC."""
     if not text:

@@ -10,6 +10,7 @@ from typing import Any
 
 from forecast_sync.resolve.git_refs import map_git_ref
 from forecast_sync.runs.model import OUTCOMES
+from forecast_sync.tables import Table
 
 from forecast_sync_cli.client import executions, rejects
 from forecast_sync_cli.client.api import Answer
@@ -23,6 +24,7 @@ from forecast_sync_cli.errors import UserError
 
 RUNS_SHOWN = 50
 REJECTS_SHOWN = 20
+FILES_SHOWN = 50
 STATES = {"fresh": "Fresh", "stale": "Stale", "never": "Never synced", "unreachable": "Unreachable"}
 
 
@@ -130,6 +132,27 @@ class Views:
     def reject_rows(self, reason: str) -> list[dict[str, Any]]:
         """The newest open rejects with this reason."""
         return list(rejects.read(self.deployment, REJECTS_SHOWN, reason=reason))
+
+    def table(self) -> Table:
+        """The table that the deployment syncs, as this checkout's table file says."""
+        return self.deployment.table
+
+    @property
+    def table_file(self) -> str:
+        """The name of that table file."""
+        return self.deployment.settings.table_file
+
+    def files(self) -> list[dict[str, Any]] | None:
+        """Files of the lake, those first that are left out; None if the deployment lists none."""
+        listed: dict[str, dict[str, Any]] = {}
+        for query in ({"state": "quarantined"}, {"state": "pending"}, {}):
+            answer = self.deployment.ask_status("/files", {**query, "limit": str(FILES_SHOWN)})
+            if answer is None:
+                return None
+            listed = {**{file["key"]: file for file in answer["files"]}, **listed}
+        order = {"quarantined": 0, "pending": 1}
+        files = sorted(listed.values(), key=lambda file: order.get(file["state"], 2))
+        return files[:FILES_SHOWN]
 
     def plan(self, run_id: str) -> dict[str, Any] | None:
         """The report of a dry run; None for any other run, and until it has ended."""

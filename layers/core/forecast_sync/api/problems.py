@@ -174,8 +174,8 @@ def _refused(error: ForecastSyncError, path: str) -> Response[str]:
     logger.warning("%s: %s", name, message)
     if isinstance(error, TransientError):
         return _unavailable(message, path, name)
-    if isinstance(error, BranchNotFound):
-        message = f"{end_sentence(message)}{_served()}"
+    if isinstance(error, BranchNotFound) and (served := _served()):
+        message = f"{end_sentence(message)} {served}"
     status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
     is_in_runbook = hasattr(errors, name)
     return problem(status, message, path, error=name if is_in_runbook else None)
@@ -184,7 +184,9 @@ def _refused(error: ForecastSyncError, path: str) -> Response[str]:
 def _served() -> str:
     """The git refs that would have been found, for a message; empty when Neon doesn't say."""
     with suppress(ForecastSyncError):
-        return f" Found are: {', '.join(clients.served_refs()[:SERVED_NAMED])}."
+        if clients.neon() is None:
+            return ""
+        return f"Found are: {', '.join(clients.served_refs()[:SERVED_NAMED])}."
     return ""
 
 
