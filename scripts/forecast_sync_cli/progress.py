@@ -16,6 +16,12 @@ from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 QUIET_SECONDS = 10.0
+QUERYING = frozenset(
+    {"Run queries", "Start Athena query", "Wait for Athena", "Poll Athena query", "Query done?"}
+)
+"""The states in which a run waits for its queries, and goes to and fro between them."""
+
+KILO = 1000
 COLORS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 OUTCOME_COLORS = {
     "succeeded": "green",
@@ -68,12 +74,19 @@ class Progress:
 class Steps:
     """What a long command is doing, and for how long: call it with each step, in a ``with`` block.
 
-    A terminal shows one line that changes; a pipe gets a line for each step, and one every
-    ``QUIET_SECONDS`` while a step goes on.
+    A terminal shows one line that changes; a pipe gets a line for each step, unless it
+    ``announces`` none, and one every ``QUIET_SECONDS`` while a step goes on.
     """
 
-    def __init__(self, terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        terminal: Terminal,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        announces: bool = True,
+    ) -> None:
         self._terminal = terminal
+        self._announces = announces
         self._clock = clock
         self._began = clock()
         self._step = ""
@@ -100,7 +113,8 @@ class Steps:
             if not self._is_shown:
                 self._stack.enter_context(self._terminal.ticking(self._line))
         else:
-            self._terminal.line(*self._line())
+            if self._announces:
+                self._terminal.line(*self._line())
             if not self._is_shown:
                 threading.Thread(target=self._repeat, daemon=True).start()
         self._is_shown = True
@@ -186,7 +200,7 @@ def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
         (each.state, each.pages_done, each.status, each.waits) for each in (shown, snapshot)
     )
     if before != after:
-        return not {shown.state, snapshot.state} <= {"Wait for Athena", "Poll Athena query"}
+        return not {shown.state, snapshot.state} <= QUERYING
     return snapshot.rows_done > shown.rows_done and snapshot.seconds - shown.seconds > QUIET_SECONDS
 
 
@@ -195,8 +209,8 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
     line: list[Part] = [f"{snapshot.seconds:7.1f} s  ", Styled(f"{state:<18}", "bold")]
     if snapshot.waits:
         return [*line, "  waits: ", snapshot.waits]
-    if snapshot.scanned_bytes is not None and snapshot.pages is None:
-        line.append(f"  Athena has read {snapshot.scanned_bytes / 1e6:,.1f} MB")
+    if snapshot.scanned_bytes is not None and state in QUERYING:
+        line.append(f"  Athena has read {show_size(snapshot.scanned_bytes)}")
     if snapshot.pages is not None:
         line.append(f"  pages {snapshot.pages_done}/{snapshot.pages}")
         if snapshot.pages_failed:
@@ -209,6 +223,15 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
         if left > 0:
             line.append(f"  {left / rate:,.0f} s left")
     return line
+
+
+def show_size(count: float) -> str:
+    """A number of bytes in the unit in which it has one to three digits before the point."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < KILO:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= KILO
+    return f"{count:,.1f} TB"
 
 
 def count_times(number: int) -> str:

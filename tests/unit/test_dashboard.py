@@ -17,7 +17,7 @@ from forecast_sync_cli.dashboard.app import make_app
 from forecast_sync_cli.dashboard.security import Keys
 from forecast_sync_cli.dashboard.throughput import Rates
 from forecast_sync_cli.dashboard.view_models import Views, axis_labels, chart_of
-from forecast_sync_cli.progress import count_times
+from forecast_sync_cli.progress import count_times, show_size
 
 from tests.contract.stack import machine as definition
 from tests.waiting import run_coroutine
@@ -192,7 +192,7 @@ def test_the_chart_shows_what_was_written() -> None:
     ("count", "said"), [(0, "0 B"), (999, "999 B"), (8300, "8.3 kB"), (2.5e12, "2.5 TB")]
 )
 def test_sizes_are_said_in_their_unit(count: float, said: str) -> None:
-    assert formatting.size(count) == said
+    assert show_size(count) == said
 
 
 def file(key: str, state: str, reason: str | None = None) -> dict[str, Any]:

@@ -146,7 +146,9 @@ def latest_redrivable(deployment: Deployment) -> str:
         if item.status == "RUNNING":
             raise UserError(f"{item.run_id} is running: name the run to redrive")
         if describe(deployment, arn).state != "Coalesced":
-            raise UserError(f"{item.run_id} has succeeded: name the run to redrive")
+            raise UserError(
+                f"the newest run, {item.run_id}, has succeeded: name the run to redrive"
+            )
     raise UserError("none of the last 20 runs failed: name the run to redrive")
 
 

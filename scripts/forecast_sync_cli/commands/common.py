@@ -76,10 +76,16 @@ def _read_day(text: str) -> datetime:
 
 def _read_batch_size(text: str) -> int:
     """A number of rows; anything but what a run accepts is refused."""
-    if text.isascii() and text.isdigit() and int(text[:9]) >= 1 and int(text) <= MAX_BATCH_SIZE:
-        return int(text)
-    raise wrong_value(f"{text!r} rows: expected a whole number from 1 to {MAX_BATCH_SIZE:,}.")
+    try:
+        size = int(text)
+    except ValueError:
+        raise wrong_value(f"{text!r} isn't a number; {BATCH_SIZES}.") from None
+    if not 1 <= size <= MAX_BATCH_SIZE:
+        raise UserError(f"--batch-size {size}: {BATCH_SIZES}")
+    return size
 
+
+BATCH_SIZES = f"expected a whole number of rows from 1 to {MAX_BATCH_SIZE:,}"
 
 GitRefOption = Annotated[
     str | None,

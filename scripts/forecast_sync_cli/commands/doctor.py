@@ -40,7 +40,9 @@ def doctor(
     """
     results: list[Result] = []
     terminal = out()
-    with Steps(terminal if terminal.is_live and not as_json else err()) as steps:
+    shown = terminal if terminal.is_live and not as_json else err()
+    # In a pipe, each result is a line anyway.
+    with Steps(shown, announces=False) as steps:
 
         def begins(check: str) -> None:
             steps(f"checking {check} ({len(results) + 1} of {len(CHECKS)})")

@@ -31,7 +31,7 @@ from forecast_sync_cli.commands.common import (
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import counts_table, show_warnings
+from forecast_sync_cli.progress import counts_table, show_size, show_warnings
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 
@@ -106,7 +106,7 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
     usd = sum(query["usd"] for query in report["queries"])
     terminal.line()
     terminal.line(
-        f"Athena read {scanned / 1e6:,.1f} MB in two queries: {usd:.4f} USD;"
+        f"Athena read {show_size(scanned)} in two queries: {usd:.4f} USD;"
         " the run itself will read and cost as much again"
     )
     for item in report["schema_differences"]:

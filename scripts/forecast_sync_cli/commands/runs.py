@@ -40,6 +40,8 @@ from forecast_sync_cli.terminal import Styled, Terminal, write_json
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
 STATES = {"fresh": "green", "stale": "red", "never": "red", "unreachable": "red"}
+STATE_WORDS = {"never": "never synced"}
+"""Of those that don't say by themselves what they mean."""
 
 
 def start(
@@ -199,6 +201,8 @@ def _show_history(terminal: Terminal, runs: list[HistoryItem]) -> None:
 
 
 def _what_it_did(run: HistoryItem) -> Iterator[str]:
+    if run.redrive_count:
+        yield f"redriven {count_times(run.redrive_count)}"
     if run.coalesced_into:
         yield f"into {run.coalesced_into}"
     if run.waits:
@@ -207,12 +211,13 @@ def _what_it_did(run: HistoryItem) -> Iterator[str]:
         yield run.error
     if run.rows is not None:
         changes = [f"{count:,} {name}" for name, count in run.rows.items() if count]
-        did = ", ".join(changes) or "nothing new"
-        yield f"would have been: {did}" if run.dry_run else did
+        did = ", ".join(changes)
+        if run.dry_run:
+            yield f"no row was written; would have been {did}" if did else "nothing would change"
+        else:
+            yield did or "nothing new"
     if run.window_reason:
         yield f"read the whole lake: {run.window_reason}"
-    if run.redrive_count:
-        yield f"redriven {count_times(run.redrive_count)}"
 
 
 def show_logs(
@@ -270,8 +275,9 @@ def _finish(
 def _show_freshness(document: dict[str, Any]) -> None:
     terminal = out()
     color = STATES[document["state"]]
+    state = STATE_WORDS.get(document["state"], document["state"])
     branch = document["git_ref"] or document["environment"]
-    terminal.line(f"{branch}: ", Styled(document["state"], color), f": {document['why']}")
+    terminal.line(f"{branch}: ", Styled(state, color), f": {document['why']}")
     if document["state"] == "unreachable":
         return
     watermark = document["watermark"]
@@ -282,7 +288,8 @@ def _show_freshness(document: dict[str, Any]) -> None:
     table = plain_table("run", "status", "type", *OUTCOMES)
     for run in document["runs"][:10]:
         counts = ("" if run[name] is None else f"{run[name]:,}" for name in OUTCOMES)
-        table.add_row(run["run_id"], run["status"], run["sync_type"], *counts)
+        status = run["status"].replace("_", " ")
+        table.add_row(run["run_id"], status, run["sync_type"], *counts)
     if document["runs"]:
         terminal.table(table)
     for run in document["runs"][:10]:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.client.deployment import why_unreachable
 from forecast_sync_cli.dashboard.security import run_name
 from forecast_sync_cli.dashboard.view_models import Views
 from forecast_sync_cli.errors import UserError
@@ -114,7 +115,9 @@ class Actions:
     def _act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
         try:
             return self._views.act(path, body, key)
-        except (UserError, ClientError, BotoCoreError) as error:
+        except BotoCoreError as error:
+            return Answer(502, {"detail": why_unreachable(error)})
+        except (UserError, ClientError) as error:
             return Answer(502, {"detail": str(error)})
 
     def _form(

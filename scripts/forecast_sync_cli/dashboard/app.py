@@ -22,12 +22,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
+from forecast_sync_cli.client.deployment import why_unreachable
 from forecast_sync_cli.dashboard import formatting, runbook
 from forecast_sync_cli.dashboard.actions import Actions
 from forecast_sync_cli.dashboard.security import HOSTS, Guard, Keys, run_name
 from forecast_sync_cli.dashboard.view_models import Refused, Views, chart_of, sum_of_queries
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import count_times
+from forecast_sync_cli.progress import count_times, show_size
 
 HERE = Path(__file__).parent
 FAILURES = (UserError, ForecastSyncError, ClientError, BotoCoreError)
@@ -47,7 +48,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
         number=formatting.number,
         duration=formatting.duration,
         utc_time=formatting.utc_time,
-        size=formatting.size,
+        size=show_size,
         key=formatting.key,
         times=count_times,
         outcomes=OUTCOMES,
@@ -107,7 +108,8 @@ class Pages:
             try:
                 return self._templates.TemplateResponse(request, name, gather(request))
             except FAILURES as error:
-                values = {"reason": str(error)}
+                is_unasked = isinstance(error, BotoCoreError)
+                values = {"reason": why_unreachable(error) if is_unasked else str(error)}
                 headers = {} if isinstance(error, Refused) else NO_DATA
                 return self._templates.TemplateResponse(
                     request, "unavailable.html", values, headers=headers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-KILO = 1000
 UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -21,15 +20,6 @@ def duration(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def size(count: float) -> str:
-    """A number of bytes in the unit in which it has one to three digits before the point."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < KILO:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= KILO
-    return f"{count:,.1f} TB"
 
 
 def key(location: str) -> str:

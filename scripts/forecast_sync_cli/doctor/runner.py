@@ -98,8 +98,9 @@ def run_checks(
     """
     failed: set[str] = set()
     for check in checks:
-        begins(check.name)
         blocked = [name for name in check.needs if name in failed]
+        if not blocked:
+            begins(check.name)
         result = (
             Result(check.name, "skipped", f"needs {', '.join(blocked)}")
             if blocked

@@ -218,7 +218,9 @@ def _words(item: dict[str, Any]) -> str:
 
 
 def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """A text that begins like a sentence, unless it begins with a key."""
+    is_key = "_" in text.partition(" ")[0]
+    return text if is_key else text[:1].upper() + text[1:]
 
 
 def _mistake(item: dict[str, Any]) -> Mistake:
