@@ -209,6 +209,8 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
     line: list[Part] = [f"{snapshot.seconds:7.1f} s  ", Styled(f"{state:<18}", "bold")]
     if snapshot.waits:
         return [*line, "  waits: ", snapshot.waits]
+    if snapshot.files is not None and snapshot.pages is None:
+        line.append(f"  files {snapshot.files:,}")
     if snapshot.scanned_bytes is not None and state in QUERYING:
         line.append(f"  Athena has read {show_size(snapshot.scanned_bytes)}")
     if snapshot.pages is not None:

@@ -18,6 +18,7 @@ from tests.e2e.cli import COMMAND, clean_environment
 from tests.workflow.deployed import Deployed
 
 Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("dark", "light")
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 WIDE, NARROW = 1440, 360
@@ -90,6 +91,16 @@ def check(page: Page, name: str) -> None:
     findings = Axe().run(page, options=AXE_RULES).response["violations"]
     violations = [(found["id"], [node["target"] for node in found["nodes"]]) for found in findings]
     assert violations == [], name
+
+
+def check_everywhere(page: Page, name: str) -> None:
+    """The same state at both widths, light and dark; then the page is as it was."""
+    for width in (NARROW, WIDE):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            check(page, f"{name}-{width}-{scheme}")
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
 @pytest.fixture(scope="session")

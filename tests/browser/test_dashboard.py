@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ALL, NARROW, Dashboard, check
+from tests.browser.conftest import ALL, NARROW, Dashboard, check, check_everywhere
 from tests.builders import DEFINITION
 from tests.lake import MORNING, make_row, make_rows, reference
 from tests.waiting import eventually
@@ -71,7 +71,7 @@ def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
     page.get_by_role("button", name="Stop").click()
     dialog = page.get_by_role("dialog", name="Stop this run?")
     expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
-    check(page, "stop-1440-light")
+    check_everywhere(page, "stop")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(page.locator("#stop-button")).to_be_focused()
@@ -138,7 +138,7 @@ def test_a_failed_run_says_what_happened_and_what_to_do(
     dashboard.shoot(page, "failed", *ALL)
     page.get_by_role("link", name="The runbook on BatchRefused").click()
     expect(page.get_by_role("heading", name="BatchRefused")).to_be_in_viewport()
-    check(page, "runbook-1440-light")
+    check_everywhere(page, "runbook")
     back = page.get_by_role("link", name="Back to uploads-refused")
     expect(back).to_be_in_viewport()
     back.click()
@@ -159,6 +159,9 @@ def test_a_run_shows_its_definition_and_why_it_has_read_the_whole_lake(
     page = dashboard.open()
     expect(page.locator("#now")).to_contain_text(f"Definition {DEFINITION}")
     expect(page.locator("#now")).to_contain_text("The whole lake is read: Since run")
+    page.get_by_text("columns, ").click()
+    expect(page.get_by_role("region", name="Table of columns")).to_contain_text("restaurant_id")
+    check_everywhere(page, "table")
     dashboard.shoot(page, "whole-lake")
 
 
@@ -179,7 +182,7 @@ def test_rejected_rows_stand_by_reason(dashboard: Dashboard, deployed: Deployed)
     )
     expect(shown.locator("tbody tr").first).to_contain_text("OHIO")
     expect(shown.locator("tbody tr").first).to_contain_text("forecast/some.parquet")
-    check(page, "reject-rows-1440-light")
+    check_everywhere(page, "reject-rows")
     narrow = dashboard.open(NARROW, "dark")
     hint = narrow.locator("#rejects .hint")
     expect(hint).to_be_visible()
@@ -231,7 +234,7 @@ def test_the_list_says_why_and_the_chart_shows_what_changed(
         page.goto(f"{dashboard.url}?run={waiting.rpartition(':')[2]}")
         expect(page.locator("#now")).to_contain_text("It waits for another run.")
         expect(page.locator("#now")).to_contain_text(f"Run {name} works on this database")
-        check(page, "waiting-1440-light")
+        check_everywhere(page, "waiting")
         page.goto(f"{dashboard.url}?run={coalesced.name}")
         expect(page.locator("#now .badge").first).to_have_text("Coalesced")
         expect(page.locator("#now")).to_contain_text(f"{name} was ahead")
@@ -277,20 +280,20 @@ def test_a_redrive_that_could_only_fail_is_not_offered(
     expect(page.locator("#redrive-reason")).to_have_text(
         f"Not now: {after.name} has written or succeeded since; start a new run."
     )
-    check(page, "overtaken-1440-light")
+    check_everywhere(page, "overtaken")
 
 
 def test_what_does_not_fit_is_said_at_its_field(dashboard: Dashboard) -> None:
     page = dashboard.open()
     page.get_by_role("button", name="Start a run").click()
     dialog = page.get_by_role("dialog", name="Start a run")
-    check(page, "start-1440-light")
+    check_everywhere(page, "start")
     dialog.get_by_label("Rows per batch").fill("0")
     dialog.get_by_role("button", name="Start the run").click()
     field = dialog.get_by_label("Rows per batch")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
-    check(page, "start-refused-1440-light")
+    check_everywhere(page, "start-refused")
     field.fill("10")
     dialog.get_by_label("Git branch").fill("main")
     dialog.get_by_role("button", name="Start the run").click()
@@ -307,7 +310,7 @@ def test_without_answers_it_says_so_and_recovers_by_itself(dashboard: Dashboard)
     page.context.set_offline(True)
     expect(page.locator("#offline")).to_be_visible()
     expect(page.locator("#connection")).to_have_text("Offline")
-    check(page, "offline-1440-light")
+    check_everywhere(page, "offline")
     page.context.set_offline(False)
     expect(page.locator("#offline")).to_be_hidden()
     expect(page.locator("#connection")).to_have_text("Live")

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from localcloud import cloud
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Dashboard, check, serving
+from tests.browser.conftest import Dashboard, check_everywhere, serving
 
 SAID_SECONDS = 10.0
 """After the end of the cloud."""
@@ -46,7 +46,7 @@ def test_when_the_cloud_is_gone_the_page_says_so_within_ten_seconds(chromium: Br
             os.kill(own.pid, signal.SIGSTOP)
             try:
                 expect_no_data(page, time.monotonic())
-                check(page, "no-data-1440-light")
+                check_everywhere(page, "no-data")
             finally:
                 os.kill(own.pid, signal.SIGCONT)
             expect(page.locator("#connection")).to_have_text("Live")

@@ -76,9 +76,11 @@ def test_a_run_s_line_says_what_athena_has_read_and_which_run_it_waits_for() -> 
     pipe: Any = Pipe()
     with Progress(pipe) as show:
         show(snapshot(scanned_bytes=12_300_000))
+        show(snapshot(state="Lake surveyed?", files=1200))
         show(snapshot(state="Read watermark", waits="Run a works on this database."))
     assert pipe.lines == [
         "    3.0 s  Poll Athena query   Athena has read 12.3 MB",
+        "    3.0 s  Lake surveyed?      files 1,200",
         "    3.0 s  Read watermark      waits: Run a works on this database.",
     ]
 
@@ -93,3 +95,10 @@ def test_only_the_queries_of_the_newest_visit_are_counted() -> None:
     oldest_first: list[Any] = [entered, left("old"), entered, left("a"), left("b")]
     assert sorted(history.find_queries(list(reversed(oldest_first)))) == ["a", "b"]
     assert history.find_queries([]) == []
+
+
+def test_the_files_that_a_survey_has_listed_are_counted() -> None:
+    output = '{"watermark": {"window": {"survey": {"window_objects": 12, "done": false}}}}'
+    surveyed: Any = {"stateExitedEventDetails": {"name": "Survey lake", "output": output}}
+    assert (history.find_survey([surveyed]) or {})["window_objects"] == 12
+    assert history.find_survey([]) is None

@@ -5,8 +5,10 @@ No database is asked, so that none is woken, and runs that never reached one are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+import time
+from collections.abc import Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -28,8 +30,12 @@ from pydantic import Field
 
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.client.executions import ListedRun, list_runs
+from forecast_sync_cli.client.run_status import utc
 
 READERS = 8
+BURST, READS_PER_SECOND = 200, 10
+"""Step Functions takes some hundred descriptions at once, and then about so many a second."""
+
 ERROR_CHARACTERS = 300
 
 
@@ -68,7 +74,7 @@ def read_history(
     unknown = [item for item in listed if not _is_known(item, remembered)]
     workflow = Workflow(deployment.stepfunctions, deployment.state_machine_arn)
     with ThreadPoolExecutor(READERS) as pool:
-        read = list(pool.map(partial(_read, workflow), unknown))
+        read = list(pool.map(partial(_read_paced, workflow), unknown, range(len(unknown))))
     remembered.update({item.run_id: item for item in read})
     return [remembered[item.run_id] for item in listed]
 
@@ -82,24 +88,39 @@ def _is_known(item: ListedRun, known: Mapping[str, HistoryItem]) -> bool:
     return is_same and item.stopped_at is not None
 
 
+def _read_paced(workflow: Workflow, item: ListedRun, number: int) -> HistoryItem:
+    """Read a run; a long list no faster than Step Functions allows in the long run."""
+    if number >= BURST:
+        time.sleep(READERS / READS_PER_SECOND)
+    return _read(workflow, item)
+
+
 def _read(workflow: Workflow, item: ListedRun) -> HistoryItem:
     arn = workflow.arn_of(item.run_id)
     execution = workflow.describe(arn)
     if execution is None:  # Step Functions has forgotten it since it was listed.
-        execution = Execution(item.status, item.redrive_count, item.started_at, "{}", "", "")
+        execution = Execution(
+            item.status, item.redrive_count, item.started_at, "{}", "", "", item.stopped_at
+        )
     failure = workflow.failure_of(arn, execution) if execution.ended_badly else None
     events = [] if execution.output else workflow.newest_events(arn)
     output = read_object(execution.output)
     run = output.get("run") or history.find_run(events) or {}
     window = history.find_window(events) or {}
     given = read_object(execution.input)
+    stopped_at = execution.stopped_at
+    now = {
+        "status": execution.status,
+        "redrive_count": execution.redrive_count,
+        "stopped_at": utc(datetime.fromisoformat(stopped_at)) if stopped_at else None,
+    }
     return HistoryItem(
-        **item.model_dump(),
+        **(item.model_dump() | now),
         outcome=outcome_of(execution.status, execution.output, failure),
         coalesced_into=coalesced_into(execution.output),
         waits=find_wait(events) if execution.is_alive else None,
         error=shorten(first_line(failure), ERROR_CHARACTERS) if failure else None,
-        sync_type=_one_of(("incremental", "full"), output, run, {"sync_type": _type_of(given)}),
+        sync_type=_find_type(output, run, {"sync_type": "incremental", **given}),
         dry_run=given.get("dry_run") is True,
         trigger=_text(run.get("trigger") or given.get("trigger")),
         git_ref=_text(output.get("git_ref") or run.get("git_ref")),
@@ -109,14 +130,10 @@ def _read(workflow: Workflow, item: ListedRun) -> HistoryItem:
     )
 
 
-def _type_of(given: Mapping[str, Any]) -> Any:
-    return given.get("sync_type", "incremental")
-
-
-def _one_of(values: Sequence[str], *documents: Mapping[str, Any]) -> Any:
-    """The first document's sync type that is one."""
+def _find_type(*documents: Mapping[str, Any]) -> Any:
+    """The first of the documents' sync types that is one; the input may be anything."""
     types = (document.get("sync_type") for document in documents)
-    return next((value for value in types if value in values), None)
+    return next((value for value in types if value in ("incremental", "full")), None)
 
 
 def _text(value: object) -> str | None:

@@ -68,6 +68,9 @@ class Snapshot(Model):
     pages_done: int = 0
     pages_failed: int = 0
     pages: int | None = Field(default=None, description="Null before the pages are planned.")
+    files: int | None = Field(
+        default=None, description="Files that it takes in, as far as they have been listed."
+    )
     scanned_bytes: int | None = Field(
         default=None, description="What Athena has read for its queries, while they run."
     )
@@ -153,6 +156,7 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
             "coalesced_into": coalesced_into(execution.output),
             "waits": find_wait(events) if execution.is_alive else None,
             **_pages(workflow, execution_arn, events),
+            "files": (history.find_survey(events) or {}).get("window_objects"),
             "scanned_bytes": _scanned_bytes(deployment, events) if execution.is_alive else None,
             "rows": _rows(deployment, run_id, json.loads(execution.input or "{}"), events),
             "definition": window.get("definition"),

@@ -29,13 +29,14 @@ from forecast_sync_cli.commands.common import (
     WaitOption,
     check_dates,
     date_text,
+    err,
     out,
     plain_table,
     print_json,
     report_run,
     wait_for_run,
 )
-from forecast_sync_cli.progress import OUTCOME_COLORS, count_times
+from forecast_sync_cli.progress import OUTCOME_COLORS, Steps, count_times
 from forecast_sync_cli.terminal import Styled, Terminal, write_json
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
@@ -172,7 +173,9 @@ def history(
 
     Runs that coalesced or failed to start are included.
     """
-    runs = history_client.read_history(deployment.find(environment, project), limit)
+    with Steps(err(), announces=False) as step:
+        step("reading runs from Step Functions")
+        runs = history_client.read_history(deployment.find(environment, project), limit)
     if as_json:
         print_json([run.model_dump() for run in runs])
         return

@@ -108,8 +108,11 @@ class Pages:
             try:
                 return self._templates.TemplateResponse(request, name, gather(request))
             except FAILURES as error:
-                is_unasked = isinstance(error, BotoCoreError)
-                values = {"reason": why_unreachable(error) if is_unasked else str(error)}
+                values = {
+                    "reason": why_unreachable(error)
+                    if isinstance(error, BotoCoreError)
+                    else str(error)
+                }
                 headers = {} if isinstance(error, Refused) else NO_DATA
                 return self._templates.TemplateResponse(
                     request, "unavailable.html", values, headers=headers

@@ -68,6 +68,13 @@ def find_window(events: Events) -> dict[str, Any] | None:
     return _find_answer(events, "Read watermark", "watermark", "window")
 
 
+def find_survey(events: Events) -> dict[str, Any] | None:
+    """What the newest survey of the lake has found so far; None where nothing surveys it."""
+    window = _find_answer(events, "Survey lake", "watermark", "window") or {}
+    survey: dict[str, Any] | None = window.get("survey")
+    return survey
+
+
 def find_queries(events: Events) -> list[str]:
     """The ids of the queries that the run is waiting for: those of its newest visit."""
     ids: list[str] = []

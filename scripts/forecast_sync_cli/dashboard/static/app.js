@@ -105,6 +105,7 @@
   };
   document.addEventListener("htmx:afterSettle", hint);
   addEventListener("resize", hint);
+  document.addEventListener("toggle", hint, true);
 
   // Dialogs: filled by the server, shown when filled, closed when the server has nothing to add.
   const dialog = byId("dialog");
