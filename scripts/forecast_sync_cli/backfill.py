@@ -9,10 +9,12 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from forecast_sync.adapters.stepfunctions import ALIVE, Workflow
+from forecast_sync.text.sentences import end_sentence
 
 from forecast_sync_cli.client import executions
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.client.run_status import Snapshot, describe
+from forecast_sync_cli.errors import UserError
 
 Begun = Literal["started", "redriven", "joined", "done before"]
 Follow = Callable[[str, int], Snapshot]
@@ -107,4 +109,7 @@ def _begin(
         return "done before", execution.redrive_count
     if execution.status in ALIVE:
         return "joined", execution.redrive_count
-    return "redriven", executions.redrive(deployment, arn)
+    try:
+        return "redriven", executions.redrive(deployment, arn)
+    except UserError as error:
+        raise UserError(f"{end_sentence(str(error))} Choose another --name for new runs") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -116,9 +116,18 @@ class Sides:
         return self.deployment.invoke("inspect_database", payload)
 
 
-def compare(sides: Sides, dates: Dates, limit: int) -> Diff:
-    """Compare both sides; the result names at most ``limit`` of the keys that differ."""
-    lake, target = sides.lake_sums(dates), sides.target_sums(dates)
+def compare(
+    sides: Sides, dates: Dates, limit: int, step: Callable[[str], None] = lambda _: None
+) -> Diff:
+    """Compare both sides; the result names at most ``limit`` of the keys that differ.
+
+    ``step`` is called with what is being done.
+    """
+    step(f"adding up the lake as of {sides.as_of:%Y-%m-%d %H:%M:%S} UTC in Athena")
+    lake = sides.lake_sums(dates)
+    rows = sum(sums.rows for sums in lake.values())
+    step(f"adding up Postgres' rows; the lake has {rows:,}")
+    target = sides.target_sums(dates)
     known = sorted({*lake, *target})
     none = Sums(0, 0)
     days = [
@@ -127,7 +136,8 @@ def compare(sides: Sides, dates: Dates, limit: int) -> Diff:
         if lake.get(day) != target.get(day)
     ]
     keys: list[Key] = []
-    for item in days:
+    for number, item in enumerate(days, start=1):
+        step(f"comparing the keys of {item.day}, the {number}. of {len(days)} days that differ")
         keys += _compare_keys(sides, date.fromisoformat(item.day))
         if len(keys) > limit:
             break

@@ -111,6 +111,7 @@ def _run(app: Typer) -> int:
     from typer import Abort
     from typer.exceptions import TyperException
 
+    from forecast_sync_cli.client.deployment import why_unreachable
     from forecast_sync_cli.errors import Faults, UserError
     from forecast_sync_cli.terminal import Terminal, guard_logging
 
@@ -134,7 +135,7 @@ def _run(app: Typer) -> int:
             f"AWS refused {error.operation_name} with {detail.get('Code')}: {detail.get('Message')}"
         )
     except BotoCoreError as error:
-        errors.error(f"AWS can't be reached: {error}")
+        errors.error(why_unreachable(error))
     except Exception:  # noqa: BLE001  # Python would print it raw.
         errors.crash(traceback.format_exc())
     return 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from types import TracebackType
@@ -14,7 +16,21 @@ from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 QUIET_SECONDS = 10.0
+QUERYING = frozenset(
+    {"Run queries", "Start Athena query", "Wait for Athena", "Poll Athena query", "Query done?"}
+)
+"""The states in which a run waits for its queries, and goes to and fro between them."""
+
+KILO = 1000
 COLORS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
+OUTCOME_COLORS = {
+    "succeeded": "green",
+    "dry_run": "green",
+    "running": "cyan",
+    "coalesced": "yellow",
+    "superseded": "yellow",
+}
+"""Of those that aren't bad."""
 
 
 class Progress:
@@ -55,6 +71,65 @@ class Progress:
             self._shown = snapshot
 
 
+class Steps:
+    """What a long command is doing, and for how long: call it with each step, in a ``with`` block.
+
+    A terminal shows one line that changes; a pipe gets a line for each step, unless it
+    ``announces`` none, and one every ``QUIET_SECONDS`` while a step goes on.
+    """
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        announces: bool = True,
+    ) -> None:
+        self._terminal = terminal
+        self._announces = announces
+        self._clock = clock
+        self._began = clock()
+        self._step = ""
+        self._stack = ExitStack()
+        self._is_shown = False
+        self._over = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._stack.close()
+
+    def __call__(self, step: str) -> None:
+        """Begin a step, or say how far the present one is."""
+        self._step = step
+        if self._terminal.is_live:
+            if not self._is_shown:
+                self._stack.enter_context(self._terminal.ticking(self._line))
+        else:
+            if self._announces:
+                self._terminal.line(*self._line())
+            if not self._is_shown:
+                threading.Thread(target=self._repeat, daemon=True).start()
+        self._is_shown = True
+
+    def _line(self) -> list[Part]:
+        return [f"{self._clock() - self._began:7.1f} s  {self._step} ..."]
+
+    def _repeat(self) -> None:
+        step = self._step
+        while not self._over.wait(QUIET_SECONDS):
+            if step == self._step:
+                self._terminal.line(*self._line())
+            step = self._step
+
+
 def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot:
     """Show a run until it has ended, and return its last snapshot."""
     with Progress(terminal) as show:
@@ -65,33 +140,51 @@ def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot
 
 def show_outcome(terminal: Terminal, snapshot: Snapshot, *, next_step: str | None = None) -> None:
     """Show how a run ended and, if it failed, what to do next: a redrive, or ``next_step``."""
-    color = COLORS.get(snapshot.status, "red")
+    color = OUTCOME_COLORS.get(snapshot.outcome, "red")
     redriven = f", redriven {count_times(snapshot.redrive_count)}" if snapshot.redrive_count else ""
     terminal.line(
-        Styled(snapshot.status, color),
+        Styled(_headline(snapshot), color),
         f" {snapshot.run_id} in {snapshot.seconds:.1f} s{redriven}",
     )
     if snapshot.window_reason:
         terminal.line(f"  the whole lake was read: {snapshot.window_reason}")
     if snapshot.error:
         terminal.line(f"  {snapshot.error}")
-        next_step = next_step or (
-            f"fix the cause, then: forecast-sync redrive {snapshot.run_id}"
-            if errors.redrive_helps(errors.error_name(snapshot.error))
-            else "a redrive can't help: start a new run"
+        terminal.line(
+            f"  {next_step or _next_step(snapshot.run_id, errors.error_name(snapshot.error))}"
         )
-        terminal.line(f"  {next_step}")
     counts = snapshot.counts
     if counts:
         terminal.table(counts_table(counts.model_dump()))
-        for message, rows in counts.warnings.items():
-            terminal.line(
-                Styled("warning", "yellow"), f" expectation broken in {rows:,} rows: {message}"
-            )
+        show_warnings(terminal, counts.warnings)
     if snapshot.report:
         terminal.line(f"  in detail: forecast-sync plan {snapshot.run_id}")
-    elif not counts and snapshot.status == "SUCCEEDED" and snapshot.state == "Coalesced":
-        terminal.line("  coalesced: another run is active and starts one more run when it ends")
+    elif snapshot.outcome == "coalesced":
+        ahead = snapshot.coalesced_into or "another run"
+        terminal.line(f"  it did nothing itself: {ahead} starts one more run when it ends")
+    elif snapshot.waits:
+        terminal.line(f"  it waits: {snapshot.waits}")
+
+
+def show_warnings(terminal: Terminal, warnings: dict[str, int]) -> None:
+    """Show which of the table file's expectations rows have broken; they are loaded anyway."""
+    for message, count in warnings.items():
+        rows = "1 row" if count == 1 else f"{count:,} rows"
+        terminal.line(Styled("warning", "yellow"), f" expectation broken in {rows}: {message}")
+
+
+def _headline(snapshot: Snapshot) -> str:
+    """What Step Functions calls it, unless that isn't what became of it."""
+    is_else = snapshot.outcome in ("coalesced", "superseded")
+    return snapshot.outcome.upper() if is_else else snapshot.status
+
+
+def _next_step(run_id: str, error: str) -> str:
+    if error == errors.LeaseHeld.__name__:
+        return f"when that run has ended: forecast-sync redrive {run_id}"
+    if errors.redrive_helps(error):
+        return f"fix the cause, then: forecast-sync redrive {run_id}"
+    return "a redrive can't help: start a new run"
 
 
 def counts_table(counts: dict[str, int]) -> Table:
@@ -105,18 +198,23 @@ def counts_table(counts: dict[str, int]) -> Table:
 
 def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
     """Whether a new line is worth writing: the state or page changed, or rows after a while."""
-    if (shown.state, shown.pages_done, shown.status) != (
-        snapshot.state,
-        snapshot.pages_done,
-        snapshot.status,
-    ):
-        return not {shown.state, snapshot.state} <= {"Wait for Athena", "Poll Athena query"}
+    before, after = (
+        (each.state, each.pages_done, each.status, each.waits) for each in (shown, snapshot)
+    )
+    if before != after:
+        return not {shown.state, snapshot.state} <= QUERYING
     return snapshot.rows_done > shown.rows_done and snapshot.seconds - shown.seconds > QUIET_SECONDS
 
 
 def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
     state = snapshot.state or "starting"
     line: list[Part] = [f"{snapshot.seconds:7.1f} s  ", Styled(f"{state:<18}", "bold")]
+    if snapshot.waits:
+        return [*line, "  waits: ", snapshot.waits]
+    if snapshot.files is not None and snapshot.pages is None:
+        line.append(f"  files {snapshot.files:,}")
+    if snapshot.scanned_bytes is not None and state in QUERYING:
+        line.append(f"  Athena has read {show_size(snapshot.scanned_bytes)}")
     if snapshot.pages is not None:
         line.append(f"  pages {snapshot.pages_done}/{snapshot.pages}")
         if snapshot.pages_failed:
@@ -129,6 +227,15 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
         if left > 0:
             line.append(f"  {left / rate:,.0f} s left")
     return line
+
+
+def show_size(count: float) -> str:
+    """A number of bytes in the unit in which it has one to three digits before the point."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < KILO:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= KILO
+    return f"{count:,.1f} TB"
 
 
 def count_times(number: int) -> str:

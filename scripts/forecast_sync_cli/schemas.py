@@ -15,7 +15,7 @@ from forecast_sync.runs.model import FreshnessState, RejectReason, Sync
 from localcloud.description import Cloud
 from pydantic import Field
 
-from forecast_sync_cli.client.executions import HistoryItem
+from forecast_sync_cli.client.history import HistoryItem
 from forecast_sync_cli.client.run_status import ExecutionStatus, Snapshot, Time
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import typer
 from forecast_sync.text.visible import visible, visible_lines
 from rich.console import Console
 from rich.live import Live
@@ -119,6 +120,17 @@ class Terminal:
         """A line that changes: call the yielded function with its new parts."""
         with Live(console=self._console, transient=True) as shown:
             yield lambda *parts: shown.update(_text(parts))
+
+    @contextmanager
+    def ticking(self, parts: Callable[[], Collection[Part]]) -> Iterator[None]:
+        """A line that is made again several times a second; what else is printed stands above."""
+        with Live(console=self._console, get_renderable=lambda: _text(parts()), transient=True):
+            yield
+
+
+def wrong_value(message: str) -> Exception:
+    """The error of an option's value, shown with the option's name and the command's usage."""
+    return typer.BadParameter(message)
 
 
 def is_interactive() -> bool:

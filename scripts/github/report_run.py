@@ -13,6 +13,7 @@ from typing import Any
 
 import aws  # noqa: F401  # makes forecast_sync importable
 from forecast_sync import errors, links
+from forecast_sync.runs.outcome import coalesced_into, outcome_of
 from output import code, fail, visible
 
 COUNTS = ("window_rows", "rejected", "candidates", "superseded", "good")
@@ -33,7 +34,7 @@ def describe(execution: dict[str, Any]) -> str:
     """The summary in Markdown; names and messages are code in it."""
     output = json.loads(execution.get("output") or "{}")
     lines = [
-        f"## Forecast sync: {execution['status']}",
+        f"## Forecast sync: {_headline(execution)}",
         "",
         f"[{code(execution['name'])}](<{links.console_url(execution['executionArn'])}>)",
     ]
@@ -48,10 +49,9 @@ def describe(execution: dict[str, Any]) -> str:
         lines.append("|" + "---:|" * len(names))
         lines.append("| " + " | ".join(f"{output['counts'][name]:,}" for name in names) + " |")
     elif execution["status"] == "SUCCEEDED":
-        lines += [
-            "",
-            "Another run is active on this database; it starts one more run when it ends.",
-        ]
+        ahead = coalesced_into(execution.get("output") or "")
+        active = code(ahead) if ahead else "Another run"
+        lines += ["", f"{active} is active on this database; it starts one more run when it ends."]
     if "failure" in execution:
         failure = visible(execution["failure"]).replace("```", "'''") or "No cause was given."
         next_step = (
@@ -61,6 +61,15 @@ def describe(execution: dict[str, Any]) -> str:
         )
         lines += ["", "```", failure, "```", "", next_step]
     return "\n".join([*lines, ""])
+
+
+def _headline(execution: dict[str, Any]) -> str:
+    """What Step Functions calls it, unless that isn't what became of it."""
+    outcome = outcome_of(
+        execution["status"], execution.get("output") or "", execution.get("failure")
+    )
+    is_else = outcome in ("coalesced", "superseded")
+    return outcome.upper() if is_else else str(execution["status"])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,12 +18,13 @@ from tests.e2e.cli import COMMAND, clean_environment
 from tests.workflow.deployed import Deployed
 
 Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("dark", "light")
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 WIDE, NARROW = 1440, 360
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
-PARTS = ("#status", "#now", "#runs", "#rejects")
+PARTS = ("#status", "#now", "#runs", "#table", "#rejects")
 
 # Four fragments requested at once may start four functions, which is slow on a busy machine.
 expect.set_options(timeout=30_000)
@@ -91,12 +93,29 @@ def check(page: Page, name: str) -> None:
     assert violations == [], name
 
 
+def check_everywhere(page: Page, name: str) -> None:
+    """The same state at both widths, light and dark; then the page is as it was."""
+    for width in (NARROW, WIDE):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            check(page, f"{name}-{width}-{scheme}")
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+
+
 @pytest.fixture(scope="session")
 def served(_deployed: Deployed) -> Iterator[str]:
     """The address that `forecast-sync dashboard` prints."""
+    with serving(_deployed.cloud.variables) as address:
+        yield address
+
+
+@contextmanager
+def serving(variables: Mapping[str, str]) -> Iterator[str]:
+    """A dashboard of its own; the address that it prints."""
     process = subprocess.Popen(
         [COMMAND, "dashboard", "--port", "0"],
-        env=clean_environment(**_deployed.cloud.variables),
+        env=clean_environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ALL, NARROW, Dashboard, check
+from tests.browser.conftest import ALL, NARROW, Dashboard, check, check_everywhere
 from tests.builders import DEFINITION
 from tests.lake import MORNING, make_row, make_rows, reference
 from tests.waiting import eventually
@@ -49,14 +49,6 @@ def press_start(page: Page) -> None:
     expect(dialog).to_be_hidden()
 
 
-def test_before_anything_has_run_it_says_how_to_begin(dashboard: Dashboard) -> None:
-    page = dashboard.open()
-    expect(page.locator("#runs")).to_contain_text("No runs yet.")
-    expect(page.locator("#rejects")).to_contain_text("No open rejects.")
-    expect(page.locator("#status")).to_contain_text("Never synced")
-    dashboard.shoot(page, "empty")
-
-
 def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
     dashboard: Dashboard, deployed: Deployed
 ) -> None:
@@ -79,7 +71,7 @@ def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
     page.get_by_role("button", name="Stop").click()
     dialog = page.get_by_role("dialog", name="Stop this run?")
     expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
-    check(page, "stop-1440-light")
+    check_everywhere(page, "stop")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(page.locator("#stop-button")).to_be_focused()
@@ -146,8 +138,11 @@ def test_a_failed_run_says_what_happened_and_what_to_do(
     dashboard.shoot(page, "failed", *ALL)
     page.get_by_role("link", name="The runbook on BatchRefused").click()
     expect(page.get_by_role("heading", name="BatchRefused")).to_be_in_viewport()
-    check(page, "runbook-1440-light")
-    page.go_back()
+    check_everywhere(page, "runbook")
+    back = page.get_by_role("link", name="Back to uploads-refused")
+    expect(back).to_be_in_viewport()
+    back.click()
+    expect(page.locator("#now")).to_contain_text("BatchRefused")
     page.get_by_role("link", name="uploads-1").click()
     expect(page.get_by_role("heading", name="One run")).to_be_visible()
     expect(page.locator("#now")).to_contain_text("uploads-1")
@@ -164,6 +159,9 @@ def test_a_run_shows_its_definition_and_why_it_has_read_the_whole_lake(
     page = dashboard.open()
     expect(page.locator("#now")).to_contain_text(f"Definition {DEFINITION}")
     expect(page.locator("#now")).to_contain_text("The whole lake is read: Since run")
+    page.get_by_text("columns, ").click()
+    expect(page.get_by_role("region", name="Table of columns")).to_contain_text("restaurant_id")
+    check_everywhere(page, "table")
     dashboard.shoot(page, "whole-lake")
 
 
@@ -177,19 +175,125 @@ def test_rejected_rows_stand_by_reason(dashboard: Dashboard, deployed: Deployed)
     expect(rows.first).to_contain_text("state is longer than 2 characters")
     expect(rows.first.locator("meter")).to_have_attribute("value", "4")
     dashboard.shoot(page, "rejects")
+    page.get_by_role("button", name="Show rows: state is longer than 2 characters").click()
+    shown = page.locator("#reject-rows")
+    expect(shown.get_by_role("heading")).to_have_text(
+        "4 newest rows: state is longer than 2 characters"
+    )
+    expect(shown.locator("tbody tr").first).to_contain_text("OHIO")
+    expect(shown.locator("tbody tr").first).to_contain_text("forecast/some.parquet")
+    check_everywhere(page, "reject-rows")
+    narrow = dashboard.open(NARROW, "dark")
+    hint = narrow.locator("#rejects .hint")
+    expect(hint).to_be_visible()
+    narrow.get_by_role("button", name="Show rows: y_50 is NULL").focus()
+    narrow.keyboard.press("Enter")
+    expect(narrow.locator("#reject-rows tbody tr")).to_have_count(1)
+    expect(narrow.locator("#reject-rows tbody tr")).to_contain_text("NULL")
+    check(narrow, "reject-rows-360-dark")
+
+
+def test_a_dry_run_shows_its_plan(dashboard: Dashboard, deployed: Deployed) -> None:
+    deployed.upload("some", make_rows(range(40)))
+    deployed.succeed()
+    later = MORNING + timedelta(hours=1)
+    bad = make_row(7, state="OHIO", updated_at=later)
+    deployed.upload("more", [make_row(3, y_50=1000.0, updated_at=later), make_row(77), bad])
+    ended = deployed.succeed(dry_run=True)
+    page = dashboard.open()
+    page.get_by_role("link", name="What it would change").click()
+    plan = page.locator("#plan")
+    expect(plan.get_by_role("heading", name="What this run would change")).to_be_visible()
+    expect(plan).to_contain_text("Expectation broken in 1 row,")
+    expect(plan).to_contain_text("state is longer than 2 characters")
+    expect(plan).to_contain_text("state=OHIO")
+    expect(plan).to_contain_text("read by Athena")
+    expect(plan.get_by_role("region", name="Table of the largest changes")).to_contain_text("1000")
+    check(page, "plan-1440-light")
+    for width, scheme in ALL:
+        other = dashboard.open(width, scheme)
+        other.goto(f"{dashboard.url}?run={ended.name}")
+        expect(other.locator("#plan")).to_contain_text("read by Athena")
+        check(other, f"plan-{width}-{scheme}")
+
+
+def test_the_list_says_why_and_the_chart_shows_what_changed(
+    dashboard: Dashboard, deployed: Deployed
+) -> None:
+    deployed.upload("some", make_rows(range(30)))
+    with deployed.held_query():
+        holder = deployed.start(name=f"holder-{uuid.uuid4().hex[:6]}")
+        name = holder.rpartition(":")[2]
+        eventually(lambda: (deployed.status(name) or {}).get("status") == "running")
+        coalesced = deployed.run()
+        waiting = deployed.start(sync_type="full")
+        page = dashboard.open()
+        row = page.locator(f"#row-{coalesced.name}")
+        expect(row).to_contain_text(f"into {name}")
+        expect(row.locator(".badge")).to_have_text("coalesced")
+        page.goto(f"{dashboard.url}?run={waiting.rpartition(':')[2]}")
+        expect(page.locator("#now")).to_contain_text("It waits for another run.")
+        expect(page.locator("#now")).to_contain_text(f"Run {name} works on this database")
+        check_everywhere(page, "waiting")
+        page.goto(f"{dashboard.url}?run={coalesced.name}")
+        expect(page.locator("#now .badge").first).to_have_text("Coalesced")
+        expect(page.locator("#now")).to_contain_text(f"{name} was ahead")
+        dashboard.shoot(page, "coalesced")
+    deployed.wait(holder)
+    deployed.wait(waiting)
+    page.goto(dashboard.url)
+    expect(page.locator("#chart")).to_be_visible()
+    drawn = page.evaluate(
+        "(() => { const chart = Chart.getChart('chart');"
+        " return { shown: chart.data.datasets.map((d, i) => [d.label, chart.isDatasetVisible(i)]),"
+        " x: chart.scales.x.ticks.map(t => String(t.label)),"
+        " y: chart.scales.y.ticks.map(t => String(t.label)) }; })()"
+    )
+    assert dict(drawn["shown"]) == {
+        "inserted": True,
+        "updated": True,
+        "unchanged": False,
+        "rejected": True,
+    }
+    assert len(set(drawn["y"])) == len(drawn["y"])
+    minutes = [label for label in drawn["x"] if ":" in label]
+    assert len(set(minutes)) == len(minutes)
+
+
+def test_a_redrive_that_could_only_fail_is_not_offered(
+    dashboard: Dashboard, deployed: Deployed
+) -> None:
+    deployed.upload("some", make_rows(range(30)))
+    deployed.succeed()
+    deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 50000)")
+    later = MORNING + timedelta(hours=9)
+    deployed.upload("refused", [make_row(1, y_50=60_000.0, updated_at=later)])
+    failed = deployed.run()
+    eventually(lambda: (deployed.status(failed.name) or {}).get("status") == "failed")
+    page = dashboard.open()
+    page.goto(f"{dashboard.url}?run={failed.name}")
+    expect(page.locator("#redrive-button")).to_be_enabled()
+    expect(page.locator("#now")).not_to_contain_text("AWS console")
+    deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
+    after = deployed.succeed()
+    expect(page.locator("#redrive-button")).to_be_disabled()
+    expect(page.locator("#redrive-reason")).to_have_text(
+        f"Not now: {after.name} has written or succeeded since; start a new run."
+    )
+    check_everywhere(page, "overtaken")
 
 
 def test_what_does_not_fit_is_said_at_its_field(dashboard: Dashboard) -> None:
     page = dashboard.open()
     page.get_by_role("button", name="Start a run").click()
     dialog = page.get_by_role("dialog", name="Start a run")
-    check(page, "start-1440-light")
+    check_everywhere(page, "start")
     dialog.get_by_label("Rows per batch").fill("0")
     dialog.get_by_role("button", name="Start the run").click()
     field = dialog.get_by_label("Rows per batch")
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(field).to_be_focused()
-    check(page, "start-refused-1440-light")
+    check_everywhere(page, "start-refused")
     field.fill("10")
     dialog.get_by_label("Git branch").fill("main")
     dialog.get_by_role("button", name="Start the run").click()
@@ -206,7 +310,7 @@ def test_without_answers_it_says_so_and_recovers_by_itself(dashboard: Dashboard)
     page.context.set_offline(True)
     expect(page.locator("#offline")).to_be_visible()
     expect(page.locator("#connection")).to_have_text("Offline")
-    check(page, "offline-1440-light")
+    check_everywhere(page, "offline")
     page.context.set_offline(False)
     expect(page.locator("#offline")).to_be_hidden()
     expect(page.locator("#connection")).to_have_text("Live")
@@ -240,7 +344,9 @@ def test_an_unreachable_database_or_api_is_shown_in_its_place(
         page = dashboard.open()
         expect(page.locator("#status")).to_contain_text("Unreachable")
         expect(page.locator("#now")).to_contain_text("The database couldn't be reached")
-        expect(page.locator("#runs")).to_contain_text("This can't be shown right now.")
+        expect(page.locator("#rejects")).to_contain_text("This can't be shown right now.")
+        # The list of runs asks no database.
+        expect(page.locator("#runs tbody tr").first).to_contain_text("20")
         dashboard.shoot(page, "unreachable")
     finally:
         deployed.execute(deny + "true", branch="main")

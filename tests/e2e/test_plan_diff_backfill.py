@@ -37,6 +37,10 @@ def test_plan_shows_what_would_change_and_changes_nothing(
     assert groups["2026-12-04", None]["rejected"] == 1
     assert sum(group["unchanged"] for group in report["groups"]) == counts["unchanged"] == 0
     assert report["reasons"] == {"state is NULL": 1}
+    [example] = report["examples"]["state is NULL"]
+    assert example["source_file"].endswith("forecast/b.parquet")
+    assert (example["row"]["restaurant_id"], example["row"]["state"]) == ("23", None)
+    assert counts["warnings"] == {"y_05 <= y_50 <= y_95": 1}
     assert report["largest"] == [
         {"key": ["3", "7", "2026-12-04"], "before": "3.00", "after": "1000.00"},
         {"key": ["13", "7", "2026-12-04"], "before": "13.00", "after": "14.00"},
@@ -46,6 +50,9 @@ def test_plan_shows_what_would_change_and_changes_nothing(
     words = forecast_sync("plan", report["run_id"], **at).stdout
     assert "no row was written" in words
     assert "1000.00" in words
+    assert "expectation broken in 1 row: y_05 <= y_50 <= y_95" in words
+    assert "restaurant_id=23" in words
+    assert "the run itself will read and cost as much again" in words
     assert as_json("start", **at)["result"]["counts"]["updated"] == 2
 
 

@@ -6,7 +6,7 @@ from forecast_sync.adapters.postgres import Connection, Cursor
 from forecast_sync.config import Settings
 from forecast_sync.contracts.page import Page
 from forecast_sync.contracts.run import Run
-from forecast_sync.dry_run.changes import BatchChanges, Change, Group, describe_batch
+from forecast_sync.dry_run.changes import BatchChanges, Change, Example, Group, describe_batch
 from forecast_sync.lease.window import open_window
 from forecast_sync.load.loader import load_page
 from forecast_sync.tables import load_table
@@ -75,3 +75,22 @@ def test_rejects_are_grouped_even_where_postgres_can_t_read_them(connection: Con
         Group(by=("2026-01-01", None), rejected=2),
     ]
     assert connection.execute("SELECT count(*) FROM forecast_sync_rejects").fetchone() == (0,)
+
+
+def test_of_each_reason_the_first_rows_are_examples(connection: Connection) -> None:
+    dry = make_run("dry", dry_run=True)
+    open_window(connection, SETTINGS, load_table(), dry, lambda _arn: True)
+    day = '"business_date": "2026-01-01"'
+    rows: list[Row] = [
+        *[(f"s3://l/{n}", "state is NULL", f'{{{day}, "state": null}}') for n in range(5)],
+        ("s3://l/a", "state has a NUL byte", f'{{{day}, "state": "\\u0000{"x" * 300}"}}'),
+        ("s3://l/b", "dma_id is too long", f'{{{day}, "dma_id": "{"x" * 70_000}"}}'),
+    ]
+    (changes,) = load(connection, dry, rows, kind="reject").values()
+    nulls = changes.examples["state is NULL"]
+    assert [example.source_file for example in nulls] == ["s3://l/0", "s3://l/1", "s3://l/2"]
+    assert nulls[0].row == {"business_date": "2026-01-01", "state": None}
+    [nul] = changes.examples["state has a NUL byte"]
+    assert (nul.row["state"] or "")[:2] == "\0x"
+    assert len(nul.row["state"] or "") <= 200
+    assert changes.examples["dma_id is too long"] == (Example(source_file="s3://l/b"),)

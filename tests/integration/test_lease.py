@@ -335,7 +335,9 @@ def test_a_run_is_superseded_by_a_later_one_that_had_nothing_to_load(
     stop(connection, failed)
     begin(connection, later, redrive_count=0)
     connection.execute("UPDATE forecast_sync_status SET status = 'succeeded' WHERE id = 2")
-    with pytest.raises(Superseded, match="later has written or succeeded since failed failed"):
+    with pytest.raises(
+        Superseded, match="later has written or succeeded since failed lost its lease"
+    ):
         load(connection, failed, [make_row(1)], map_redrive_count=0, redrive_count=1)
     assert stored(connection) == []
 

@@ -16,6 +16,7 @@ from forecast_sync.errors import (
     DatabaseUnavailable,
     ForecastSyncError,
 )
+from forecast_sync.runs import queries
 
 SECRET = "postgresql://owner:canary@db.example/forecasts"  # pragma: allowlist secret
 
@@ -38,6 +39,9 @@ class Machine:
             return False
         self.executions[name] = execution("RUNNING", input=json.dumps(payload))
         return True
+
+    def failure_of(self, _arn: str, execution: Execution) -> str:
+        return f"{execution.error}: {execution.cause}"
 
     def redrive(self, arn: str) -> bool:
         self.acted.append(("redrive", arn.rpartition(":")[2]))
@@ -65,12 +69,19 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     made = Machine(
         going=execution("RUNNING"),
         broken=execution("FAILED", redrivable=True),
+        superseded=execution("FAILED", error="Superseded", redrivable=True),
         expired=execution("FAILED", why_not_redrivable="Execution is older than 14 days"),
         done=execution("SUCCEEDED"),
     )
     monkeypatch.setenv("ENVIRONMENT", "dev")
     clients.settings.cache_clear()
     monkeypatch.setattr(clients, "workflow", lambda: made)
+    monkeypatch.setattr(clients, "neon", lambda *_: None)
+
+    def connection_of(_git_ref: str | None) -> NoReturn:
+        raise DatabaseUnavailable("No connection to Postgres.")
+
+    monkeypatch.setattr(clients, "connection_of", connection_of)
     yield made
     clients.settings.cache_clear()
 
@@ -181,6 +192,26 @@ def test_a_forecast_sync_error_keeps_its_message(
     assert ("Retry-After" in headers) == (status == 503)
 
 
+def test_a_branch_that_is_missing_is_answered_with_those_that_are_there(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Neon:
+        def find_branch(self, name: str) -> NoReturn:
+            raise BranchNotFound(f"no branch {name}")
+
+        def names_under(self, prefix: str) -> list[str]:
+            return [f"{prefix}7", f"{prefix}8"]
+
+    known = set(machine.executions)
+    monkeypatch.setattr(clients, "neon", lambda *_: Neon())
+    status, problem, _ = ask("POST", "/syncs", {"git_ref": "preview/pr-99"})
+    assert status == 404
+    assert problem["detail"] == (
+        "no branch preview/pr-99. Found are: dev, preview/pr-7, preview/pr-8."
+    )
+    assert set(machine.executions) == known
+
+
 @pytest.mark.usefixtures("machine")
 def test_a_foreign_error_shows_only_its_class(monkeypatch: pytest.MonkeyPatch) -> None:
     _break_connections(monkeypatch, RuntimeError(SECRET))
@@ -219,3 +250,21 @@ def test_a_failed_run_is_redriven_and_a_running_one_stopped(machine: Machine) ->
     assert ask("POST", "/syncs/broken/redrive")[0] == 202
     assert ask("POST", "/syncs/going/stop")[0] == 202
     assert machine.acted == [("redrive", "broken"), ("stop", "going")]
+
+
+def test_a_redrive_that_could_only_fail_is_refused(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, problem, _ = ask("POST", "/syncs/superseded/redrive")
+    assert (status, problem["detail"]) == (
+        409,
+        "superseded can't be redriven: a later run has taken its place; start a new run.",
+    )
+    monkeypatch.setattr(clients, "connection_of", lambda _: None)
+    monkeypatch.setattr(queries, "find_later_run", lambda *_: "later")
+    status, problem, _ = ask("POST", "/syncs/broken/redrive")
+    assert (status, problem["detail"]) == (
+        409,
+        "broken can't be redriven: later has written or succeeded since; start a new run.",
+    )
+    assert machine.acted == []

@@ -18,6 +18,7 @@ SNAPSHOT = Snapshot(
     stopped_at=None,
     seconds=1.0,
     redrive_count=0,
+    outcome="succeeded",
 )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from forecast_sync.tables import load_table
 from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.dashboard import formatting, runbook, state_graph
 from forecast_sync_cli.dashboard.app import make_app
 from forecast_sync_cli.dashboard.security import Keys
 from forecast_sync_cli.dashboard.throughput import Rates
-from forecast_sync_cli.dashboard.view_models import Views
-from forecast_sync_cli.progress import count_times
+from forecast_sync_cli.dashboard.view_models import Views, axis_labels, chart_of
+from forecast_sync_cli.progress import count_times, show_size
 
 from tests.contract.stack import machine as definition
 from tests.waiting import run_coroutine
@@ -119,6 +123,7 @@ class Unanswered:
     def __init__(self, status: int) -> None:
         self._answer = Answer(status, {"detail": "no"})
         self.keys: list[str | None] = []
+        self.deployment = SimpleNamespace(environment="dev")
 
     def act(self, _path: str, _body: dict[str, Any], key: str | None) -> Answer:
         self.keys.append(key)
@@ -127,18 +132,23 @@ class Unanswered:
 
 def press_start(views: Unanswered, key: str) -> str:
     """Send the form that starts a run; the form that comes back."""
+    return request(views, "POST", "/start", f"sync_type=full&key={key}")
+
+
+def request(views: object, method: str, path: str, form: str = "") -> str:
+    """What the page gets."""
     keys, parts = Keys(8377), []
     app = make_app(cast("Views", views), keys)
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": f"sync_type=full&key={key}".encode()}
+        return {"type": "http.request", "body": form.encode()}
 
     async def send(message: Any) -> None:
         parts.append(message.get("body", b""))
 
     cookie = f"{keys.cookie}={keys.session}".encode()
     headers = [(b"host", b"localhost"), (b"x-csrf-token", keys.page.encode()), (b"cookie", cookie)]
-    scope = {"type": "http", "method": "POST", "path": "/start", "headers": headers}
+    scope = {"type": "http", "method": method, "path": path, "headers": headers}
     run_coroutine(app({**scope, "query_string": b""}, receive, send))
     return b"".join(parts).decode()
 
@@ -154,3 +164,71 @@ def test_a_second_try_after_a_lost_answer_finds_the_same_run(status: int, same: 
 
 def test_counts_are_written_as_a_person_says_them() -> None:
     assert [count_times(number) for number in (1, 2, 3)] == ["once", "twice", "3 times"]
+
+
+def test_no_label_stands_twice_on_the_axis() -> None:
+    times = ["2026-11-26T23:59:10Z", "2026-11-27T00:01:00Z", "2026-11-27T00:01:30Z"]
+    assert axis_labels([*times, "2026-11-27T23:59:10Z"]) == [
+        ["23:59", "26 Nov"],
+        ["00:01", "27 Nov"],
+        [],
+        ["23:59"],
+    ]
+
+
+def test_the_chart_shows_what_was_written() -> None:
+    counts = {"inserted": 1, "updated": 2, "unchanged": 3, "rejected": 4}
+    common = {"outcome": "succeeded", "rows": counts}
+    runs = [
+        {**common, "run_id": "b", "started_at": AT.replace("10:00", "10:01"), "dry_run": True},
+        {**common, "run_id": "a", "started_at": AT, "dry_run": False},
+    ]
+    chart = json.loads(chart_of(runs))
+    assert chart["runs"] == ["a", "b"]
+    assert chart["rows"] == {name: [count, 0] for name, count in counts.items()}
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999, "999 B"), (8300, "8.3 kB"), (2.5e12, "2.5 TB")]
+)
+def test_sizes_are_said_in_their_unit(count: float, said: str) -> None:
+    assert show_size(count) == said
+
+
+def file(key: str, state: str, reason: str | None = None) -> dict[str, Any]:
+    dates = {"first_date": "2026-12-01", "last_date": "2026-12-02"}
+    return {"key": key, "state": state, "reason": reason, "rows": 5, "size": 8300, **dates} | {
+        "run_id": "run-1" if state == "loaded" else None
+    }
+
+
+class Files:
+    """A deployment that keeps a list of files, or none."""
+
+    def __init__(self, *files: dict[str, Any], is_there: bool = True) -> None:
+        self._files = files
+        self._is_there = is_there
+        self.settings = SimpleNamespace(table_file="price")
+        self.table = load_table("price")
+
+    def ask_status(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+        assert path == "/files"
+        wanted = query.get("state")
+        chosen = [file for file in self._files if wanted in (None, file["state"])]
+        return {"files": chosen[: int(query["limit"])], "next": None} if self._is_there else None
+
+
+def test_files_that_are_left_out_come_first_with_their_reason() -> None:
+    loaded = [file(f"forecast/{number:03}.parquet", "loaded") for number in range(60)]
+    bad = file("forecast/zzz.parquet", "quarantined", "its footer can't be read")
+    views = Views(cast("Deployment", Files(*loaded, bad)))
+    shown = request(views, "GET", "/table")
+    assert "its footer can&#39;t be read" in shown
+    assert shown.index("zzz.parquet") < shown.index("000.parquet")
+    assert "the price is negative" in shown, "the table's rules"
+
+
+def test_a_deployment_without_a_list_of_files_shows_its_table_alone() -> None:
+    shown = request(Views(cast("Deployment", Files(is_there=False))), "GET", "/table")
+    assert "<code>price</code>" in shown
+    assert "Table of files" not in shown

@@ -200,3 +200,22 @@ def test_a_subject_is_what_sns_takes(notification: messages.Notification) -> Non
     assert message["Subject"].isascii()
     assert message["Subject"].isprintable()
     message["Message"].encode()
+
+
+def test_the_loser_of_a_lease_is_told_of_the_other_run() -> None:
+    """Neither run has anything wrong with it, so nobody is sent to look for a cause."""
+    held = "LeaseHeld: Run full-1 works on this database, so this one waits until it has ended."
+    text = messages.failed(make_run(), held, SETTINGS).to_text()
+    assert "Run full-1 works on this database" in text
+    assert "Nothing is wrong with either" in text
+    assert "When the other run has ended, redrive this one: forecast-sync redrive run-1" in text
+    assert "Fix the cause" not in text
+
+
+def test_a_link_to_the_console_stands_only_where_there_is_one() -> None:
+    local = "arn:aws:states:us-east-2:000000000000:execution:forecast-sync-dev:run-1"
+    assert links.console_link(local) is None
+    in_aws = local.replace("000000000000", "123456789012")
+    assert links.console_link(in_aws) == links.console_url(in_aws)
+    failed = messages.failed(make_run(execution_arn=local), "BatchRefused: no", SETTINGS)
+    assert [link.label for link in failed.links] == ["Runbook"]

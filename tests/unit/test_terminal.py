@@ -23,6 +23,7 @@ from forecast_sync_cli.client import (
     executions,
     files,
     freshness,
+    history,
     logs,
     rejects,
     run_status,
@@ -73,7 +74,7 @@ REJECT = {
 }
 REPORT = {
     **dict.fromkeys(("run_id", "git_ref", "neon_branch", "watched"), EVIL),
-    "counts": COUNTS,
+    "counts": dict[str, Any](**COUNTS, warnings={EVIL: 1}),
     "group_by": [EVIL],
     "groups": [
         {"by": [EVIL + str(n)], "inserted": 1, "updated": 0, "unchanged": 0, "rejected": 0}
@@ -81,6 +82,7 @@ REPORT = {
     ],
     "key": [EVIL],
     "reasons": {EVIL: 1},
+    "examples": {EVIL: [{"source_file": EVIL, "row": {EVIL: EVIL}}]},
     "largest": [{"key": [EVIL], "before": EVIL, "after": EVIL}] * 3,
     "queries": [{"scanned_bytes": 1, "usd": 1.0}],
     "schema_differences": [{"where": EVIL, "column": EVIL, "found": EVIL, "expected": EVIL}],
@@ -94,6 +96,9 @@ SNAPSHOT = run_status.Snapshot(
     stopped_at=AT,
     seconds=1.0,
     redrive_count=1,
+    outcome="failed",
+    coalesced_into=EVIL,
+    waits=EVIL,
     pages=2,
     rows_expected=2,
     definition=EVIL,
@@ -222,15 +227,30 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         AT, 1, 1, 1, [diff.Day(EVIL, 1, 1)], [diff.Key({EVIL: EVIL}, "different")], False
     )
     window = backfill.Filled(EVIL, EVIL, EVIL, "started", "FAILED", EVIL, COUNTS)
-    item = executions.HistoryItem.model_construct(
-        run_id=EVIL, status=EVIL, started_at=AT, stopped_at=AT, redrive_count=1
+    item = history.HistoryItem.model_construct(
+        run_id=EVIL,
+        status=EVIL,
+        started_at=AT,
+        stopped_at=AT,
+        redrive_count=1,
+        outcome=EVIL,
+        coalesced_into=EVIL,
+        waits=EVIL,
+        error=EVIL,
+        sync_type=EVIL,
+        dry_run=True,
+        trigger=EVIL,
+        git_ref=EVIL,
+        table=EVIL,
+        window_reason=EVIL,
+        rows={EVIL: 1},
     )
     for owner, name, answer in (
         (deployment, "find", deployed),
         (executions, "start", EVIL),
         (executions, "redrive", 1),
         (executions, "stop", None),
-        (executions, "history", [item]),
+        (history, "read_history", [item]),
         (run_status, "describe", SNAPSHOT),
         (run_status, "follow", [SNAPSHOT, SNAPSHOT]),
         (freshness, "ask", FRESH),

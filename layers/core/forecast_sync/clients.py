@@ -136,6 +136,14 @@ def served_refs() -> list[str]:
     return [DEFAULT_REFS[environment], *previews]
 
 
+def require_branch(git_ref: str | None) -> None:
+    """Raise ``BranchNotFound`` when Neon has no branch for a git ref."""
+    from forecast_sync.resolve.git_refs import map_git_ref
+
+    if api := neon():
+        api.find_branch(map_git_ref(git_ref, settings().environment).neon_branch)
+
+
 def connection_of(git_ref: str | None, run_id: str | None = None) -> Connection:
     """A connection to the database of a git ref's branch; None is the environment's own."""
     from forecast_sync.resolve.git_refs import map_git_ref

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 
+LOCAL_ACCOUNT = "000000000000"
+"""A local cloud's account, which has no console."""
+
 CONSOLE_HOSTS = {
     "aws": "{region}.console.aws.amazon.com",
     "aws-us-gov": "console.amazonaws-us-gov.com",
     "aws-cn": "console.amazonaws.cn",
 }
+
+
+def console_link(execution_arn: str) -> str | None:
+    """The page of an execution in the AWS console; None in a local cloud, which has no console."""
+    is_local = execution_arn.split(":")[4] == LOCAL_ACCOUNT
+    return None if is_local else console_url(execution_arn)
 
 
 def console_url(execution_arn: str) -> str:

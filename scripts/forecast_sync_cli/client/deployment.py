@@ -15,7 +15,12 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+)
 from forecast_sync.adapters.endpoints import read_endpoint
 from forecast_sync.adapters.loopback import is_loopback
 from forecast_sync.config import Settings
@@ -201,6 +206,18 @@ def open_session() -> tuple[boto3.Session, str | None]:
 def is_local(endpoint_url: str | None) -> bool:
     """Whether an endpoint is on this machine."""
     return endpoint_url is not None and is_loopback(urlsplit(endpoint_url).hostname or "")
+
+
+def why_unreachable(error: BotoCoreError) -> str:
+    """Why AWS can't be asked; a local cloud that is gone is named with the way back."""
+    endpoint_url = os.environ.get("AWS_ENDPOINT_URL", "")
+    is_gone = isinstance(error, (EndpointConnectionError, ConnectionClosedError))
+    if is_gone and is_local(endpoint_url):
+        return (
+            f"the local cloud at {endpoint_url} can't be reached: `forecast-sync local up` starts "
+            "one, and prints the variables to export"
+        )
+    return f"AWS can't be reached: {error}"
 
 
 def _local_session(region: str) -> boto3.Session:

@@ -6,12 +6,16 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.adapters.stepfunctions import ALIVE
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.runs.model import SyncDetail
 
+from forecast_sync_cli.client.api import parse
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.client.polling import poll
 from forecast_sync_cli.client.run_status import (
@@ -25,14 +29,15 @@ from forecast_sync_cli.client.run_status import (
 from forecast_sync_cli.errors import UserError
 
 
-class HistoryItem(Model):
-    """One execution."""
+class ListedRun(Model):
+    """One execution, as Step Functions lists it."""
 
     run_id: str
     status: ExecutionStatus
     started_at: Time
     stopped_at: Time | None
     redrive_count: int
+    redriven_at: Time | None = None
 
 
 def new_name(trigger: str) -> str:
@@ -43,9 +48,12 @@ def new_name(trigger: str) -> str:
 def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
     """Start an execution and return its ARN; the same name and input find the same execution.
 
-    Raises ``InvalidInput``, in which case nothing is started.
+    Raises ``InvalidInput``, or ``UserError`` if Neon has no branch for the git ref: in either case
+    nothing is started.
     """
-    SyncRequest.parse(payload)
+    request = SyncRequest.parse(payload)
+    if request.git_ref is not None:
+        _refuse_missing_branch(deployment, request.git_ref)
     client = deployment.stepfunctions
     try:
         answer = client.start_execution(
@@ -58,16 +66,44 @@ def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
     return answer["executionArn"]
 
 
+def _refuse_missing_branch(deployment: Deployment, git_ref: str) -> None:
+    """Ask the status API, because it has Neon's key; without an answer the run finds out itself."""
+    try:
+        answer = deployment.api.call("GET", "/syncs", {"git_ref": git_ref, "limit": "1"})
+    except (UserError, BotoCoreError, ClientError):
+        return
+    if answer.status == HTTPStatus.NOT_FOUND and "branch" in answer.reason:
+        raise UserError(answer.reason)
+
+
 def redrive(deployment: Deployment, execution_arn: str) -> int:
-    """Redrive a failed, stopped or timed-out run; returns the new redrive count."""
+    """Redrive a failed, stopped or timed-out run; returns the new redrive count.
+
+    Raises ``UserError`` when that isn't possible, or could only fail.
+    """
     client = deployment.stepfunctions
-    before = describe(deployment, execution_arn).redrive_count
+    run = describe(deployment, execution_arn)
+    if reason := _why_not_redrivable(deployment, run.run_id):
+        raise UserError(f"{run.run_id} can't be redriven: {reason}")
+    before = run.redrive_count
     try:
         client.redrive_execution(executionArn=execution_arn)
     except client.exceptions.ExecutionNotRedrivable as error:
         reason = error.response.get("Error", {}).get("Message", "")
         raise UserError(f"{execution_arn.rsplit(':', 1)[-1]} can't be redriven: {reason}") from None
     return before + 1
+
+
+def _why_not_redrivable(deployment: Deployment, run_id: str) -> str | None:
+    """Why a redrive couldn't work, as the status API knows it; None when it could.
+
+    None as well without an answer: the redriven run itself finds out then.
+    """
+    try:
+        document = deployment.ask_status(f"/syncs/{run_id}", {})
+        return parse(SyncDetail, document).refused.redrive if document else None
+    except UserError:
+        return None
 
 
 def stop(deployment: Deployment, execution_arn: str) -> None:
@@ -80,7 +116,7 @@ def stop(deployment: Deployment, execution_arn: str) -> None:
     )
 
 
-def history(deployment: Deployment, limit: int, status: str | None = None) -> list[HistoryItem]:
+def list_runs(deployment: Deployment, limit: int, status: str | None = None) -> list[ListedRun]:
     """Executions, newest first."""
     pages = deployment.stepfunctions.get_paginator("list_executions").paginate(
         stateMachineArn=deployment.state_machine_arn,
@@ -88,12 +124,13 @@ def history(deployment: Deployment, limit: int, status: str | None = None) -> li
         **({"statusFilter": status} if status else {}),  # type: ignore[arg-type]
     )
     return [
-        HistoryItem(
+        ListedRun(
             run_id=item["name"],
             status=item["status"],
             started_at=utc(item["startDate"]),
             stopped_at=utc(item["stopDate"]) if "stopDate" in item else None,
             redrive_count=item.get("redriveCount", 0),
+            redriven_at=utc(item["redriveDate"]) if "redriveDate" in item else None,
         )
         for page in pages
         for item in page["executions"]
@@ -102,14 +139,16 @@ def history(deployment: Deployment, limit: int, status: str | None = None) -> li
 
 def latest_redrivable(deployment: Deployment) -> str:
     """The ARN of the newest run that didn't coalesce; raises ``UserError`` unless it failed."""
-    for item in history(deployment, 20):
+    for item in list_runs(deployment, 20):
         arn = deployment.execution_arn(item.run_id)
         if item.status in REDRIVABLE:
             return arn
         if item.status == "RUNNING":
             raise UserError(f"{item.run_id} is running: name the run to redrive")
         if describe(deployment, arn).state != "Coalesced":
-            raise UserError(f"{item.run_id} has succeeded: name the run to redrive")
+            raise UserError(
+                f"the newest run, {item.run_id}, has succeeded: name the run to redrive"
+            )
     raise UserError("none of the last 20 runs failed: name the run to redrive")
 
 

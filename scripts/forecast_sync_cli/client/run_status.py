@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.stepfunctions import Workflow, current_state
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
+from forecast_sync.errors import ForecastSyncError
 from forecast_sync.runs import history
 from forecast_sync.runs.model import Definition, SyncDetail, WindowReason
+from forecast_sync.runs.outcome import Outcome, coalesced_into, find_wait, outcome_of
 from pydantic import Field
 
 from forecast_sync_cli.client.api import parse
@@ -51,11 +54,26 @@ class Snapshot(Model):
     state: str | None = Field(description="The state that the run entered last.")
     started_at: Time
     stopped_at: Time | None
-    seconds: float = Field(description="How long it has taken so far.")
+    seconds: float = Field(
+        description="How long it has taken so far, since its start or last redrive."
+    )
     redrive_count: int
+    outcome: Outcome = Field(description="What became of it.")
+    coalesced_into: str | None = Field(
+        default=None, description="The run that starts one more run for this coalesced one."
+    )
+    waits: str | None = Field(
+        default=None, description="Which run holds the lease that this one waits for, and why."
+    )
     pages_done: int = 0
     pages_failed: int = 0
     pages: int | None = Field(default=None, description="Null before the pages are planned.")
+    files: int | None = Field(
+        default=None, description="Files that it takes in, as far as they have been listed."
+    )
+    scanned_bytes: int | None = Field(
+        default=None, description="What Athena has read for its queries, while they run."
+    )
     rows: dict[str, int] = Field(default_factory=dict, description="Committed so far, by outcome.")
     rows_expected: int | None = None
     definition: str | None = Definition
@@ -120,6 +138,7 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
     events = workflow.newest_events(execution_arn)
     run_id = execution_arn.rpartition(":")[2]
     started_at = datetime.fromisoformat(execution.started_at)
+    began_at = datetime.fromisoformat(execution.began_at)
     stopped_at = datetime.fromisoformat(execution.stopped_at) if execution.stopped_at else None
     failure = workflow.failure_of(execution_arn, execution) if execution.ended_badly else None
     window = history.find_window(events) or {}
@@ -131,9 +150,14 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
             "state": current_state(events),
             "started_at": utc(started_at),
             "stopped_at": utc(stopped_at) if stopped_at else None,
-            "seconds": round(((stopped_at or datetime.now(UTC)) - started_at).total_seconds(), 1),
+            "seconds": round(((stopped_at or datetime.now(UTC)) - began_at).total_seconds(), 1),
             "redrive_count": execution.redrive_count,
+            "outcome": outcome_of(execution.status, execution.output, failure),
+            "coalesced_into": coalesced_into(execution.output),
+            "waits": find_wait(events) if execution.is_alive else None,
             **_pages(workflow, execution_arn, events),
+            "files": (history.find_survey(events) or {}).get("window_objects"),
+            "scanned_bytes": _scanned_bytes(deployment, events) if execution.is_alive else None,
             "rows": _rows(deployment, run_id, json.loads(execution.input or "{}"), events),
             "definition": window.get("definition"),
             "window_reason": window.get("reason"),
@@ -156,6 +180,19 @@ def _pages(
         "pages_failed": pages.failed,
         "rows_expected": pages.rows_expected,
     }
+
+
+def _scanned_bytes(deployment: Deployment, events: Sequence[HistoryEventTypeDef]) -> int | None:
+    """What the running queries have read so far; None when none runs, or Athena doesn't say."""
+    query_ids = history.find_queries(events)
+    if not query_ids or history.find_plan(events) is not None:
+        return None
+    # Only the number of bytes is asked for, so neither workgroup nor location matter.
+    athena = Athena(deployment.client("athena"), "", "")
+    try:
+        return sum(athena.scanned_bytes(query_id) for query_id in query_ids)
+    except ForecastSyncError:
+        return None
 
 
 def _rows(

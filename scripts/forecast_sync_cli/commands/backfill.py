@@ -20,6 +20,7 @@ from forecast_sync_cli.commands.common import (
     JsonOption,
     LastDateOption,
     ProjectOption,
+    check_dates,
     err,
     out,
     plain_table,
@@ -52,8 +53,8 @@ def backfill(
     running one is waited for. Other runs may take the lease between two windows. Exits with 1 if a
     run fails; the windows after it aren't started.
     """
-    deployed = deployment.find(environment, project)
     options = _read_backfill(environment, git_ref, date_from, date_to, days_per_run, name)
+    deployed = deployment.find(environment, project)
     terminal = err()
 
     def follow(arn: str, redrive_count: int) -> run_status.Snapshot:
@@ -75,8 +76,7 @@ def _read_backfill(
     days_per_run: int,
     name: str | None,
 ) -> Backfill:
-    if date_from > date_to:
-        raise UserError(f"--date-from {date_from:%Y-%m-%d} is after --date-to {date_to:%Y-%m-%d}")
+    check_dates(date_from, date_to)
     if name and not LABEL.fullmatch(name):
         raise UserError(f"--name {name!r}: expected at most 40 letters, digits, - and _")
     return Backfill(environment, git_ref, date_from.date(), date_to.date(), days_per_run, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -9,11 +10,13 @@ from typing import Annotated, Any
 
 import typer
 from forecast_sync.contracts.run import MAX_BATCH_SIZE
+from forecast_sync.resolve.git_refs import DEFAULT_REFS, map_git_ref
 
 from forecast_sync_cli.client import run_status
 from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.progress import show_outcome, show_progress
-from forecast_sync_cli.terminal import Styled, Table, Terminal, write_json
+from forecast_sync_cli.terminal import Styled, Table, Terminal, write_json, wrong_value
 
 
 class SyncType(StrEnum):
@@ -24,16 +27,74 @@ class SyncType(StrEnum):
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+def _read_environment(text: str) -> str:
+    """An environment that a stack can serve; any other is refused."""
+    if text not in DEFAULT_REFS:
+        raise wrong_value(f"{text!r} is no environment; expected {' or '.join(DEFAULT_REFS)}.")
+    return text
+
+
 EnvironmentOption = Annotated[
     str,
-    typer.Option("--environment", "-e", envvar="ENVIRONMENT", help="dev or production."),
+    typer.Option(
+        "--environment",
+        "-e",
+        envvar="ENVIRONMENT",
+        parser=_read_environment,
+        metavar="ENVIRONMENT",
+        # Read first: which git refs there are depends on it.
+        is_eager=True,
+        help="dev or production.",
+    ),
 ]
 ProjectOption = Annotated[
     str,
     typer.Option("--project", envvar="PROJECT_NAME", help="The stack's parameter ProjectName."),
 ]
+
+
+def _check_git_ref(context: typer.Context, git_ref: str | None) -> str | None:
+    """Refuse a git ref that no branch of the environment belongs to, before anything is asked."""
+    if git_ref is not None:
+        map_git_ref(git_ref, context.params.get("environment") or "dev")
+    return git_ref
+
+
+DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _read_day(text: str) -> datetime:
+    """A date option's value; anything but YYYY-MM-DD is refused."""
+    try:
+        if DAY.fullmatch(text):
+            return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    raise wrong_value(f"{text!r} isn't a day; expected one like 2026-01-31.")
+
+
+def _read_batch_size(text: str) -> int:
+    """A number of rows; anything but what a run accepts is refused."""
+    try:
+        size = int(text)
+    except ValueError:
+        raise wrong_value(f"{text!r} isn't a number; {BATCH_SIZES}.") from None
+    if not 1 <= size <= MAX_BATCH_SIZE:
+        raise UserError(f"--batch-size {size}: {BATCH_SIZES}")
+    return size
+
+
+BATCH_SIZES = f"expected a whole number of rows from 1 to {MAX_BATCH_SIZE:,}"
+
 GitRefOption = Annotated[
-    str | None, typer.Option("--git-ref", help="Git branch. Default: the environment's own.")
+    str | None,
+    typer.Option(
+        "--git-ref",
+        callback=_check_git_ref,
+        help="Git branch. Default: the environment's own.",
+    ),
 ]
 WaitOption = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Show progress until the run ends.")
@@ -42,8 +103,7 @@ BatchSizeOption = Annotated[
     int | None,
     typer.Option(
         "--batch-size",
-        min=1,
-        max=MAX_BATCH_SIZE,
+        parser=_read_batch_size,
         metavar="ROWS",
         help="Rows per batch. Default: as deployed.",
     ),
@@ -57,28 +117,24 @@ TableFileOption = Annotated[
         "Default: forecast.",
     ),
 ]
-DATE, DATE_FORMATS = "YYYY-MM-DD", ["%Y-%m-%d"]
+DATE = "YYYY-MM-DD"
 DateFromOption = Annotated[
     datetime | None,
-    typer.Option(
-        formats=DATE_FORMATS, metavar=DATE, help="First business date. Default: no limit."
-    ),
+    typer.Option(parser=_read_day, metavar=DATE, help="First business date. Default: no limit."),
 ]
 DateToOption = Annotated[
     datetime | None,
-    typer.Option(formats=DATE_FORMATS, metavar=DATE, help="Last business date. Default: no limit."),
+    typer.Option(parser=_read_day, metavar=DATE, help="Last business date. Default: no limit."),
 ]
 FirstDateOption = Annotated[
     datetime,
     typer.Option(
-        "--date-from", "--from", formats=DATE_FORMATS, metavar=DATE, help="First business date."
+        "--date-from", "--from", parser=_read_day, metavar=DATE, help="First business date."
     ),
 ]
 LastDateOption = Annotated[
     datetime,
-    typer.Option(
-        "--date-to", "--to", formats=DATE_FORMATS, metavar=DATE, help="Last business date."
-    ),
+    typer.Option("--date-to", "--to", parser=_read_day, metavar=DATE, help="Last business date."),
 ]
 LimitOption = Annotated[
     int, typer.Option("--limit", "-n", min=1, help="Show at most this many lines.")
@@ -89,7 +145,9 @@ SyncTypeOption = Annotated[
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or execution ARN.")]
 
-LEFT_ALIGNED = frozenset({"run", "status", "type", "started (UTC)", "ended (UTC)", "what differs"})
+LEFT_ALIGNED = frozenset(
+    {"run", "status", "outcome", "type", "table", "started (UTC)", "what differs", "what it did"}
+)
 
 
 def out() -> Terminal:
@@ -111,6 +169,15 @@ def plain_table(first: str, *others: str) -> Table:
 def date_text(date: datetime | None) -> str | None:
     """A date option as the execution input has it."""
     return None if date is None else date.date().isoformat()
+
+
+def check_dates(first: datetime | None, last: datetime | None) -> None:
+    """Refuse dates in the wrong order; raises ``UserError``."""
+    if first and last and first > last:
+        raise UserError(
+            f"--date-from {first:%Y-%m-%d} is after --date-to {last:%Y-%m-%d}: give the earlier "
+            "day first"
+        )
 
 
 def print_json(document: Any) -> None:

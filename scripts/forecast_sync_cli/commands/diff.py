@@ -19,11 +19,13 @@ from forecast_sync_cli.commands.common import (
     JsonOption,
     LimitOption,
     ProjectOption,
+    check_dates,
     err,
     out,
     plain_table,
     print_json,
 )
+from forecast_sync_cli.progress import Steps
 from forecast_sync_cli.terminal import Styled, Terminal
 
 
@@ -46,13 +48,13 @@ def show_diff(
     bad, don't count as differences.
     Exits with 1 if anything differs.
     """
+    check_dates(date_from, date_to)
     deployed = deployment.find(environment, project)
     as_of = None if now else diff.watermark(deployed, git_ref)
     sides = diff.Sides(deployed, git_ref, as_of or datetime.now(UTC), now=as_of is None)
     dates = Dates(date_from and date_from.date(), date_to and date_to.date())
-    if not as_json:
-        err().line(f"comparing the lake as of {sides.as_of:%Y-%m-%d %H:%M:%S} UTC ...")
-    result = diff.compare(sides, dates, limit)
+    with Steps(err()) as step:
+        result = diff.compare(sides, dates, limit, step)
     if as_json:
         print_json(result.to_dict())
     else:

@@ -10,11 +10,13 @@ from forecast_sync_cli.commands.common import (
     GitRefOption,
     JsonOption,
     ProjectOption,
+    err,
     out,
     print_json,
 )
 from forecast_sync_cli.doctor.registry import CHECKS
 from forecast_sync_cli.doctor.runner import Context, Result, run_checks
+from forecast_sync_cli.progress import Steps
 from forecast_sync_cli.terminal import Styled, Terminal
 
 MARKS = {
@@ -36,12 +38,19 @@ def doctor(
     Athena's UNLOAD writes the row, and Postgres reads it into a temporary table; nothing is left
     in the database. Exits with 1 if anything is wrong.
     """
-    results = []
+    results: list[Result] = []
     terminal = out()
-    for result in run_checks(Context(environment, git_ref, project), CHECKS):
-        results.append(result)
-        if not as_json:
-            _show(terminal, result)
+    shown = terminal if terminal.is_live and not as_json else err()
+    # In a pipe, each result is a line anyway.
+    with Steps(shown, announces=False) as steps:
+
+        def begins(check: str) -> None:
+            steps(f"checking {check} ({len(results) + 1} of {len(CHECKS)})")
+
+        for result in run_checks(Context(environment, git_ref, project), CHECKS, begins):
+            results.append(result)
+            if not as_json:
+                _show(terminal, result)
     findings = sum(result.status == "finding" for result in results)
     if as_json:
         print_json(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
-from forecast_sync_cli.client import deployment, executions, run_status
+from forecast_sync_cli.client import deployment, executions, plans, run_status
 from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
@@ -25,6 +23,7 @@ from forecast_sync_cli.commands.common import (
     ProjectOption,
     SyncType,
     SyncTypeOption,
+    check_dates,
     date_text,
     err,
     out,
@@ -35,7 +34,7 @@ from forecast_sync_cli.commands.common import (
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import counts_table
+from forecast_sync_cli.progress import counts_table, show_size, show_warnings
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 
@@ -55,10 +54,12 @@ def plan(
 ) -> None:
     """Show what a run would change, without writing a row.
 
-    Starts a dry run and shows rows by business date and state, the largest changes, what Athena
-    read and what that cost, and where the columns of lake, table file and Postgres differ. Only
-    the run's own record is written to the database. Exits with 1 if the dry run fails.
+    Starts a dry run and shows rows by business date and state, the largest changes, rejects with
+    examples, broken expectations, what Athena read and what that cost, and where the columns of
+    lake, table file and Postgres differ. Only the run's own record is written to the database.
+    Exits with 1 if the dry run fails.
     """
+    check_dates(date_from, date_to)
     deployed = deployment.find(environment, project)
     if table := describe_table(deployed.settings.table_file, deployed.ask_status):
         # On stderr, where it comes before the progress of the dry run.
@@ -93,9 +94,7 @@ def read_report(deployed: Deployment, snapshot: run_status.Snapshot) -> dict[str
         raise UserError(
             f"{snapshot.run_id} has no report: only dry runs that don't coalesce write one"
         )
-    content = Storage(deployed.client("s3")).read(*split_location(location))
-    report: dict[str, Any] = json.loads(content)
-    return report
+    return plans.read_report(deployed, location)
 
 
 def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
@@ -104,14 +103,18 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
         f"{report['run_id']}: what a run would do to {report['neon_branch']}; no row was written"
     )
     terminal.table(counts_table(report["counts"]))
+    show_warnings(terminal, report["counts"].get("warnings", {}))
     for position, name in enumerate(report["group_by"]):
         _show_groups(terminal, name, _by(report["groups"], position), limit)
-    _show_reasons(terminal, report["reasons"])
+    _show_reasons(terminal, report["reasons"], report.get("examples", {}))
     _show_largest(terminal, report, limit)
     scanned = sum(query["scanned_bytes"] for query in report["queries"])
     usd = sum(query["usd"] for query in report["queries"])
     terminal.line()
-    terminal.line(f"Athena read {scanned / 1e6:,.1f} MB in two queries: {usd:.4f} USD")
+    terminal.line(
+        f"Athena read {show_size(scanned)} in two queries: {usd:.4f} USD;"
+        " the run itself will read and cost as much again"
+    )
     for item in report["schema_differences"]:
         terminal.line(
             Styled("schema", "yellow"),
@@ -157,9 +160,15 @@ def _group_cells(item: tuple[str, dict[str, int]]) -> list[Part]:
     return [value, *(f"{row[outcome]:,}" if row[outcome] else "" for outcome in OUTCOMES)]
 
 
-def _show_reasons(terminal: Terminal, reasons: dict[str, int]) -> None:
+def _show_reasons(
+    terminal: Terminal, reasons: dict[str, int], examples: dict[str, list[dict[str, Any]]]
+) -> None:
     for reason, count in reasons.items():
         terminal.line(Styled("rejected", "yellow"), f" {count:,}: {reason}")
+        for example in examples.get(reason, []):
+            row = example["row"].items()
+            values = "  ".join(f"{name}={'NULL' if v is None else v}" for name, v in row)
+            terminal.line(Styled(f"  {example['source_file']}  {values}", "dim"))
 
 
 def _show_largest(terminal: Terminal, report: dict[str, Any], limit: int) -> None:

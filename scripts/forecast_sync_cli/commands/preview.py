@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any
 
 import typer
+from forecast_sync.resolve.git_refs import map_git_ref
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions
@@ -15,12 +16,13 @@ from forecast_sync_cli.commands.common import (
     EnvironmentOption,
     JsonOption,
     ProjectOption,
+    err,
     out,
     print_json,
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import show_outcome
+from forecast_sync_cli.progress import Steps, show_outcome
 
 PREVIEW = re.compile(r"(?:preview/pr-)?(\d+)")
 BRANCH_GONE = 3
@@ -54,8 +56,13 @@ def preview(
             f"{pull_request!r} isn't a pull request: expected a number such as 12, or preview/pr-12"
         )
     git_ref = f"preview/pr-{number[1]}"
+    map_git_ref(git_ref, environment)
     deployed = deployment.find(environment, project)
-    if not _await_branch(deployed, git_ref, wait_for_branch):
+    with Steps(err()) as step:
+        if wait_for_branch:
+            step(f"waiting up to {wait_for_branch:.0f} s for Neon's branch {git_ref}")
+        exists = _await_branch(deployed, git_ref, wait_for_branch)
+    if not exists:
         if as_json:
             print_json({"git_ref": git_ref, "exists": False, "run": None})
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,13 +18,14 @@ from forecast_sync_cli.commands.common import (
     LimitOption,
     ProjectOption,
     WaitOption,
+    err,
     out,
     print_json,
     report_run,
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import show_outcome
+from forecast_sync_cli.progress import Steps, show_outcome
 from forecast_sync_cli.terminal import Styled, Table
 
 app = typer.Typer()
@@ -135,12 +137,24 @@ def export(
     deployed = deployment.find(environment, project)
     query = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     table = deployed.table
-    whole_rejects = rejects.whole(deployed, rejects.read(deployed, None, **query), git_ref)
-    count = rejects.export(whole_rejects, table, path)
+    with Steps(err()) as step:
+        whole_rejects = rejects.whole(deployed, rejects.read(deployed, None, **query), git_ref)
+        count = rejects.export(_counted(whole_rejects, step), table, path)
     if as_json:
         print_json({"path": str(path), "rows": count})
     else:
         out().line(f"{count:,} rows written to {path}")
+
+
+def _counted(
+    read: Iterator[dict[str, Any]], step: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """The same rejects; after each page of them, ``step`` says how many there were."""
+    step("reading rejects")
+    for count, reject in enumerate(read, start=1):
+        yield reject
+        if count % rejects.PAGE_ROWS == 0:
+            step(f"reading rejects: {count:,} rows")
 
 
 @app.command()

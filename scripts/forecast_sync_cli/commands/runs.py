@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,9 @@ from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions, freshness, logs, run_status
+from forecast_sync_cli.client import history as history_client
 from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.history import HistoryItem
 from forecast_sync_cli.commands.common import (
     BatchSizeOption,
     DateFromOption,
@@ -24,7 +27,9 @@ from forecast_sync_cli.commands.common import (
     SyncType,
     SyncTypeOption,
     WaitOption,
+    check_dates,
     date_text,
+    err,
     out,
     plain_table,
     print_json,
@@ -32,11 +37,13 @@ from forecast_sync_cli.commands.common import (
     show_table,
     wait_for_run,
 )
-from forecast_sync_cli.progress import COLORS
+from forecast_sync_cli.progress import OUTCOME_COLORS, Steps, count_times
 from forecast_sync_cli.terminal import Styled, Terminal, write_json
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
 STATES = {"fresh": "green", "stale": "red", "never": "red", "unreachable": "red"}
+STATE_WORDS = {"never": "never synced"}
+"""Of those that don't say by themselves what they mean."""
 
 
 def start(
@@ -61,6 +68,7 @@ def start(
     With dates the run is a backfill: it syncs only those business dates. Exits with 1 if the run
     fails.
     """
+    check_dates(date_from, date_to)
     options = {
         "git_ref": git_ref,
         "sync_type": sync_type.value,
@@ -162,28 +170,58 @@ def history(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """List the newest runs.
+    """List the newest runs: what each did, or why it did nothing.
 
     Runs that coalesced or failed to start are included.
     """
-    runs = executions.history(deployment.find(environment, project), limit)
+    with Steps(err(), announces=False) as step:
+        step("reading runs from Step Functions")
+        runs = history_client.read_history(deployment.find(environment, project), limit)
     if as_json:
         print_json([run.model_dump() for run in runs])
         return
-    table = plain_table("run", "status", "started (UTC)", "ended (UTC)", "redrives")
-    for run in runs:
-        color = COLORS.get(run.status, "red")
-        times = (run.started_at[:19], (run.stopped_at or "")[:19])
-        table.add_row(
-            run.run_id,
-            Styled(run.status, color),
-            *times,
-            str(run.redrive_count),
-        )
     if runs:
-        out().table(table)
+        _show_history(out(), runs)
     else:
         out().line("no runs yet")
+
+
+def _show_history(terminal: Terminal, runs: list[HistoryItem]) -> None:
+    tables = {run.table for run in runs if run.table}
+    headings = ("run", "outcome", "started (UTC)", "type", "what it did")
+    table = plain_table(*headings[:4], *(["table"] if len(tables) > 1 else []), headings[4])
+    for run in runs:
+        table.add_row(
+            run.run_id,
+            Styled(run.outcome.replace("_", " "), OUTCOME_COLORS.get(run.outcome, "red")),
+            run.started_at[:19].replace("T", " "),
+            run.sync_type or "",
+            *([run.table or ""] if len(tables) > 1 else []),
+            "; ".join(_what_it_did(run)),
+        )
+    if len(tables) == 1:
+        terminal.line(f"table: {min(tables)}")
+    terminal.table(table)
+
+
+def _what_it_did(run: HistoryItem) -> Iterator[str]:
+    if run.redrive_count:
+        yield f"redriven {count_times(run.redrive_count)}"
+    if run.coalesced_into:
+        yield f"into {run.coalesced_into}"
+    if run.waits:
+        yield f"waits: {run.waits}"
+    if run.error:
+        yield run.error
+    if run.rows is not None:
+        changes = [f"{count:,} {name}" for name, count in run.rows.items() if count]
+        did = ", ".join(changes)
+        if run.dry_run:
+            yield f"no row was written; would have been {did}" if did else "nothing would change"
+        else:
+            yield did or "nothing new"
+    if run.window_reason:
+        yield f"read the whole lake: {run.window_reason}"
 
 
 def show_logs(
@@ -241,8 +279,9 @@ def _finish(
 def _show_freshness(document: dict[str, Any]) -> None:
     terminal = out()
     color = STATES[document["state"]]
+    state = STATE_WORDS.get(document["state"], document["state"])
     branch = document["git_ref"] or document["environment"]
-    terminal.line(f"{branch}: ", Styled(document["state"], color), f": {document['why']}")
+    terminal.line(f"{branch}: ", Styled(state, color), f": {document['why']}")
     if document["state"] == "unreachable":
         return
     watermark = document["watermark"]
@@ -255,7 +294,8 @@ def _show_freshness(document: dict[str, Any]) -> None:
     table = plain_table("run", "status", "type", *OUTCOMES)
     for run in document["runs"][:10]:
         counts = ("" if run[name] is None else f"{run[name]:,}" for name in OUTCOMES)
-        table.add_row(run["run_id"], run["status"], run["sync_type"], *counts)
+        status = run["status"].replace("_", " ")
+        table.add_row(run["run_id"], status, run["sync_type"], *counts)
     if document["runs"]:
         terminal.table(table)
     for run in document["runs"][:10]:

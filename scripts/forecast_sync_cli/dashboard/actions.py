@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from botocore.exceptions import BotoCoreError, ClientError
+from forecast_sync.contracts.run import MAX_BATCH_SIZE
+from forecast_sync.errors import BranchNotMapped
+from forecast_sync.resolve.git_refs import map_git_ref
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,6 +19,7 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from forecast_sync_cli.client.api import Answer
+from forecast_sync_cli.client.deployment import why_unreachable
 from forecast_sync_cli.dashboard.security import run_name
 from forecast_sync_cli.dashboard.view_models import Views
 from forecast_sync_cli.errors import UserError
@@ -24,6 +28,10 @@ CHANGED = {"HX-Trigger": "changed"}
 FIELDS = frozenset({"git_ref", "sync_type", "date_from", "date_to", "batch_size", "dry_run"})
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """An idempotency key, sent as a header: a second click finds the same run."""
+
+
+REFS = {"production": "main", "dev": "dev, feature/NAME or preview/pr-NUMBER"}
+"""The git refs of each environment."""
 
 
 class Question(NamedTuple):
@@ -76,6 +84,11 @@ class Actions:
         key = filled.pop("key", "") or None
         if filled.keys() - FIELDS or (key and not KEY.fullmatch(key)):
             raise HTTPException(400, "The form doesn't send such a request: reload the page.")
+        wrong = find_mistakes(filled, self._views.deployment.environment)
+        if wrong:
+            # A git ref of another environment is also said above the form: the page serves one.
+            reason = wrong.pop("", None)
+            return self._form(request, filled, wrong, reason, status=422)
         answer = await run_in_threadpool(self._act, "/syncs", _request_of(filled), key)
         if answer.ok:
             return Response(status_code=204, headers=CHANGED)
@@ -102,7 +115,9 @@ class Actions:
     def _act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
         try:
             return self._views.act(path, body, key)
-        except (UserError, ClientError, BotoCoreError) as error:
+        except BotoCoreError as error:
+            return Answer(502, {"detail": why_unreachable(error)})
+        except (UserError, ClientError) as error:
             return Answer(502, {"detail": str(error)})
 
     def _form(
@@ -137,6 +152,23 @@ class Actions:
         return self._templates.TemplateResponse(
             request, "confirm_dialog.html", values, status_code=status
         )
+
+
+def find_mistakes(filled: Mapping[str, str], environment: str) -> dict[str, str]:
+    """What is wrong in a form and can be known here, by field; "" is the form as a whole."""
+    wrong: dict[str, str] = {}
+    git_ref, size = filled.get("git_ref"), filled.get("batch_size")
+    if git_ref:
+        try:
+            map_git_ref(git_ref, environment)
+        except BranchNotMapped as error:
+            wrong |= {"": str(error), "git_ref": f"Expected {REFS[environment]}."}
+    first, last = filled.get("date_from"), filled.get("date_to")
+    if first and last and first > last:
+        wrong["date_from"] = f"{first} is after {last}: give the earlier day first."
+    if size and not (size.isascii() and size.isdigit() and 1 <= int(size) <= MAX_BATCH_SIZE):
+        wrong["batch_size"] = f"Expected a whole number from 1 to {MAX_BATCH_SIZE:,}."
+    return wrong
 
 
 def _request_of(filled: Mapping[str, str]) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from forecast_sync.errors import ForecastSyncError
 from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.text.visible import visible
 from markupsafe import Markup
@@ -20,16 +22,20 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
+from forecast_sync_cli.client.deployment import why_unreachable
 from forecast_sync_cli.dashboard import formatting, runbook
 from forecast_sync_cli.dashboard.actions import Actions
 from forecast_sync_cli.dashboard.security import HOSTS, Guard, Keys, run_name
-from forecast_sync_cli.dashboard.view_models import Views, chart_of
+from forecast_sync_cli.dashboard.view_models import Refused, Views, chart_of, sum_of_queries
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import count_times
+from forecast_sync_cli.progress import count_times, show_size
 
 HERE = Path(__file__).parent
-FAILURES = (UserError, ClientError, BotoCoreError)
+FAILURES = (UserError, ForecastSyncError, ClientError, BotoCoreError)
 logger = logging.getLogger(__name__)
+
+NO_DATA = {"X-Data": "none"}
+"""Tells the page that it has got no data, so that it keeps what it has and says how old that is."""
 
 Endpoint = Callable[[Request], Response]
 
@@ -42,8 +48,12 @@ def make_app(views: Views, keys: Keys) -> Starlette:
         number=formatting.number,
         duration=formatting.duration,
         utc_time=formatting.utc_time,
+        size=show_size,
+        key=formatting.key,
         times=count_times,
         outcomes=OUTCOMES,
+        scanned=partial(sum_of_queries, "scanned_bytes"),
+        dollars=partial(sum_of_queries, "usd"),
     )
     pages = Pages(views, templates)
     actions = Actions(views, templates)
@@ -53,6 +63,9 @@ def make_app(views: Views, keys: Keys) -> Starlette:
         Route("/status", pages.fragment("status.html", pages.status)),
         Route("/runs", pages.fragment("runs.html", pages.runs)),
         Route("/rejects", pages.fragment("rejects.html", pages.rejects)),
+        Route("/reject-rows", pages.fragment("reject_rows.html", pages.reject_rows)),
+        Route("/table", pages.fragment("table.html", pages.table)),
+        Route("/plan", pages.fragment("plan.html", pages.plan)),
         Route("/runbook", pages.runbook),
         Route("/dialogs/{action}", actions.dialog),
         Route("/start", actions.start, methods=["POST"]),
@@ -95,8 +108,15 @@ class Pages:
             try:
                 return self._templates.TemplateResponse(request, name, gather(request))
             except FAILURES as error:
-                values = {"reason": str(error), "at": formatting.now()}
-                return self._templates.TemplateResponse(request, "unavailable.html", values)
+                values = {
+                    "reason": why_unreachable(error)
+                    if isinstance(error, BotoCoreError)
+                    else str(error)
+                }
+                headers = {} if isinstance(error, Refused) else NO_DATA
+                return self._templates.TemplateResponse(
+                    request, "unavailable.html", values, headers=headers
+                )
 
         return show
 
@@ -118,9 +138,27 @@ class Pages:
         """Open rejects by reason."""
         return {"reasons": self._views.rejects()}
 
+    def reject_rows(self, request: Request) -> dict[str, Any]:
+        """The newest rejects with the reason in the address."""
+        reason = request.query_params.get("reason", "")
+        return {"reason": reason, "rows": self._views.reject_rows(reason)}
+
+    def table(self, _: Request) -> dict[str, Any]:
+        """The deployed table, and the lake's files if the deployment keeps a list of them."""
+        return {
+            "table": self._views.table(),
+            "table_file": self._views.table_file,
+            "files": self._views.files(),
+        }
+
+    def plan(self, request: Request) -> dict[str, Any]:
+        """What the dry run in the address would have changed; nothing for any other run."""
+        run_id = _requested_run(request)
+        return {"plan": self._views.plan(run_id) if run_id else None}
+
     def runbook(self, request: Request) -> Response:
         """The runbook, so that links to it work without the repository."""
-        values = {"body": runbook.read_whole()}
+        values = {"body": runbook.read_whole(), "run": _requested_run(request) or ""}
         return self._templates.TemplateResponse(request, "runbook.html", values)
 
 

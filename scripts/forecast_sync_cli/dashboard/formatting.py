@@ -22,6 +22,11 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
+def key(location: str) -> str:
+    """An object's key, without the bucket that is the same for all."""
+    return location.removeprefix("s3://").partition("/")[2] or location
+
+
 def utc_time(text: str | None) -> str:
     """One of the API's times as day and time, in UTC."""
     if not text:

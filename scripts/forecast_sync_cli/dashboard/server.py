@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlencode
 
 from hypercorn.asyncio import serve
@@ -44,9 +45,19 @@ def address_of(keys: Keys) -> str:
     return f"http://{LOOPBACK}:{keys.port}/?{urlencode({TOKEN_PARAMETER: keys.address})}"
 
 
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what no task has handled, but not that a request was ended with the server.
+
+    Python 3.11 takes the cancelled task of an open connection for a failed one.
+    """
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
+
+
 async def _serve(app: Starlette, listener: socket.socket) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     config = Config()

@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
 from forecast_sync.resolve.git_refs import map_git_ref
 from forecast_sync.runs.model import OUTCOMES
+from forecast_sync.tables import Table
 
-from forecast_sync_cli.client import executions
+from forecast_sync_cli.client import executions, rejects
 from forecast_sync_cli.client.api import Answer
 from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.history import HistoryItem, read_history
+from forecast_sync_cli.client.plans import read_report
 from forecast_sync_cli.dashboard import formatting, state_graph
 from forecast_sync_cli.dashboard.runbook import read_section
 from forecast_sync_cli.dashboard.throughput import Rate, Rates
 from forecast_sync_cli.errors import UserError
 
 RUNS_SHOWN = 50
+REJECTS_SHOWN = 20
+FILES_SHOWN = 50
 STATES = {"fresh": "Fresh", "stale": "Stale", "never": "Never synced", "unreachable": "Unreachable"}
+
+
+class Refused(UserError):
+    """The deployment has answered, but not with what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +54,20 @@ class Now:
 
     @property
     def seconds(self) -> float | None:
-        """How long it has been running, or ran."""
+        """How long it has been running, or ran, since its start or last redrive."""
         return formatting.between(
-            self.run["started_at"], self.run["stopped_at"] or self.run["asked_at"]
+            self.run["redriven_at"] or self.run["started_at"],
+            self.run["stopped_at"] or self.run["asked_at"],
         )
 
 
 @dataclass
 class Views:
-    """One deployment's views, and the load rates that they need."""
+    """One deployment's views, the load rates that they need, and the runs that are known."""
 
     deployment: Deployment
     rates: Rates = field(default_factory=Rates)
+    known: dict[str, HistoryItem] = field(default_factory=dict)
 
     @cached_property
     def steps(self) -> list[state_graph.Step]:
@@ -84,7 +96,8 @@ class Views:
             return None
         run = self._ask(f"/syncs/{run_id}")
         rows, pages = sum(run["rows"].values()), run["pages"] or {}
-        rate = self.rates.observe(run_id, rows, pages.get("rows_expected", 0))
+        attempt = f"{run_id} {run['redrive_count']}"
+        rate = self.rates.observe(attempt, rows, pages.get("rows_expected", 0))
         is_loading = run["state"] == "Load pages" and run["execution_status"] == "RUNNING"
         error = (run["error"] or {}).get("name")
         return Now(
@@ -107,16 +120,52 @@ class Views:
         return report
 
     def runs(self) -> list[dict[str, Any]]:
-        """The last 50 runs of the environment's own branch, newest first."""
-        runs: list[dict[str, Any]] = self._ask("/syncs", {"limit": str(RUNS_SHOWN)})["syncs"]
+        """The last 50 runs, newest first; no database is asked, so that it can sleep."""
+        runs = [run.model_dump() for run in read_history(self.deployment, RUNS_SHOWN, self.known)]
         for run in runs:
-            run["seconds"] = formatting.between(run["created_at"], run["finished_at"])
+            began_at = run["redriven_at"] or run["started_at"]
+            run["seconds"] = formatting.between(began_at, run["stopped_at"])
         return runs
 
     def rejects(self) -> list[dict[str, Any]]:
         """Open rejects by reason, most frequent first."""
         reasons: list[dict[str, Any]] = self._ask("/rejects", {"limit": "1"})["reasons"]
         return reasons
+
+    def reject_rows(self, reason: str) -> list[dict[str, Any]]:
+        """The newest open rejects with this reason."""
+        return list(rejects.read(self.deployment, REJECTS_SHOWN, reason=reason))
+
+    def table(self) -> Table:
+        """The table that the deployment syncs, as this checkout's table file says."""
+        return self.deployment.table
+
+    @property
+    def table_file(self) -> str:
+        """The name of that table file."""
+        return self.deployment.settings.table_file
+
+    def files(self) -> list[dict[str, Any]] | None:
+        """Files of the lake, those first that are left out; None if the deployment lists none."""
+        listed: dict[str, dict[str, Any]] = {}
+        for query in ({"state": "quarantined"}, {"state": "pending"}, {}):
+            answer = self.deployment.ask_status("/files", {**query, "limit": str(FILES_SHOWN)})
+            if answer is None:
+                return None
+            listed = {**{file["key"]: file for file in answer["files"]}, **listed}
+        order = {"quarantined": 0, "pending": 1}
+        files = sorted(listed.values(), key=lambda file: order.get(file["state"], 2))
+        return files[:FILES_SHOWN]
+
+    def plan(self, run_id: str) -> dict[str, Any] | None:
+        """The report of a dry run; None for any other run, and until it has ended."""
+        location = self._ask(f"/syncs/{run_id}").get("report")
+        if not location:
+            return None
+        report = read_report(self.deployment, location)
+        for group in report["groups"]:
+            group["changes"] = group["inserted"] + group["updated"] + group["rejected"]
+        return report
 
     def act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
         """Start, redrive or stop a run, by a POST to the API."""
@@ -125,26 +174,51 @@ class Views:
 
     def _newest(self) -> str | None:
         """The newest active run, else the newest one; Step Functions wakes no database for it."""
-        listed = executions.history(self.deployment, 20)
+        listed = executions.list_runs(self.deployment, 20)
         running = [item for item in listed if item.status == "RUNNING"]
         newest = next(iter([*running, *listed]), None)
         return newest.run_id if newest else None
 
     def _ask(self, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
         answer = self.deployment.api.call("GET", path, query)
+        if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Refused(f"the status API answered {answer.status}: {answer.reason}")
         if not answer.ok:
             raise UserError(f"the status API answered {answer.status}: {answer.reason}")
         return answer.document
 
 
 def chart_of(runs: list[dict[str, Any]]) -> str:
-    """The timeline's data as JSON: the runs, oldest first."""
-    columns = list(reversed(runs))
+    """The timeline's data as JSON: the runs, oldest first; a dry run has written no row."""
+    columns = sorted(runs, key=lambda run: str(run["started_at"]))
+    counts = [{} if run["dry_run"] else run["rows"] or {} for run in columns]
     return json.dumps(
         {
             "runs": [run["run_id"] for run in columns],
-            "labels": [formatting.utc_time(run["created_at"])[:-3] for run in columns],
-            "statuses": [run["status"] for run in columns],
-            "rows": {name: [run[name] or 0 for run in columns] for name in OUTCOMES},
+            "labels": axis_labels([run["started_at"] for run in columns]),
+            "outcomes": [run["outcome"] for run in columns],
+            "rows": {name: [rows.get(name, 0) for rows in counts] for name in OUTCOMES},
         }
     )
+
+
+def axis_labels(times: list[str]) -> list[list[str]]:
+    """Lines under each column of the timeline, oldest first: its minute, and the day it begins.
+
+    A minute in which several runs started stands under the first of them only.
+    """
+    labels: list[list[str]] = []
+    day = minute = ""
+    for time in times:
+        shown = formatting.utc_time(time)
+        lines = [] if shown[:-3] == minute else [shown[-8:-3]]
+        if shown[:6] != day:
+            lines.append(shown[:6])
+        day, minute = shown[:6], shown[:-3]
+        labels.append(lines)
+    return labels
+
+
+def sum_of_queries(name: str, plan: dict[str, Any]) -> float:
+    """A figure of a plan's queries, added up."""
+    return float(sum(query[name] for query in plan["queries"]))

@@ -135,11 +135,11 @@ class _Story:
         self._show(Note(text))
 
     def _upload_and_follow(self, folder: Path, expected: str = "SUCCEEDED") -> run_status.Snapshot:
-        known = {item.run_id for item in executions.history(self._deployment, 100)}
+        known = {item.run_id for item in executions.list_runs(self._deployment, 100)}
         upload(self._deployment, self._bucket, folder, find_files(folder))
 
         def find_new_run() -> str | None:
-            for item in executions.history(self._deployment, 100):
+            for item in executions.list_runs(self._deployment, 100):
                 if item.run_id not in known:
                     return self._deployment.execution_arn(item.run_id)
             return None

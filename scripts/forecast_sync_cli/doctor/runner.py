@@ -89,11 +89,18 @@ class Check:
     needs: tuple[str, ...] = ()
 
 
-def run_checks(context: Context, checks: Sequence[Check]) -> Iterator[Result]:
-    """Run one check after the other, skipping those whose needs have failed."""
+def run_checks(
+    context: Context, checks: Sequence[Check], begins: Callable[[str], None] = lambda _: None
+) -> Iterator[Result]:
+    """Run one check after the other, skipping those whose needs have failed.
+
+    ``begins`` is called with the name of each check before it runs.
+    """
     failed: set[str] = set()
     for check in checks:
         blocked = [name for name in check.needs if name in failed]
+        if not blocked:
+            begins(check.name)
         result = (
             Result(check.name, "skipped", f"needs {', '.join(blocked)}")
             if blocked

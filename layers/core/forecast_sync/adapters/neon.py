@@ -125,7 +125,7 @@ class NeonClient:
         others = f"; similar names, not used: {', '.join(sorted(similar)[:5])}" if similar else ""
         raise BranchNotFound(
             f"Neon project {self._project_id} has no branch named exactly {name!r}{others}. "
-            "Create it in Neon, then redrive."
+            "Create it in Neon, then start or redrive the run."
         )
 
     def names_under(self, prefix: str) -> list[str]:

@@ -32,11 +32,17 @@ class Execution(NamedTuple):
     redrivable: bool = False
     why_not_redrivable: str = ""
     output: str = ""
+    redriven_at: str | None = None
 
     @property
     def is_alive(self) -> bool:
         """Whether it is running, or about to be redriven."""
         return self.status in ALIVE
+
+    @property
+    def began_at(self) -> str:
+        """When it was started, or redriven last."""
+        return self.redriven_at or self.started_at
 
     @property
     def ended_badly(self) -> bool:
@@ -78,6 +84,9 @@ class Workflow:
             redrivable=described.get("redriveStatus") == "REDRIVABLE",
             why_not_redrivable=described.get("redriveStatusReason", ""),
             output=described.get("output", ""),
+            redriven_at=(
+                described["redriveDate"].isoformat() if "redriveDate" in described else None
+            ),
         )
 
     def arn_of(self, name: str) -> str:

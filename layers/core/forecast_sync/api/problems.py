@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,7 @@ from pydantic import Field
 from forecast_sync import clients, errors
 from forecast_sync.adapters.aws_errors import error_code
 from forecast_sync.api.requests import UNREADABLE, RequestTooLarge
-from forecast_sync.contracts.base import Model, message_of
+from forecast_sync.contracts.base import Model, words_of
 from forecast_sync.errors import (
     BranchNotFound,
     BranchNotMapped,
@@ -31,11 +32,13 @@ from forecast_sync.runs.control import RunConflict, RunNotFound
 from forecast_sync.runs.files import FileConflict
 from forecast_sync.runs.rejects import RejectNotFound
 from forecast_sync.telemetry.logging import logger
+from forecast_sync.text.sentences import end_sentence
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
 MAX_MISTAKES = 20
+SERVED_NAMED = 20
 WHERE_CHARACTERS = 200
 DETAIL_CHARACTERS = 1000
 INSTANCE_CHARACTERS = 1000
@@ -173,9 +176,20 @@ def _refused(error: ForecastSyncError, path: str) -> Response[str]:
     logger.warning("%s: %s", name, message)
     if isinstance(error, TransientError):
         return _unavailable(message, path, name)
+    if isinstance(error, BranchNotFound) and (served := _served()):
+        message = f"{end_sentence(message)} {served}"
     status = STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
     is_in_runbook = hasattr(errors, name)
     return problem(status, message, path, error=name if is_in_runbook else None)
+
+
+def _served() -> str:
+    """The git refs that would have been found, for a message; empty when Neon doesn't say."""
+    with suppress(ForecastSyncError):
+        if clients.neon() is None:
+            return ""
+        return f"Found are: {', '.join(clients.served_refs()[:SERVED_NAMED])}."
+    return ""
 
 
 def _refused_by_aws(error: ClientError, path: str) -> Response[str]:
@@ -199,6 +213,18 @@ def _unavailable(message: str, instance: str, error: str | None) -> Response[str
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, message, instance, error=error, headers=headers)
 
 
+def _words(item: dict[str, Any]) -> str:
+    """What was expected; of an unknown parameter the message names the known ones."""
+    is_ours = item["type"] == "extra_forbidden" and item["msg"].startswith("Unknown")
+    return str(item["msg"]) if is_ours else words_of(item)
+
+
+def _capitalized(text: str) -> str:
+    """A text that begins like a sentence, unless it begins with a key."""
+    is_key = "_" in text.partition(" ")[0]
+    return text if is_key else text[:1].upper() + text[1:]
+
+
 def _mistake(item: dict[str, Any]) -> Mistake:
     is_ref = item["loc"][-1] == "git_ref" and item["type"] == "string_pattern_mismatch"
     return Mistake(
@@ -206,6 +232,6 @@ def _mistake(item: dict[str, Any]) -> Mistake:
         detail=(
             "Expected main, dev, feature/NAME or preview/pr-NUMBER"
             if is_ref
-            else shorten(message_of(item["msg"]), DETAIL_CHARACTERS)
+            else shorten(_capitalized(_words(item)), DETAIL_CHARACTERS)
         ),
     )

@@ -116,7 +116,11 @@ def start_sync(
     """Start a run; `GET /syncs/{run_id}` shows its progress."""
     named = request if "trigger" in request.model_fields_set else _by_api(request)
     environment = clients.settings().environment
-    return _accepted(control.start_run(clients.workflow(), environment, named, idempotency_key))
+    return _accepted(
+        control.start_run(
+            clients.workflow(), environment, named, idempotency_key, clients.require_branch
+        )
+    )
 
 
 @app.post(
@@ -127,8 +131,12 @@ def start_sync(
     responses=answers(ACCEPTED, "Redriven", CONFLICT),
 )
 def redrive_sync(run_id: RunId) -> Response[schemas.Accepted]:
-    """Resume a failed, stopped or timed-out run where it ended; 409 when that isn't possible."""
-    control.redrive_run(clients.workflow(), run_id)
+    """Resume a failed, stopped or timed-out run where it ended; 409 when that can't work."""
+
+    def find_later(git_ref: str | None) -> str | None:
+        return queries.find_later_run(clients.connection_of(git_ref), run_id)
+
+    control.redrive_run(clients.workflow(), run_id, find_later)
     return _accepted(run_id)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -19,6 +20,31 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 """Text without control characters, for a JSON Schema."""
+
+LIMITS = ("expected", "ge", "le", "max_length", "min_length", "pattern")
+WORDS = {
+    "missing": "expected a value",
+    "extra_forbidden": "unknown",
+    "literal_error": "expected {expected}",
+    "enum": "expected {expected}",
+    "greater_than_equal": "expected {ge} or more",
+    "less_than_equal": "expected {le} or less",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "string_type": "expected text",
+    "string_too_long": "expected at most {max_length} characters",
+    "string_too_short": "expected at least {min_length} characters",
+    "string_pattern_mismatch": "expected text that matches {pattern}",
+    "model_attributes_type": "expected a JSON object",
+    "model_type": "expected a JSON object",
+    "dict_type": "expected a JSON object",
+}
+"""What is expected, by pydantic's type of mistake."""
 
 NAMED_IN_MESSAGE = 10
 NAME_CHARACTERS = 80
@@ -97,7 +123,7 @@ def parse_payload(model: type[M], payload: object) -> M:
 def _in_one_line(error: ValidationError, model: type[Model]) -> str:
     mistakes = error.errors()
     described = [
-        f"{'.'.join(map(_visible, item['loc'])) or 'input'}: {message_of(item['msg'])}"
+        ": ".join(filter(None, (".".join(map(_visible, item["loc"])), words_of(item))))
         for item in mistakes[:NAMED_IN_MESSAGE]
     ]
     if len(mistakes) > NAMED_IN_MESSAGE:
@@ -106,9 +132,18 @@ def _in_one_line(error: ValidationError, model: type[Model]) -> str:
     return f"{model.__name__} doesn't fit: {'; '.join(described)}. Known keys: {known}."
 
 
-def message_of(message: str) -> str:
-    """A validation message without the prefix that pydantic puts before our own ones."""
-    return message.removeprefix("Value error, ")
+def words_of(mistake: Mapping[str, Any]) -> str:
+    """What was expected of a value, as we say it; ``mistake`` is one of pydantic's."""
+    context = mistake.get("ctx") or {}
+    words = WORDS.get(mistake["type"])
+    if words is None or any(f"{{{name}}}" in words and name not in context for name in LIMITS):
+        # Ours come with a prefix of pydantic's.
+        return str(mistake["msg"]).removeprefix("Value error, ")
+    return words.format(**{name: _shown(context.get(name)) for name in LIMITS})
+
+
+def _shown(limit: object) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else str(limit)
 
 
 def _visible(name: str | int) -> str:

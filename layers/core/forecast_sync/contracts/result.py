@@ -53,6 +53,7 @@ class RunResult(Payload):
     git_ref: str
     neon_branch: str
     sync_type: SyncType
+    table: str | None = Field(default=None, description="The table file's name.")
     watermark: AwareDatetime | None = Field(
         description="Everything uploaded until then has arrived."
     )

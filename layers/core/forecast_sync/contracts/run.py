@@ -53,7 +53,10 @@ class ExecutionIdentity(Payload):
 
 
 class Run(ExecutionIdentity):
-    """A run, with everything that is decided once, at its start."""
+    """A run, with everything that is decided once, at its start.
+
+    ``table`` names the table file; None in an execution of an older version.
+    """
 
     trigger: str
     sync_type: SyncType
@@ -66,6 +69,7 @@ class Run(ExecutionIdentity):
     environment: str
     neon_branch: str
     neon_branch_id: str | None = None
+    table: str | None = None
 
     @property
     def moves_watermark(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 
@@ -16,8 +17,14 @@ from forecast_sync.contracts.page import Page, PageKind
 from forecast_sync.contracts.run import Run
 from forecast_sync.tables import Table
 from forecast_sync.target.expressions import compose_parts, reject_value, shown
+from forecast_sync.text.size_limits import VALUE_CHARACTERS, shorten
 
 LARGEST = 20
+EXAMPLES = 3
+"""Of the rows that are rejected for one reason."""
+
+EXAMPLE_BYTES = 65_536
+"""A larger row is named by its file alone."""
 
 
 class Group(Payload):
@@ -53,12 +60,20 @@ class Change(Payload):
         return abs(float(self.after or 0) - float(self.before or 0))
 
 
+class Example(Payload):
+    """A row that would be rejected; long values are shortened, and a very large row has none."""
+
+    source_file: str
+    row: dict[str, str | None] = Field(default_factory=dict)
+
+
 class BatchChanges(Payload):
-    """What one batch would change."""
+    """What one batch would change; ``examples`` are of the rejects of each reason."""
 
     groups: tuple[Group, ...] = ()
     largest: tuple[Change, ...] = ()
     reasons: dict[str, int] = Field(default_factory=dict)
+    examples: dict[str, tuple[Example, ...]] = Field(default_factory=dict)
 
 
 def report_location(settings: Settings, run: Run) -> str:
@@ -113,7 +128,22 @@ def _describe_rejects(cursor: Cursor, table: Table) -> BatchChanges:
     for reason, *_, count in rows:
         reasons[reason] += count
     groups = tuple(Group(by=row[1:-1], rejected=row[-1]) for row in rows)
-    return BatchChanges(groups=groups, reasons=dict(reasons))
+    return BatchChanges(groups=groups, reasons=dict(reasons), examples=_sample_rejects(cursor))
+
+
+def _sample_rejects(cursor: Cursor) -> dict[str, tuple[Example, ...]]:
+    values = {"examples": EXAMPLES, "row_bytes": EXAMPLE_BYTES}
+    cursor.execute(statement("dry_run/sample_stage_rejects.sql"), values)
+    examples: dict[str, tuple[Example, ...]] = {}
+    for reason, source_file, text in cursor:
+        row = {name: _shortened(value) for name, value in json.loads(text or "{}").items()}
+        example = Example(source_file=source_file, row=row)
+        examples[reason] = (*examples.get(reason, ()), example)
+    return examples
+
+
+def _shortened(value: object) -> str | None:
+    return None if value is None else shorten(str(value), VALUE_CHARACTERS)
 
 
 def _largest_changes(cursor: Cursor, table: Table) -> tuple[Change, ...]:

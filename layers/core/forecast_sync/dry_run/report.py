@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.glue import Catalog
@@ -20,9 +20,11 @@ from forecast_sync.contracts.query import Queries, StartedQuery
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import (
+    EXAMPLES,
     LARGEST,
     BatchChanges,
     Change,
+    Example,
     Group,
     batch_location,
     report_location,
@@ -33,6 +35,7 @@ from forecast_sync.target.differences import find_differences
 from forecast_sync.verify.ledger import read_counts
 
 READERS = 16
+SAMPLED_REASONS = 50
 TERABYTE = 10**12
 SMALLEST_QUERY_BYTES = 10 * 10**6
 """Athena bills at least as much for each query."""
@@ -73,7 +76,10 @@ class ScannedQuery(Payload):
 
 
 class ChangeReport(Payload):
-    """What a run would change in the target, and what its queries cost."""
+    """What a run would change in the target, and what its queries cost.
+
+    The run itself reads as much. ``examples`` are of the rejects of each reason.
+    """
 
     run_id: str
     git_ref: str
@@ -87,6 +93,7 @@ class ChangeReport(Payload):
     key: tuple[str, ...]
     largest: tuple[Change, ...]
     reasons: dict[str, int]
+    examples: dict[str, tuple[Example, ...]] = Field(default_factory=dict)
     queries: tuple[ScannedQuery, ...]
     schema_differences: tuple[SchemaDifference, ...]
 
@@ -155,16 +162,24 @@ def _sum(batches: Iterable[BatchChanges]) -> BatchChanges:
     groups: dict[tuple[str | None, ...], Group] = {}
     reasons: Counter[str] = Counter()
     largest: list[Change] = []
+    examples: dict[str, tuple[Example, ...]] = {}
     for batch in batches:
         for group in batch.groups:
             so_far = groups.get(group.by)
             groups[group.by] = so_far.plus(group) if so_far else group
         reasons.update(batch.reasons)
         largest += batch.largest
+        for reason, rows in batch.examples.items():
+            examples[reason] = (*examples.get(reason, ()), *rows)[:EXAMPLES]
     return BatchChanges(
         groups=tuple(groups[by] for by in sorted(groups, key=_sortable)),
         largest=tuple(sorted(largest, key=lambda change: (-change.size, change.key))[:LARGEST]),
         reasons=dict(reasons.most_common()),
+        examples={
+            reason: examples[reason]
+            for reason, _ in reasons.most_common(SAMPLED_REASONS)
+            if reason in examples
+        },
     )
 
 

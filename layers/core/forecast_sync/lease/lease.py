@@ -171,8 +171,8 @@ def _refuse_overtaken_since(cursor: Cursor, run: Run) -> None:
     later = cursor.execute(find_later_writer, {"run_id": run.run_id}).fetchone()
     if later:
         raise Superseded(
-            f"Run {later[0]} has written or succeeded since {run.run_id} failed, so this one must "
-            f"not go on; start a new {run.sync_type} run instead."
+            f"Run {later[0]} has written or succeeded since {run.run_id} lost its lease, so this "
+            f"one must not go on; start a new {run.sync_type} run instead."
         )
     holder = find_holder(cursor)
     if holder:

@@ -135,7 +135,6 @@ def failed(run: Run, message: str, settings: Settings) -> Notification:
     """A run failed while its branch was healthy, or with another error than the last one."""
     error = errors.error_name(message)
     meaning = errors.meaning_of(error)
-    redrive = _command("redrive", settings, run.run_id)
     return Notification(
         kind="failed",
         deployment=settings.deployment,
@@ -144,14 +143,25 @@ def failed(run: Run, message: str, settings: Settings) -> Notification:
         run_id=run.run_id,
         what=f"Run {run.run_id} ({run.sync_type}) of {run.git_ref} failed: {message}",
         rows="What it had committed stays; the rows keep aging until a run succeeds.",
-        todo=(
-            f"{meaning} Fix the cause.".strip(),
-            f"Redrive the run: {redrive}, or the console's Redrive."
-            if errors.redrive_helps(error)
-            else f"Start a new run: {_command('start', settings, *_options(error))}. "
-            "A redrive can't help.",
-        ),
+        todo=_steps_after(error, meaning, run.run_id, settings),
         links=_links(run.execution_arn, error, settings),
+    )
+
+
+def _steps_after(error: str, meaning: str, run_id: str, settings: Settings) -> tuple[str, str]:
+    """What to do after a failure: about its cause, and about the run."""
+    redrive = f"{_command('redrive', settings, run_id)}, or the console's Redrive."
+    if error == errors.LeaseHeld.__name__:
+        return (
+            f"{meaning} Nothing is wrong with either: this one has waited as long as it may.",
+            f"When the other run has ended, redrive this one: {redrive}",
+        )
+    if errors.redrive_helps(error):
+        return f"{meaning} Fix the cause.".strip(), f"Redrive the run: {redrive}"
+    start = _command("start", settings, *_options(error))
+    return (
+        f"{meaning} Fix the cause.".strip(),
+        f"Start a new run: {start}. A redrive can't help.",
     )
 
 
@@ -269,10 +279,10 @@ def _options(error: str) -> tuple[str, ...]:
 
 def _links(execution_arn: str, error: str, settings: Settings) -> tuple[Link, ...]:
     runbook = settings.runbook_url
-    return (
-        Link(label="Execution", url=links.console_url(execution_arn)),
-        Link(label="Runbook", url=links.runbook_url(runbook, error) if error else runbook),
-    )
+    console = links.console_link(execution_arn)
+    execution = (Link(label="Execution", url=console),) if console else ()
+    url = links.runbook_url(runbook, error) if error else runbook
+    return (*execution, Link(label="Runbook", url=url))
 
 
 def _in_words(counts: Counts) -> str:

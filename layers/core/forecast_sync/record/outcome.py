@@ -82,6 +82,7 @@ def record_success(
         git_ref=run.git_ref,
         neon_branch=run.neon_branch,
         sync_type=run.sync_type,
+        table=run.table,
         watermark=own.watermark.replace(tzinfo=UTC),
         counts=counts,
         report=report_location(settings, run) if run.dry_run else None,

@@ -33,7 +33,7 @@ def map_git_ref(git_ref: str | None, environment: str) -> Mapping:
     mapping = _map(branch)
     if mapping is None:
         raise BranchNotMapped(
-            f"The git ref {git_ref!r} belongs to no environment; expected main, dev, feature/NAME "
+            f"The git ref {git_ref!r} belongs to no environment. Expected main, dev, feature/NAME "
             "or preview/pr-NUMBER. Nothing was synced."
         )
     if mapping.environment != environment:

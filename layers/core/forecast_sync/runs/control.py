@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from forecast_sync.contracts.run import SyncRequest
-from forecast_sync.errors import ForecastSyncError
+from forecast_sync.errors import (
+    BranchNotFound,
+    ForecastSyncError,
+    Superseded,
+    error_name,
+    redrive_helps,
+)
 from forecast_sync.resolve.git_refs import map_git_ref
+from forecast_sync.text.sentences import end_sentence
 from forecast_sync.text.strict_json import read_object
 
 if TYPE_CHECKING:
     from forecast_sync.adapters.stepfunctions import Execution, Workflow
+
+
+REFUSED = "Step Functions refuses; start a new run."
 
 
 class RunNotFound(ForecastSyncError):
@@ -25,17 +37,25 @@ class RunConflict(ForecastSyncError):
 
 
 def start_run(
-    workflow: Workflow, environment: str, request: SyncRequest, idempotency_key: str | None
+    workflow: Workflow,
+    environment: str,
+    request: SyncRequest,
+    idempotency_key: str | None,
+    require_branch: Callable[[str | None], None],
 ) -> str:
     """Start a run and return its name.
 
     Repeating a request with the same key returns the same run, even if it has ended since.
-    Raises ``BranchNotMapped`` before anything is started, and ``RunConflict`` for a key that was
-    used with a different request.
+    ``require_branch(git_ref)`` raises ``BranchNotFound`` if Neon has no such branch; what else it
+    raises is left for the run to find out.
+    Raises ``BranchNotMapped`` and ``BranchNotFound`` before anything is started, and
+    ``RunConflict`` for a key that was used with a different request.
     """
     map_git_ref(request.git_ref, environment)
     payload = request.model_dump(mode="json", exclude_unset=True)
     name = _name(idempotency_key)
+    if idempotency_key is None or workflow.describe(workflow.arn_of(name)) is None:
+        _refuse_missing_branch(request.git_ref, require_branch)
     if not workflow.start(name, payload):
         earlier = workflow.describe(workflow.arn_of(name))
         if earlier is None or read_object(earlier.input) != payload:
@@ -46,15 +66,37 @@ def start_run(
     return name
 
 
-def redrive_run(workflow: Workflow, run_id: str) -> Execution:
+def _refuse_missing_branch(
+    git_ref: str | None, require_branch: Callable[[str | None], None]
+) -> None:
+    try:
+        require_branch(git_ref)
+    except BranchNotFound:
+        raise
+    except ForecastSyncError:
+        return
+
+
+def redrive_run(
+    workflow: Workflow, run_id: str, find_later: Callable[[str | None], str | None]
+) -> Execution:
     """Redrive a run that ended badly; its execution as it was before.
 
-    Raises ``RunNotFound``, and ``RunConflict`` when it isn't redrivable.
+    ``find_later(git_ref)`` asks the branch's database for a run that has overtaken this one; if it
+    can't be reached, the redriven run finds out itself.
+    Raises ``RunNotFound``, and ``RunConflict`` when the run isn't redrivable or the redrive could
+    only fail.
     """
     execution = find_execution(workflow, run_id)
-    if execution.redrivable and workflow.redrive(workflow.arn_of(run_id)):
+    failure, later = "", None
+    if execution.redrivable:
+        failure = error_name(workflow.failure_of(workflow.arn_of(run_id), execution))
+        with suppress(ForecastSyncError):
+            later = find_later(git_ref_of(execution))
+    reason = why_not_redrivable(execution, failure, later)
+    if not reason and workflow.redrive(workflow.arn_of(run_id)):
         return execution
-    raise RunConflict(f"{run_id} can't be redriven: {why_not_redrivable(execution)}")
+    raise RunConflict(f"{run_id} can't be redriven: {reason or REFUSED}")
 
 
 def stop_run(workflow: Workflow, run_id: str, cause: str) -> Execution:
@@ -74,20 +116,36 @@ def find_execution(workflow: Workflow, run_id: str) -> Execution:
     return execution
 
 
-def why_not_redrivable(execution: Execution) -> str:
-    """Why a run can't be redriven now, in words; empty when it can be."""
-    if execution.redrivable:
-        return ""
+def why_not_redrivable(execution: Execution, failure: str = "", later: str | None = None) -> str:
+    """Why a redrive now couldn't work, in words; empty when it could.
+
+    ``failure`` is the name of the error with which the run ended, ``later`` the run that has
+    overtaken it since.
+    """
     if execution.is_alive:
         return "it is still running."
     if execution.status == "SUCCEEDED":
         return "it has succeeded."
-    return execution.why_not_redrivable or "Step Functions refuses; start a new run."
+    if later:
+        return f"{later} has written or succeeded since; start a new run."
+    if failure == Superseded.__name__:
+        return "a later run has taken its place; start a new run."
+    if not redrive_helps(failure):
+        return f"after {failure}, only a new run helps."
+    if execution.redrivable:
+        return ""
+    return end_sentence(execution.why_not_redrivable) or REFUSED
 
 
 def why_not_stoppable(execution: Execution) -> str:
     """Why a run can't be stopped now, in words; empty when it can be."""
     return "" if execution.is_alive else f"it has ended already ({execution.status})."
+
+
+def git_ref_of(execution: Execution) -> str | None:
+    """The git ref in an execution's input, which may be anything; None if there is none."""
+    git_ref = read_object(execution.input).get("git_ref")
+    return git_ref if isinstance(git_ref, str) else None
 
 
 def _name(idempotency_key: str | None) -> str:

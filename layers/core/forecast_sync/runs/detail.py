@@ -12,6 +12,7 @@ from forecast_sync.adapters.stepfunctions import current_state
 from forecast_sync.errors import ForecastSyncError, error_name, meaning_of
 from forecast_sync.runs import control, history, queries
 from forecast_sync.runs.model import OUTCOMES, Actions, Failure, Links, Rows, SyncDetail
+from forecast_sync.runs.outcome import coalesced_into, find_wait, outcome_of
 from forecast_sync.text.strict_json import read_object
 
 if TYPE_CHECKING:
@@ -36,29 +37,44 @@ def describe_sync(
     events = workflow.newest_events(execution_arn)
     known_input = _known_input(execution)
     failure = _failure(workflow, execution_arn, execution)
-    recorded, warning = _find_recorded(connect, git_ref or known_input.get("git_ref"), run_id)
+    branch = git_ref or known_input.get("git_ref")
+    recorded, later, warning = _find_recorded(connect, branch, run_id)
+    started = history.find_run(events) or {}
+    window = history.find_window(events) or {}
+    result = read_object(execution.output)
+    message = failure.message if failure else None
     return SyncDetail(
         run_id=run_id,
         status=recorded.status if recorded else None,
         execution_arn=execution_arn,
         execution_status=execution.status,
+        outcome=outcome_of(execution.status, execution.output, message),
+        coalesced_into=coalesced_into(execution.output),
+        waits=find_wait(events) if execution.is_alive else None,
+        table=result.get("table") or started.get("table"),
+        trigger=known_input.get("trigger", "manual"),
         git_ref=known_input.get("git_ref"),
         sync_type=known_input.get("sync_type", "incremental"),
         started_at=datetime.fromisoformat(execution.started_at),
         stopped_at=datetime.fromisoformat(execution.stopped_at) if execution.stopped_at else None,
         redrive_count=execution.redrive_count,
+        redriven_at=datetime.fromisoformat(execution.redriven_at)
+        if execution.redriven_at
+        else None,
         state=current_state(events),
         states=history.visited_states(events),
         pages=history.count_pages(workflow, execution_arn, events),
         pages_begun=recorded.pages_begun if recorded else 0,
         rows=recorded.rows if recorded else Rows(**dict.fromkeys(OUTCOMES, 0)),
         counts=recorded.counts if recorded else None,
-        definition=recorded.definition if recorded else None,
-        window_reason=recorded.window_reason if recorded else None,
+        definition=recorded.definition if recorded else window.get("definition"),
+        window_reason=recorded.window_reason if recorded else window.get("reason"),
         error=failure,
+        report=result.get("report"),
         warning=warning,
         refused=Actions(
-            redrive=control.why_not_redrivable(execution) or None,
+            redrive=control.why_not_redrivable(execution, failure.name if failure else "", later)
+            or None,
             stop=control.why_not_stoppable(execution) or None,
         ),
         links=links_of(execution_arn, failure.name if failure else "", runbook),
@@ -68,19 +84,21 @@ def describe_sync(
 def links_of(execution_arn: str, error: str, runbook: str) -> Links:
     """Where to read more about a run, and about its error if it has one."""
     return Links(
-        console=links.console_url(execution_arn),
+        console=links.console_link(execution_arn),
         runbook=links.runbook_url(runbook, error) if error else runbook,
     )
 
 
 def _find_recorded(
     connect: Callable[[str | None], Connection], git_ref: str | None, run_id: str
-) -> tuple[queries.RecordedRun | None, str | None]:
-    """What the database knows of the run, or why it couldn't be reached."""
+) -> tuple[queries.RecordedRun | None, str | None, str | None]:
+    """What the database knows of the run, and which has overtaken it; or why it isn't reached."""
     try:
-        return queries.find_run(connect(git_ref), run_id), None
+        connection = connect(git_ref)
+        recorded = queries.find_run(connection, run_id)
+        return recorded, queries.find_later_run(connection, run_id), None
     except ForecastSyncError as error:
-        return None, f"{type(error).__name__}: {error}"
+        return None, None, f"{type(error).__name__}: {error}"
 
 
 def _failure(workflow: Workflow, execution_arn: str, execution: Execution) -> Failure | None:
@@ -97,5 +115,6 @@ def _known_input(execution: Execution) -> dict[str, Any]:
     is_valid = {
         "git_ref": isinstance(document.get("git_ref"), str),
         "sync_type": document.get("sync_type") in ("incremental", "full"),
+        "trigger": isinstance(document.get("trigger"), str),
     }
     return {key: document[key] for key, valid in is_valid.items() if valid}

@@ -27,7 +27,10 @@ def visited_states(events: Events) -> list[Visit]:
     inside: dict[str, int] = {}
     for event in reversed(events):
         time = event["timestamp"]
-        if entered := event.get("stateEnteredEventDetails"):
+        if event["type"] == "ExecutionRedriven":
+            # It goes on in the states that were left open, whether or not it enters them again.
+            inside.clear()
+        elif entered := event.get("stateEnteredEventDetails"):
             name = entered["name"]
             earlier = visits.get(name)
             visits[name] = Visit(
@@ -39,7 +42,7 @@ def visited_states(events: Events) -> list[Visit]:
             inside[name] = inside.get(name, 0) + 1
         elif (left := event.get("stateExitedEventDetails")) and left["name"] in visits:
             name = left["name"]
-            inside[name] -= 1
+            inside[name] = inside.get(name, 0) - 1
             if inside[name] <= 0:
                 visits[name] = visits[name].model_copy(update={"left_at": time})
     return list(visits.values())
@@ -50,9 +53,39 @@ def find_plan(events: Events) -> dict[str, Any] | None:
     return _find_answer(events, "Plan pages", "planned", "plan")
 
 
+def find_run(events: Events) -> dict[str, Any] | None:
+    """The run as Resolve branch answered it: its branch, type and table."""
+    for event in events:
+        left = event.get("stateExitedEventDetails", {})
+        if left.get("name") == "Resolve branch":
+            run: dict[str, Any] | None = json.loads(left.get("output", "{}")).get("run")
+            return run
+    return None
+
+
 def find_window(events: Events) -> dict[str, Any] | None:
     """The newest window that Read watermark answered: its definition, and why it is full."""
     return _find_answer(events, "Read watermark", "watermark", "window")
+
+
+def find_survey(events: Events) -> dict[str, Any] | None:
+    """What the newest survey of the lake has found so far; None where nothing surveys it."""
+    window = _find_answer(events, "Survey lake", "watermark", "window") or {}
+    survey: dict[str, Any] | None = window.get("survey")
+    return survey
+
+
+def find_queries(events: Events) -> list[str]:
+    """The ids of the queries that the run is waiting for: those of its newest visit."""
+    ids: list[str] = []
+    for event in events:
+        if event.get("stateEnteredEventDetails", {}).get("name") == "Run queries":
+            break
+        left = event.get("stateExitedEventDetails", {})
+        if left.get("name") == "Start Athena query":
+            started = json.loads(left.get("output", "{}")).get("started", {}).get("query", {})
+            ids.append(started["query_execution_id"])
+    return ids
 
 
 def _find_answer(events: Events, state: str, path: str, name: str) -> dict[str, Any] | None:

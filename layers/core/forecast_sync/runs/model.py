@@ -9,12 +9,14 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.run import SyncType
+from forecast_sync.runs.outcome import Outcome
 
 Status = Literal["running", "succeeded", "failed", "superseded", "dry_run"]
 Definition = Field(default=None, description="Hash of what decides values in the run's table file.")
 WindowReason = Field(
     default=None, description="Why an incremental run has read the whole lake by itself."
 )
+TableName = Field(default=None, description="The table file's name.")
 FreshnessState = Literal["fresh", "stale", "never", "unreachable"]
 
 
@@ -52,6 +54,7 @@ class Sync(Answered):
     finished_at: str | None
     definition: str | None = Definition
     window_reason: str | None = WindowReason
+    table: str | None = TableName
 
 
 class Syncs(Answered):
@@ -104,7 +107,7 @@ class Failure(Answered):
 class Links(Answered):
     """Where to read more."""
 
-    console: str
+    console: str | None = Field(description="In the AWS console; null in a local cloud.")
     runbook: str
 
 
@@ -122,11 +125,23 @@ class SyncDetail(Answered):
     status: Status | None = Field(description="In the status table; null before the run is there.")
     execution_arn: str
     execution_status: str
+    outcome: Outcome = Field(description="What became of it; not all that ended well did anything.")
+    coalesced_into: str | None = Field(
+        default=None, description="The run that starts one more run for this coalesced one."
+    )
+    waits: str | None = Field(
+        default=None, description="Which run holds the lease that this one waits for, and why."
+    )
+    table: str | None = TableName
+    trigger: str | None = Field(default=None, description="What started it.")
     git_ref: str | None
     sync_type: SyncType | None
     started_at: AwareDatetime
     stopped_at: AwareDatetime | None
     redrive_count: int
+    redriven_at: AwareDatetime | None = Field(
+        default=None, description="When it was last redriven."
+    )
     state: str | None = Field(description="The state that was entered last.")
     states: list[Visit]
     pages: PageCounts | None
@@ -136,6 +151,9 @@ class SyncDetail(Answered):
     error: Failure | None
     definition: str | None = Definition
     window_reason: str | None = WindowReason
+    report: str | None = Field(
+        default=None, description="Where a dry run's report is (`s3://...`)."
+    )
     warning: str | None = Field(description="Why the database couldn't be reached.")
     refused: Actions
     links: Links

@@ -13,6 +13,7 @@ from forecast_sync.adapters.postgres import Connection, has_table, statement, tr
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.run import SyncType
+from forecast_sync.lease import lease
 from forecast_sync.runs.model import OUTCOMES, Rows, Status, Sync, Syncs
 from forecast_sync.text.size_limits import fitting
 
@@ -69,6 +70,22 @@ def find_run(connection: Connection, run_id: str) -> RecordedRun | None:
             window_reason=row["window_reason"],
         )
     return None
+
+
+def find_later_run(connection: Connection, run_id: str) -> str | None:
+    """The run that has written or succeeded since this one lost its lease, if any.
+
+    A run that it names has overtaken this one, whose redrive would end as ``Superseded``.
+    """
+    with transaction(connection) as cursor:
+        if not has_table(cursor, "forecast_sync_batch"):
+            return None
+        own = lease.find_own_row(cursor, run_id)
+        if own is None or not own.had_lease or own.status == "running":
+            return None
+        find_later_writer = statement("lease/find_later_writer.sql")
+        row = cursor.execute(find_later_writer, {"run_id": run_id}).fetchone()
+    return str(row[0]) if row else None
 
 
 def fetch_rows(

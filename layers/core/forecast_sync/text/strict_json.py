@@ -6,8 +6,6 @@ import json
 import math
 from typing import Any, NoReturn
 
-from pydantic_core import from_json
-
 
 class JsonInvalid(ValueError):
     """The text isn't JSON, or is JSON that parsers understand differently."""
@@ -20,6 +18,9 @@ def read_json(text: str | bytes) -> Any:
     overflow to infinity, duplicate keys, lone surrogates, more than 4,300 digits, and more than 200
     levels.
     """
+    # Imported here: GitHub's jobs read executions without pydantic.
+    from pydantic_core import from_json
+
     try:
         from_json(text)  # Refuses depth, digits, lone surrogates and invalid UTF-8.
         return json.loads(

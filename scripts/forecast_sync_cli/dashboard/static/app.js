@@ -3,7 +3,9 @@
   "use strict";
   const byId = (id) => document.getElementById(id);
   const clock = () => `${new Date().toISOString().slice(11, 19)} UTC`;
-  let lastAnswer = null;
+  const SILENT_MS = 8000;
+  let lastData = null;
+  let heardAt = Date.now();
 
   // Proves that this page sends the request, and no other: see security.py.
   document.addEventListener("htmx:configRequest", (event) => {
@@ -15,7 +17,9 @@
     if (document.hidden && event.target.hasAttribute("data-poll")) event.preventDefault();
   });
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) htmx.trigger(document.body, "changed");
+    if (document.hidden) return;
+    heardAt = Date.now();
+    htmx.trigger(document.body, "changed");
   });
 
   const setBadge = (state, words) => {
@@ -24,24 +28,84 @@
     const text = badge.querySelector("[data-words]");
     if (text.textContent !== words) text.textContent = words;
   };
+  // The badge says what has come: "Live" only while data comes from the deployment itself.
+  const say = (id, why) => {
+    for (const each of ["offline", "no-data"]) byId(each).hidden = each !== id;
+    document.body.classList.toggle("is-offline", id !== null);
+    if (id === null) return;
+    byId(id).querySelector("[data-since]").textContent = lastData || "an earlier visit";
+    const place = byId(id).querySelector("[data-why]");
+    if (place) place.textContent = why;
+  };
   const online = () => {
-    if (byId("offline").hidden === false) htmx.trigger(document.body, "changed");
-    lastAnswer = clock();
-    byId("offline").hidden = true;
-    document.body.classList.remove("is-offline");
+    const wasGone = document.body.classList.contains("is-offline");
+    lastData = clock();
+    heardAt = Date.now();
+    say(null);
     setBadge("live", "Live");
+    if (wasGone) htmx.trigger(document.body, "changed");
   };
   const offline = () => {
-    byId("offline").querySelector("[data-since]").textContent = lastAnswer || "an earlier visit";
-    byId("offline").hidden = false;
-    document.body.classList.add("is-offline");
+    say("offline");
     setBadge("offline", "Offline");
   };
+  const silent = (why) => {
+    say("no-data", why);
+    setBadge("offline", "No data");
+  };
+  const isPart = (element) => element && element.hasAttribute && element.hasAttribute("data-poll");
+  const hasData = (response) => response.getResponseHeader("X-Data") !== "none";
   document.addEventListener("htmx:sendError", offline);
-  document.addEventListener("htmx:timeout", offline);
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.xhr && event.detail.xhr.status) online();
+    const { xhr, target } = event.detail;
+    if (!xhr || !xhr.status || !target || target.id !== "now") return;
+    if (xhr.status < 400 && hasData(xhr)) online();
+    else silent(reasonIn(xhr));
   });
+  const reasonIn = (xhr) => {
+    const shown = new DOMParser().parseFromString(xhr.responseText, "text/html");
+    const said = shown.querySelector("[data-reason] p");
+    const why = said ? said.lastChild.textContent.trim() : "";
+    return why && !/[.!?]$/.test(why) ? `${why}.` : why;
+  };
+  setInterval(() => {
+    const quiet = Date.now() - heardAt;
+    const isSaid = document.body.classList.contains("is-offline");
+    if (!document.hidden && quiet > SILENT_MS && lastData && !isSaid) silent("It doesn't answer.");
+  }, 1000);
+
+  // A part that can't be renewed keeps its data, and says since when.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, target } = event.detail;
+    if (!isPart(target)) return;
+    const note = byId(`${target.id}-note`);
+    if (xhr.status < 400 && hasData(xhr)) {
+      if (note) note.remove();
+      target.dataset.since = clock();
+      return;
+    }
+    if (!target.dataset.since) return;
+    event.detail.shouldSwap = false;
+    if (target.id === "now" || note) return;
+    const said = document.createElement("p");
+    said.id = `${target.id}-note`;
+    said.className = "notice bad";
+    said.textContent = `Not renewed since ${target.dataset.since}: ${reasonIn(xhr)}`;
+    target.before(said);
+  });
+
+  // A table that is wider than its place says so.
+  const hint = () => {
+    for (const box of document.querySelectorAll(".scroll")) {
+      const before = box.previousElementSibling;
+      if (before && before.classList.contains("hint")) {
+        before.classList.toggle("shown", box.scrollWidth > box.clientWidth + 1);
+      }
+    }
+  };
+  document.addEventListener("htmx:afterSettle", hint);
+  addEventListener("resize", hint);
+  document.addEventListener("toggle", hint, true);
 
   // Dialogs: filled by the server, shown when filled, closed when the server has nothing to add.
   const dialog = byId("dialog");
@@ -90,7 +154,8 @@
   });
 
   // The chart shows the table's data, in the page's colors.
-  const MARKS = { failed: "✗", superseded: "⊘", running: "…" };
+  const MARKS = { failed: "✗", timed_out: "✗", stopped: "■", superseded: "⊘", coalesced: "⊘", running: "…" };
+  const hiddenRows = new Set(["unchanged"]);
   let chart = null;
   let drawn = null;
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -108,9 +173,10 @@
     chart = new Chart(byId("chart"), {
       type: "bar",
       data: {
-        labels: data.labels.map((label, i) => [MARKS[data.statuses[i]] || "", label.slice(-5)]),
+        labels: data.labels.map((lines, i) => [MARKS[data.outcomes[i]] || "", ...lines]),
         datasets: Object.keys(data.rows).map((name) => ({
           label: name,
+          hidden: hiddenRows.has(name),
           data: data.rows[name].map((rows) => rows || null),
           backgroundColor: color(`--${name}`),
           minBarLength: 3,
@@ -128,11 +194,18 @@
         },
         scales: {
           x: { stacked: true, grid: { display: false }, ticks: { color: ink, maxRotation: 0, autoSkip: true } },
-          y: { stacked: true, beginAtZero: true, grid: { color: color("--line") }, ticks: { color: ink, maxTicksLimit: 5 }, title: { display: true, text: "rows", color: ink } },
+          y: { stacked: true, beginAtZero: true, grid: { color: color("--line") }, ticks: { color: ink, maxTicksLimit: 5, precision: 0 }, title: { display: true, text: "rows", color: ink } },
         },
         plugins: {
-          legend: { labels: { color: ink, boxWidth: 12, boxHeight: 12 } },
-          tooltip: { callbacks: { title: (items) => `${data.runs[items[0].dataIndex]} (${data.statuses[items[0].dataIndex]})` } },
+          legend: {
+            labels: { color: ink, boxWidth: 12, boxHeight: 12 },
+            onClick: (_event, item, legend) => {
+              if (!hiddenRows.delete(item.text)) hiddenRows.add(item.text);
+              legend.chart.setDatasetVisibility(item.datasetIndex, !hiddenRows.has(item.text));
+              legend.chart.update();
+            },
+          },
+          tooltip: { callbacks: { title: (items) => `${data.runs[items[0].dataIndex]} (${data.outcomes[items[0].dataIndex].replace("_", " ")})` } },
         },
       },
     });

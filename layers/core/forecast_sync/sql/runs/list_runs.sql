@@ -5,7 +5,8 @@ SELECT run_id, status, sync_type, trigger, git_ref, neon_branch, dry_run, execut
        good, inserted, updated, unchanged, warnings,
        left(error_message, %(characters)s) AS error_message, created_at, finished_at,
        to_jsonb(run) ->> 'definition' AS definition,
-       to_jsonb(run) ->> 'window_reason' AS window_reason
+       to_jsonb(run) ->> 'window_reason' AS window_reason,
+       to_jsonb(run) ->> 'table_name' AS "table"
 FROM forecast_sync_status AS run
 WHERE run_id IS NOT NULL
   AND (%(status)s::text IS NULL OR status = %(status)s)

@@ -1,0 +1,147 @@
+"""What each of the last runs did, and why it ended so, from Step Functions alone.
+
+No database is asked, so that none is woken, and runs that never reached one are listed too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from forecast_sync.adapters.stepfunctions import Execution, Workflow
+from forecast_sync.contracts.counts import Counts
+from forecast_sync.contracts.run import SyncType
+from forecast_sync.runs import history
+from forecast_sync.runs.model import OUTCOMES, TableName, WindowReason
+from forecast_sync.runs.outcome import (
+    Outcome,
+    coalesced_into,
+    find_wait,
+    first_line,
+    outcome_of,
+)
+from forecast_sync.text.size_limits import shorten
+from forecast_sync.text.strict_json import read_object
+from pydantic import Field
+
+from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.executions import ListedRun, list_runs
+from forecast_sync_cli.client.run_status import utc
+
+READERS = 8
+BURST, READS_PER_SECOND = 200, 10
+"""Step Functions takes some hundred descriptions at once, and then about so many a second."""
+
+ERROR_CHARACTERS = 300
+
+
+class HistoryItem(ListedRun):
+    """One run: what it did, and why it ended so."""
+
+    outcome: Outcome = Field(
+        description="What became of it: a coalesced run has succeeded only for Step Functions."
+    )
+    coalesced_into: str | None = Field(
+        description="The run that starts one more run for this coalesced one."
+    )
+    waits: str | None = Field(description="Which run holds the lease that it waits for, and why.")
+    error: str | None = Field(description="The name of its error and the first line about it.")
+    sync_type: SyncType | None
+    dry_run: bool
+    trigger: str | None
+    git_ref: str | None = Field(description="Null when it never got one.")
+    table: str | None = TableName
+    window_reason: str | None = WindowReason
+    rows: dict[str, int] | None = Field(
+        description="Rows by outcome; null unless it has ended well."
+    )
+
+
+def read_history(
+    deployment: Deployment, limit: int, known: MutableMapping[str, HistoryItem] | None = None
+) -> list[HistoryItem]:
+    """The newest runs, newest first.
+
+    ``known`` has the runs of an earlier call by name, which isn't asked about again while they are
+    as they were; this call adds its own.
+    """
+    listed = list_runs(deployment, limit)
+    remembered = known if known is not None else {}
+    unknown = [item for item in listed if not _is_known(item, remembered)]
+    workflow = Workflow(deployment.stepfunctions, deployment.state_machine_arn)
+    with ThreadPoolExecutor(READERS) as pool:
+        read = list(pool.map(partial(_read_paced, workflow), unknown, range(len(unknown))))
+    remembered.update({item.run_id: item for item in read})
+    return [remembered[item.run_id] for item in listed]
+
+
+def _is_known(item: ListedRun, known: Mapping[str, HistoryItem]) -> bool:
+    before = known.get(item.run_id)
+    is_same = before is not None and (before.status, before.redrive_count) == (
+        item.status,
+        item.redrive_count,
+    )
+    return is_same and item.stopped_at is not None
+
+
+def _read_paced(workflow: Workflow, item: ListedRun, number: int) -> HistoryItem:
+    """Read a run; a long list no faster than Step Functions allows in the long run."""
+    if number >= BURST:
+        time.sleep(READERS / READS_PER_SECOND)
+    return _read(workflow, item)
+
+
+def _read(workflow: Workflow, item: ListedRun) -> HistoryItem:
+    arn = workflow.arn_of(item.run_id)
+    execution = workflow.describe(arn)
+    if execution is None:  # Step Functions has forgotten it since it was listed.
+        execution = Execution(
+            item.status, item.redrive_count, item.started_at, "{}", "", "", item.stopped_at
+        )
+    failure = workflow.failure_of(arn, execution) if execution.ended_badly else None
+    events = [] if execution.output else workflow.newest_events(arn)
+    output = read_object(execution.output)
+    run = output.get("run") or history.find_run(events) or {}
+    window = history.find_window(events) or {}
+    given = read_object(execution.input)
+    stopped_at = execution.stopped_at
+    now = {
+        "status": execution.status,
+        "redrive_count": execution.redrive_count,
+        "stopped_at": utc(datetime.fromisoformat(stopped_at)) if stopped_at else None,
+    }
+    return HistoryItem(
+        **(item.model_dump() | now),
+        outcome=outcome_of(execution.status, execution.output, failure),
+        coalesced_into=coalesced_into(execution.output),
+        waits=find_wait(events) if execution.is_alive else None,
+        error=shorten(first_line(failure), ERROR_CHARACTERS) if failure else None,
+        sync_type=_find_type(output, run, {"sync_type": "incremental", **given}),
+        dry_run=given.get("dry_run") is True,
+        trigger=_text(run.get("trigger") or given.get("trigger")),
+        git_ref=_text(output.get("git_ref") or run.get("git_ref")),
+        table=_text(output.get("table") or run.get("table")),
+        window_reason=_text(output.get("window_reason") or window.get("reason")),
+        rows=_rows(output),
+    )
+
+
+def _find_type(*documents: Mapping[str, Any]) -> Any:
+    """The first of the documents' sync types that is one; the input may be anything."""
+    types = (document.get("sync_type") for document in documents)
+    return next((value for value in types if value in ("incremental", "full")), None)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _rows(output: Mapping[str, Any]) -> dict[str, int] | None:
+    if not isinstance(output.get("counts"), dict):
+        return None
+    counts = Counts.model_validate(output["counts"])
+    return {name: getattr(counts, name) for name in OUTCOMES}

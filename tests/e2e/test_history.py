@@ -1,0 +1,76 @@
+"""What became of each run, as `history`, `status RUN` and the runs' own outcomes say it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from tests.e2e.cli import as_json, error_of, forecast_sync
+from tests.lake import MORNING, make_row, make_rows
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed
+
+
+def by_name(at: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {run["run_id"]: run for run in as_json("history", **at)}
+
+
+def test_history_says_what_a_run_did_and_why_it_did_nothing(
+    deployed: Deployed, at: dict[str, Any]
+) -> None:
+    deployed.upload("a", make_rows(range(20)))
+    deployed.succeed(name="first")
+    later = MORNING + timedelta(hours=1)
+    deployed.upload("b", [make_row(1, y_50=6000.0, updated_at=later)])
+    deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 5000)")
+    assert deployed.run(name="refused").error != ""
+    eventually(lambda: (deployed.status("refused") or {}).get("status") == "failed")
+    deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
+    deployed.succeed(name="second")
+    runs = by_name(at)
+    first, refused, second = (runs[name] for name in ("first", "refused", "second"))
+    assert (first["outcome"], first["table"], first["git_ref"]) == ("succeeded", "forecast", "dev")
+    assert first["rows"] == {"inserted": 20, "updated": 0, "unchanged": 0, "rejected": 0}
+    assert (second["outcome"], second["rows"]["updated"]) == ("succeeded", 1)
+    assert (refused["outcome"], refused["rows"]) == ("failed", None)
+    assert refused["error"].startswith("BatchRefused: ")
+    assert "\n" not in refused["error"]
+    words = forecast_sync("history", **at).stdout
+    assert "BatchRefused: " in words
+    assert "1 updated" in words
+    known = as_json("status", "refused", **at)
+    assert known["outcome"] == "failed"
+    reason = error_of("redrive", "refused", **at)
+    assert "second has written or succeeded since; start a new run" in reason
+    assert (
+        deployed.describe(
+            deployed.cloud.state_machine_arn.replace("stateMachine", "execution") + ":refused"
+        ).get("redriveCount", 0)
+        == 0
+    )
+
+
+def test_the_loser_of_a_lease_says_that_another_run_holds_it(
+    deployed: Deployed, at: dict[str, Any]
+) -> None:
+    deployed.upload("a", make_rows(range(20)))
+    with deployed.held_query():
+        holder = deployed.start(name="holder")
+        eventually(lambda: (deployed.status("holder") or {}).get("status") == "running")
+        coalesced = forecast_sync("start", "--name", "coalesced", **at)
+        assert "COALESCED coalesced" in coalesced.stdout
+        assert "holder starts one more run when it ends" in coalesced.stdout
+        waiting = deployed.start(name="waiting", sync_type="full")
+        wait = eventually(lambda: as_json("status", "waiting", **at)["waits"], 30)
+        assert wait.startswith("Run holder works on this database")
+        assert "waits: Run holder works" in forecast_sync("history", **at).stdout
+        runs = by_name(at)
+    assert (runs["coalesced"]["outcome"], runs["coalesced"]["coalesced_into"]) == (
+        "coalesced",
+        "holder",
+    )
+    assert runs["waiting"]["outcome"] == runs["holder"]["outcome"] == "running"
+    assert (runs["waiting"]["sync_type"], runs["holder"]["waits"]) == ("full", None)
+    assert deployed.wait(holder).status == "SUCCEEDED"
+    assert deployed.wait(waiting).status == "SUCCEEDED"
+    assert by_name(at)["waiting"]["waits"] is None
