@@ -219,3 +219,8 @@ def test_a_link_to_the_console_stands_only_where_there_is_one() -> None:
     assert links.console_link(in_aws) == links.console_url(in_aws)
     failed = messages.failed(make_run(execution_arn=local), "BatchRefused: no", SETTINGS)
     assert [link.label for link in failed.links] == ["Runbook"]
+    shown = messages.failed(make_run(execution_arn=in_aws), "BatchRefused: no", SETTINGS).to_text()
+    details = "console.aws.amazon.com/states/home?region=us-east-2#/v2/executions/details/"
+    assert f"{details}{in_aws}" in shown
+    assert "or the console's Redrive" in shown
+    assert "console" not in failed.to_text()

@@ -123,7 +123,7 @@ def test_a_failure_is_published_once_and_its_recovery_once(inbox: Inbox) -> None
     text = inbox.wait("Forecast sync failed: dev (dev)")
     assert "Run broken (incremental) of dev failed: BatchRefused: Postgres answered 23514" in text
     assert "forecast-sync redrive broken" in text
-    assert "console.aws.amazon.com/states/home?region=us-east-2#/v2/executions/details/" in text
+    assert "console.aws.amazon.com" not in text, "a local cloud has none: see test_messages"
     assert "docs/runbook.md#batchrefused" in text
     chat = inbox.last_chat()
     assert (chat["version"], chat["source"]) == ("1.0", "custom")

@@ -146,7 +146,8 @@ SyncTypeOption = Annotated[
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's name or execution ARN.")]
 
 LEFT_ALIGNED = frozenset(
-    {"run", "status", "outcome", "type", "table", "started (UTC)", "what differs", "what it did"}
+    {"run", "status", "outcome", "type", "branch", "table", "started (UTC)"}
+    | {"what differs", "what it did"}
 )
 
 

@@ -187,20 +187,26 @@ def history(
 
 
 def _show_history(terminal: Terminal, runs: list[HistoryItem]) -> None:
-    tables = {run.table for run in runs if run.table}
-    headings = ("run", "outcome", "started (UTC)", "type", "what it did")
-    table = plain_table(*headings[:4], *(["table"] if len(tables) > 1 else []), headings[4])
+    """One row a run; what all of them have in common is said once, above."""
+    shared = {
+        "branch": {run.git_ref for run in runs if run.git_ref},
+        "table": {run.table for run in runs if run.table},
+    }
+    differing = [name for name, values in shared.items() if len(values) > 1]
+    table = plain_table("run", "outcome", "started (UTC)", "type", *differing, "what it did")
     for run in runs:
+        values = {"branch": run.git_ref or "", "table": run.table or ""}
         table.add_row(
             run.run_id,
             Styled(run.outcome.replace("_", " "), OUTCOME_COLORS.get(run.outcome, "red")),
             run.started_at[:19].replace("T", " "),
             run.sync_type or "",
-            *([run.table or ""] if len(tables) > 1 else []),
+            *(values[name] for name in differing),
             "; ".join(_what_it_did(run)),
         )
-    if len(tables) == 1:
-        terminal.line(f"table: {min(tables)}")
+    common = [f"{name} {min(values)}" for name, values in shared.items() if len(values) == 1]
+    if common:
+        terminal.line(", ".join(common))
     terminal.table(table)
 
 

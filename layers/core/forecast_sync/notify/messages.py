@@ -143,14 +143,16 @@ def failed(run: Run, message: str, settings: Settings) -> Notification:
         run_id=run.run_id,
         what=f"Run {run.run_id} ({run.sync_type}) of {run.git_ref} failed: {message}",
         rows="What it had committed stays; the rows keep aging until a run succeeds.",
-        todo=_steps_after(error, meaning, run.run_id, settings),
+        todo=_steps_after(error, meaning, run, settings),
         links=_links(run.execution_arn, error, settings),
     )
 
 
-def _steps_after(error: str, meaning: str, run_id: str, settings: Settings) -> tuple[str, str]:
+def _steps_after(error: str, meaning: str, run: Run, settings: Settings) -> tuple[str, str]:
     """What to do after a failure: about its cause, and about the run."""
-    redrive = f"{_command('redrive', settings, run_id)}, or the console's Redrive."
+    redrive = _command("redrive", settings, run.run_id)
+    if links.console_link(run.execution_arn):
+        redrive += ", or the console's Redrive."
     if error == errors.LeaseHeld.__name__:
         return (
             f"{meaning} Nothing is wrong with either: this one has waited as long as it may.",
