@@ -85,7 +85,9 @@ def working_alone(database_url: str, on_wait: Callable[[str], None] | None) -> I
                 on_wait(_holder(connection))
                 told = True
             time.sleep(POLL_SECONDS)
-        _refuse_deployment(connection)
+        # On a connection of its own: this one would keep the table locked, which the run may alter.
+        with _connected(database_url) as reading:
+            _refuse_deployment(reading)
         yield
         with suppress(psycopg.Error):  # Whoever ended the connection ended the lock with it.
             connection.execute("COMMIT")

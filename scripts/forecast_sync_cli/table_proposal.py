@@ -433,7 +433,7 @@ def _folder_name(file: Path) -> str:
 def _schema() -> str:
     """Where editors find the JSON Schema: beside table files, or where this is installed."""
     if (Path("tables") / SCHEMA).is_file():
-        return SCHEMA
+        return f"./{SCHEMA}"
     return next(
         (path.resolve().as_uri() for path in (folder / SCHEMA for folder in find_folders())), SCHEMA
     )

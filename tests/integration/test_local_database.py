@@ -75,5 +75,15 @@ def test_a_deployment_s_run_is_left_alone(
         pass
 
 
+@pytest.mark.usefixtures("connection")
+def test_the_lock_keeps_no_table_from_being_altered(database_url: str) -> None:
+    """The run that follows adds what its version needs; it once waited here for ever."""
+    with (
+        working_alone(database_url, None),
+        psycopg.connect(database_url, options="-c lock_timeout=2s") as other,
+    ):
+        other.execute("ALTER TABLE forecast_sync_status ADD COLUMN of_a_later_version text")
+
+
 def test_what_is_committed_is_counted_or_unknown(database_url: str) -> None:
     assert count_committed(database_url, "r1") is None

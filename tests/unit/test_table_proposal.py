@@ -117,7 +117,7 @@ def test_a_checkout_s_schema_is_named_beside_the_table_files(
     (tmp_path / "tables/table.schema.json").touch()
     monkeypatch.chdir(tmp_path)
     text, _ = proposed(written(tmp_path, BASE))
-    assert text.splitlines()[0] == "#:schema table.schema.json"
+    assert text.splitlines()[0] == "#:schema ./table.schema.json"
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,12 @@ class Source(Model):
         default='"$file_modified_time"',
         description="Athena SQL: when that object was written, a timestamp with time zone.",
     )
-    prefix: Annotated[str, AfterValidator(_prefix)] | None = Field(
+    prefix: (
+        Annotated[
+            str, AfterValidator(_prefix), Field(json_schema_extra={"pattern": PREFIX_PATTERN})
+        ]
+        | None
+    ) = Field(
         default=None,
         description="The folder of the lake's bucket with the Parquet files, like `sales/`. "
         "Default: the table file's name; a stack that reads another one needs `DataPrefix`.",
