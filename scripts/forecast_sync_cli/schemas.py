@@ -45,7 +45,9 @@ class StatusShape(Model):
     state: FreshnessState
     why: str = Field(description="The reason for the state, as a sentence.")
     goal_seconds: int
-    age_seconds: int | None = Field(description="Time since the watermark; null without one.")
+    age_seconds: int | None = Field(
+        description="Since the last run had looked, or since the oldest file waits; null without a run."
+    )
     running: str | None = Field(description="The active run.")
     last_success: str | None
     watermark: Time | None = Field(description="Every file uploaded before then has been synced.")
