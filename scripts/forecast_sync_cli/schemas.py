@@ -46,7 +46,7 @@ class StatusShape(Model):
     why: str = Field(description="The reason for the state, as a sentence.")
     goal_seconds: int
     age_seconds: int | None = Field(
-        description="Since the last run had looked, or since the oldest file waits; null without a run."
+        description="Since a run last looked, or since the oldest file waits; null without."
     )
     running: str | None = Field(description="The active run.")
     last_success: str | None

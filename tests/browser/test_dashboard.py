@@ -112,7 +112,7 @@ def test_a_form_keeps_the_focus_while_the_page_updates(dashboard: Dashboard) -> 
     expect(dialog.get_by_label("Git branch")).to_be_focused()
     page.keyboard.press("Tab")
     eventually(lambda: page.evaluate("window.settled") == "dialog", what="the form's settling")
-    expect(dialog.get_by_label("Incremental: files since the watermark")).to_be_focused()
+    expect(dialog.get_by_label("Incremental: files that are new or changed")).to_be_focused()
 
 
 def test_a_failed_run_says_what_happened_and_what_to_do(
