@@ -48,6 +48,7 @@ SMOKE: dict[str, tuple[list[str], str]] = {
 ELSEWHERE = {
     "demo": "tests/e2e/test_demo.py",
     "sync": "tests/e2e/test_sync.py",
+    "tables init": "tests/e2e/test_own_table.py",
     "dashboard": "tests/browser/conftest.py",
     "local up": "tests/e2e/test_smoke.py",
     "local down": "tests/e2e/test_smoke.py",

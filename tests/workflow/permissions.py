@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.contract.iam import Request, Statement, is_allowed, matches, permissions
 from tests.contract.rendering import Rendered, render
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import PREFIX, Deployed
 
 ACTIONS = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject"}
 SERVICES = {"stepfunctions": "states"}
@@ -139,6 +139,7 @@ def rendered_roles(deployed: Deployed, **parameters: str) -> Rendered:
         "ProjectName": "forecast-sync",
         "Environment": "dev",
         "DataBucket": deployed.cloud.bucket,
+        "DataPrefix": PREFIX,
         "ResultsBucket": deployed.cloud.results_bucket,
         "Secrets": [f"arn:aws:secretsmanager:{AWS}:secret:{STACK}/*"],
         "Topic": f"arn:aws:sns:{AWS}:{STACK}",
