@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -190,8 +191,11 @@ def test_a_run_stopped_in_the_middle_of_its_pages_goes_on(deployed: Deployed) ->
 def test_one_redrive_makes_pages_anew_that_had_never_been_started(deployed: Deployed) -> None:
     """Their child executions are started by the redrive, and don't know that there was one."""
     deployed.upload("many", make_rows(range(12_000)))
-    deployed.request_faults({"match": "kind=row", "hold": True})
-    arn = deployed.start()
+    name, bucket = f"test-{uuid.uuid4().hex[:12]}", deployed.cloud.results_bucket
+    # Athena writes them with PUT: only what reads them waits.
+    reading = f"GET /{bucket}/athena/{name}/extract-"
+    deployed.request_faults({"match": reading, "hold": True})
+    arn = deployed.start(name)
     eventually(lambda: deployed.children(arn))
     deployed.execute("ALTER TABLE forecast_data RENAME y_50 TO middle")
     deployed.request_faults()

@@ -146,8 +146,7 @@ def test_a_lake_that_changes_in_each_attempt_fails_the_run_and_a_redrive_heals_i
     deployed.athena_faults(*holds)
     arn = deployed.start()
     for attempt in (1, 2, 3):
-        started = 2 * attempt
-        eventually(lambda: deployed.entered(arn).count("Query finished") == started - 1)  # noqa: B023
+        eventually(lambda: _has_finished_a_query(deployed, arn, attempt))  # noqa: B023
         deployed.upload("few", make_rows(range(10), y_50=float(attempt)))
         deployed.athena_faults(*holds[attempt:])
     failed = deployed.wait(arn)
@@ -156,6 +155,15 @@ def test_a_lake_that_changes_in_each_attempt_fails_the_run_and_a_redrive_heals_i
     ended = deployed.redrive(failed)
     assert ended.status == "SUCCEEDED", ended.cause
     assert deployed.table() == reference(deployed.files)
+
+
+def _has_finished_a_query(deployed: Deployed, arn: str, attempt: int) -> bool:
+    """One of the two of this attempt; an engine may fail a query whose file was overwritten."""
+    entered = deployed.entered(arn)
+    if entered.count("Run queries") < attempt:
+        return False
+    last = len(entered) - entered[::-1].index("Run queries")
+    return "Query finished" in entered[last:]
 
 
 def test_a_locked_row_is_waited_for(deployed: Deployed) -> None:
