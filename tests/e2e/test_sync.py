@@ -141,8 +141,8 @@ def test_a_second_sync_says_that_the_first_is_at_work_and_leaves_or_waits(
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (("--batch-size", "0"), 2, "should be greater than or equal to 1"),
-        (("--batch-size", "many"), 2, "should be a valid integer"),
+        (("--batch-size", "0"), 1, "--batch-size 0: expected a whole number of rows from 1 to"),
+        (("--batch-size", "many"), 2, "'many' isn't a number; expected a whole number of rows"),
         (("--table", "missing.toml"), 1, "missing.toml: No such file"),
         (
             ("--table", "forcast"),

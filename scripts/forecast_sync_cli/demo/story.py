@@ -46,7 +46,7 @@ def perform(show: Show) -> None:
         cloud.running(wait_scale=WAIT_SCALE, parameters=PARAMETERS) as local,
     ):
         deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
-        story = _Story(show, deployment, local.bucket, local.database_urls["dev"], Path(folder))
+        story = _Story(show, deployment, local.database_urls["dev"], Path(folder))
         story.first_upload()
         story.changes()
         story.failure_and_redrive()
@@ -57,12 +57,9 @@ def perform(show: Show) -> None:
 class _Story:
     """The scenes; each one checks what it shows."""
 
-    def __init__(
-        self, show: Show, deployment: Deployment, bucket: str, database_url: str, folder: Path
-    ) -> None:
+    def __init__(self, show: Show, deployment: Deployment, database_url: str, folder: Path) -> None:
         self._show = show
         self._deployment = deployment
-        self._bucket = bucket
         self._database_url = database_url
         self._folder = folder
 
@@ -136,7 +133,8 @@ class _Story:
 
     def _upload_and_follow(self, folder: Path, expected: str = "SUCCEEDED") -> run_status.Snapshot:
         known = {item.run_id for item in executions.list_runs(self._deployment, 100)}
-        upload(self._deployment, self._bucket, folder, find_files(folder))
+        location = self._deployment.settings.data_location
+        upload(self._deployment, location, folder, find_files(folder))
 
         def find_new_run() -> str | None:
             for item in executions.list_runs(self._deployment, 100):
