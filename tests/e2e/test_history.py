@@ -19,16 +19,18 @@ def test_history_says_what_a_run_did_and_why_it_did_nothing(
     deployed: Deployed, at: dict[str, Any]
 ) -> None:
     deployed.upload("a", make_rows(range(20)))
-    deployed.succeed(name="first")
+    deployed.succeed(name="history-first")
     later = MORNING + timedelta(hours=1)
     deployed.upload("b", [make_row(1, y_50=6000.0, updated_at=later)])
     deployed.execute("ALTER TABLE forecast_data ADD CONSTRAINT small CHECK (y_50 < 5000)")
-    assert deployed.run(name="refused").error != ""
-    eventually(lambda: (deployed.status("refused") or {}).get("status") == "failed")
+    assert deployed.run(name="history-refused").error != ""
+    eventually(lambda: (deployed.status("history-refused") or {}).get("status") == "failed")
     deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
-    deployed.succeed(name="second")
+    deployed.succeed(name="history-second")
     runs = by_name(at)
-    first, refused, second = (runs[name] for name in ("first", "refused", "second"))
+    first, refused, second = (
+        runs[name] for name in ("history-first", "history-refused", "history-second")
+    )
     assert (first["outcome"], first["table"], first["git_ref"]) == ("succeeded", "forecast", "dev")
     assert first["rows"] == {"inserted": 20, "updated": 0, "unchanged": 0, "rejected": 0}
     assert (second["outcome"], second["rows"]["updated"]) == ("succeeded", 1)
@@ -38,13 +40,14 @@ def test_history_says_what_a_run_did_and_why_it_did_nothing(
     words = forecast_sync("history", **at).stdout
     assert "BatchRefused: " in words
     assert "1 updated" in words
-    known = as_json("status", "refused", **at)
+    known = as_json("status", "history-refused", **at)
     assert known["outcome"] == "failed"
-    reason = error_of("redrive", "refused", **at)
-    assert "second has written or succeeded since; start a new run" in reason
+    reason = error_of("redrive", "history-refused", **at)
+    assert "history-second has written or succeeded since; start a new run" in reason
     assert (
         deployed.describe(
-            deployed.cloud.state_machine_arn.replace("stateMachine", "execution") + ":refused"
+            deployed.cloud.state_machine_arn.replace("stateMachine", "execution")
+            + ":history-refused"
         ).get("redriveCount", 0)
         == 0
     )

@@ -19,8 +19,8 @@ __all__ = ["machine"]
 
 NOWHERE: dict[str, Any] = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-    "AWS_ACCESS_KEY_ID": "none",
-    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
 }
 """Whoever asks it anything fails with a message about AWS."""
 
