@@ -140,6 +140,20 @@ def test_damaged_pages_are_found_among_many_good_files(deployed: Deployed, bad: 
     assert reasons(deployed).keys() == names
 
 
+def test_a_run_of_some_dates_leaves_out_no_file_for_its_other_dates(deployed: Deployed) -> None:
+    deployed.upload("good", make_rows(range(20)))
+    expected = reference(deployed.files)
+    deployed.upload("bad", with_damaged_page())
+    day = make_row(1)["business_date"].isoformat()
+    ended = deployed.succeed(date_from=day, date_to=day)
+    assert reasons(deployed).keys() == {"bad"}
+    assert ended.output["quarantined"] == 1
+    of_day = {
+        key: values for key, values in expected.items() if key[2] == make_row(1)["business_date"]
+    }
+    assert deployed.table() == of_day
+
+
 def test_a_file_with_fewer_rows_than_its_footer_says_is_left_out_by_name(
     deployed: Deployed,
 ) -> None:

@@ -21,7 +21,7 @@ from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definit
 from forecast_sync.contracts.run import BadFiles, BadFilesRequest, Run, Window
 from forecast_sync.contracts.survey import Survey
 from forecast_sync.errors import QueryFailed, QueryRetryable, VerificationFailed, message_of
-from forecast_sync.extract.athena_sql import build_search
+from forecast_sync.extract.athena_sql import Dates, build_search
 from forecast_sync.lease import lease
 from forecast_sync.survey.file_ledger import FileLedger
 from forecast_sync.survey.lake import refuse_lost_lease
@@ -111,7 +111,7 @@ class _SearchEnded(Exception):  # not a fault: the search has cost what it may
 
 
 class _Probes:
-    """Queries over some of the objects, each as a run would read them."""
+    """Queries over all rows of some of the objects, each row read as a run would."""
 
     def __init__(
         self,
@@ -171,7 +171,8 @@ class _Probes:
         register_lists(self._catalog, self._settings, self._table, name, location)
         survey = self._survey.model_copy(update={"survey_id": name, "reads": ()})
         window = self._window.model_copy(update={"survey": survey, "low": None})
-        return build_search(self._table, self._settings, self._run, window)
+        # Of every date, whatever the run's are: its files' rows are counted.
+        return build_search(self._table, self._settings, Dates(), window)
 
     def _query(self, text: str) -> tuple[str, str | None]:
         """The query and why it failed, if it did; twice, if Athena says that this may pass."""
