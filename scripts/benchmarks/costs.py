@@ -46,7 +46,7 @@ PRICES = {
 }
 
 
-LAKE_READS = {"full": 4.0, "incremental": 8.7}
+LAKE_READS = {"full": 2.0, "incremental": 0.06}
 """How often the lake is read by a run's two queries together: `make bench WAYS=athena` measures it.
 
 The incremental one is of a single new file that overlaps one of forty days."""
