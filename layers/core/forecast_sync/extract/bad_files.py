@@ -82,17 +82,26 @@ def find_bad_files(
     joined = lease.join(connection, request.run, redrive_count)
     ledger = FileLedger(connection, settings)
     probes = _Probes(
-        athena, storage, catalog, ledger, table, settings, request, remaining_milliseconds, sleep
+        athena,
+        storage,
+        catalog,
+        ledger,
+        table,
+        settings,
+        request,
+        survey,
+        remaining_milliseconds,
+        sleep,
     )
     try:
-        found = _search(probes, list(_list_objects(storage, survey)), message, ledger)
+        faults = _search(probes, storage, survey, message, ledger)
     except _NothingFound as nothing:
         kind = VerificationFailed if request.error == VerificationFailed.__name__ else QueryFailed
         raise kind(str(nothing)) from None
     with transaction(connection) as cursor:
         refuse_lost_lease(cursor, request.run, joined)
-        ledger.quarantine(cursor, found, definition)
-    return BadFiles(quarantined=len(found))
+        ledger.quarantine(cursor, faults, definition)
+    return BadFiles(quarantined=len(faults))
 
 
 def _list_objects(storage: Storage, survey: Survey) -> Iterator[str]:
@@ -122,6 +131,7 @@ class _Probes:
         table: Table,
         settings: Settings,
         request: BadFilesRequest,
+        survey: Survey,
         remaining_milliseconds: Callable[[], int],
         sleep: Callable[[float], None],
     ) -> None:
@@ -134,7 +144,7 @@ class _Probes:
         self._run: Run = request.run
         self._window: Window = request.window
         self._redrive_count = request.redrive_count
-        self._survey = require_survey(request.run, request.window)
+        self._survey = survey
         self._remaining = remaining_milliseconds
         self._sleep = sleep
         self._queries = 0
@@ -199,17 +209,18 @@ class _Probes:
 
 
 def _search(
-    probes: _Probes, keys: Sequence[str], message: str, ledger: FileLedger
+    probes: _Probes, storage: Storage, survey: Survey, message: str, ledger: FileLedger
 ) -> dict[str, str]:
     """What is wrong with each bad object, by key; raises ``_NothingFound``."""
-    if len(keys) > MOST_OBJECTS:
+    objects = survey.window_objects + survey.other_objects
+    if objects > MOST_OBJECTS:
         raise _NothingFound(
-            f"{end_sentence(message)} It reads {len(keys):,} objects; only up to {MOST_OBJECTS:,} "
+            f"{end_sentence(message)} It reads {objects:,} objects; only up to {MOST_OBJECTS:,} "
             "are searched for one that makes it fail."
         )
     found: dict[str, str] = {}
     try:
-        _find(probes, keys, message, found)
+        _find(probes, list(_list_objects(storage, survey)), message, found)
     except _SearchEnded:
         if not found:
             raise _NothingFound(
