@@ -155,7 +155,7 @@ def test_the_code_that_the_lists_name_is_there() -> None:
         ("scripts/forecast_sync_cli/doctor/account.py", r"^FUNCTIONS = "),
         ("tests/contract/test_state_machine.py", r"^PAYLOADS\b"),
         ("tests/integration/test_waiting.py", r"^def make_functions\b"),
-        ("layers/core/forecast_sync/target/schema.py", r"^NEEDED = "),
+        ("layers/core/forecast_sync/target/own_tables.py", r"^NEEDED = "),
         ("layers/core/forecast_sync/adapters/postgres.py", r"^def statement\b"),
         ("layers/core/forecast_sync/errors.py", r"^    redrive_helps\b"),
         ("template.yaml", r"^      DefinitionSubstitutions:"),

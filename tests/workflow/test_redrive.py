@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.scene import bulky_rows
 from tests.lake import MORNING, make_row, make_rows, reference
 from tests.waiting import eventually
 from tests.workflow.breakages import BREAKAGES, Breakage, refuse_a_row
@@ -190,7 +191,8 @@ def test_a_run_stopped_in_the_middle_of_its_pages_goes_on(deployed: Deployed) ->
 @pytest.mark.usefixtures("one_page_at_a_time")
 def test_one_redrive_makes_pages_anew_that_had_never_been_started(deployed: Deployed) -> None:
     """Their child executions are started by the redrive, and don't know that there was one."""
-    deployed.upload("many", make_rows(range(12_000)))
+    # Large enough for three parts, each a page, where an engine writes a part into one file.
+    deployed.upload("many", bulky_rows(range(25_000)))
     name, bucket = f"test-{uuid.uuid4().hex[:12]}", deployed.cloud.results_bucket
     # Athena writes them with PUT: only what reads them waits.
     reading = f"GET /{bucket}/athena/{name}/extract-"

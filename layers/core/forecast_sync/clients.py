@@ -186,15 +186,29 @@ def _is_url_changed(neon_branch_id: str | None, run_id: str | None) -> bool:
 
 def _connect(neon_branch_id: str | None, run_id: str | None) -> Connection:
     """Connect with the known connection string while it is current, else with a new one."""
-    from forecast_sync.adapters.postgres import connect
     from forecast_sync.errors import ForecastSyncError
 
     known = _database_urls.get(neon_branch_id)
     if known and not _is_due(_url_name(neon_branch_id), run_id):
         # Whatever is wrong with it may have been corrected meanwhile: its password, its server.
         with suppress(ForecastSyncError):
-            return connect(known)
-    return connect(_look_up_url(neon_branch_id, run_id))
+            return _open(known)
+    return _open(_look_up_url(neon_branch_id, run_id))
+
+
+def _open(url: str) -> Connection:
+    """A connection to a database whose tables are those of this release, if it has any."""
+    from forecast_sync.adapters.postgres import connect
+    from forecast_sync.errors import ForecastSyncError
+    from forecast_sync.target.own_tables import extend_own_tables
+
+    opened = connect(url)
+    try:
+        extend_own_tables(opened)
+    except ForecastSyncError:
+        opened.close()
+        raise
+    return opened
 
 
 def _url_name(neon_branch_id: str | None) -> str:

@@ -8,7 +8,6 @@ from psycopg import sql
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.errors import SchemaMismatch
-from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
 from forecast_sync.target.differences import (
     Target,
@@ -17,28 +16,7 @@ from forecast_sync.target.differences import (
     tell_differences,
 )
 from forecast_sync.target.expressions import list_names
-
-SCHEMA_LOCK = 0x6673_0001
-
-NEEDED = {
-    "forecast_sync_status": {
-        "run_id",
-        "rerun_requested",
-        "finished_at",
-        "source",
-        "warnings",
-        "redrive_count",
-        "window_reason",
-        "target",
-        "table_name",
-        "generation",
-    },
-    "forecast_sync_waiting": {"run_id", "seen_at"},
-    "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum", "definition"},
-    "forecast_sync_file": {"table_name", "lake", "key", "state", "withdrawn_from", "survey_id"},
-    "forecast_sync_rejects": {"content_hash", "last_run_id", "resolved_run_id", "row_json"},
-    "forecast_sync_announced": {"neon_branch", "topic", "state"},
-}
+from forecast_sync.target.own_tables import create_own_tables, has_own_tables
 
 
 def ensure_schema(connection: Connection, table: Table) -> None:
@@ -47,12 +25,10 @@ def ensure_schema(connection: Connection, table: Table) -> None:
     Raises ``SchemaMismatch`` with every difference, before anything is created.
     """
     target = refuse_differences(connection, table)
-    if target.exists and _has_own_tables(connection):
+    if target.exists and has_own_tables(connection):
         return
     with transaction(connection) as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
-        cursor.execute(statement("target/prefer_schema.sql"))
-        cursor.execute(read_statement("target/create_schema.sql").encode())
+        create_own_tables(cursor)
         # Only its owner may create an index, even one that exists already.
         if not target.exists or target.is_ours:
             for definition in define_target(table):
@@ -100,17 +76,3 @@ def _define(column: Column) -> sql.Composed:
     return sql.SQL("{} {}{}").format(
         sql.Identifier(column.name), sql.SQL(column.type), sql.SQL(null)
     )
-
-
-def _has_own_tables(connection: Connection) -> bool:
-    existing = _columns(connection, [*NEEDED])
-    return all(columns <= existing.get(name, set()) for name, columns in NEEDED.items())
-
-
-def _columns(connection: Connection, tables: list[str]) -> dict[str, set[str]]:
-    with transaction(connection) as cursor:
-        cursor.execute(read_statement("target/list_columns.sql").encode(), [tables])
-        columns: dict[str, set[str]] = {}
-        for table, column in cursor:
-            columns.setdefault(table, set()).add(column)
-    return columns
