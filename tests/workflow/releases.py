@@ -1,7 +1,7 @@
 """Earlier releases of the project, kept as archives, and their deployment over the present one.
 
-An archive holds what is deployed: ``git archive COMMIT template.yaml templates statemachine functions
-layers | xz -9``. Never replace one: people upgrade from it.
+An archive holds what is deployed: ``git archive COMMIT template.yaml templates statemachine
+functions layers | xz -9``. Never replace one: people upgrade from it.
 """
 
 from __future__ import annotations
