@@ -98,23 +98,13 @@ def test_a_branch_made_in_the_middle_of_a_run_ends_right_too(deployed: Deployed)
     with scene.held_results(deployed, after_bytes=0):
         arn = deployed.start()
         eventually(lambda: _rows(deployed) > 2_000)
-        make_branch(deployed, "preview/pr-9", "dev")
+        deployed.make_branch("preview/pr-9", "dev")
         assert 2_000 < _rows(deployed, "preview/pr-9") < 30_000
     deployed.upload("more", make_rows(range(40_000, 40_100)))
     deployed.succeed(git_ref="preview/pr-9")
     assert deployed.wait(arn).status == "SUCCEEDED"
     scene.finished(deployed, deployed.succeed(), ids=60_000)
     assert deployed.table("preview/pr-9") == reference(deployed.files)
-
-
-def make_branch(deployed: Deployed, name: str, parent: str) -> None:
-    """A branch with its parent's rows."""
-    listed = deployed.neon("GET", f"/branches?search={parent}")["branches"]
-    (parent_id,) = (branch["id"] for branch in listed if branch["name"] == parent)
-    made = deployed.neon("POST", "/branches", {"branch": {"name": name, "parent_id": parent_id}})
-    names = f"database_name={made['databases'][0]['name']}&role_name={made['roles'][0]['name']}"
-    answer = deployed.neon("GET", f"/connection_uri?branch_id={made['branch']['id']}&{names}")
-    deployed.cloud.database_urls[name] = answer["uri"]
 
 
 def _rows(deployed: Deployed, branch: str = "dev") -> int:

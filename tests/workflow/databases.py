@@ -72,6 +72,15 @@ class Databases:
             ).fetchone()
         return None
 
+    def make_branch(self, name: str, parent: str) -> None:
+        """A branch with its parent's rows."""
+        listed = self.neon("GET", f"/branches?search={parent}")["branches"]
+        (parent_id,) = (branch["id"] for branch in listed if branch["name"] == parent)
+        made = self.neon("POST", "/branches", {"branch": {"name": name, "parent_id": parent_id}})
+        names = f"database_name={made['databases'][0]['name']}&role_name={made['roles'][0]['name']}"
+        answer = self.neon("GET", f"/connection_uri?branch_id={made['branch']['id']}&{names}")
+        self.cloud.database_urls[name] = answer["uri"]
+
     def reset_branches(self) -> None:
         """Only the branches that the Neon stand-in begins with, without rows where tests load."""
         for branch in self.neon("GET", "/branches")["branches"]:

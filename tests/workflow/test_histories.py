@@ -46,18 +46,20 @@ steps = st.one_of(
     st.tuples(st.just("complete"), st.none(), st.none()),
     st.tuples(st.just("delete"), st.integers(0, 9), st.none()),
     st.tuples(st.just("compact"), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(st.just("branch"), st.none(), st.none()),
     st.tuples(st.just("run"), st.none(), st.none()),
     st.tuples(st.just("run"), st.none(), st.none()),
 )
 
 
 class Lake:
-    """Uploads whole, in parts, and of old data again; deletions and compactions."""
+    """Uploads whole, in parts, and of old data again; deletions, compactions and branches."""
 
     def __init__(self, deployed: Deployed) -> None:
         self.deployed = deployed
         self.past: list[tuple[str, list[Row]]] = []
         self.begun: list[tuple[str, str, list[Row]]] = []
+        self.branches = ["dev"]
         self.s3, self.bucket = deployed.client("s3"), deployed.cloud.bucket
 
     def upload(self, name: str, content: list[Row]) -> None:
@@ -131,6 +133,12 @@ class Lake:
     def _content(self, name: str) -> bytes:
         return self.deployed.files[f"s3://{self.bucket}/forecast/{name}.parquet"][1]
 
+    def branch(self, *_: None) -> None:
+        """A branch is made, with the rows and the file ledger that its parent has then."""
+        name = f"preview/pr-{100 + len(self.branches)}"
+        self.deployed.make_branch(name, "dev")
+        self.branches.append(name)
+
     def run(self, *_: None) -> None:
         self.deployed.succeed()
 
@@ -169,12 +177,14 @@ def test_an_incremental_history_gives_what_one_full_run_gives(
         getattr(lake, step)(*arguments)
     while lake.begun:
         lake.complete()
-    deployed.succeed()
     full = deployed.succeed(sync_type="full", git_ref="preview/pr-7")
     expected = reference(deployed.files)
     assert deployed.table("preview/pr-7") == expected
     assert full.counts["good"] == len(expected)
-    # A key whose files were all overwritten since is in the lake no more; it stays in the table.
-    assert {key: deployed.table()[key] for key in expected} == expected
+    for branch in lake.branches:
+        deployed.succeed(git_ref=branch)
+        # A key whose files were all overwritten since stays in the table.
+        table = deployed.table(branch)
+        assert {key: table[key] for key in expected} == expected, branch
     newest = [pq.read_table(io.BytesIO(content)) for _, content in deployed.files.values()]
     assert full.counts["window_rows"] == sum(table.num_rows for table in newest)
