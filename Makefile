@@ -30,13 +30,14 @@ BENCH_ROUNDS ?= 3
 SIZES ?= 100000 1000000
 GROWTH_ROUNDS ?= 1
 OBJECTS ?= 100000 1000000
+RESULT_FILES ?= 1000 120000
 FUZZ_SECONDS ?= 3600
 CONFORMANCE ?= tests/conformance tests/workflow tests/e2e/test_doctor_and_status.py tests/e2e/test_plan_diff_backfill.py
 WAYS ?=
 DOCS ?=
 
 .PHONY: setup demo test test-localcloud pooled conformance trino chaos fuzz check check-code \
-  check-templates check-repository hooks docs recording bench growth layer format lock render build clean
+  check-templates check-repository hooks docs recording bench growth latency layer format lock render build clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -170,10 +171,16 @@ recording: setup
 bench: .tools/bench/.installed
 	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks --rows $(ROWS) --rounds $(BENCH_ROUNDS) $(DOCS) $(WAYS)
 
-# What a row costs as tables grow, and what the same window costs in each of them.
+# What a row costs as tables grow, what the same window costs in each of them, and what many objects cost.
 growth: .tools/bench/.installed
 	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.growth --rounds $(GROWTH_ROUNDS) $(SIZES)
 	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.survey_growth $(OBJECTS)
+	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.plan_growth $(RESULT_FILES)
+
+# From an upload to its rows in the local cloud, and by model in AWS.
+latency: .tools/bench/.installed
+	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.latency
+	@PYTHONPATH=scripts .tools/bench/bin/python -m benchmarks.burst_model
 
 .tools/bench/.installed: tools/bench.txt $(STAMP)
 	@echo "setup: installing the other loaders of the benchmark into .tools"

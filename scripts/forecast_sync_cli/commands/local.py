@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on t
 
 # Waits between polls are made for AWS; local queries take less than a second.
 WAIT_SCALE = 0.2
-PARAMETERS = {"BatchingWindowSeconds": "2"}
+PARAMETERS = {"BatchingWindowSeconds": "1"}
 
 StateDirOption = Annotated[
     Path | None,

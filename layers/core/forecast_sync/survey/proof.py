@@ -15,7 +15,7 @@ from forecast_sync.errors import SourceChanged, SourceUnstable, Superseded
 from forecast_sync.survey.judge import READERS
 from forecast_sync.survey.lists import OTHER, WINDOW, Version, read_versions, version_of
 
-FEW = 256
+FEW = 2_000
 """So many listed objects are looked up one by one; of more, the whole lake is listed."""
 
 
