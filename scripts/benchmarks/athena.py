@@ -153,6 +153,16 @@ def _measure(local: Any, name: str, folder: Path) -> Iterator[Figures]:
             ),
             "sums of diff": build_lake_sums(table, settings, Dates(), Window(high=END)),
         }
+        day = new[0].dates.first
+        dated = [file for file in files if file.dates.first <= day <= file.dates.last]
+        of_day, one_date = survey.list(dated, [], is_full=True), Dates(day, day)
+        statements |= {
+            "profile of a plan of one date": build_profile(table, settings, one_date, of_day),
+            "extract of a plan of one date": build_extract(
+                table, settings, one_date, of_day, f"{results}day/", parts[0]
+            ),
+            "sums of diff of one date": build_lake_sums(table, settings, one_date, of_day),
+        }
     for title, statement in statements.items():
         measured = _read_measures(local, run_query(athena, statement))
         yield Figures(shape=shape.title, statement=title, lake_bytes=lake_bytes, **measured)

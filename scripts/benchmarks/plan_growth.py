@@ -50,7 +50,7 @@ class MadeObjects(Storage):
         self.calls = 0
 
     def list_pages(
-        self, bucket: str, _prefix: str, _after: str = ""
+        self, bucket: str, _prefix: str, _after: str = "", _last: str | None = None
     ) -> Iterator[tuple[Listed, ...]]:
         """As S3 lists, ``PAGE_OBJECTS`` at a time, each after a wait."""
         make, count = (
@@ -174,7 +174,7 @@ def grow(
 ) -> None:
     """Plan the pages of a full run."""
     table = Table("result files", "objects", title_justify="left", box=None)
-    for heading in ("seconds", "of them waiting for S3", "calls", "pages", "memory MB"):
+    for heading in ("seconds", "S3's pages one by one", "calls", "pages", "memory MB"):
         table.add_column(heading, justify="right")
     page_seconds = page_milliseconds / 1000
     for files in sorted(set(result_files)):

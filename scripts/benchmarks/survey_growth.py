@@ -59,15 +59,16 @@ class MadeLake(Storage):
         self.content = content.getvalue()
 
     def list_pages(
-        self, _bucket: str, _prefix: str, after: str = ""
+        self, _bucket: str, _prefix: str, after: str = "", last: str | None = None
     ) -> Iterator[tuple[Listed, ...]]:
         """As S3 lists, ``PAGE_OBJECTS`` at a time, each after a wait."""
-        first = int(after.rpartition("/")[2].removesuffix(".parquet")) + 1 if after else 0
-        for begin in range(first, self.objects, PAGE_OBJECTS):
+        first = _number(after) + 1 if after else 0
+        end = _number(last) + 1 if last else self.objects
+        for begin in range(first, end, PAGE_OBJECTS):
             time.sleep(self.page_seconds)
             yield tuple(
                 Listed(f"forecast/{number:09}.parquet", len(self.content), _time(number), "e")
-                for number in range(begin, min(begin + PAGE_OBJECTS, self.objects))
+                for number in range(begin, min(begin + PAGE_OBJECTS, end))
             )
 
     def read_tail(self, _bucket: str, _key: str, size: int) -> bytes:
@@ -89,6 +90,10 @@ class NoCatalog(Catalog):
 
     def add_partitions(self, *_arguments: Any) -> None:
         """The partitions are there."""
+
+
+def _number(key: str) -> int:
+    return int(key.rpartition("/")[2].removesuffix(".parquet"))
 
 
 def _time(number: int) -> datetime:
@@ -162,7 +167,7 @@ def grow(
 ) -> None:
     """Survey lakes of known objects and one new one, and a lake that nobody has surveyed."""
     table = Table("objects", "new", title_justify="left", box=None)
-    for heading in ("seconds", "of them waiting for S3", "calls", "memory MB"):
+    for heading in ("seconds", "S3's pages one by one", "calls", "memory MB"):
         table.add_column(heading, justify="right")
     page_seconds = page_milliseconds / 1000
     for size, new in [*((size, 1) for size in sorted(set(known))), (unknown, unknown)]:

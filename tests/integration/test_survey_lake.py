@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import md5
+from itertools import count
 from typing import Any
 
 import pytest
@@ -74,12 +76,16 @@ class Lake(Storage):
         del self.objects[f"forecast/{name}"]
 
     def list_pages(
-        self, _bucket: str, prefix: str, after: str = ""
+        self, _bucket: str, prefix: str, after: str = "", last: str | None = None
     ) -> Iterator[tuple[Listed, ...]]:
         self.listings += not after
         while True:
             keys = sorted(
-                (key for key in self.objects if key > after and key.startswith(prefix)),
+                (
+                    key
+                    for key in self.objects
+                    if key > after and key.startswith(prefix) and (last is None or key <= last)
+                ),
                 key=str.encode,
             )
             yield tuple(self.objects[key] for key in keys[:PAGE])
@@ -249,6 +255,63 @@ def test_the_dates_of_what_is_gone_are_gone_over(world: World, how: str) -> None
     assert ("c.parquet" in again.other) is (how == "overwritten")
     assert again.window == ([] if how == "deleted" else ["a.parquet"])
     assert world.run().survey.touched == ()
+
+
+@pytest.fixture
+def slices_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file ledger cuts even a small lake into ranges."""
+    for module in ("file_ledger", "lake"):
+        monkeypatch.setattr(f"forecast_sync.survey.{module}.SLICE", 3)
+
+
+def change_a_lake_of_twenty(world: World) -> list[str]:
+    """After a run, objects come and go at the ends of ranges and within; the names to take in."""
+    for number in range(20):
+        world.lake.put(f"{number:02}.parquet", file_of(number))
+    world.run()
+    for name in ("02", "03", "08", "09", "10", "11", "19"):
+        world.lake.delete(f"{name}.parquet")
+    new = ["!.parquet", "02b.parquet", *(f"12-{n}.parquet" for n in range(9)), "20.parquet"]
+    for name in [*new, "05.parquet"]:
+        world.lake.put(name, file_of(50))
+    return sorted([*new, "05.parquet"])
+
+
+@pytest.mark.usefixtures("slices_of_three")
+def test_ranges_of_keys_are_listed_as_one_listing_would_be(world: World) -> None:
+    expected = change_a_lake_of_twenty(world)
+    assert world.run().window == expected
+    gone = [name for name, state in world.states().items() if state == "gone"]
+    assert gone == [f"{name}.parquet" for name in ("02", "03", "08", "09", "10", "11", "19")]
+
+
+@pytest.mark.usefixtures("slices_of_three")
+def test_a_call_goes_on_in_the_range_in_which_the_last_one_s_time_ended(world: World) -> None:
+    expected = change_a_lake_of_twenty(world)
+    run, window = world.begin()
+    calls = 0
+    while window.survey is None or not window.survey.done:
+        window = world.survey(run, window, lambda: RESERVE_MILLISECONDS - 1)
+        calls += 1
+    assert calls > len(expected) / PAGE
+    assert world.look(window).window == expected
+
+
+@pytest.mark.usefixtures("slices_of_three")
+def test_ranges_are_listed_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_a_lake_of_twenty(world)
+    list_pages, meeting = world.lake.list_pages, threading.Barrier(4)
+    met = count()
+
+    def wait_for_others(
+        bucket: str, prefix: str, after: str = "", last: str | None = None
+    ) -> Iterator[tuple[Listed, ...]]:
+        if after and last and next(met) < meeting.parties:
+            meeting.wait(10)
+        yield from list_pages(bucket, prefix, after, last)
+
+    monkeypatch.setattr(world.lake, "list_pages", wait_for_others)
+    assert world.run().survey.window_objects
 
 
 def test_what_a_failed_run_was_to_take_in_is_taken_in_by_the_next(world: World) -> None:

@@ -161,10 +161,12 @@ class Storage:
         for page in self.list_pages(bucket, prefix):
             yield from page
 
-    def list_pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[tuple[Listed, ...]]:
+    def list_pages(
+        self, bucket: str, prefix: str, after: str = "", last: str | None = None
+    ) -> Iterator[tuple[Listed, ...]]:
         """The objects under ``prefix`` whose keys come after ``after``, up to 1,000 at a time.
 
-        Raises as ``list`` does.
+        They end with the key ``last``, if it is given. Raises as ``list`` does.
         """
         with _translated("list", bucket, prefix, refused=ConfigurationInvalid, advice=LIST_ADVICE):
             paginator = self._client.get_paginator("list_objects_v2")
@@ -174,7 +176,7 @@ class Storage:
                 else paginator.paginate(Bucket=bucket, Prefix=prefix)
             )
             for page in pages:
-                yield tuple(
+                objects = tuple(
                     Listed(
                         item["Key"],
                         item["Size"],
@@ -184,6 +186,10 @@ class Storage:
                     )
                     for item in page.get("Contents", [])
                 )
+                if last is not None and objects and objects[-1].key >= last:
+                    yield tuple(item for item in objects if item.key <= last)
+                    return
+                yield objects
 
     def find_listed(self, bucket: str, key: str) -> Listed | None:
         """One object as a listing has it; None when it isn't there. Raises as ``list`` does."""

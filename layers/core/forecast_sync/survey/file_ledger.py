@@ -83,6 +83,13 @@ class FileLedger:
         self._connection = connection
         self._of = {"table_name": settings.table_file, "lake": settings.data_location}
 
+    def cut_keys(self, after: str) -> list[str]:
+        """The keys behind ``after`` that cut the rows into ranges of ``SLICE`` each."""
+        with transaction(self._connection) as cursor:
+            values = {**self._of, "after": after, "rows": SLICE}
+            cursor.execute(statement("survey/cut_keys.sql"), values)
+            return [key for (key,) in cursor]
+
     def read_range(self, cursor: Cursor, after: str, last: str | None) -> list[KnownFile]:
         """The first ``SLICE`` rows with keys behind ``after``, up to ``last`` if there is one."""
         values = {**self._of, "after": after, "last": last, "limit": SLICE}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime
 
 from forecast_sync.adapters.glue import Catalog
@@ -25,6 +26,7 @@ from forecast_sync.survey.compare import compare
 from forecast_sync.survey.dates import merge
 from forecast_sync.survey.file_ledger import SLICE, FileLedger, KnownFile, Totals
 from forecast_sync.survey.judge import ANY_DATE, READERS, Judged, judge_all
+from forecast_sync.survey.listing import list_ranges
 from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_list
 from forecast_sync.survey.proof import source_changed
 from forecast_sync.tables import Table, definition_of
@@ -115,14 +117,18 @@ class _Surveying:
 
     def _list_once(self, remaining_milliseconds: Callable[[], int]) -> bool:
         """Compare the rest of the present listing; False when the time has ended before it."""
-        pages = self._storage.list_pages(self._bucket, self._prefix, self._survey.after)
-        for number, page in enumerate(pages):
-            # The first page is always compared: a call that got nowhere would be repeated forever.
-            if number and remaining_milliseconds() < RESERVE_MILLISECONDS:
-                return False
-            if page:
-                self._compare_page(page, page[-1].key)
-        self._compare_page([], None)
+        after, is_first = self._survey.after, True
+        cuts = self._ledger.cut_keys(after)
+        with closing(list_ranges(self._storage, self._bucket, self._prefix, after, cuts)) as ranges:
+            for pages, last in ranges:
+                for page in pages:
+                    # One is always compared: a call that got nowhere would be repeated forever.
+                    if not is_first and remaining_milliseconds() < RESERVE_MILLISECONDS:
+                        return False
+                    is_first = False
+                    if page:
+                        self._compare_page(page, page[-1].key)
+                self._compare_page([], last)
         return True
 
     def _compare_page(self, page: Sequence[Listed], last: str | None) -> None:
