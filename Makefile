@@ -33,6 +33,7 @@ OBJECTS ?= 100000 1000000
 RESULT_FILES ?= 1000 120000
 FUZZ_SECONDS ?= 3600
 CONFORMANCE ?= tests/conformance tests/workflow tests/e2e/test_doctor_and_status.py tests/e2e/test_plan_diff_backfill.py
+POOLED ?=
 WAYS ?=
 DOCS ?=
 
@@ -70,11 +71,13 @@ pooled: setup .tools/awscli/.installed
 	@echo "pooled: the workflow tests again, with PgBouncer between the functions and Postgres"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --pooled tests/workflow
 
-# What is claimed of Athena, proven on a real Trino, which Athena's engine is; CONFORMANCE names other tests.
+# What is claimed of Athena, proven on a real Trino, which Athena's engine is. CONFORMANCE names other
+# tests; POOLED=--pooled runs them through PgBouncer at the same time.
 conformance: trino .venv/.conformance .tools/awscli/.installed .tools/sam/.installed
 	@echo "conformance: the workflow tests, doctor, diff and plan, with a real Trino as Athena's engine"
 	@PYTHONPATH=scripts $(BIN)/python -m devtools.fetch_trino
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --athena trino --timeout 600 $(CONFORMANCE)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --athena trino --timeout 600 \
+	  $(POOLED) $(CONFORMANCE)
 
 # Trino's client and its Java, next to what is installed; Maven fetches Trino itself on first use.
 trino: .venv/.trino

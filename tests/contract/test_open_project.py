@@ -113,10 +113,7 @@ def test_every_kind_of_test_is_described() -> None:
 
 
 def test_ci_runs_every_kind_of_test() -> None:
-    """`make test` runs every folder but those that have their own target.
-
-    Trino's is the one that CI leaves out: its whole run hasn't been timed on a quiet machine yet.
-    """
+    """`make test` runs every folder but those that have their own target; CI runs them too."""
     configured = tomllib.loads(text_of("pyproject.toml"))["tool"]["pytest"]["ini_options"]
     kinds = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("tests/*/test_*.py")}
     apart = {"tests/localcloud": "test-localcloud", "tests/conformance": "conformance"}
@@ -125,6 +122,14 @@ def test_ci_runs_every_kind_of_test() -> None:
         assert any(folder in command for command in commands_of_make(target)), target
     run = {*text_of(".ci/run").splitlines()}
     assert {"make test", "make test-localcloud"} <= run
+
+
+def test_ci_runs_the_workflow_on_trino_and_through_a_pooler_at_once() -> None:
+    """So that the targets of each leave nothing that CI doesn't run."""
+    (line,) = re.findall("^make (conformance.*)$", text_of(".ci/run"), re.MULTILINE)
+    (command,) = [line for line in commands_of_make(*line.split()) if "pytest" in line]
+    expected = {"--athena", "trino", "--pooled", "tests/workflow", "tests/conformance"}
+    assert expected <= {*command.split()}
 
 
 def test_every_target_is_described() -> None:
