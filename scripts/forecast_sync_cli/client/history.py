@@ -15,6 +15,7 @@ from typing import Any
 from forecast_sync.adapters.stepfunctions import Execution, Workflow
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.run import SyncType
+from forecast_sync.contracts.survey import RunFiles
 from forecast_sync.runs import history
 from forecast_sync.runs.model import OUTCOMES, TableName, WindowReason
 from forecast_sync.runs.outcome import (
@@ -56,6 +57,9 @@ class HistoryItem(ListedRun):
     git_ref: str | None = Field(description="Null when it never got one.")
     table: str | None = TableName
     window_reason: str | None = WindowReason
+    files: RunFiles | None = Field(
+        description="The files that it is about; null if it never surveyed the lake."
+    )
     rows: dict[str, int] | None = Field(
         description="Rows by outcome; null unless it has ended well."
     )
@@ -126,6 +130,7 @@ def _read(workflow: Workflow, item: ListedRun) -> HistoryItem:
         git_ref=_text(output.get("git_ref") or run.get("git_ref")),
         table=_text(output.get("table") or run.get("table")),
         window_reason=_text(output.get("window_reason") or window.get("reason")),
+        files=history.find_files(events, output),
         rows=_rows(output),
     )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.contracts.survey import RunFiles
 from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
@@ -55,9 +56,9 @@ def plan(
     """Show what a run would change, without writing a row.
 
     Starts a dry run and shows rows by business date and state, the largest changes, rejects with
-    examples, broken expectations, what Athena read and what that cost, and where the columns of
-    lake, table file and Postgres differ. Only the run's own record is written to the database.
-    Exits with 1 if the dry run fails.
+    examples, broken expectations, how many files are read, what Athena read and what that cost, and
+    where the columns of lake, table file and Postgres differ. Only the run's own record is written
+    to the database. Exits with 1 if the dry run fails.
     """
     check_dates(date_from, date_to)
     deployed = deployment.find(environment, project)
@@ -111,6 +112,9 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
     scanned = sum(query["scanned_bytes"] for query in report["queries"])
     usd = sum(query["usd"] for query in report["queries"])
     terminal.line()
+    if report.get("files"):
+        files = RunFiles.model_validate(report["files"])
+        terminal.line(f"{files.in_words()}; those that are read have {show_size(files.bytes)}")
     terminal.line(
         f"Athena read {show_size(scanned)} in two queries: {usd:.4f} USD;"
         " the run itself will read and cost as much again"

@@ -131,7 +131,7 @@ def status(
     goal_hours: Annotated[
         float | None,
         typer.Option(
-            "--goal-hours", min=0, max=8760, help="How old the rows may be. Default: as deployed."
+            "--goal-hours", min=0, max=8760, help="How old a branch may be. Default: as deployed."
         ),
     ] = None,
     check: Annotated[
@@ -143,8 +143,8 @@ def status(
 ) -> None:
     """Show how fresh a branch is and what is running, or one run.
 
-    A branch's age is the time since its watermark; every file uploaded before the watermark is in
-    the table. Exits with 1 if the database can't be reached.
+    A branch is as old as the oldest file that is neither loaded nor accepted. If there is none, it
+    is as old as the last listing of the lake. Exits with 1 if the database can't be reached.
     """
     deployed = deployment.find(environment, project)
     if run:
@@ -219,6 +219,8 @@ def _what_it_did(run: HistoryItem) -> Iterator[str]:
         yield f"waits: {run.waits}"
     if run.error:
         yield run.error
+    if run.files:
+        yield run.files.in_words()
     if run.rows is not None:
         changes = [f"{count:,} {name}" for name, count in run.rows.items() if count]
         did = ", ".join(changes)
@@ -293,7 +295,10 @@ def _show_freshness(document: dict[str, Any]) -> None:
     watermark = document["watermark"]
     if watermark:
         utc_time = watermark[:19].replace("T", " ")
-        terminal.line(f"everything uploaded until {utc_time} UTC has arrived")
+        count = document["waiting_files"]
+        files = "1 file" if count == 1 else f"{count:,} files"
+        but = f", except for {files}" if count else ""
+        terminal.line(f"everything uploaded until {utc_time} UTC has arrived{but}")
     terminal.line(f"running now: {document['running'] or 'nothing'}")
     if table_in_use := document["table"]:
         show_table(terminal, table_in_use)

@@ -70,6 +70,7 @@ def describe_sync(
         definition=recorded.definition if recorded else window.get("definition"),
         window_reason=recorded.window_reason if recorded else window.get("reason"),
         error=failure,
+        files=history.find_files(events, result),
         report=result.get("report"),
         warning=warning,
         refused=Actions(
