@@ -14,6 +14,7 @@ from forecast_sync.runs.model import OUTCOMES
 
 from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
+from forecast_sync_cli.units import show_size
 
 QUIET_SECONDS = 10.0
 QUERYING = frozenset(
@@ -21,7 +22,6 @@ QUERYING = frozenset(
 )
 """The states in which a run waits for its queries, and goes to and fro between them."""
 
-KILO = 1000
 COLORS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 OUTCOME_COLORS = {
     "succeeded": "green",
@@ -103,8 +103,7 @@ class Steps:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._stack.close()
+        self.end()
 
     def __call__(self, step: str) -> None:
         """Begin a step, or say how far the present one is."""
@@ -118,6 +117,11 @@ class Steps:
             if not self._is_shown:
                 threading.Thread(target=self._repeat, daemon=True).start()
         self._is_shown = True
+
+    def end(self) -> None:
+        """Show no more, before something else shows its progress."""
+        self._over.set()
+        self._stack.close()
 
     def _line(self) -> list[Part]:
         return [f"{self._clock() - self._began:7.1f} s  {self._step} ..."]
@@ -150,9 +154,7 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot, *, next_step: str | Non
         terminal.line(f"  the whole lake was read: {snapshot.window_reason}")
     if snapshot.error:
         terminal.line(f"  {snapshot.error}")
-        terminal.line(
-            f"  {next_step or _next_step(snapshot.run_id, errors.error_name(snapshot.error))}"
-        )
+        terminal.line(f"  {next_step or _next_step(snapshot, errors.error_name(snapshot.error))}")
     counts = snapshot.counts
     if counts:
         terminal.table(counts_table(counts.model_dump()))
@@ -179,7 +181,10 @@ def _headline(snapshot: Snapshot) -> str:
     return snapshot.outcome.upper() if is_else else snapshot.status
 
 
-def _next_step(run_id: str, error: str) -> str:
+def _next_step(snapshot: Snapshot, error: str) -> str:
+    run_id = snapshot.run_id
+    if snapshot.outcome == "stopped":
+        return f"to continue it: forecast-sync redrive {run_id}"
     if error == errors.LeaseHeld.__name__:
         return f"when that run has ended: forecast-sync redrive {run_id}"
     if errors.redrive_helps(error):
@@ -227,15 +232,6 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
         if left > 0:
             line.append(f"  {left / rate:,.0f} s left")
     return line
-
-
-def show_size(count: float) -> str:
-    """A number of bytes in the unit in which it has one to three digits before the point."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < KILO:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= KILO
-    return f"{count:,.1f} TB"
 
 
 def count_times(number: int) -> str:

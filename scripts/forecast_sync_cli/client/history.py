@@ -66,9 +66,13 @@ class HistoryItem(ListedRun):
 
 
 def read_history(
-    deployment: Deployment, limit: int, known: MutableMapping[str, HistoryItem] | None = None
+    deployment: Deployment,
+    limit: int,
+    known: MutableMapping[str, HistoryItem] | None = None,
+    *,
+    table: str | None = None,
 ) -> list[HistoryItem]:
-    """The newest runs, newest first.
+    """The newest runs, newest first; with ``table``, without those of other tables.
 
     ``known`` has the runs of an earlier call by name, which isn't asked about again while they are
     as they were; this call adds its own.
@@ -80,7 +84,8 @@ def read_history(
     with ThreadPoolExecutor(READERS) as pool:
         read = list(pool.map(partial(_read_paced, workflow), unknown, range(len(unknown))))
     remembered.update({item.run_id: item for item in read})
-    return [remembered[item.run_id] for item in listed]
+    runs = [remembered[item.run_id] for item in listed]
+    return [run for run in runs if table is None or run.table in (table, None)]
 
 
 def _is_known(item: ListedRun, known: Mapping[str, HistoryItem]) -> bool:

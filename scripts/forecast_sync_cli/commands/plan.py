@@ -17,6 +17,7 @@ from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
     DateFromOption,
     DateToOption,
+    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -35,8 +36,9 @@ from forecast_sync_cli.commands.common import (
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import counts_table, show_size, show_warnings
+from forecast_sync_cli.progress import counts_table, show_warnings
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
+from forecast_sync_cli.units import show_size
 
 
 def plan(
@@ -49,6 +51,7 @@ def plan(
     date_from: DateFromOption = None,
     date_to: DateToOption = None,
     limit: LimitOption = 20,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -61,7 +64,7 @@ def plan(
     to the database. Exits with 1 if the dry run fails.
     """
     check_dates(date_from, date_to)
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     if table := describe_table(deployed.settings.table_file, deployed.ask_status):
         # On stderr, where it comes before the progress of the dry run.
         show_table(err(), table)

@@ -19,6 +19,7 @@ from forecast_sync_cli.commands.common import (
     BatchSizeOption,
     DateFromOption,
     DateToOption,
+    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -58,6 +59,7 @@ def start(
     name: Annotated[
         str | None, typer.Option("--name", help="A unique name for the run. Default: generated.")
     ] = None,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
@@ -80,7 +82,7 @@ def start(
     }
     payload = {key: value for key, value in options.items() if value is not None}
     SyncRequest.parse(payload)
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     arn = executions.start(deployed, name or executions.new_name("cli"), payload)
     _finish(deployed, arn, wait=wait, as_json=as_json)
 
@@ -89,7 +91,8 @@ def redrive(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN", help="The run's name or ARN. Default: the newest run, if it failed."
+            metavar="RUN",
+            help="The run's name or ARN. Default: the newest run but dry ones, if it failed.",
         ),
     ] = None,
     environment: EnvironmentOption = "dev",
@@ -137,6 +140,7 @@ def status(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 unless the branch is fresh.")
     ] = False,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -146,7 +150,7 @@ def status(
     A branch is as old as the oldest file that is neither loaded nor accepted. If there is none, it
     is as old as the last listing of the lake. Exits with 1 if the database can't be reached.
     """
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     if run:
         snapshot = run_status.describe(deployed, deployed.execution_arn(run))
         report_run(snapshot, as_json=as_json)
@@ -166,6 +170,7 @@ def history(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=1000, help="List at most this many runs.")
     ] = 20,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -176,7 +181,8 @@ def history(
     """
     with Steps(err(), announces=False) as step:
         step("reading runs from Step Functions")
-        runs = history_client.read_history(deployment.find(environment, project), limit)
+        deployed = deployment.find(environment, project, table_name)
+        runs = history_client.read_history(deployed, limit, table=deployed.selected_table)
     if as_json:
         print_json([run.model_dump() for run in runs])
         return

@@ -28,7 +28,8 @@ from forecast_sync_cli.dashboard.actions import Actions
 from forecast_sync_cli.dashboard.security import HOSTS, Guard, Keys, run_name
 from forecast_sync_cli.dashboard.view_models import Refused, Views, chart_of, sum_of_queries
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import count_times, show_size
+from forecast_sync_cli.progress import count_times
+from forecast_sync_cli.units import show_size
 
 HERE = Path(__file__).parent
 FAILURES = (UserError, ForecastSyncError, ClientError, BotoCoreError)

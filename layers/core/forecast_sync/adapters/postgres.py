@@ -131,14 +131,16 @@ def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncEr
     if code and refuses_login(code):
         return DatabaseRefused(
             f"Postgres refused the connection with {code}: {text}. Correct the database, the role "
-            "or its password in the connection string, then redrive."
+            "or its password in the connection string, then redrive.",
+            while_connecting=True,
         )
     if code is None and parameters.get("sslmode") == "verify-full":
         refusal = connection_refusals.find_tls_refusal(parameters)
         if refusal:
             return DatabaseRefused(
                 f"No TLS to Postgres, {refusal}: {text}. The server needs a certificate for its "
-                "host name from a known authority, or one that sslrootcert names."
+                "host name from a known authority, or one that sslrootcert names.",
+                while_connecting=True,
             )
     return DatabaseUnavailable(f"No connection to Postgres: {text}")
 

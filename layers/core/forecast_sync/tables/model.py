@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StrictBool
 from pydantic_core import PydanticCustomError
 
 from forecast_sync.contracts.base import Model
@@ -197,7 +197,7 @@ class Column(Model):
         description="`integer`, `bigint`, `boolean`, `date`, `timestamp`, `text`, `varchar(n)` or "
         "`numeric(p,s)`.",
     )
-    required: bool = Field(
+    required: StrictBool = Field(
         default=False, description="NOT NULL; a row without a value is rejected."
     )
     source: Expression | None = Field(
