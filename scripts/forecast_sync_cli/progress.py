@@ -202,13 +202,18 @@ def counts_table(counts: dict[str, int]) -> Table:
 
 
 def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
-    """Whether a new line is worth writing: the state or page changed, or rows after a while."""
+    """Whether a new line is worth writing: the state or page changed, or anything after a while."""
     before, after = (
         (each.state, each.pages_done, each.status, each.waits) for each in (shown, snapshot)
     )
-    if before != after:
-        return not {shown.state, snapshot.state} <= QUERYING
-    return snapshot.rows_done > shown.rows_done and snapshot.seconds - shown.seconds > QUIET_SECONDS
+    if before != after and not {shown.state, snapshot.state} <= QUERYING:
+        return True
+    if snapshot.seconds - shown.seconds <= QUIET_SECONDS:
+        return False
+    counts_before, counts_after = (
+        (each.rows_done, each.scanned_bytes, each.files_surveyed) for each in (shown, snapshot)
+    )
+    return counts_before != counts_after
 
 
 def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
@@ -218,8 +223,11 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
         return [*line, "  waits: ", snapshot.waits]
     if snapshot.files is not None and snapshot.pages is None:
         line.append(f"  files {snapshot.files:,}")
+    if snapshot.files_surveyed is not None:
+        line.append(f"  files surveyed {snapshot.files_surveyed:,}")
     if snapshot.scanned_bytes is not None and state in QUERYING:
-        line.append(f"  Athena has read {show_size(snapshot.scanned_bytes)}")
+        most = f" of at most {show_size(snapshot.most_bytes)}" if snapshot.most_bytes else ""
+        line.append(f"  Athena has read {show_size(snapshot.scanned_bytes)}{most}")
     if snapshot.pages is not None:
         line.append(f"  pages {snapshot.pages_done}/{snapshot.pages}")
         if snapshot.pages_failed:

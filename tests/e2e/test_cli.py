@@ -38,7 +38,7 @@ def test_a_run_from_start_to_redrive(deployed: Deployed, at: dict[str, Any]) -> 
     assert status["age_seconds"] < 60
     assert as_json("status", "first", **at)["status"] == "SUCCEEDED"
     listed = as_json("history", **at)
-    assert [item["run_id"] for item in listed[:3]] == ["failed-plan", "second", "first"]
+    assert [item["run_id"] for item in listed[:3]] == ["second", "failed-plan", "first"]
     assert "can't be redriven" in error_of("redrive", "first", **at)
     assert "redriven once" in forecast_sync("history", **at).stdout
     assert "already" not in forecast_sync("status", "second", **at).stdout

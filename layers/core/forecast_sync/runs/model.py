@@ -155,6 +155,9 @@ class SyncDetail(Answered):
     files: RunFiles | None = Field(
         default=None, description="The files that it is about; null before the lake is surveyed."
     )
+    files_surveyed: int | None = Field(
+        default=None, description="New or changed files judged so far, while the lake is surveyed."
+    )
     report: str | None = Field(
         default=None, description="Where a dry run's report is (`s3://...`)."
     )
