@@ -117,7 +117,8 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
     terminal.line()
     if report.get("files"):
         files = RunFiles.model_validate(report["files"])
-        terminal.line(f"{files.in_words()}; those that are read have {show_size(files.bytes)}")
+        read = f"; those that are read have {show_size(files.bytes)}" if files.bytes else ""
+        terminal.line(f"{files.in_words(are_loaded=False)}{read}")
     terminal.line(
         f"Athena read {show_size(scanned)} in two queries: {usd:.4f} USD;"
         " the run itself will read and cost as much again"

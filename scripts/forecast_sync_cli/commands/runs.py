@@ -224,9 +224,9 @@ def _what_it_did(run: HistoryItem) -> Iterator[str]:
     if run.waits:
         yield f"waits: {run.waits}"
     if run.error:
-        yield run.error
+        yield run.error.rstrip(".")
     if run.files:
-        yield run.files.in_words()
+        yield run.files.in_words(are_loaded=run.outcome == "succeeded")
     if run.rows is not None:
         changes = [f"{count:,} {name}" for name, count in run.rows.items() if count]
         did = ", ".join(changes)

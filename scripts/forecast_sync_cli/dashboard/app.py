@@ -109,11 +109,9 @@ class Pages:
             try:
                 return self._templates.TemplateResponse(request, name, gather(request))
             except FAILURES as error:
-                values = {
-                    "reason": why_unreachable(error)
-                    if isinstance(error, BotoCoreError)
-                    else str(error)
-                }
+                is_unreachable = isinstance(error, BotoCoreError)
+                reason = why_unreachable(error) if is_unreachable else str(error)
+                values = {"reason": reason[:1].upper() + reason[1:]}
                 headers = {} if isinstance(error, Refused) else NO_DATA
                 return self._templates.TemplateResponse(
                     request, "unavailable.html", values, headers=headers

@@ -24,11 +24,16 @@ class RunFiles(Payload):
     left_out: int = Field(description="Files of the lake that can't be read.")
     bytes: int = Field(description="Size of those that are read.")
 
-    def in_words(self) -> str:
-        """The counts that aren't zero; "no new file" without any."""
+    def in_words(self, *, are_loaded: bool) -> str:
+        """The counts that aren't zero; "no new file" without any.
+
+        ``are_loaded`` tells whether the run has taken its files in, and not only read them.
+        """
         parts = []
-        if self.taken_in or not self.left_out:
-            parts.append(f"{_count(self.taken_in)} taken in" if self.taken_in else "no new file")
+        if self.taken_in:
+            parts.append(f"{_count(self.taken_in)} {'taken in' if are_loaded else 'to take in'}")
+        elif not self.left_out:
+            parts.append("no new file")
         if self.overlapping:
             parts.append(f"{self.overlapping:,} read beside")
         if self.left_out:

@@ -404,7 +404,8 @@ class Table(Model):
             if name in self.names[:position]:
                 yield location, f"{name} is defined twice"
             if name in (*OWN_COLUMNS, self.target.written_at):
-                yield location, f"{name} is filled by the sync itself"
+                words = "is filled by the sync itself: give the column another name, and"
+                yield location, f'{name} {words} `source = "{name}"` if the lake has it'
             if name in SYSTEM_COLUMNS:
                 yield location, f"{name} is a system column of every Postgres table; rename it"
             if name in QUERY_COLUMNS or name.removesuffix(EXACT_SUFFIX) in {*self.names} - {name}:
