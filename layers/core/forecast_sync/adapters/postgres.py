@@ -19,6 +19,7 @@ from forecast_sync.errors import (
     ServerTooOld,
 )
 from forecast_sync.sql import read_statement
+from forecast_sync.text.sentences import end_sentence
 
 OLDEST_SERVER = 170_000
 CONNECT_SECONDS = 15
@@ -142,7 +143,10 @@ def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncEr
                 "host name from a known authority, or one that sslrootcert names.",
                 while_connecting=True,
             )
-    return DatabaseUnavailable(f"No connection to Postgres: {text}")
+    return DatabaseUnavailable(
+        f"No connection to Postgres: {end_sentence(text)} Check that the server runs, and that the "
+        "connection string has its host and port."
+    )
 
 
 def _translate(error: psycopg.Error) -> ForecastSyncError:
