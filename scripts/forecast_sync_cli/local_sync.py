@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from forecast_sync.adapters.s3 import split_location
 from localcloud import cloud
 
 from forecast_sync_cli.client import executions, files, run_status
@@ -193,10 +194,13 @@ def upload(
 ) -> None:
     """Upload the files to the lake, keeping their folders below ``folder``.
 
-    ``on_step`` is called with how far that is, at most once a second.
+    ``location`` is the lake's, ``s3://BUCKET/FOLDER/``. ``on_step`` is called with how far that is,
+    at most once a second.
     """
     s3 = deployment.client("s3")
-    bucket, _, prefix = location.removeprefix("s3://").partition("/")
+    if not location.startswith("s3://"):
+        raise ValueError(f"{location} isn't a location, expected s3://BUCKET/FOLDER/")
+    bucket, prefix = split_location(location)
 
     def put(path: Path) -> None:
         with path.open("rb") as body:

@@ -109,8 +109,9 @@ class Pages:
             try:
                 return self._templates.TemplateResponse(request, name, gather(request))
             except FAILURES as error:
-                is_unreachable = isinstance(error, BotoCoreError)
-                reason = why_unreachable(error) if is_unreachable else str(error)
+                reason = str(error)
+                if isinstance(error, BotoCoreError):
+                    reason = why_unreachable(error)
                 values = {"reason": reason[:1].upper() + reason[1:]}
                 headers = {} if isinstance(error, Refused) else NO_DATA
                 return self._templates.TemplateResponse(
