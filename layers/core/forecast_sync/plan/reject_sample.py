@@ -48,4 +48,4 @@ def _first_lines(storage: Storage, file: ResultFile) -> list[str]:
     """The whole lines at a gzip file's beginning."""
     chunk = next(storage.stream(file.bucket, file.key), b"")
     text = zlib.decompressobj(GZIP).decompress(chunk, SAMPLED_BYTES)
-    return text[: text.rfind(b"\n") + 1].decode(errors="replace").splitlines()
+    return text[: text.rfind(b"\n") + 1].decode(errors="replace").split("\n")[:-1]
