@@ -26,7 +26,8 @@ def prepare_workflow(database_url: str, files: Files) -> Callable[[], dict[str, 
     local = stack.enter_context(cloud.running(database_url=database_url, wait_scale=WAIT_SCALE))
     deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
     deployment.client("events").disable_rule(Name=f"{deployment.name}-uploads")
-    upload(deployment, local.bucket, files.parquet, find_files(files.parquet))
+    location = deployment.settings.data_location
+    upload(deployment, location, files.parquet, find_files(files.parquet))
 
     def load() -> dict[str, float]:
         payload = {"sync_type": "full", "trigger": "bench"}

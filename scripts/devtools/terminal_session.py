@@ -66,9 +66,9 @@ def main() -> None:
         deployment = Deployment("dev", local.session(), local.endpoint_url, local.state_machine_arn)
         # The commands start the runs, so the uploads must not.
         deployment.client("events").disable_rule(Name=f"{deployment.name}-uploads")
-        _put(deployment, local, "monday", forecasts(range(10), MONDAY))
+        _put(deployment, "monday", forecasts(range(10), MONDAY))
         _run(rows, local, "forecast-sync start --name monday")
-        _put(deployment, local, "tuesday", _revised())
+        _put(deployment, "tuesday", _revised())
         _run(rows, local, "forecast-sync plan --limit 3")
         _run(rows, local, "forecast-sync start --name tuesday")
         _run(rows, local, "forecast-sync status")
@@ -123,11 +123,11 @@ def _revised() -> list[data.Row]:
     return rows
 
 
-def _put(deployment: Deployment, local: Cloud, name: str, rows: list[data.Row]) -> None:
+def _put(deployment: Deployment, name: str, rows: list[data.Row]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.parquet"
         with_pyarrow(rows, path)
-        upload(deployment, local.bucket, Path(folder), [path])
+        upload(deployment, deployment.settings.data_location, Path(folder), [path])
 
 
 def _run(rows: list[Row], local: Cloud, command: str) -> None:

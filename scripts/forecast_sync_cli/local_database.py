@@ -57,6 +57,12 @@ WHERE last_run_id = %s AND resolved_run_id IS NULL
 GROUP BY reason ORDER BY 2 DESC, reason
 """
 
+NAME_LOCALLY = """
+UPDATE forecast_sync_rejects
+SET source_file = %(folder)s || substr(source_file, length(%(location)s) + 1)
+WHERE run_id = %(run_id)s AND starts_with(source_file, %(location)s)
+"""
+
 
 class Committed(NamedTuple):
     """Rows that a run's batches have committed, by outcome."""
@@ -121,6 +127,14 @@ def list_rejected(database_url: str, run_id: str) -> list[Rejected]:
     """Why rows of a run are rejected, the most frequent reason first."""
     with _connected(database_url) as connection:
         return [Rejected(*row) for row in connection.execute(REASONS, [run_id]).fetchall()]
+
+
+def name_locally(database_url: str, run_id: str, location: str, folder: str) -> None:
+    """Let the rejects that a run has found name files of ``folder``, which was the lake."""
+    values = {"run_id": run_id, "location": location, "folder": folder}
+    with suppress(ForecastSyncError, psycopg.Error), connect(database_url) as connection:
+        # A run that has failed early has made no table, and a run's names are only names.
+        connection.execute(NAME_LOCALLY, values)
 
 
 @contextmanager

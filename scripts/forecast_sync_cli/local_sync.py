@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,17 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from forecast_sync.adapters.s3 import split_location
 from localcloud import cloud
 
 from forecast_sync_cli.client import executions, files, run_status
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.glue_tables import declare_table
-from forecast_sync_cli.local_database import Rejected, count_committed, list_rejected
+from forecast_sync_cli.local_database import (
+    Rejected,
+    count_committed,
+    list_rejected,
+    name_locally,
+)
 from forecast_sync_cli.table_lint import TableFile
+from forecast_sync_cli.units import show_size
 
 WAIT_SCALE = 0.05
 PARALLEL_UPLOADS = 4
+UPLOAD_SECONDS = 1.0
 RUN_NAME = "sync"
 MOST_LEFT_OUT = 1000
 """So many files that are left out are named."""
@@ -62,9 +71,15 @@ class LocalSync:
     table_file: TableFile
     batch_size: int | None = None
 
-    def run(self, on_progress: Callable[[run_status.Snapshot], None]) -> Synced:
-        """Run a full sync and return how it has ended; ``on_progress`` gets each snapshot.
+    def run(
+        self,
+        on_progress: Callable[[run_status.Snapshot], None],
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> Synced:
+        """Run a full sync and return how it has ended.
 
+        ``on_step`` is called with what is done before the run begins, ``on_progress`` with each
+        snapshot of the run.
         Raises ``UserError`` if the folder has no Parquet files, and ``Interrupted`` for Ctrl-C.
         """
         found = find_files(self.folder)
@@ -85,13 +100,14 @@ class LocalSync:
             deployed.client("events").disable_rule(Name=f"{deployed.name}-uploads")
             declare_table(deployed)
             location = deployed.settings.data_location
-            upload(deployed, location, self.folder, found)
+            upload(deployed, location, self.folder, found, on_step)
             payload: dict[str, Any] = {"sync_type": "full", "trigger": "cli"}
             if self.batch_size is not None:
                 payload["batch_size"] = self.batch_size
             arn = executions.start(deployed, run_id, payload)
             for snapshot in run_status.follow(deployed, arn):
                 on_progress(snapshot)
+            name_locally(self.database_url, run_id, location, _as_prefix(self.folder))
             error = snapshot.error and speak_locally(snapshot.error, location, self.folder)
             ended = snapshot.model_copy(update={"error": error})
             return Synced(ended, list(self._list_left_out(deployed, location)))
@@ -169,23 +185,48 @@ def find_files(folder: Path) -> list[Path]:
     return files
 
 
-def upload(deployment: Deployment, location: str, folder: Path, files: list[Path]) -> None:
-    """Upload the files to the lake, keeping their folders below ``folder``."""
+def upload(
+    deployment: Deployment,
+    location: str,
+    folder: Path,
+    files: list[Path],
+    on_step: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Upload the files to the lake, keeping their folders below ``folder``.
+
+    ``location`` is the lake's, ``s3://BUCKET/FOLDER/``. ``on_step`` is called with how far that is,
+    at most once a second.
+    """
     s3 = deployment.client("s3")
-    bucket, _, prefix = location.removeprefix("s3://").partition("/")
+    if not location.startswith("s3://"):
+        raise ValueError(f"{location} isn't a location, expected s3://BUCKET/FOLDER/")
+    bucket, prefix = split_location(location)
 
     def put(path: Path) -> None:
         with path.open("rb") as body:
             key = f"{prefix}{path.relative_to(folder).as_posix()}"
             s3.put_object(Bucket=bucket, Key=key, Body=body)
 
+    total = sum(path.stat().st_size for path in files)
+    done, said_at = 0, -UPLOAD_SECONDS
     with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
-        list(pool.map(put, files))
+        for number, (path, _) in enumerate(zip(files, pool.map(put, files), strict=True), start=1):
+            done += path.stat().st_size
+            if time.monotonic() - said_at >= UPLOAD_SECONDS:
+                said_at = time.monotonic()
+                on_step(
+                    f"uploading: {number:,} of {len(files):,} files, "
+                    f"{show_size(done)} of {show_size(total)}"
+                )
+
+
+def _as_prefix(folder: Path) -> str:
+    return f"{folder.as_posix().rstrip('/')}/"
 
 
 def speak_locally(message: str, location: str, folder: Path) -> str:
     """A run's message without the cloud that is gone: with local files, and what to do here."""
-    text = message.replace(location, f"{folder.as_posix().rstrip('/')}/")
+    text = message.replace(location, _as_prefix(folder))
 
     def again(match: re.Match[str]) -> str:
         return AGAIN if match[0][0] == "r" else AGAIN.capitalize()

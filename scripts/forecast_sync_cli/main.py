@@ -6,6 +6,7 @@ when they run: imports take a second, and Ctrl-C mustn't show a traceback in tha
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -150,4 +151,21 @@ def _report_usage(errors: Terminal, error: TyperException) -> None:
     if context is not None:
         errors.line(context.get_usage())
         errors.line(f"Try `{context.command_path} {context.help_option_names[0]}`")
-    errors.error(message)
+    errors.error(_in_words(message))
+
+
+WORDS = (
+    ("Value error, ", ""),
+    (r"Input should be greater than or equal to (\S+)", r"expected at least \1"),
+    (r"Input should be greater than (\S+)", r"expected more than \1"),
+    (r"Input should be less than or equal to (\S+)", r"expected at most \1"),
+    (r"Input should be a valid integer.*", "expected a whole number"),
+    (r"Input should be a valid (\w+).*", r"expected a \1"),
+)
+"""What the library that reads options says of a value, and what a person is told."""
+
+
+def _in_words(message: str) -> str:
+    for theirs, ours in WORDS:
+        message = re.sub(theirs, ours, message)
+    return message

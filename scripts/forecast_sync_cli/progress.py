@@ -14,6 +14,7 @@ from forecast_sync.runs.model import OUTCOMES
 
 from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
+from forecast_sync_cli.units import show_size
 
 QUIET_SECONDS = 10.0
 QUERYING = frozenset(
@@ -21,7 +22,6 @@ QUERYING = frozenset(
 )
 """The states in which a run waits for its queries, and goes to and fro between them."""
 
-KILO = 1000
 COLORS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 OUTCOME_COLORS = {
     "succeeded": "green",
@@ -103,8 +103,7 @@ class Steps:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._stack.close()
+        self.end()
 
     def __call__(self, step: str) -> None:
         """Begin a step, or say how far the present one is."""
@@ -118,6 +117,11 @@ class Steps:
             if not self._is_shown:
                 threading.Thread(target=self._repeat, daemon=True).start()
         self._is_shown = True
+
+    def end(self) -> None:
+        """Show no more, before something else shows its progress."""
+        self._over.set()
+        self._stack.close()
 
     def _line(self) -> list[Part]:
         return [f"{self._clock() - self._began:7.1f} s  {self._step} ..."]
@@ -150,9 +154,7 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot, *, next_step: str | Non
         terminal.line(f"  the whole lake was read: {snapshot.window_reason}")
     if snapshot.error:
         terminal.line(f"  {snapshot.error}")
-        terminal.line(
-            f"  {next_step or _next_step(snapshot.run_id, errors.error_name(snapshot.error))}"
-        )
+        terminal.line(f"  {next_step or _next_step(snapshot, errors.error_name(snapshot.error))}")
     counts = snapshot.counts
     if counts:
         terminal.table(counts_table(counts.model_dump()))
@@ -179,7 +181,10 @@ def _headline(snapshot: Snapshot) -> str:
     return snapshot.outcome.upper() if is_else else snapshot.status
 
 
-def _next_step(run_id: str, error: str) -> str:
+def _next_step(snapshot: Snapshot, error: str) -> str:
+    run_id = snapshot.run_id
+    if snapshot.outcome == "stopped":
+        return f"to continue it: forecast-sync redrive {run_id}"
     if error == errors.LeaseHeld.__name__:
         return f"when that run has ended: forecast-sync redrive {run_id}"
     if errors.redrive_helps(error):
@@ -197,13 +202,18 @@ def counts_table(counts: dict[str, int]) -> Table:
 
 
 def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
-    """Whether a new line is worth writing: the state or page changed, or rows after a while."""
+    """Whether a new line is worth writing: the state or page changed, or anything after a while."""
     before, after = (
         (each.state, each.pages_done, each.status, each.waits) for each in (shown, snapshot)
     )
-    if before != after:
-        return not {shown.state, snapshot.state} <= QUERYING
-    return snapshot.rows_done > shown.rows_done and snapshot.seconds - shown.seconds > QUIET_SECONDS
+    if before != after and not {shown.state, snapshot.state} <= QUERYING:
+        return True
+    if snapshot.seconds - shown.seconds <= QUIET_SECONDS:
+        return False
+    counts_before, counts_after = (
+        (each.rows_done, each.scanned_bytes, each.files_surveyed) for each in (shown, snapshot)
+    )
+    return counts_before != counts_after
 
 
 def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
@@ -213,8 +223,11 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
         return [*line, "  waits: ", snapshot.waits]
     if snapshot.files is not None and snapshot.pages is None:
         line.append(f"  files {snapshot.files:,}")
+    if snapshot.files_surveyed is not None:
+        line.append(f"  files surveyed {snapshot.files_surveyed:,}")
     if snapshot.scanned_bytes is not None and state in QUERYING:
-        line.append(f"  Athena has read {show_size(snapshot.scanned_bytes)}")
+        most = f" of at most {show_size(snapshot.most_bytes)}" if snapshot.most_bytes else ""
+        line.append(f"  Athena has read {show_size(snapshot.scanned_bytes)}{most}")
     if snapshot.pages is not None:
         line.append(f"  pages {snapshot.pages_done}/{snapshot.pages}")
         if snapshot.pages_failed:
@@ -227,15 +240,6 @@ def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
         if left > 0:
             line.append(f"  {left / rate:,.0f} s left")
     return line
-
-
-def show_size(count: float) -> str:
-    """A number of bytes in the unit in which it has one to three digits before the point."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < KILO:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= KILO
-    return f"{count:,.1f} TB"
 
 
 def count_times(number: int) -> str:

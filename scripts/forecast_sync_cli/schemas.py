@@ -46,11 +46,17 @@ class StatusShape(Model):
     why: str = Field(description="The reason for the state, as a sentence.")
     goal_seconds: int
     age_seconds: int | None = Field(
-        description="Since a run last looked, or since the oldest file waits; null without."
+        description="Since the oldest file was uploaded that is neither loaded nor accepted; "
+        "without one, since the lake was last listed; null before the first success."
     )
+    waiting_files: int = Field(description="Files that are neither loaded nor accepted.")
+    waiting_file: str | None = Field(description="The key of the oldest of them.")
+    waiting_since: Time | None = Field(description="When that was uploaded.")
     running: str | None = Field(description="The active run.")
     last_success: str | None
-    watermark: Time | None = Field(description="Every file uploaded before then has been synced.")
+    watermark: Time | None = Field(
+        description="Every file uploaded before then is in the table, except those that wait."
+    )
     table: TableInUseShape | None = Field(
         default=None, description="Null if the stack can't say which one it syncs."
     )

@@ -143,7 +143,7 @@ def test_a_failed_run_says_what_happened_and_what_to_do(
     expect(back).to_be_in_viewport()
     back.click()
     expect(page.locator("#now")).to_contain_text("BatchRefused")
-    page.locator("#runs").get_by_role("link", name="uploads-1").click()
+    page.locator("#runs").get_by_role("link", name="uploads-1", exact=True).click()
     expect(page.get_by_role("heading", name="One run")).to_be_visible()
     expect(page.locator("#now")).to_contain_text("uploads-1")
     expect(page.locator("#redrive-reason")).to_have_text("Not now: it has succeeded.")
@@ -155,8 +155,17 @@ def test_a_run_shows_its_definition_and_why_it_has_read_the_whole_lake(
     deployed.upload("some", make_rows(range(50)))
     deployed.succeed()
     deployed.execute("TRUNCATE forecast_data")
+    deployed.upload("cut-off", b"PAR1 no more")
     deployed.succeed()
     page = dashboard.open()
+    card, files = (
+        page.locator("#status .card").first,
+        page.get_by_role("region", name="Table of files"),
+    )
+    expect(card).to_contain_text("Waiting for")
+    expect(card).to_contain_text("1 file isn't in the table: forecast/cut-off.parquet, since")
+    expect(files.locator("tbody tr").first).to_contain_text("isn't a Parquet file")
+    expect(page.locator("#runs tbody tr").first).to_contain_text("(1 left out)")
     expect(page.locator("#now")).to_contain_text(f"Definition {DEFINITION}")
     expect(page.locator("#now")).to_contain_text("The whole lake is read: Since run")
     page.get_by_text("columns, ").click()
@@ -208,12 +217,15 @@ def test_a_dry_run_shows_its_plan(dashboard: Dashboard, deployed: Deployed) -> N
     expect(plan).to_contain_text("state is longer than 2 characters")
     expect(plan).to_contain_text("state=OHIO")
     expect(plan).to_contain_text("read by Athena")
+    expect(plan).to_contain_text("1 file to take in, 1 read beside; those that are read have")
     expect(plan.get_by_role("region", name="Table of the largest changes")).to_contain_text("1000")
+    expect(page.locator(".skeleton")).to_have_count(0)
     check(page, "plan-1440-light")
     for width, scheme in ALL:
         other = dashboard.open(width, scheme)
         other.goto(f"{dashboard.url}?run={ended.name}")
         expect(other.locator("#plan")).to_contain_text("read by Athena")
+        expect(other.locator(".skeleton")).to_have_count(0)
         check(other, f"plan-{width}-{scheme}")
 
 

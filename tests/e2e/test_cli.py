@@ -26,6 +26,8 @@ def test_a_run_from_start_to_redrive(deployed: Deployed, at: dict[str, Any]) -> 
     failed = forecast_sync("start", "--name", "second", code=1, **at)
     assert "BatchRefused: Postgres answered 23514" in failed.stdout
     assert "forecast-sync redrive second" in failed.stdout
+    planned = deployed.run(name="failed-plan", dry_run=True, git_ref="preview/pr-404")
+    assert planned.status == "FAILED"
     deployed.execute("ALTER TABLE forecast_data DROP CONSTRAINT small")
     redriven = as_json("redrive", **at)
     assert (redriven["run_id"], redriven["status"]) == ("second", "SUCCEEDED")
@@ -36,7 +38,7 @@ def test_a_run_from_start_to_redrive(deployed: Deployed, at: dict[str, Any]) -> 
     assert status["age_seconds"] < 60
     assert as_json("status", "first", **at)["status"] == "SUCCEEDED"
     listed = as_json("history", **at)
-    assert [item["run_id"] for item in listed[:2]] == ["second", "first"]
+    assert [item["run_id"] for item in listed[:3]] == ["second", "failed-plan", "first"]
     assert "can't be redriven" in error_of("redrive", "first", **at)
     assert "redriven once" in forecast_sync("history", **at).stdout
     assert "already" not in forecast_sync("status", "second", **at).stdout
@@ -48,6 +50,10 @@ def test_a_run_can_be_stopped(deployed: Deployed, at: dict[str, Any]) -> None:
         started = as_json("start", "--no-wait", "--name", "stopped", **at)
         assert started["status"] == "RUNNING"
         assert as_json("stop", "stopped", **at)["status"] == "ABORTED"
+    assert (
+        "to continue it: forecast-sync redrive stopped"
+        in forecast_sync("status", "stopped", **at).stdout
+    )
     again = error_of("stop", "stopped", **at)
     assert again == "error: stopped can't be stopped: it has ended already (ABORTED)"
     eventually(lambda: as_json("status", **at)["runs"][0]["status"] != "running", 20)

@@ -27,7 +27,7 @@ from tests.e2e.cli import (
     forecast_sync,
     our_processes,
 )
-from tests.lake import make_rows, to_parquet
+from tests.lake import make_row, make_rows, to_parquet
 from tests.waiting import eventually
 
 
@@ -94,9 +94,15 @@ def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None
     eventually(lambda: our_processes() <= before, what="the end of every process")
 
 
-def test_a_file_that_isn_t_parquet_is_left_out(folder: Path, database_url: str) -> None:
+def test_a_bad_file_is_left_out_and_rejects_name_local_files(
+    folder: Path, database_url: str
+) -> None:
     (folder / "x.parquet").write_text("not Parquet")
+    (folder / "deep" / "c.parquet").write_bytes(to_parquet([make_row(50, state=None)]))
     last = as_json("sync", folder, "--database-url", database_url, code=3)
+    with psycopg.connect(database_url) as connection:
+        named = connection.execute("SELECT source_file FROM forecast_sync_rejects").fetchall()
+    assert named == [(f"{folder}/deep/c.parquet",)]
     (left_out,) = last["left_out"]
     assert left_out["file"] == f"{folder}/x.parquet"
     assert "isn't a Parquet file" in left_out["reason"]

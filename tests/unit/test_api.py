@@ -179,6 +179,11 @@ def test_only_json_is_read() -> None:
     [
         (BranchNotFound("no such branch"), 404, "docs/runbook.md#branchnotfound"),
         (DatabaseUnavailable("server starting"), 503, "docs/runbook.md#databaseunavailable"),
+        (
+            DatabaseRefused("no login", while_connecting=True),
+            503,
+            "docs/runbook.md#databaserefused",
+        ),
         (DatabaseRefused("no permission"), 500, "docs/runbook.md#databaserefused"),
     ],
 )

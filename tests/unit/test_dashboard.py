@@ -17,7 +17,8 @@ from forecast_sync_cli.dashboard.app import make_app
 from forecast_sync_cli.dashboard.security import Keys
 from forecast_sync_cli.dashboard.throughput import Rates
 from forecast_sync_cli.dashboard.view_models import Views, axis_labels, chart_of
-from forecast_sync_cli.progress import count_times, show_size
+from forecast_sync_cli.progress import count_times
+from forecast_sync_cli.units import show_size
 
 from tests.contract.stack import machine as definition
 from tests.waiting import run_coroutine

@@ -218,8 +218,9 @@ def test_the_threshold_needs_share_and_number_or_not_one_good_row(
 ) -> None:
     world = World({}, rejected=rejected, window_rows=window_rows)
     if refused:
-        with pytest.raises(TooManyRejects, match=f"{rejected} of {window_rows}"):
+        with pytest.raises(TooManyRejects, match=f"{rejected} of {window_rows}") as raised:
             plan(world)
+        assert "For example" not in str(raised.value), "nothing can be read, and the refusal stays"
         assert world.written == {}
     else:
         plan(world)

@@ -85,6 +85,23 @@ def test_a_run_s_line_says_what_athena_has_read_and_which_run_it_waits_for() -> 
     ]
 
 
+def test_a_pipe_hears_of_a_long_survey_and_of_long_queries_now_and_then() -> None:
+    pipe: Any = Pipe()
+    with Progress(pipe) as show:
+        show(snapshot(state="Survey lake", files_surveyed=0))
+        show(snapshot(state="Survey lake", files_surveyed=900, seconds=5.0))
+        show(snapshot(state="Survey lake", files_surveyed=2100, seconds=14.0))
+        show(snapshot(state="Survey lake", files_surveyed=2100, seconds=40.0))
+        show(snapshot(scanned_bytes=0, most_bytes=24_600_000, seconds=41.0))
+        show(snapshot(scanned_bytes=12_300_000, most_bytes=24_600_000, seconds=61.0))
+    assert pipe.lines == [
+        "    3.0 s  Survey lake         files surveyed 0",
+        "   14.0 s  Survey lake         files surveyed 2,100",
+        "   41.0 s  Poll Athena query   Athena has read 0 B of at most 24.6 MB",
+        "   61.0 s  Poll Athena query   Athena has read 12.3 MB of at most 24.6 MB",
+    ]
+
+
 def left(query_id: str) -> dict[str, Any]:
     output = f'{{"started": {{"query": {{"query_execution_id": "{query_id}"}}}}}}'
     return {"stateExitedEventDetails": {"name": "Start Athena query", "output": output}}

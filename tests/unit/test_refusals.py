@@ -142,3 +142,20 @@ def test_nothing_starts_for_a_branch_that_neon_does_not_have() -> None:
     assert set(workflow.executions) == {"done"}
     name = start_run(workflow, "dev", request, "a-key", silent)
     assert start_run(workflow, "dev", request, "a-key", missing) == name, "it has been started"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("plan", "--sync-type", "ful"), "'ful' is not one of 'incremental', 'full'."),
+        (("files", "--state", "bad"), "'bad' is not one of 'pending', 'loaded', 'quarantined'"),
+        (("history", "-n", "0"), "expected at least 1"),
+        (("history", "-n", "many"), "expected a whole number"),
+        (("status", "--goal-hours", "9000"), "expected at most 8760"),
+    ],
+)
+def test_no_value_is_refused_in_a_library_s_words(arguments: tuple[str, ...], said: str) -> None:
+    line = error_of(*arguments, code=2, **NOWHERE)
+    assert said in line
+    assert "Value error" not in line
+    assert "Input should" not in line

@@ -64,6 +64,11 @@ def faults() -> Iterator[tuple[str, str, str]]:
         'required = "maybe"',
         'column.0.required: found "maybe", expected true or false',
     )
+    yield (
+        "required = true",
+        'required = "yes"',
+        'column.0.required: found "yes", expected true or false',
+    )
     yield 'watch = "net"', "watch = 5", "report.watch: found 5, expected text in quotes"
     yield (
         'by = ["valid_on", "promotion"]',

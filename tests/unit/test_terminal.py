@@ -118,6 +118,7 @@ SNAPSHOT = run_status.Snapshot(
 FRESH = {
     **dict.fromkeys(("environment", "git_ref", "why", "running"), EVIL),
     "state": "stale",
+    "waiting_files": 1,
     "watermark": AT,
     "table": dict.fromkeys(("name", "target", "definition", "difference"), EVIL),
     "runs": [
@@ -209,6 +210,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         invoke=give({}),
         ask_status=give(None),
         client=give(None),
+        selected_table=None,
         table_in_use=SimpleNamespace(label=EVIL, difference=EVIL),
     )
     planned = SimpleNamespace(**{**SNAPSHOT.__dict__, "status": "SUCCEEDED"})
@@ -243,6 +245,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         git_ref=EVIL,
         table=EVIL,
         window_reason=EVIL,
+        files=None,
         rows={EVIL: 1},
     )
     for owner, name, answer in (

@@ -241,3 +241,27 @@ def test_a_stale_branch_is_published_once_and_its_recovery_once(
 def _check(deployed: Deployed) -> dict[str, Any]:
     """What the schedule's call answers."""
     return deployed.invoke("notify", {"check": "freshness"})
+
+
+def test_a_file_that_is_left_out_makes_a_branch_stale_while_its_runs_succeed(inbox: Inbox) -> None:
+    deployed = inbox.deployed
+    deployed.upload("good", make_rows(range(20)))
+    deployed.upload("bad", b"no parquet")
+    deployed.succeed()
+    assert "left out: forecast/bad.parquet;" in inbox.wait(
+        "Forecast sync left files out: dev (dev)"
+    )
+
+    def has_become_stale() -> bool:
+        deployed.succeed()
+        return _check(deployed) == {"told": ["stale"]}
+
+    eventually(has_become_stale, 60)
+    left_out, stale = "Forecast sync left files out: dev (dev)", "Forecasts are stale: dev (dev)"
+    text = inbox.wait(left_out, stale)
+    assert "forecast/bad.parquet has waited for" in text
+    deployed.succeed()
+    assert inbox.subjects() == [left_out, stale], "a run that leaves it out makes nothing fresh"
+    deployed.upload("bad", make_rows(range(20, 25)))
+    deployed.succeed()
+    inbox.wait(left_out, stale, "Forecast sync recovered: dev (dev)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -82,6 +83,7 @@ def test_over_the_threshold_nothing_is_loaded_until_the_repair(deployed: Deploye
     failed = deployed.run()
     assert (failed.status, failed.error) == ("FAILED", "TooManyRejects")
     assert "100 of 1100 rows are rejected (9.1%)" in failed.cause
+    assert re.search(r"For example: y_50 [^;]+ in s3://\S+/bad.parquet\.", failed.cause)
     assert deployed.table() == {}
     deployed.upload("bad", make_rows(range(2000, 2100)))
     ended = deployed.redrive(failed)

@@ -153,7 +153,14 @@ class DatabaseAmbiguous(PermanentError):
 
 
 class DatabaseRefused(PermanentError):
-    """Postgres refused the login, the database, the permission or TLS."""
+    """Postgres refused the login, the database, the permission or TLS.
+
+    ``while_connecting`` tells whether it has refused the connection itself.
+    """
+
+    def __init__(self, message: str = "", *, while_connecting: bool = False) -> None:
+        super().__init__(message)
+        self.while_connecting = while_connecting
 
 
 class FullRunNeeded(PermanentError):

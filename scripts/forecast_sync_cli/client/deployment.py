@@ -6,9 +6,10 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -53,16 +54,21 @@ PASSING_CODES = frozenset(
 """Transient errors, which the state machine retries too."""
 
 DEFAULT_REGION = "us-east-2"
+TABLE_SUFFIX = ".toml"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One environment's stack; ``endpoint_url`` is None in AWS itself."""
+    """One environment's stack; ``endpoint_url`` is None in AWS itself.
+
+    ``selected_table`` is the deployed table that somebody has named, None for none.
+    """
 
     environment: str
     session: boto3.Session
     endpoint_url: str | None
     state_machine_arn: str
+    selected_table: str | None = None
 
     @property
     def name(self) -> str:
@@ -92,6 +98,24 @@ class Deployment:
             FunctionName=self.function_name("read_watermark")
         )
         return Settings.from_environment(configuration["Environment"]["Variables"])
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables that the stack syncs."""
+        return (self.settings.table_file,)
+
+    def select_table(self, given: str) -> Deployment:
+        """The same for one of its tables, given by its name or by the path of its file.
+
+        Raises ``UserError`` for a table that isn't deployed.
+        """
+        name = Path(given).stem if given.endswith(TABLE_SUFFIX) else given
+        if name not in self.tables:
+            raise UserError(
+                f"--table {given}: the stack {self.name} doesn't sync this table. Deployed: "
+                f"{', '.join(self.tables)}. To deploy another one, see docs/tables.md"
+            )
+        return replace(self, selected_table=name)
 
     @cached_property
     def table(self) -> Table:
@@ -166,10 +190,11 @@ def _invoke_patiently(client: LambdaClient, name: str, payload: str) -> Mapping[
         time.sleep(PAUSE_SECONDS)
 
 
-def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
+def find(environment: str, project: str = DEFAULT_PROJECT, table: str | None = None) -> Deployment:
     """The project's deployment in the account or local cloud that the AWS variables point to.
 
-    Raises ``UserError`` if there is none.
+    ``table`` selects one of its tables, by its name or the path of its file. Raises ``UserError``
+    if there is no such deployment or table.
     """
     session, endpoint_url = open_session()
     where = endpoint_url or f"AWS region {session.region_name}"
@@ -179,7 +204,8 @@ def find(environment: str, project: str = DEFAULT_PROJECT) -> Deployment:
         for machine in page["stateMachines"]:
             if machine["name"] == name:
                 arn = machine["stateMachineArn"]
-                return Deployment(environment, session, endpoint_url, arn)
+                deployed = Deployment(environment, session, endpoint_url, arn)
+                return deployed if table is None else deployed.select_table(table)
     raise UserError(
         f"no state machine {name} at {where}: deploy the stack there, choose another "
         "--environment or --project, or set AWS_ENDPOINT_URL to a local cloud's endpoint_url"

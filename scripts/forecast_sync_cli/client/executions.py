@@ -10,10 +10,11 @@ from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from forecast_sync.adapters.stepfunctions import ALIVE
+from forecast_sync.adapters.stepfunctions import ALIVE, Workflow
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.runs.model import SyncDetail
+from forecast_sync.text.strict_json import read_object
 
 from forecast_sync_cli.client.api import parse
 from forecast_sync_cli.client.deployment import Deployment
@@ -138,9 +139,16 @@ def list_runs(deployment: Deployment, limit: int, status: str | None = None) -> 
 
 
 def latest_redrivable(deployment: Deployment) -> str:
-    """The ARN of the newest run that didn't coalesce; raises ``UserError`` unless it failed."""
+    """The ARN of the newest run that writes and didn't coalesce.
+
+    Raises ``UserError`` unless it has failed.
+    """
+    workflow = Workflow(deployment.stepfunctions, deployment.state_machine_arn)
     for item in list_runs(deployment, 20):
         arn = deployment.execution_arn(item.run_id)
+        execution = workflow.describe(arn)
+        if execution and read_object(execution.input).get("dry_run") is True:
+            continue
         if item.status in REDRIVABLE:
             return arn
         if item.status == "RUNNING":

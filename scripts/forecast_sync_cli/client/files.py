@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
+from forecast_sync.runs.files import LISTED_BY
+
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.errors import UserError
 
 PAGE_FILES = 1000
+LISTED_HERE = "`forecast-sync files --state quarantined` lists them."
 NO_FILES = "the deployment's status API has no /files: deploy the current template.yaml"
 
 
@@ -44,4 +47,5 @@ def decide(
         if answer.status == HTTPStatus.NOT_FOUND:
             raise UserError(NO_FILES)
         if not answer.ok:
-            raise UserError(f"nothing was changed: {answer.reason}")
+            reason = answer.reason.replace(LISTED_BY, LISTED_HERE)
+            raise UserError(f"nothing was changed: {reason}")

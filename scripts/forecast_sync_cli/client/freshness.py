@@ -32,6 +32,9 @@ def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> 
         "why": _why(branch, report.goal_seconds / 3600),
         "goal_seconds": report.goal_seconds,
         "age_seconds": branch.age_seconds,
+        "waiting_files": branch.waiting_files,
+        "waiting_file": branch.waiting_file,
+        "waiting_since": shown["waiting_since"],
         "running": branch.running,
         "last_success": branch.last_success,
         "watermark": shown["watermark"],
@@ -48,25 +51,26 @@ def ago(seconds: int) -> str:
     return f"{seconds} s"
 
 
-def _waiting(branch: BranchStatus) -> str:
-    """Which file holds the branch back, and how many others."""
-    others = branch.waiting_files - 1
-    if branch.waiting_file is None:  # An older deployment doesn't name it.
-        return f"{branch.waiting_files} files wait" if others else "1 file waits"
-    return f"{branch.waiting_file} waits" + (f", and {others} more" if others else "")
+def _age(branch: BranchStatus, goal_hours: float) -> str:
+    """What the branch's age counts from: the file that holds it back, or the lake's listing."""
+    age = branch.age_seconds
+    if age is None:
+        waiting = f"; not in the table: {branch.waiting}" if branch.waiting else ""
+        return f"no run has succeeded yet{waiting}"
+    goal = f"the goal is {goal_hours:g} h"
+    if branch.waiting:
+        more = branch.waiting_files - 1
+        others = f" (and {more:,} more)" if more else ""
+        oldest = branch.waiting_file or "a file"
+        return f"{oldest} has waited for {ago(age)}{others}, {goal}; see `forecast-sync files`"
+    unknown = ": what was uploaded since isn't known" if branch.state == "stale" else ""
+    return f"no file waits; the lake was last listed {ago(age)} ago, {goal}{unknown}"
 
 
 def _why(branch: BranchStatus, goal_hours: float) -> str:
     if branch.state == "unreachable":
         return f"its database can't be reached: {branch.error}"
-    age = branch.age_seconds
-    reason = (
-        "no run has succeeded yet"
-        if age is None
-        else f"the rows are {ago(age)} old, the goal is {goal_hours:g} h"
-    )
-    if branch.waiting_files:
-        reason = f"{reason}; {_waiting(branch)}, see `forecast-sync files`"
+    reason = _age(branch, goal_hours)
     if branch.running:
         return f"{reason}; {branch.running} is running"
     if branch.last_status == "failed":

@@ -15,6 +15,7 @@ from typing import Any
 from forecast_sync.adapters.stepfunctions import Execution, Workflow
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.run import SyncType
+from forecast_sync.contracts.survey import RunFiles
 from forecast_sync.runs import history
 from forecast_sync.runs.model import OUTCOMES, TableName, WindowReason
 from forecast_sync.runs.outcome import (
@@ -56,15 +57,22 @@ class HistoryItem(ListedRun):
     git_ref: str | None = Field(description="Null when it never got one.")
     table: str | None = TableName
     window_reason: str | None = WindowReason
+    files: RunFiles | None = Field(
+        description="The files that it is about; null if it never surveyed the lake."
+    )
     rows: dict[str, int] | None = Field(
         description="Rows by outcome; null unless it has ended well."
     )
 
 
 def read_history(
-    deployment: Deployment, limit: int, known: MutableMapping[str, HistoryItem] | None = None
+    deployment: Deployment,
+    limit: int,
+    known: MutableMapping[str, HistoryItem] | None = None,
+    *,
+    table: str | None = None,
 ) -> list[HistoryItem]:
-    """The newest runs, newest first.
+    """The newest runs, newest first; with ``table``, without those of other tables.
 
     ``known`` has the runs of an earlier call by name, which isn't asked about again while they are
     as they were; this call adds its own.
@@ -76,7 +84,8 @@ def read_history(
     with ThreadPoolExecutor(READERS) as pool:
         read = list(pool.map(partial(_read_paced, workflow), unknown, range(len(unknown))))
     remembered.update({item.run_id: item for item in read})
-    return [remembered[item.run_id] for item in listed]
+    runs = [remembered[item.run_id] for item in listed]
+    return [run for run in runs if table is None or run.table in (table, None)]
 
 
 def _is_known(item: ListedRun, known: Mapping[str, HistoryItem]) -> bool:
@@ -126,6 +135,7 @@ def _read(workflow: Workflow, item: ListedRun) -> HistoryItem:
         git_ref=_text(output.get("git_ref") or run.get("git_ref")),
         table=_text(output.get("table") or run.get("table")),
         window_reason=_text(output.get("window_reason") or window.get("reason")),
+        files=history.find_files(events, output),
         rows=_rows(output),
     )
 

@@ -17,6 +17,7 @@ from forecast_sync.errors import ForecastSyncError
 from forecast_sync.runs import history
 from forecast_sync.runs.model import Definition, SyncDetail, WindowReason
 from forecast_sync.runs.outcome import Outcome, coalesced_into, find_wait, outcome_of
+from forecast_sync.text.strict_json import read_object
 from pydantic import Field
 
 from forecast_sync_cli.client.api import parse
@@ -30,6 +31,8 @@ Time = str
 ExecutionStatus = Literal[
     "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"
 ]
+
+SURVEYING = "Survey lake"
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 REDRIVABLE = ENDED - {"SUCCEEDED"}
@@ -71,8 +74,14 @@ class Snapshot(Model):
     files: int | None = Field(
         default=None, description="Files that it takes in, as far as they have been listed."
     )
+    files_surveyed: int | None = Field(
+        default=None, description="New or changed files judged so far, while the lake is surveyed."
+    )
     scanned_bytes: int | None = Field(
         default=None, description="What Athena has read for its queries, while they run."
+    )
+    most_bytes: int | None = Field(
+        default=None, description="The most that it can have to read: all of the files, twice."
     )
     rows: dict[str, int] = Field(default_factory=dict, description="Committed so far, by outcome.")
     rows_expected: int | None = None
@@ -142,6 +151,11 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
     stopped_at = datetime.fromisoformat(execution.stopped_at) if execution.stopped_at else None
     failure = workflow.failure_of(execution_arn, execution) if execution.ended_badly else None
     window = history.find_window(events) or {}
+    survey = history.find_survey(events) or {}
+    is_planned = history.find_plan(events) is not None
+    is_surveying = execution.is_alive and current_state(events) == SURVEYING
+    is_known = is_planned or is_surveying
+    known = _ask(deployment, run_id, read_object(execution.input)) if is_known else None
     return Snapshot.model_validate(
         {
             "run_id": run_id,
@@ -156,9 +170,11 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
             "coalesced_into": coalesced_into(execution.output),
             "waits": find_wait(events) if execution.is_alive else None,
             **_pages(workflow, execution_arn, events),
-            "files": (history.find_survey(events) or {}).get("window_objects"),
+            "files": survey.get("window_objects"),
+            "files_surveyed": known.files_surveyed if known else None,
+            "most_bytes": 2 * size if (size := _survey_bytes(survey)) else None,
             "scanned_bytes": _scanned_bytes(deployment, events) if execution.is_alive else None,
-            "rows": _rows(deployment, run_id, json.loads(execution.input or "{}"), events),
+            "rows": known.rows.model_dump(mode="json") if known and is_planned else {},
             "definition": window.get("definition"),
             "window_reason": window.get("reason"),
             "error": failure,
@@ -195,22 +211,21 @@ def _scanned_bytes(deployment: Deployment, events: Sequence[HistoryEventTypeDef]
         return None
 
 
-def _rows(
-    deployment: Deployment,
-    run_id: str,
-    payload: Mapping[str, Any],
-    events: Sequence[HistoryEventTypeDef],
-) -> dict[str, int]:
-    """What the run's batches have committed; nothing before its pages are planned."""
-    if history.find_plan(events) is None:
-        return {}
+def _survey_bytes(survey: Mapping[str, Any]) -> int:
+    return int(survey.get("window_bytes", 0)) + int(survey.get("other_bytes", 0))
+
+
+def _ask(deployment: Deployment, run_id: str, payload: Mapping[str, Any]) -> SyncDetail | None:
+    """What the run's database knows of it, through the status API."""
     git_ref = payload.get("git_ref")
     query = {"git_ref": git_ref} if isinstance(git_ref, str) else {}
     try:
         document = deployment.ask_status(f"/syncs/{run_id}", query)
-        return parse(SyncDetail, document).rows.model_dump(mode="json") if document else {}
+        return parse(SyncDetail, document) if document else None
     except UserError:
-        return {}  # Only progress is missing; the run itself fails if its database is unreachable.
+        return (
+            None  # Only progress is missing; the run itself fails if its database is unreachable.
+        )
 
 
 def utc(time: datetime) -> str:

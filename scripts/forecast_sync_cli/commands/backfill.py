@@ -14,6 +14,7 @@ from forecast_sync.text.sentences import end_sentence
 from forecast_sync_cli.backfill import Backfill, Filled, fill
 from forecast_sync_cli.client import deployment, run_status
 from forecast_sync_cli.commands.common import (
+    DeployedTableOption,
     EnvironmentOption,
     FirstDateOption,
     GitRefOption,
@@ -43,6 +44,7 @@ def backfill(
         typer.Option("--name", help="Label of the runs. A new label runs everything again."),
     ] = None,
     git_ref: GitRefOption = None,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -54,7 +56,7 @@ def backfill(
     run fails; the windows after it aren't started.
     """
     options = _read_backfill(environment, git_ref, date_from, date_to, days_per_run, name)
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     terminal = err()
 
     def follow(arn: str, redrive_count: int) -> run_status.Snapshot:

@@ -117,6 +117,15 @@ TableFileOption = Annotated[
         "Default: forecast.",
     ),
 ]
+DeployedTableOption = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        metavar="TABLE",
+        help="A deployed table, by its name or the path of its file. Default: the one that is "
+        "deployed.",
+    ),
+]
 DATE = "YYYY-MM-DD"
 DateFromOption = Annotated[
     datetime | None,

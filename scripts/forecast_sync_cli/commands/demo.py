@@ -10,7 +10,7 @@ import typer
 
 from forecast_sync_cli.commands.common import out
 from forecast_sync_cli.demo import events
-from forecast_sync_cli.progress import COLORS, Progress, show_outcome
+from forecast_sync_cli.progress import COLORS, Progress, Steps, show_outcome
 from forecast_sync_cli.terminal import Styled, Table, Terminal
 
 
@@ -67,6 +67,9 @@ class _Narrator:
             case events.Scene(title):
                 self._terminal.line()
                 self._terminal.line(Styled(title, "bold"))
+                # Until there is something to show, it says that it works, and for how long.
+                step = self._progress.enter_context(Steps(self._terminal, announces=False))
+                step(title.partition(":")[0])
             case events.Note(text):
                 self._terminal.line(text)
             case events.Outcome(snapshot):

@@ -14,6 +14,7 @@ from forecast_sync_cli.client import deployment
 from forecast_sync_cli.commands.common import (
     DateFromOption,
     DateToOption,
+    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -37,6 +38,7 @@ def show_diff(
         bool, typer.Option("--now", help="Compare all files of the lake as it is now.")
     ] = False,
     limit: LimitOption = 20,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -49,7 +51,7 @@ def show_diff(
     Exits with 1 if anything differs.
     """
     check_dates(date_from, date_to)
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     as_of = None if now else diff.watermark(deployed, git_ref)
     sides = diff.Sides(deployed, git_ref, as_of or datetime.now(UTC), now=as_of is None)
     dates = Dates(date_from and date_from.date(), date_to and date_to.date())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import typer
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
+from forecast_sync_cli.client import deployment
 from forecast_sync_cli.commands.common import (
+    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -29,6 +31,7 @@ MARKS = {
 
 def doctor(
     git_ref: GitRefOption = None,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -38,6 +41,8 @@ def doctor(
     Athena's UNLOAD writes the row, and Postgres reads it into a temporary table; nothing is left
     in the database. Exits with 1 if anything is wrong.
     """
+    if table_name is not None:
+        deployment.find(environment, project, table_name)
     results: list[Result] = []
     terminal = out()
     shown = terminal if terminal.is_live and not as_json else err()

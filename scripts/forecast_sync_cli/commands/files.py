@@ -11,6 +11,7 @@ from forecast_sync.stack_names import DEFAULT_PROJECT
 from forecast_sync_cli.client import deployment
 from forecast_sync_cli.client import files as client
 from forecast_sync_cli.commands.common import (
+    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -43,6 +44,7 @@ def main(
     run: RunOption = None,
     git_ref: GitRefOption = None,
     limit: LimitOption = 100,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -53,7 +55,7 @@ def main(
     """
     if context.invoked_subcommand is not None:
         return
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     query = {"prefix": prefix, "state": state, "run_id": run, "git_ref": git_ref}
     found = list(client.read(deployed, limit, **query))
     if as_json:
@@ -79,6 +81,7 @@ def main(
 def accept(
     keys: KeysArgument,
     git_ref: GitRefOption = None,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -88,7 +91,7 @@ def accept(
     They no longer count as missing. If rows of a file were loaded before it went bad, runs go on,
     and for these rows' keys the lake's older rows win.
     """
-    client.decide(deployment.find(environment, project), "accept", keys, git_ref)
+    client.decide(deployment.find(environment, project, table_name), "accept", keys, git_ref)
     _say(keys, as_json, f"accepted {_counted(keys)}: redrive the run that failed, or start one")
 
 
@@ -96,6 +99,7 @@ def accept(
 def retry(
     keys: KeysArgument,
     git_ref: GitRefOption = None,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -104,7 +108,7 @@ def retry(
 
     It isn't needed for a corrected upload, which the next run judges by itself.
     """
-    client.decide(deployment.find(environment, project), "retry", keys, git_ref)
+    client.decide(deployment.find(environment, project, table_name), "retry", keys, git_ref)
     _say(keys, as_json, f"the next run judges {_counted(keys)} again: forecast-sync start")
 
 

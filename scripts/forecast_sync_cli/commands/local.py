@@ -19,6 +19,7 @@ from forecast_sync_cli.commands.common import JsonOption, err, out, print_json
 from forecast_sync_cli.glue_tables import declare_table
 from forecast_sync_cli.local_database import check_database
 from forecast_sync_cli.local_sync import layer_files, stack_parameters
+from forecast_sync_cli.progress import Steps
 from forecast_sync_cli.table_lint import TableFile, read_checked
 from forecast_sync_cli.terminal import write_json
 
@@ -71,24 +72,25 @@ def up(
     table_file = read_checked(table) if table else cloud_table(state_dir)
     if database_url is not None:
         check_database(database_url)
-    if not as_json:
-        err().line("starting the local cloud and deploying template.yaml into it ...")
     if database_url is None and (missing := what_is_missing()):
         err().line(f"note: {missing}")
-    running = cloud.up(
-        state_dir,
-        database_url,
-        port=port,
-        parameters={**PARAMETERS, **stack_parameters(table_file)},
-        wait_scale=WAIT_SCALE,
-        athena=athena,
-        layer_files=layer_files(table_file) if table else None,
-        report=err().line,
-    )
-    session, url = running.session(), running.endpoint_url
-    deployed = Deployment("dev", session, url, running.state_machine_arn)
-    if not running.already_running:
-        declare_table(deployed)
+    with Steps(err()) as step:
+        step("starting the local cloud and deploying template.yaml into it")
+        running = cloud.up(
+            state_dir,
+            database_url,
+            port=port,
+            parameters={**PARAMETERS, **stack_parameters(table_file)},
+            wait_scale=WAIT_SCALE,
+            athena=athena,
+            layer_files=layer_files(table_file) if table else None,
+            report=step,
+        )
+        session, url = running.session(), running.endpoint_url
+        deployed = Deployment("dev", session, url, running.state_machine_arn)
+        if not running.already_running:
+            step("declaring the table in Glue")
+            declare_table(deployed)
     if as_json:
         write_json(asdict(running), indent=None)
     else:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.contracts.survey import RunFiles
 from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
@@ -16,6 +17,7 @@ from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
     DateFromOption,
     DateToOption,
+    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -34,8 +36,9 @@ from forecast_sync_cli.commands.common import (
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import counts_table, show_size, show_warnings
+from forecast_sync_cli.progress import counts_table, show_warnings
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
+from forecast_sync_cli.units import show_size
 
 
 def plan(
@@ -48,6 +51,7 @@ def plan(
     date_from: DateFromOption = None,
     date_to: DateToOption = None,
     limit: LimitOption = 20,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -55,12 +59,12 @@ def plan(
     """Show what a run would change, without writing a row.
 
     Starts a dry run and shows rows by business date and state, the largest changes, rejects with
-    examples, broken expectations, what Athena read and what that cost, and where the columns of
-    lake, table file and Postgres differ. Only the run's own record is written to the database.
-    Exits with 1 if the dry run fails.
+    examples, broken expectations, how many files are read, what Athena read and what that cost, and
+    where the columns of lake, table file and Postgres differ. Only the run's own record is written
+    to the database. Exits with 1 if the dry run fails.
     """
     check_dates(date_from, date_to)
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     if table := describe_table(deployed.settings.table_file, deployed.ask_status):
         # On stderr, where it comes before the progress of the dry run.
         show_table(err(), table)
@@ -111,6 +115,10 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
     scanned = sum(query["scanned_bytes"] for query in report["queries"])
     usd = sum(query["usd"] for query in report["queries"])
     terminal.line()
+    if report.get("files"):
+        files = RunFiles.model_validate(report["files"])
+        read = f"; those that are read have {show_size(files.bytes)}" if files.bytes else ""
+        terminal.line(f"{files.in_words(are_loaded=False)}{read}")
     terminal.line(
         f"Athena read {show_size(scanned)} in two queries: {usd:.4f} USD;"
         " the run itself will read and cost as much again"

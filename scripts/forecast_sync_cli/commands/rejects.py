@@ -12,6 +12,7 @@ from forecast_sync.stack_names import DEFAULT_PROJECT
 from forecast_sync_cli.client import deployment, executions, rejects, run_status
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
+    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -41,6 +42,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="Include resolved rejects
 def main(
     context: typer.Context,
     git_ref: GitRefOption = None,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -50,7 +52,13 @@ def main(
     Without a command it counts them by reason.
     """
     if context.invoked_subcommand is None:
-        reasons(git_ref=git_ref, environment=environment, project=project, as_json=as_json)
+        reasons(
+            git_ref=git_ref,
+            table_name=table_name,
+            environment=environment,
+            project=project,
+            as_json=as_json,
+        )
 
 
 @app.command("list")
@@ -60,6 +68,7 @@ def list_(
     reason: ReasonOption = None,
     everything: AllOption = False,
     limit: LimitOption = 20,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -68,7 +77,7 @@ def list_(
 
     Shows the reason, file and row of each; large rows are shortened.
     """
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     query = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     newest = list(rejects.read(deployed, limit, **query))
     if as_json:
@@ -94,12 +103,13 @@ def reasons(
     git_ref: GitRefOption = None,
     run: RunOption = None,
     everything: AllOption = False,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Count rejects by reason, most frequent first."""
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     groups = rejects.ask(deployed, git_ref=git_ref, run_id=run, all=everything, limit=1)["reasons"]
     if as_json:
         print_json(groups)
@@ -124,6 +134,7 @@ def export(
     run: RunOption = None,
     reason: ReasonOption = None,
     everything: AllOption = False,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -134,7 +145,7 @@ def export(
     get a leading apostrophe: those that start with `=`, `+`, `-`, `@`, a tab or a line break and
     aren't numbers. So do values that start with an apostrophe; to restore a value, remove one.
     """
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     query = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     table = deployed.table
     with Steps(err()) as step:
@@ -160,6 +171,7 @@ def _counted(
 @app.command()
 def replay(
     git_ref: GitRefOption = None,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
@@ -170,7 +182,7 @@ def replay(
     Rows that the table can hold now are loaded; the others stay rejects. Exits with 1 if the run
     fails.
     """
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     before = rejects.ask(deployed, git_ref=git_ref, limit=1)["reasons"]
     if not before:
         raise UserError(

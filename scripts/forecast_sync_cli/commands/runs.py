@@ -19,6 +19,7 @@ from forecast_sync_cli.commands.common import (
     BatchSizeOption,
     DateFromOption,
     DateToOption,
+    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -58,6 +59,7 @@ def start(
     name: Annotated[
         str | None, typer.Option("--name", help="A unique name for the run. Default: generated.")
     ] = None,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
@@ -80,7 +82,7 @@ def start(
     }
     payload = {key: value for key, value in options.items() if value is not None}
     SyncRequest.parse(payload)
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     arn = executions.start(deployed, name or executions.new_name("cli"), payload)
     _finish(deployed, arn, wait=wait, as_json=as_json)
 
@@ -89,7 +91,8 @@ def redrive(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN", help="The run's name or ARN. Default: the newest run, if it failed."
+            metavar="RUN",
+            help="The run's name or ARN. Default: the newest run but dry ones, if it failed.",
         ),
     ] = None,
     environment: EnvironmentOption = "dev",
@@ -131,22 +134,23 @@ def status(
     goal_hours: Annotated[
         float | None,
         typer.Option(
-            "--goal-hours", min=0, max=8760, help="How old the rows may be. Default: as deployed."
+            "--goal-hours", min=0, max=8760, help="How old a branch may be. Default: as deployed."
         ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 unless the branch is fresh.")
     ] = False,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Show how fresh a branch is and what is running, or one run.
 
-    A branch's age is the time since its watermark; every file uploaded before the watermark is in
-    the table. Exits with 1 if the database can't be reached.
+    A branch is as old as the oldest file that is neither loaded nor accepted. If there is none, it
+    is as old as the last listing of the lake. Exits with 1 if the database can't be reached.
     """
-    deployed = deployment.find(environment, project)
+    deployed = deployment.find(environment, project, table_name)
     if run:
         snapshot = run_status.describe(deployed, deployed.execution_arn(run))
         report_run(snapshot, as_json=as_json)
@@ -166,6 +170,7 @@ def history(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=1000, help="List at most this many runs.")
     ] = 20,
+    table_name: DeployedTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -176,7 +181,8 @@ def history(
     """
     with Steps(err(), announces=False) as step:
         step("reading runs from Step Functions")
-        runs = history_client.read_history(deployment.find(environment, project), limit)
+        deployed = deployment.find(environment, project, table_name)
+        runs = history_client.read_history(deployed, limit, table=deployed.selected_table)
     if as_json:
         print_json([run.model_dump() for run in runs])
         return
@@ -218,7 +224,9 @@ def _what_it_did(run: HistoryItem) -> Iterator[str]:
     if run.waits:
         yield f"waits: {run.waits}"
     if run.error:
-        yield run.error
+        yield run.error.rstrip(".")
+    if run.files:
+        yield run.files.in_words(are_loaded=run.outcome == "succeeded")
     if run.rows is not None:
         changes = [f"{count:,} {name}" for name, count in run.rows.items() if count]
         did = ", ".join(changes)
@@ -293,7 +301,10 @@ def _show_freshness(document: dict[str, Any]) -> None:
     watermark = document["watermark"]
     if watermark:
         utc_time = watermark[:19].replace("T", " ")
-        terminal.line(f"everything uploaded until {utc_time} UTC has arrived")
+        count = document["waiting_files"]
+        files = "1 file" if count == 1 else f"{count:,} files"
+        but = f", except for {files}" if count else ""
+        terminal.line(f"everything uploaded until {utc_time} UTC has arrived{but}")
     terminal.line(f"running now: {document['running'] or 'nothing'}")
     if table_in_use := document["table"]:
         show_table(terminal, table_in_use)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from forecast_sync.stack_names import DEFAULT_TABLE
 
+from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.commands.common import (
     BatchSizeOption,
     JsonOption,
@@ -19,7 +20,7 @@ from forecast_sync_cli.commands.common import (
 )
 from forecast_sync_cli.local_database import Rejected, working_alone
 from forecast_sync_cli.local_sync import AGAIN, LocalSync, find_files
-from forecast_sync_cli.progress import Progress, show_outcome
+from forecast_sync_cli.progress import Progress, Steps, show_outcome
 from forecast_sync_cli.table_lint import read_checked
 from forecast_sync_cli.terminal import Styled
 
@@ -59,9 +60,10 @@ def sync(
 
     try:
         with working_alone(database_url, tell if wait else None):
-            terminal.line(f"starting the local cloud for {len(files)} files ...")
-            with Progress(terminal) as progress:
-                synced = job.run(progress)
+            count = "1 file" if len(files) == 1 else f"{len(files):,} files"
+            with Steps(terminal) as step, Progress(terminal) as progress:
+                step(f"starting the local cloud for {count}")
+                synced = job.run(_after(step, progress), step)
     except KeyboardInterrupt as interrupted:
         terminal.line(str(interrupted) or "interrupted: nothing was started")
         raise
@@ -78,6 +80,16 @@ def sync(
         raise typer.Exit(1)
     if synced.left_out:
         raise typer.Exit(LEFT_OUT)
+
+
+def _after(step: Steps, progress: Progress) -> Callable[[Snapshot], None]:
+    """The run's progress, before whose first line the steps end."""
+
+    def show(snapshot: Snapshot) -> None:
+        step.end()
+        progress(snapshot)
+
+    return show
 
 
 def _show_rejected(rejected: Sequence[Rejected]) -> None:

@@ -28,7 +28,8 @@ from forecast_sync_cli.dashboard.actions import Actions
 from forecast_sync_cli.dashboard.security import HOSTS, Guard, Keys, run_name
 from forecast_sync_cli.dashboard.view_models import Refused, Views, chart_of, sum_of_queries
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import count_times, show_size
+from forecast_sync_cli.progress import count_times
+from forecast_sync_cli.units import show_size
 
 HERE = Path(__file__).parent
 FAILURES = (UserError, ForecastSyncError, ClientError, BotoCoreError)
@@ -108,11 +109,10 @@ class Pages:
             try:
                 return self._templates.TemplateResponse(request, name, gather(request))
             except FAILURES as error:
-                values = {
-                    "reason": why_unreachable(error)
-                    if isinstance(error, BotoCoreError)
-                    else str(error)
-                }
+                reason = str(error)
+                if isinstance(error, BotoCoreError):
+                    reason = why_unreachable(error)
+                values = {"reason": reason[:1].upper() + reason[1:]}
                 headers = {} if isinstance(error, Refused) else NO_DATA
                 return self._templates.TemplateResponse(
                     request, "unavailable.html", values, headers=headers

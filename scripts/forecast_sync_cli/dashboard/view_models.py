@@ -8,6 +8,7 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
+from forecast_sync.contracts.survey import RunFiles
 from forecast_sync.resolve.git_refs import map_git_ref
 from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.tables import Table
@@ -101,7 +102,7 @@ class Views:
         is_loading = run["state"] == "Load pages" and run["execution_status"] == "RUNNING"
         error = (run["error"] or {}).get("name")
         return Now(
-            run={**run, "asked_at": formatting.now()},
+            run={**run, "files": run_files(run.get("files")), "asked_at": formatting.now()},
             steps=state_graph.place(self.steps, run),
             rate=rate if is_loading else Rate(None, None),
             section=read_section(error) if error else None,
@@ -123,6 +124,7 @@ class Views:
         """The last 50 runs, newest first; no database is asked, so that it can sleep."""
         runs = [run.model_dump() for run in read_history(self.deployment, RUNS_SHOWN, self.known)]
         for run in runs:
+            run["files"] = run_files(run["files"])
             began_at = run["redriven_at"] or run["started_at"]
             run["seconds"] = formatting.between(began_at, run["stopped_at"])
         return runs
@@ -163,6 +165,7 @@ class Views:
         if not location:
             return None
         report = read_report(self.deployment, location)
+        report["files"] = run_files(report.get("files"))
         for group in report["groups"]:
             group["changes"] = group["inserted"] + group["updated"] + group["rejected"]
         return report
@@ -186,6 +189,11 @@ class Views:
         if not answer.ok:
             raise UserError(f"the status API answered {answer.status}: {answer.reason}")
         return answer.document
+
+
+def run_files(document: dict[str, Any] | None) -> RunFiles | None:
+    """A run's files as the API counts them; None for a run that has none."""
+    return RunFiles.model_validate(document) if document else None
 
 
 def chart_of(runs: list[dict[str, Any]]) -> str:

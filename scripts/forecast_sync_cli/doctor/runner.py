@@ -14,7 +14,7 @@ from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
 from forecast_sync.tables import Table
 
 from forecast_sync_cli.client import deployment
-from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.deployment import Deployment, why_unreachable
 from forecast_sync_cli.errors import UserError
 
 Status = Literal["ok", "advice", "finding", "skipped"]
@@ -120,7 +120,10 @@ def _run(context: Context, check: Check) -> Result:
         return Result(check.name, "finding", str(finding), finding.advice)
     except ClientError as error:
         return Result(check.name, "finding", *_explain(error, context))
-    except (UserError, ForecastSyncError, BotoCoreError) as error:
+    except BotoCoreError as error:
+        message = " ".join(why_unreachable(error).split())
+        return Result(check.name, "finding", message, "Then run doctor again.")
+    except (UserError, ForecastSyncError) as error:
         message = " ".join(f"{type(error).__name__}: {error}".split())
         return Result(check.name, "finding", message, "Fix the cause that is named here.")
 

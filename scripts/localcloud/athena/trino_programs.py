@@ -60,7 +60,7 @@ def provide(report: Callable[[str], None], cache: Path | None = None) -> Path:
     with _locked(cache):
         if not folder.is_dir():
             maven = _find_maven()
-            report(f"fetching Trino {VERSION} (821 MB) with Maven, once, into {cache} ...")
+            report(f"fetching Trino {VERSION} (821 MB) with Maven, once, into {cache}")
             with tempfile.TemporaryDirectory(dir=cache, prefix=".fetching-") as workdir:
                 archive = _fetch(maven, Path(workdir))
                 _check(archive)

@@ -19,6 +19,7 @@ from forecast_sync.errors import (
     ServerTooOld,
 )
 from forecast_sync.sql import read_statement
+from forecast_sync.text.sentences import end_sentence
 
 OLDEST_SERVER = 170_000
 CONNECT_SECONDS = 15
@@ -131,16 +132,21 @@ def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncEr
     if code and refuses_login(code):
         return DatabaseRefused(
             f"Postgres refused the connection with {code}: {text}. Correct the database, the role "
-            "or its password in the connection string, then redrive."
+            "or its password in the connection string, then redrive.",
+            while_connecting=True,
         )
     if code is None and parameters.get("sslmode") == "verify-full":
         refusal = connection_refusals.find_tls_refusal(parameters)
         if refusal:
             return DatabaseRefused(
                 f"No TLS to Postgres, {refusal}: {text}. The server needs a certificate for its "
-                "host name from a known authority, or one that sslrootcert names."
+                "host name from a known authority, or one that sslrootcert names.",
+                while_connecting=True,
             )
-    return DatabaseUnavailable(f"No connection to Postgres: {text}")
+    return DatabaseUnavailable(
+        f"No connection to Postgres: {end_sentence(text)} Check that the server runs, and that the "
+        "connection string has its host and port."
+    )
 
 
 def _translate(error: psycopg.Error) -> ForecastSyncError:

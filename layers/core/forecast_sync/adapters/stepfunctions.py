@@ -50,6 +50,12 @@ class Execution(NamedTuple):
         return self.status in ("FAILED", "TIMED_OUT", "ABORTED")
 
 
+WITHOUT_CAUSE = {
+    "ABORTED": "Somebody stopped it and gave no cause; what it had committed stays.",
+    "TIMED_OUT": "It took longer than the state machine allows; what it had committed stays.",
+}
+
+
 class Workflow:
     """A deployment's state machine."""
 
@@ -147,7 +153,8 @@ class Workflow:
         if execution.error == MAP_FAILED:
             failed = self._failed_child(execution_arn) or execution
         if not failed.error:
-            message = f"The execution is {failed.status}. {failed.cause}".strip()
+            cause = failed.cause or WITHOUT_CAUSE.get(failed.status, "")
+            message = f"The execution is {failed.status}. {cause}".strip()
         else:
             message = f"{failed.error}: {message_of(failed.cause)}"
         # A person may have written the cause; Postgres stores neither NUL nor lone surrogates.

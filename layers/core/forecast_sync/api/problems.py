@@ -23,6 +23,7 @@ from forecast_sync.contracts.base import Model, words_of
 from forecast_sync.errors import (
     BranchNotFound,
     BranchNotMapped,
+    DatabaseRefused,
     ForecastSyncError,
     InvalidInput,
     TransientError,
@@ -174,7 +175,8 @@ def _not_found(_: NotFoundError, path: str) -> Response[str]:
 def _refused(error: ForecastSyncError, path: str) -> Response[str]:
     name, message = type(error).__name__, str(error)
     logger.warning("%s: %s", name, message)
-    if isinstance(error, TransientError):
+    is_cut_off = isinstance(error, DatabaseRefused) and error.while_connecting
+    if is_cut_off or isinstance(error, TransientError):
         return _unavailable(message, path, name)
     if isinstance(error, BranchNotFound) and (served := _served()):
         message = f"{end_sentence(message)} {served}"

@@ -57,7 +57,7 @@ problems.install(app)
     responses=answers(OK, "By branch"),
 )
 def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> model.StatusReport:
-    """Freshness, last success, watermark and the running run of each branch, or of one."""
+    """Age, the file that holds it back, last success and running run of each branch, or of one."""
     settings = clients.settings()
     if goal_hours is not None:
         settings = settings.model_copy(update={"freshness_goal_hours": goal_hours})

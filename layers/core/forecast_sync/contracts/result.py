@@ -11,6 +11,7 @@ from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Run, SyncType, Window
+from forecast_sync.contracts.survey import RunFiles
 
 
 class VerifyRequest(Payload):
@@ -69,4 +70,12 @@ class RunResult(Payload):
     )
     quarantined: int = Field(
         default=0, description="Files of the lake that can't be read and are left out."
+    )
+    files: RunFiles | None = Field(default=None, description="The files that the run is about.")
+    waiting_files: int = Field(
+        default=0, description="Files that are still neither loaded nor accepted."
+    )
+    waiting_file: str | None = Field(default=None, description="The key of the oldest of them.")
+    waiting_since: AwareDatetime | None = Field(
+        default=None, description="When the oldest of them was uploaded."
     )

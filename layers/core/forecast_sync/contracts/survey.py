@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from forecast_sync.contracts.base import Payload
 
@@ -14,6 +14,35 @@ class DateRange(Payload):
 
     first: date
     last: date
+
+
+class RunFiles(Payload):
+    """How many of the lake's files a run is about, by what it does with them."""
+
+    taken_in: int = Field(description="New or changed files, or all that can be read.")
+    overlapping: int = Field(description="Others, read for the same business dates.")
+    left_out: int = Field(description="Files of the lake that can't be read.")
+    bytes: int = Field(description="Size of those that are read.")
+
+    def in_words(self, *, are_loaded: bool) -> str:
+        """The counts that aren't zero; "no new file" without any.
+
+        ``are_loaded`` tells whether the run has taken its files in, and not only read them.
+        """
+        parts = []
+        if self.taken_in:
+            parts.append(f"{_count(self.taken_in)} {'taken in' if are_loaded else 'to take in'}")
+        elif not self.left_out:
+            parts.append("no new file")
+        if self.overlapping:
+            parts.append(f"{self.overlapping:,} read beside")
+        if self.left_out:
+            parts.append(f"{self.left_out:,} left out")
+        return ", ".join(parts)
+
+
+def _count(files: int) -> str:
+    return "1 file" if files == 1 else f"{files:,} files"
 
 
 class Survey(Payload):
@@ -56,3 +85,13 @@ class Survey(Payload):
     def size(self) -> int:
         """The bytes of all listed objects."""
         return self.window_bytes + self.other_bytes
+
+    @property
+    def files(self) -> RunFiles:
+        """How many objects are listed, and how many of the lake aren't because they are bad."""
+        return RunFiles(
+            taken_in=self.window_objects,
+            overlapping=self.other_objects,
+            left_out=self.quarantined,
+            bytes=self.size,
+        )

@@ -19,6 +19,7 @@ from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries, StartedQuery
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.contracts.run import Run, Window
+from forecast_sync.contracts.survey import RunFiles
 from forecast_sync.dry_run.changes import (
     EXAMPLES,
     LARGEST,
@@ -78,7 +79,7 @@ class ScannedQuery(Payload):
 class ChangeReport(Payload):
     """What a run would change in the target, and what its queries cost.
 
-    The run itself reads as much. ``examples`` are of the rejects of each reason.
+    The run itself reads as much of ``files``. ``examples`` are of the rejects of each reason.
     """
 
     run_id: str
@@ -95,6 +96,7 @@ class ChangeReport(Payload):
     reasons: dict[str, int]
     examples: dict[str, tuple[Example, ...]] = Field(default_factory=dict)
     queries: tuple[ScannedQuery, ...]
+    files: RunFiles | None = None
     schema_differences: tuple[SchemaDifference, ...]
 
 
@@ -133,6 +135,7 @@ def report_changes(
         key=table.target.key,
         **dict(changes),
         queries=_price_queries(athena, settings, request.queries),
+        files=request.window.survey.files if request.window.survey else None,
         schema_differences=_find_schema_differences(connection, catalog, table, settings),
     )
     location = report_location(settings, run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import Literal
 
 from forecast_sync import errors, links
@@ -12,7 +13,7 @@ from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import Run
-from forecast_sync.runs.model import BranchStatus
+from forecast_sync.runs.model import BranchStatus, name_waiting
 from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
 from forecast_sync.text.visible import inert_in_chat, visible
 
@@ -185,8 +186,17 @@ def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings
 
 
 def recovered(result: RunResult, settings: Settings) -> Notification:
-    """The first success after a failure, or the rows are fresh again."""
-    return _of_result("recovered", result, settings, "The branch is healthy again.")
+    """The first success after a failure, or nothing holds the branch back for too long any more."""
+    waiting = name_waiting(result.waiting_files, result.waiting_file)
+    if waiting is None:
+        return _of_result("recovered", result, settings, "The branch is healthy again.")
+    return _of_result(
+        "recovered",
+        result,
+        settings,
+        f"Runs of the branch succeed again. {_still_missing(waiting, result.waiting_since)}",
+        f"See why: {_command('files', settings, '--state', 'quarantined')}",
+    )
 
 
 def rejected(result: RunResult, settings: Settings) -> Notification:
@@ -203,12 +213,16 @@ def rejected(result: RunResult, settings: Settings) -> Notification:
 
 def quarantined(result: RunResult, settings: Settings) -> Notification:
     """Files of the lake can't be read."""
-    files = "1 file" if result.quarantined == 1 else f"{result.quarantined:,} files"
+    is_one = result.quarantined == 1
+    files, are = ("1 file", "is") if is_one else (f"{result.quarantined:,} files", "are")
+    oldest = ""
+    if result.waiting_file:
+        oldest = f": {result.waiting_file}" if is_one else f", the oldest {result.waiting_file}"
     return _of_result(
         "quarantined",
         result,
         settings,
-        f"{files} of the lake can't be read and are left out; all others were loaded.",
+        f"{files} of the lake can't be read and {are} left out{oldest}; all others were loaded.",
         f"See which, and why: {_command('files', settings, '--state', 'quarantined')}",
         "Repair the files and upload them again; the next run takes them in.",
     )
@@ -220,8 +234,10 @@ def succeeded(result: RunResult, settings: Settings) -> Notification:
 
 
 def stale(branch: BranchStatus, settings: Settings) -> Notification:
-    """No run has succeeded within the goal."""
-    hours = (branch.age_seconds or 0) / 3600
+    """A file has waited for longer than the goal, or nobody has looked for files for so long."""
+    hours = f"{(branch.age_seconds or 0) / 3600:.1f} hours"
+    goal = f"the goal is {settings.freshness_goal_hours:g}"
+    waiting = branch.waiting
     why = f" The last run failed: {branch.error}" if branch.last_status == "failed" else ""
     running = f" {branch.running} is running." if branch.running else ""
     return Notification(
@@ -231,20 +247,31 @@ def stale(branch: BranchStatus, settings: Settings) -> Notification:
         neon_branch=branch.neon_branch,
         run_id=branch.last_run,
         what=(
-            f"The rows of {branch.neon_branch} are {hours:.1f} hours old; the goal is "
-            f"{settings.freshness_goal_hours:g}.{why}{running}"
+            f"{branch.waiting_file or 'A file'} has waited for {hours} to get into "
+            f"{branch.neon_branch}; {goal}.{why}{running}"
+            if waiting
+            else f"The lake was last listed for {branch.neon_branch} {hours} ago; {goal}. "
+            f"Files that were uploaded since aren't in the table.{why}{running}"
         ),
         rows=(
-            f"{branch.waiting_files:,} files aren't in the table, the oldest {branch.waiting_file}."
-            if branch.waiting_files
-            else f"Files uploaded since {branch.watermark:%Y-%m-%d %H:%M} UTC aren't in the table."
+            _still_missing(waiting, branch.waiting_since)
+            if waiting
+            else f"Files uploaded before {_utc(branch.watermark)} are in the table."
         ),
         todo=(
-            f"See why: {_command('status', settings)}, then {_command('history', settings)}.",
+            f"See why: {_command('status', settings)}, then {_command('files', settings)}.",
             f"Redrive what failed, or start a run: {_command('start', settings)}",
         ),
         links=(Link(label="Runbook", url=links.runbook_url(settings.runbook_url, STALE_SECTION)),),
     )
+
+
+def _still_missing(waiting: str, since: datetime | None) -> str:
+    return f"Not in the table: {waiting}, since {_utc(since)}."
+
+
+def _utc(time: datetime | None) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if time else "an unknown time"
 
 
 def _of_result(

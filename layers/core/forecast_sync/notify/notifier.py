@@ -56,7 +56,7 @@ def notify_result(
     is_many = result.counts.rejected >= settings.notify_rejected_rows
     states: dict[Subject, str] = {"run": HEALTHY["run"], "rejects": "many" if is_many else "few"}
     states["files"] = f"{result.quarantined} left out" if result.quarantined else HEALTHY["files"]
-    if result.watermark and _age(result.watermark) <= _goal(settings):
+    if _is_fresh(result, settings):
         states["freshness"] = HEALTHY["freshness"]
     with transaction(connection) as cursor:
         changed = _save_states(cursor, result.neon_branch, result.run_id, states)
@@ -117,7 +117,7 @@ def notify_unresolved(
 def check_freshness(
     workflow: Workflow, settings: Settings, connect: Callable[[str], Connection], topic: Topic
 ) -> bool:
-    """Publish that the environment's own branch has become stale; whether that was news.
+    """Publish that the environment's own branch has become stale; returns whether that was news.
 
     Step Functions is asked first, so that no suspended database is woken while runs succeed.
     """
@@ -160,16 +160,15 @@ def _shows_fresh(output: str, neon_branch: str, settings: Settings) -> bool:
     except ValidationError:
         return False  # A coalesced run has another output.
     is_of_branch = result.neon_branch == neon_branch and result.status == "succeeded"
-    is_recent = result.watermark is not None and _age(result.watermark) <= _goal(settings)
-    return is_of_branch and is_recent
+    return is_of_branch and _is_fresh(result, settings)
 
 
-def _age(watermark: datetime) -> timedelta:
-    return datetime.now(UTC) - watermark
-
-
-def _goal(settings: Settings) -> timedelta:
-    return timedelta(hours=settings.freshness_goal_hours)
+def _is_fresh(result: RunResult, settings: Settings) -> bool:
+    """Whether the lake was listed within the goal, and no file has waited for longer since."""
+    if result.watermark is None:
+        return False
+    oldest = min(result.watermark, result.waiting_since or result.watermark)
+    return datetime.now(UTC) - oldest <= timedelta(hours=settings.freshness_goal_hours)
 
 
 def _publish(topic: Topic, notification: Notification) -> None:

@@ -20,6 +20,7 @@ from forecast_sync.errors import (
 )
 from forecast_sync.plan.profile import read_profile
 from forecast_sync.plan.reject_limit import refuse_too_many_rejects
+from forecast_sync.plan.reject_sample import name_reasons
 from forecast_sync.plan.result_files import ResultFile, list_result_files
 from forecast_sync.survey.proof import refuse_changed_lake, require_survey
 from forecast_sync.tables import Table, definition_of
@@ -72,10 +73,14 @@ def _plan(
     profile = read_profile(athena, table, queries.profile.query_execution_id)
     _refuse_lost_rows(request, profile)
     measure_rejects(request.run, profile)
-    refuse_too_many_rejects(profile, settings)
     query_execution_id = queries.extract.query_execution_id
     manifest = athena.manifest_location(query_execution_id)
-    files = list_result_files(storage, profile, query_execution_id, manifest)
+
+    def list_files() -> list[ResultFile]:
+        return list_result_files(storage, profile, query_execution_id, manifest)
+
+    refuse_too_many_rejects(profile, settings, lambda: name_reasons(storage, list_files))
+    files = list_files()
     workers = count_workers(settings.load_concurrency, request.window.connections)
     limit = page_limit(sum(file.size for file in files), settings.page_bytes, workers)
     pages = group_into_pages(query_execution_id, files, limit, definition)

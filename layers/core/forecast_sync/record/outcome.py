@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from psycopg.types.json import Json
 
@@ -75,6 +75,7 @@ def record_success(
         take_in(cursor, settings, run, request.window)
         _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
+        waiting = _find_waiting(cursor, settings, request.window)
     start_rerun(connection, workflow, run, request.redrive_count or 0)
     result = RunResult(
         run_id=run.run_id,
@@ -89,6 +90,8 @@ def record_success(
         definition=request.window.definition,
         window_reason=request.window.reason,
         quarantined=request.window.survey.quarantined if request.window.survey else 0,
+        files=request.window.survey.files if request.window.survey else None,
+        **waiting,
     )
     measure_run(run, result)
     return result
@@ -126,6 +129,16 @@ def take_in(cursor: Cursor, settings: Settings, run: Run, window: Window) -> Non
             "run_id": run.run_id,
         },
     )
+
+
+def _find_waiting(cursor: Cursor, settings: Settings, window: Window) -> dict[str, Any]:
+    """The fields of a result that say which files still hold the branch back."""
+    if window.survey is None:
+        return {}
+    values = {"source": settings.data_location, "table_name": settings.table_file}
+    row = cursor.execute(statement("runs/read_waiting_files.sql"), values).fetchone()
+    count, since, oldest = row[:3] if row else (0, None, None)
+    return {"waiting_files": count, "waiting_since": since, "waiting_file": oldest}
 
 
 def _earned_watermark(run: Run, window: Window) -> datetime | None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.stepfunctions import Execution, Workflow
 
 
+SURVEYING = "Survey lake"
+
+
 def describe_sync(
     workflow: Workflow,
     connect: Callable[[str | None], Connection],
@@ -38,7 +41,9 @@ def describe_sync(
     known_input = _known_input(execution)
     failure = _failure(workflow, execution_arn, execution)
     branch = git_ref or known_input.get("git_ref")
-    recorded, later, warning = _find_recorded(connect, branch, run_id)
+    state = current_state(events)
+    began_at = execution.began_at if execution.is_alive and state == SURVEYING else None
+    recorded, later, surveyed, warning = _find_recorded(connect, branch, run_id, began_at)
     started = history.find_run(events) or {}
     window = history.find_window(events) or {}
     result = read_object(execution.output)
@@ -61,7 +66,7 @@ def describe_sync(
         redriven_at=datetime.fromisoformat(execution.redriven_at)
         if execution.redriven_at
         else None,
-        state=current_state(events),
+        state=state,
         states=history.visited_states(events),
         pages=history.count_pages(workflow, execution_arn, events),
         pages_begun=recorded.pages_begun if recorded else 0,
@@ -70,6 +75,8 @@ def describe_sync(
         definition=recorded.definition if recorded else window.get("definition"),
         window_reason=recorded.window_reason if recorded else window.get("reason"),
         error=failure,
+        files=history.find_files(events, result),
+        files_surveyed=surveyed,
         report=result.get("report"),
         warning=warning,
         refused=Actions(
@@ -90,15 +97,23 @@ def links_of(execution_arn: str, error: str, runbook: str) -> Links:
 
 
 def _find_recorded(
-    connect: Callable[[str | None], Connection], git_ref: str | None, run_id: str
-) -> tuple[queries.RecordedRun | None, str | None, str | None]:
-    """What the database knows of the run, and which has overtaken it; or why it isn't reached."""
+    connect: Callable[[str | None], Connection],
+    git_ref: str | None,
+    run_id: str,
+    surveying_since: str | None,
+) -> tuple[queries.RecordedRun | None, str | None, int | None, str | None]:
+    """What the database knows of the run: its record, which has overtaken it, its survey.
+
+    Or, last, why it can't be reached.
+    """
     try:
         connection = connect(git_ref)
         recorded = queries.find_run(connection, run_id)
-        return recorded, queries.find_later_run(connection, run_id), None
+        later = queries.find_later_run(connection, run_id)
+        surveyed = queries.count_surveyed(connection, surveying_since) if surveying_since else None
     except ForecastSyncError as error:
-        return None, None, f"{type(error).__name__}: {error}"
+        return None, None, None, f"{type(error).__name__}: {error}"
+    return recorded, later, surveyed, None
 
 
 def _failure(workflow: Workflow, execution_arn: str, execution: Execution) -> Failure | None:

@@ -15,6 +15,9 @@ from forecast_sync.runs.model import File, Files, FileState
 from forecast_sync.runs.queries import fetch_rows
 from forecast_sync.text.size_limits import fitting
 
+LISTED_BY = "GET /files?state=quarantined lists them."
+"""A client says how it lists them instead."""
+
 
 class FileConflict(ForecastSyncError):
     """An object's state doesn't allow the operation."""
@@ -84,6 +87,6 @@ def _decide(
             more = f" {len(others) - 1} more aren't quarantined either." if len(others) > 1 else ""
             raise FileConflict(
                 f"{others[0]} {found}, and only quarantined files can be retried or accepted."
-                f"{more} GET /files?state=quarantined lists them."
+                f"{more} {LISTED_BY}"
             )
         cursor.execute(statement(name), values)

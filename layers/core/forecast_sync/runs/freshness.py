@@ -1,8 +1,8 @@
-"""How old the rows of each branch are, against the goal, and why.
+"""How old each branch is against the goal, and which file holds it back.
 
-The API (and so the CLI and the dashboard) and the notifications all count a branch's age from its
-watermark, or from when the oldest file was first seen that is neither loaded nor accepted. The
-alarm counts the runs that move the watermark.
+The API (and so the CLI and the dashboard) and the notifications all ask the file ledger: a branch
+is as old as the oldest file that is neither loaded nor accepted. If there is none, it is as old as
+the last listing of the lake, because nobody knows yet what has been uploaded since.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def judge_branches(
 def judge_branch(
     git_ref: str, settings: Settings, connect: Callable[[str], Connection]
 ) -> BranchStatus:
-    """The age of a branch's rows against ``freshness_goal_hours``."""
+    """The age of a branch against ``freshness_goal_hours``."""
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
     known: dict[str, Any] = dict.fromkeys(BranchStatus.model_fields)
     known["waiting_files"] = 0
@@ -48,8 +48,7 @@ def judge_branch(
         known["error"] = shorten(known["error"], ERROR_CHARACTERS)
     if known["watermark"]:
         known["watermark"] = known["watermark"].replace(tzinfo=UTC)
-        behind = min(known["watermark"], known["waiting_since"] or known["watermark"])
-        age = datetime.now(UTC) - behind
+        age = datetime.now(UTC) - (known["waiting_since"] or known["watermark"])
         goal = timedelta(hours=settings.freshness_goal_hours)
         known["state"] = "fresh" if age <= goal else "stale"
         known["age_seconds"] = max(0, round(age.total_seconds()))

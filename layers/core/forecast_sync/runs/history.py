@@ -7,13 +7,14 @@ scripts, which install nothing, use what needs none.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
     from forecast_sync.adapters.stepfunctions import Workflow
+    from forecast_sync.contracts.survey import RunFiles
     from forecast_sync.runs.model import PageCounts, Visit
 
     Events = Sequence[HistoryEventTypeDef]
@@ -73,6 +74,21 @@ def find_survey(events: Events) -> dict[str, Any] | None:
     window = _find_answer(events, "Survey lake", "watermark", "window") or {}
     survey: dict[str, Any] | None = window.get("survey")
     return survey
+
+
+def find_files(events: Events, output: Mapping[str, Any]) -> RunFiles | None:
+    """The files that a run is about: as its output says, or else as its survey has found them.
+
+    None before the lake is surveyed, and for a run of an older version.
+    """
+    from forecast_sync.contracts.survey import RunFiles, Survey
+
+    if isinstance(output.get("files"), dict):
+        return RunFiles.model_validate(output["files"])
+    survey = find_survey(events)
+    if not survey or not survey.get("done"):
+        return None
+    return Survey.model_validate(survey).files
 
 
 def find_queries(events: Events) -> list[str]:

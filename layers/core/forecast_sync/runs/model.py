@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.run import SyncType
+from forecast_sync.contracts.survey import RunFiles
 from forecast_sync.runs.outcome import Outcome
 
 Status = Literal["running", "succeeded", "failed", "superseded", "dry_run"]
@@ -151,6 +152,12 @@ class SyncDetail(Answered):
     error: Failure | None
     definition: str | None = Definition
     window_reason: str | None = WindowReason
+    files: RunFiles | None = Field(
+        default=None, description="The files that it is about; null before the lake is surveyed."
+    )
+    files_surveyed: int | None = Field(
+        default=None, description="New or changed files judged so far, while the lake is surveyed."
+    )
     report: str | None = Field(
         default=None, description="Where a dry run's report is (`s3://...`)."
     )
@@ -160,17 +167,21 @@ class SyncDetail(Answered):
 
 
 class BranchStatus(Answered):
-    """How fresh a branch is: everything uploaded up to `watermark` is in its table.
+    """How fresh a branch is: what was uploaded before `watermark` is in its table.
 
-    Except for `waiting_files`. The age counts from the watermark, or from `waiting_since` if that
-    is earlier.
+    Except for `waiting_files`.
     """
 
     git_ref: str
     neon_branch: str
     state: FreshnessState
-    age_seconds: int | None
-    watermark: AwareDatetime | None
+    age_seconds: int | None = Field(
+        description="Since the oldest file was uploaded that is neither loaded nor accepted; "
+        "without one, since the lake was last listed."
+    )
+    watermark: AwareDatetime | None = Field(
+        description="When the listing of the lake began that the last run took in whole."
+    )
     last_success: str | None
     last_success_at: AwareDatetime | None
     running: str | None
@@ -182,7 +193,7 @@ class BranchStatus(Answered):
         description="Files that are neither loaded nor accepted; `GET /files` lists them.",
     )
     waiting_since: AwareDatetime | None = Field(
-        default=None, description="When a run first saw the oldest of them."
+        default=None, description="When the oldest of them was uploaded."
     )
     waiting_file: str | None = Field(default=None, description="The key of the oldest of them.")
     newest_file: str | None = Field(
@@ -191,6 +202,20 @@ class BranchStatus(Answered):
     newest_file_at: AwareDatetime | None = Field(
         default=None, description="When that was uploaded."
     )
+
+    @property
+    def waiting(self) -> str | None:
+        """The files that hold the branch back, in words; None without any."""
+        return name_waiting(self.waiting_files, self.waiting_file)
+
+
+def name_waiting(count: int, oldest: str | None) -> str | None:
+    """Files that hold a branch back, the oldest by name; None without any."""
+    if not count:
+        return None
+    if oldest is None:  # An older deployment doesn't name it.
+        return "1 file" if count == 1 else f"{count:,} files"
+    return oldest if count == 1 else f"{oldest} and {count - 1:,} more"
 
 
 class Reject(Answered):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StrictBool
 from pydantic_core import PydanticCustomError
 
 from forecast_sync.contracts.base import Model
@@ -197,7 +197,7 @@ class Column(Model):
         description="`integer`, `bigint`, `boolean`, `date`, `timestamp`, `text`, `varchar(n)` or "
         "`numeric(p,s)`.",
     )
-    required: bool = Field(
+    required: StrictBool = Field(
         default=False, description="NOT NULL; a row without a value is rejected."
     )
     source: Expression | None = Field(
@@ -404,7 +404,8 @@ class Table(Model):
             if name in self.names[:position]:
                 yield location, f"{name} is defined twice"
             if name in (*OWN_COLUMNS, self.target.written_at):
-                yield location, f"{name} is filled by the sync itself"
+                words = "is filled by the sync itself: give the column another name, and"
+                yield location, f'{name} {words} `source = "{name}"` if the lake has it'
             if name in SYSTEM_COLUMNS:
                 yield location, f"{name} is a system column of every Postgres table; rename it"
             if name in QUERY_COLUMNS or name.removesuffix(EXACT_SUFFIX) in {*self.names} - {name}:

@@ -29,7 +29,7 @@ def measure_query(bytes_scanned: int, milliseconds: int, run_id: str | None) -> 
 
 
 def measure_run(run: Run, result: RunResult) -> None:
-    """A run's rows by outcome, and its success if it moves the watermark: that makes rows fresh."""
+    """A run's rows by outcome, and its success if it takes in every file that it can read."""
     if run.dry_run:
         return
     counts = result.counts

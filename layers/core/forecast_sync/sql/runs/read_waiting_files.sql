@@ -1,7 +1,7 @@
--- The files that are neither loaded nor accepted: how many, which has been known for the longest and since
--- when; and, beside it, the newest file that is loaded. Only reads.
+-- The files that are neither loaded nor accepted: how many, which was uploaded first and when; and, beside
+-- it, the newest file that is loaded. Only reads.
 WITH waiting AS (
-    SELECT key, first_seen_at
+    SELECT key, modified
     FROM forecast_sync_file
     WHERE table_name = %(table_name)s AND lake = %(source)s
       AND state IN ('pending', 'quarantined') AND accepted_at IS NULL
@@ -12,7 +12,7 @@ WITH waiting AS (
     ORDER BY modified DESC LIMIT 1
 )
 SELECT (SELECT count(*) FROM waiting) AS waiting_files,
-       (SELECT min(first_seen_at) FROM waiting) AS waiting_since,
-       (SELECT key FROM waiting ORDER BY first_seen_at, key LIMIT 1) AS waiting_file,
+       (SELECT min(modified) FROM waiting) AS waiting_since,
+       (SELECT key FROM waiting ORDER BY modified, key LIMIT 1) AS waiting_file,
        (SELECT key FROM newest) AS newest_file,
        (SELECT modified FROM newest) AS newest_file_at
