@@ -63,7 +63,7 @@ def find_differences(table: Table, existing: dict[str, Any], location: str) -> l
     }
     differences = [
         f"{name} is {columns.get(name) or 'missing'}, expected {table.source.declared[name]}"
-        for name, kind in table.source.columns.items()
+        for name, kind in table.source.types.items()
         if not is_declared(kind, columns.get(name))
     ]
     if str(storage.get("Location", "")).rstrip("/") != location.rstrip("/"):

@@ -116,13 +116,16 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
         " the run itself will read and cost as much again"
     )
     for item in report["schema_differences"]:
+        remedy = f": {item['remedy']}" if item.get("remedy") else ""
         terminal.line(
             Styled("schema", "yellow"),
             f" {item['where']}: {item['column']} is {item['found'] or 'missing'},"
-            f" expected {item['expected']}",
+            f" expected {item['expected']}{remedy}",
         )
     if not report["schema_differences"]:
         terminal.line("Lake, table file and Postgres agree on the columns.")
+    for line in report.get("losses", ()):
+        terminal.line(Styled(line, "dim"))
 
 
 def _by(groups: Sequence[dict[str, Any]], position: int) -> dict[str, dict[str, int]]:

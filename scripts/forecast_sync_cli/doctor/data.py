@@ -58,7 +58,7 @@ def declared_table(context: Context) -> str:
     columns = {item["Name"]: item["Type"] for item in storage["Columns"]}
     wrong = [
         f"{column} is {columns.get(column, 'missing')}, expected {source.declared[column]}"
-        for column, kind in source.columns.items()
+        for column, kind in source.types.items()
         if not is_declared(kind, columns.get(column))
     ]
     if wrong:

@@ -33,7 +33,7 @@ from forecast_sync.survey.file_ledger import FileLedger
 from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_list
 from forecast_sync.tables import Table
 from forecast_sync.target.differences import describe_target, list_differences
-from forecast_sync.target.expressions import row_hash, shown
+from forecast_sync.target.expressions import row_hash, shown, type_sql
 from forecast_sync.text.size_limits import fitting
 
 MAX_PROBE_KEYS = 100
@@ -188,7 +188,7 @@ def _read_probe(
     )
     reader = PageReader(stream, page)
     definitions = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type))
+        sql.SQL("{} {}").format(sql.Identifier(column.name), type_sql(column))
         for column in table.column
     )
     values = sql.SQL(", ").join(

@@ -31,7 +31,18 @@ TEXT = "\\\t\n\r\\N é🍕 'quoted'"
 ESCAPED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 VALUES = {
+    "smallint": ("-7", "-7"),
     "integer": ("-7", "-7"),
+    "real": ("-0.1", "-0.1"),
+    "double": ("0.1E0 + 0.2E0", "0.30000000000000004"),
+    "timestamptz": (
+        "TIMESTAMP '2026-02-28 23:59:59.120 +05:30'",
+        "2026-02-28 18:29:59.12+00",
+    ),
+    "uuid": (
+        "'{6F9619FF-8B86-D011-B42D-00C04FC964FF}'",
+        "6f9619ff-8b86-d011-b42d-00c04fc964ff",
+    ),
     "bigint": ("BIGINT '-7000000000'", "-7000000000"),
     "boolean": ("true", "true"),
     "timestamp": ("TIMESTAMP '2026-02-28 23:59:59.120'", "2026-02-28 23:59:59.12"),
@@ -39,10 +50,19 @@ VALUES = {
 }
 """By kind of column: the value in Athena, and its text in Postgres."""
 
+FLOATS = {"real": "-0x1.99999a0000000p-4", "double": "0x1.3333333333334p-2"}
+"""The floats in ``VALUES`` as lines have them."""
+
 HALF = "1.005"
 """1.01 when its shortest decimal form is rounded half up, as Trino does; 1.00 in binary."""
 
-ATHENA_TYPES = {"numeric": "double", "varchar": "varchar", "text": "varchar"}
+ATHENA_TYPES = {
+    "numeric": "double",
+    "varchar": "varchar",
+    "text": "varchar",
+    "uuid": "varchar",
+    "timestamptz": "timestamp with time zone",
+}
 
 PROBE_PATH = "s3://probe/row.parquet"
 PROBED_AT = datetime(2026, 2, 28, tzinfo=UTC)
@@ -137,6 +157,10 @@ def _as_field(column: Column, table: Table) -> str:
         return "\\N"
     if column.kind == "timestamp":
         return text.ljust(len("2026-02-28 23:59:59.120000"), "0")
+    if column.kind == "timestamptz":
+        return f"{text.removesuffix('+00').ljust(len('2026-02-28 23:59:59.120000'), '0')}+00"
+    if column.kind in FLOATS:
+        return FLOATS[column.kind]
     return "".join(ESCAPED.get(letter, letter) for letter in text)
 
 

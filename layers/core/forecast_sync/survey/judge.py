@@ -103,7 +103,7 @@ def find_dates(footer: Footer, table: Table) -> DateRange | None:
     """
     (column,) = (column for column in table.column if column.name == table.source.date)
     stored = footer.storage.get(column.name)
-    is_plain = column.source is None and table.source.columns[column.name] == "date"
+    is_plain = column.source is None and table.source.types[column.name] == "date"
     if not is_plain or stored is None or not stored.is_bounded or stored.values != footer.rows:
         return ANY_DATE
     if stored.least is None or stored.most is None:
