@@ -84,10 +84,14 @@ def _described(table: dict[str, Any]) -> list[tuple[str, str]]:
 
 def glue_input(table: Table, name: str, location: str) -> dict[str, Any]:
     """The Glue table that declares what the file reads."""
-    columns = [{"Name": column, "Type": kind} for column, kind in table.source.declared.items()]
+    source = table.source
+    declared = {column: {"Name": column, "Type": kind} for column, kind in source.declared.items()}
+    columns = [declared[column] for column in source.stored]
+    keys = [declared[column] for column in source.partitions]
     return {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
         "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
+        **({"PartitionKeys": keys} if keys else {}),
         "StorageDescriptor": {**GLUE_FORMAT, "Columns": columns, "Location": location},
     }

@@ -152,9 +152,9 @@ def _list_lake(
     with transaction(connection) as cursor:
         is_surveyed = has_table(cursor, "forecast_sync_file")
     loaded = FileLedger(connection, settings).list_others([bounds]) if is_surveyed else ()
-    write_list(storage, settings, location, WINDOW, loaded)
-    write_list(storage, settings, location, OTHER, ())
-    register_lists(catalog, settings, table, survey_id, location)
+    window = write_list(storage, settings, table, location, WINDOW, loaded)
+    other = write_list(storage, settings, table, location, OTHER, ())
+    register_lists(catalog, settings, table, survey_id, window.folders, other.folders)
     return survey_id
 
 

@@ -18,7 +18,7 @@ from forecast_sync.contracts.survey import Survey
 from forecast_sync.extract.athena_sql import (
     Dates,
     build_extract,
-    build_lake,
+    build_listed,
     build_profile,
     quote_literal,
     quote_name,
@@ -67,8 +67,6 @@ ATHENA_TYPES = {
 PROBE_PATH = "s3://probe/row.parquet"
 PROBED_AT = datetime(2026, 2, 28, tzinfo=UTC)
 
-EVER = datetime(9999, 12, 31, tzinfo=UTC)
-
 
 class Statements(NamedTuple):
     """An extract and the profile that it must add up to."""
@@ -92,17 +90,16 @@ def build_empty(table: Table, settings: Settings, prefix: str, survey_id: str) -
     )
 
 
-def build_sample(table: Table, settings: Settings) -> str:
-    """The SELECT that picks a row of the lake for ``build_one``; it returns one or none."""
+def build_sample(table: Table, settings: Settings, survey_id: str) -> str:
+    """The SELECT that picks a row for ``build_one`` from the lists' objects: one or none."""
     sources = {name: quote_name(name) for name in table.target.key}
-    window = Window(high=EVER)
     return read_statement("diagnostics/sample.athena.sql").format(
         date=sources[table.source.date],
         keys=", ".join(
             f"CAST({name} AS varchar) AS key_{number}"
             for number, name in enumerate(sources.values())
         ),
-        lake=build_lake(table, settings, Dates(), window),
+        lake=build_listed(table, settings, Dates(), listed_window(survey_id)),
         present=" AND ".join(f"{name} IS NOT NULL" for name in sources.values()),
     )
 

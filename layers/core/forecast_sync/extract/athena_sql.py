@@ -258,7 +258,7 @@ def build_listed(table: Table, settings: Settings, dates: Run | Dates, window: W
     own = _own_filter(table)
     return read_statement("extract/listed.athena.sql").format(
         **_source_columns(table),
-        table=listed_name(settings),
+        table=listed_name(settings, table),
         run_key=quote_name(keys.run),
         part_key=quote_name(keys.part),
         survey_id=quote_literal(survey.survey_id),
@@ -288,9 +288,9 @@ def lake_name(settings: Settings) -> str:
     return f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}"
 
 
-def listed_name(settings: Settings) -> str:
+def listed_name(settings: Settings, table: Table) -> str:
     """The survey table, qualified with its database."""
-    return f"{quote_name(settings.athena_db_name)}.{quote_name(survey_table(settings))}"
+    return f"{quote_name(settings.athena_db_name)}.{quote_name(survey_table(settings, table))}"
 
 
 def source_of(column: Column) -> str:
@@ -300,9 +300,10 @@ def source_of(column: Column) -> str:
 
 def _date_of(table: Table) -> str:
     """The expression of a date; bare when the lake has dates, by which engines skip row groups."""
+    if table.source_date is not None:
+        return quote_name(table.source_date)
     (column,) = (column for column in table.column if column.name == table.source.date)
-    is_date = column.source is None and table.source.types[column.name] == "date"
-    return source_of(column) if is_date else f"CAST({source_of(column)} AS date)"
+    return f"CAST({source_of(column)} AS date)"
 
 
 def _date_bounds(table: Table, dates: Run | Dates) -> list[str]:

@@ -423,6 +423,13 @@ class Table(Model):
         """The columns that aren't part of the key."""
         return tuple(name for name in self.names if name not in self.target.key)
 
+    @property
+    def source_date(self) -> str | None:
+        """The source's date column that the key's date is; None if it is computed."""
+        (column,) = (column for column in self.column if column.name == self.source.date)
+        name = column.source or column.name
+        return name if self.source.types.get(name) == "date" else None
+
     def expressions(self) -> Iterator[PlacedExpression]:
         """Every expression of the file."""
         source = self.source
