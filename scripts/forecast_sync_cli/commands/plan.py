@@ -11,6 +11,7 @@ from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions, plans, run_status
+from forecast_sync_cli.client.deploy_changes import DeployChanges, find_changes
 from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
@@ -35,6 +36,7 @@ from forecast_sync_cli.commands.common import (
 )
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.progress import counts_table, show_size, show_warnings
+from forecast_sync_cli.table_lint import read_checked
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 
 
@@ -48,6 +50,15 @@ def plan(
     date_from: DateFromOption = None,
     date_to: DateToOption = None,
     limit: LimitOption = 20,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--table",
+            metavar="TABLE",
+            help="Start nothing, and show what deploying this table file would change: the path of"
+            " a .toml file, or a known table's name.",
+        ),
+    ] = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -57,13 +68,23 @@ def plan(
     Starts a dry run and shows rows by business date and state, the largest changes, rejects with
     examples, broken expectations, what Athena read and what that cost, and where the columns of
     lake, table file and Postgres differ. Only the run's own record is written to the database.
-    Exits with 1 if the dry run fails.
+    If the table file in this checkout differs from the deployed one, it says first what deploying
+    it would change. Exits with 1 if the dry run fails.
     """
     check_dates(date_from, date_to)
+    if table is not None and run is not None:
+        raise UserError("pass RUN or --table: one shows a dry run, the other starts none")
+    local = None if table is None else read_checked(table)
     deployed = deployment.find(environment, project)
-    if table := describe_table(deployed.settings.table_file, deployed.ask_status):
+    if local is not None:
+        _show_deployment(find_changes(deployed, local, git_ref), as_json=as_json)
+        return
+    if described := describe_table(deployed.settings.table_file, deployed.ask_status):
         # On stderr, where it comes before the progress of the dry run.
-        show_table(err(), table)
+        show_table(err(), described)
+        if described["difference"]:
+            here = read_checked(deployed.settings.table_file)
+            show_changes(err(), find_changes(deployed, here, git_ref))
     if run is None:
         dates = {"date_from": date_text(date_from), "date_to": date_text(date_to)}
         last = _dry_run(deployed, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})
@@ -77,6 +98,34 @@ def plan(
         print_json(report)
     else:
         show_report(out(), report, limit)
+
+
+def _show_deployment(changes: DeployChanges, *, as_json: bool) -> None:
+    if as_json:
+        print_json(changes.to_dict())
+    else:
+        show_changes(out(), changes)
+
+
+def show_changes(terminal: Terminal, changes: DeployChanges) -> None:
+    """Show what deploying a table file would change, a line each."""
+    terminal.line(
+        f"deploying {changes.table} (definition {changes.definition}, deployed is "
+        f"{changes.deployed_definition}) would change:"
+    )
+    for line in changes.changes:
+        terminal.line(f"  {line}")
+    for column in changes.adds:
+        terminal.line(Styled("  adds", "yellow"), f" {column} to the target, and fills every row")
+    for item in changes.refusals:
+        remedy = f"; first run: {item['remedy']}" if item["remedy"] else ""
+        terminal.line(
+            Styled("  refused", "red"),
+            f" {item['column']} is {item['found'] or 'missing'}, expected {item['expected']}"
+            f"{remedy}",
+        )
+    if changes.unknown:
+        terminal.line(f"  the target wasn't compared: {changes.unknown}")
 
 
 def _dry_run(deployed: Deployment, options: dict[str, str | None]) -> run_status.Snapshot:

@@ -107,9 +107,10 @@ def inspect(
     """Answer a question.
 
     About ``database``: ``{"server", "user", "target", "exists", "differences": [{"column",
-    "expected", "found"}]}``; about ``probe``: ``{"rows": [{column: text or None}], "hashes":
-    [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``; about
-    ``lake``: ``{"survey_id": whose partition of the survey table the objects are}``; about
+    "expected", "found"}], "described": the fields of a ``Target``}``; about ``probe``: ``{"rows":
+    [{column: text or None}], "hashes": [int as text]}``; about ``sums``: ``{"sums": [[date, rows,
+    checksum as text]]}``; about ``lake``: ``{"survey_id": whose partition of the survey table the
+    objects are}``; about
     ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to go on at, or None}``, with
     fewer rows than asked for when they are large. A probe's values are shortened.
     """
@@ -173,6 +174,7 @@ def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:
         "target": table.target.table,
         "exists": target.exists,
         "differences": list_differences(target, table),
+        "described": target._asdict(),
     }
 
 
