@@ -173,7 +173,8 @@ def test_a_mistake_is_reported_with_file_line_and_key(sound: str, broken: str, w
     number = int(found.removeprefix("tables/price.toml, line ").partition(",")[0])
     key = words.partition(":")[0].rpartition(".")[2]
     line = text.splitlines()[number - 1]
-    assert line.startswith((f"{key} =", "[[")), line
+    # A key of a table in one line is somewhere in it, or missing.
+    assert line.startswith((f"{key} =", "[[")) or "{" in line, line
 
 
 def test_invalid_toml_and_a_missing_file_are_reported() -> None:

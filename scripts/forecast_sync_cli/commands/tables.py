@@ -92,9 +92,10 @@ def _redirected_to() -> str | None:
 
 @app.command()
 def check(table: TableArgument, as_json: JsonOption = False) -> None:
-    """Check a table file: its keys, its SQL and its columns, and say what its types round.
+    """Check a table file: its keys, its SQL, its columns.
 
-    Reports each mistake in a line of its own with file, line and key, and exits with 1.
+    Reports each mistake in a line of its own with file, line and key, and exits with 1. Of a valid
+    file it says which columns are rounded.
     """
     checked = read_checked(table).table
     document = {

@@ -111,6 +111,8 @@ def _disagreement(footer: Footer, name: str, value: FolderValue) -> str | None:
     if column is None:
         return None
     bounds = storage.bounds if storage is not None and storage.values == footer.rows else None
+    if column.logical == "NULL":
+        bounds = {None}
     if bounds is None:
         return "and its statistics don't say whether that is its folder's value: leave it out"
     stored = None if value.value is None else _stored(value.value, column)

@@ -22,6 +22,7 @@ from forecast_sync.target.differences import (
 from forecast_sync.target.expressions import list_names
 from forecast_sync.target.own_tables import SCHEMA_LOCK, create_own_tables, has_own_tables
 from forecast_sync.target.remedies import add_columns, define_column, write_remedies
+from forecast_sync.text.sentences import end_sentence
 
 LOCK_SECONDS = 3
 """How long adding a column waits for its lock, behind which all other sessions would wait too."""
@@ -69,12 +70,14 @@ def refuse_differences(connection: Connection, table: Table, *, may_lack: bool =
 def _mismatch(table: Table, differences: list[Difference], why: str = "") -> SchemaMismatch:
     """The error that names all differences, and the statements that would remove them."""
     remedies = "; ".join(write_remedies(table, differences))
-    advice = f" To change the table: {remedies}." if remedies else ""
-    return SchemaMismatch(
-        f"{table.target.table} isn't what the table file says: {tell_differences(differences)}."
-        f"{why} Nothing is written until they agree. Change the table or the table file, and "
-        f"redrive.{advice}"
-    )
+    sentences = [
+        f"{table.target.table} isn't what the table file says: {tell_differences(differences)}.",
+        why,
+        "Nothing is written until they agree.",
+        "Change the table or the table file, and redrive.",
+        f"To change the table: {remedies}." if remedies else "",
+    ]
+    return SchemaMismatch(" ".join(filter(None, sentences)))
 
 
 def _add_columns(
@@ -86,7 +89,7 @@ def _add_columns(
     """
     differences = list_differences(target, table)
     if not target.is_ours:
-        raise _mismatch(table, differences, " Only the table's owner can add columns.")
+        raise _mismatch(table, differences, "Only the table's owner can add columns.")
     name, added = table.target.table, ", ".join(column.name for column in addable)
     try:
         with transaction(connection) as cursor:
@@ -100,7 +103,9 @@ def _add_columns(
                     f"table locked for {LOCK_SECONDS} s. End long transactions that use it."
                 ) from None
     except SchemaMismatch as error:
-        raise _mismatch(table, differences, f" Adding columns failed: {error}.") from None
+        raise _mismatch(
+            table, differences, f"Adding columns failed: {end_sentence(str(error))}"
+        ) from None
 
 
 def define_target(table: Table) -> Iterator[sql.Composed]:
