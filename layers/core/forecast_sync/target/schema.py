@@ -46,8 +46,9 @@ def ensure_schema(connection: Connection, table: Table, missing: Missing = "refu
         return
     with transaction(connection) as cursor:
         create_own_tables(cursor)
-        # Only its owner may create an index, even one that exists already.
-        if not target.exists or target.is_ours:
+        # Only its owner may create an index, even one that exists already; and a dry run's target
+        # may lack a column of one.
+        if not target.exists or (target.is_ours and not find_addable(target, table)):
             for definition in define_target(table):
                 # The extended protocol executes one statement only, whatever the table file holds.
                 cursor.execute(definition, binary=True)
