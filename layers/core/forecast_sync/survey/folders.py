@@ -7,12 +7,13 @@ the files. A name and its value are percent-encoded UTF-8. The text of NULL is H
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from forecast_sync.survey.parquet_footer import Footer, ParquetColumn
-from forecast_sync.tables.model import INTEGER_TYPES, Source, SourceType
+from forecast_sync.tables.model import INTEGER_TYPES, SourceType
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 """A folder's name for NULL, and what a partition in Glue has in its place."""
@@ -32,34 +33,39 @@ class FolderValue(NamedTuple):
     value: str | int | bool | date | None
 
 
+Partitions = Mapping[str, SourceType]
+"""The columns whose values folders have, with their types."""
+
 FolderValues = dict[str, FolderValue]
 
 
-def read_folders(key: str, prefix: str, source: Source) -> FolderValues:
+def read_folders(key: str, prefix: str, partitions: Partitions) -> FolderValues:
     """The values of the table file's folder columns; ``prefix`` is the lake's.
 
     Raises ``ValueError`` with a predicate for an object whose folders don't say them.
     """
+    if not partitions:
+        return {}
     found: dict[str, str] = {}
     for folder in key[len(prefix) :].split("/")[:-1]:
         name, sign, value = folder.partition("=")
         name = _decode(name, folder).lower() if sign else ""
-        if name not in source.partitions:
+        if name not in partitions:
             continue
         if name in found:
             raise ValueError(f"has two folders {name}=: leave one")
         found[name] = _decode(value, folder)
     values = {}
-    for name, kind in source.partitions.items():
+    for name, kind in partitions.items():
         if name not in found:
             raise ValueError(f"lacks the folder {name}= ({kind}) in its path")
         values[name] = _read(name, found[name], kind)
     return values
 
 
-def partition_values(key: str, prefix: str, source: Source) -> tuple[str, ...]:
+def partition_values(key: str, prefix: str, partitions: Partitions) -> tuple[str, ...]:
     """The values as a partition in Glue has them; of an object that was judged to have them."""
-    return tuple(value.text for value in read_folders(key, prefix, source).values())
+    return tuple(value.text for value in read_folders(key, prefix, partitions).values())
 
 
 def find_disagreements(footer: Footer, values: FolderValues) -> list[str]:

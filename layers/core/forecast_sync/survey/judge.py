@@ -82,8 +82,9 @@ def judge(
         return Judged("archived", f"is archived as {item.storage_class}")
     if "\n" in item.key or "\r" in item.key:
         return Judged("quarantined", "has a line break in its name: copy it to another one")
+    partitions = table.source.partitions
     try:
-        footer = _read_footer(lake, bucket, item.key, large, table.source.partitions)
+        footer = _read_footer(lake, bucket, item.key, large, partitions)
     except ObjectArchived:
         return Judged("archived", "is archived")
     except SourceInvalid as error:
@@ -95,7 +96,7 @@ def judge(
     if not footer.has_rows:
         return Judged("pending", rows=0)
     try:
-        folders = read_folders(item.key, prefix, table.source)
+        folders = read_folders(item.key, prefix, partitions)
     except ValueError as error:
         return Judged("quarantined", str(error), footer.rows)
     misfits = [*find_misfits(footer, table.source)]

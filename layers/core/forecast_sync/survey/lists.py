@@ -139,7 +139,7 @@ class PathsWriter:
     def __init__(self, storage: Storage, settings: Settings, table: Table, location: str) -> None:
         self._storage = storage
         self._bucket, self._prefix = split_location(settings.data_location)
-        self._source = table.source
+        self._partitions = table.source.partitions
         self._location = location
         self._writers: dict[tuple[str, ...], ListWriter] = {}
         self._unwritten = 0
@@ -147,7 +147,7 @@ class PathsWriter:
 
     def add(self, key: str) -> None:
         """Append an object."""
-        self._writer(partition_values(key, self._prefix, self._source)).add(
+        self._writer(partition_values(key, self._prefix, self._partitions)).add(
             f"s3://{self._bucket}/{key}"
         )
         self._unwritten += 1
@@ -159,7 +159,7 @@ class PathsWriter:
     def close(self) -> None:
         """Write what is left; an empty list is one empty file."""
         if not self._writers:
-            self._writer((NULL,) * len(self._source.partitions))
+            self._writer((NULL,) * len(self._partitions))
         for writer in self._writers.values():
             writer.close()
 
