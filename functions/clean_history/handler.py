@@ -15,7 +15,8 @@ from forecast_sync.task import task
 @task(CleaningRequest)
 def handler(request: CleaningRequest) -> DeletedHistory:
     """Delete old runs of one branch and expired lists; return how many rows the runs had."""
-    forget_lists(clients.catalog(), clients.settings(), datetime.now(UTC))
+    table = clients.table()
+    forget_lists(clients.catalog(), clients.settings(), table, datetime.now(UTC))
     connection = clients.connection_of(request.git_ref)
-    ensure_schema(connection, clients.table())
+    ensure_schema(connection, table, "leave")
     return clean_history(connection, clients.settings().history_days)

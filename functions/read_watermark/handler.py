@@ -16,7 +16,7 @@ def handler(request: WatermarkRequest) -> Window:
     refuse_older_release(request)
     connection = clients.connection(run.neon_branch_id, run.run_id)
     table = clients.table()
-    ensure_schema(connection, table)
+    ensure_schema(connection, table, "leave" if run.dry_run else "add")
     return open_window(
         connection=connection,
         settings=clients.settings(),

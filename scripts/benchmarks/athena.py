@@ -128,8 +128,7 @@ def _measure(local: Any, name: str, folder: Path) -> Iterator[Figures]:
         key = f"bench/{glue_name}/{number:04}.parquet"
         s3.put_object(Bucket=local.bucket, Key=key, Body=content)
         dates = find_dates(read_footer(content), table)
-        path = f"s3://{local.bucket}/{key}"
-        files.append(File(path, len(content), dates or ANY_DATE, number >= shape.files))
+        files.append(File(key, len(content), dates or ANY_DATE, number >= shape.files))
     glue.create_table(
         DatabaseName="forecast_dev", TableInput=glue_input(table, glue_name, location)
     )
@@ -171,7 +170,7 @@ def _measure(local: Any, name: str, folder: Path) -> Iterator[Figures]:
 class File(NamedTuple):
     """An object of the lake, and whether it is in the window."""
 
-    path: str
+    key: str
     size: int
     dates: DateRange
     is_new: bool
@@ -186,20 +185,21 @@ class _Survey:
         self._storage, self._catalog = storage, catalog
         self._settings, self._table = settings, table
 
-    def list(self, window: Sequence[File], others: Sequence[File], *, is_full: bool) -> Window:
+    def list(self, window: Sequence[File], unlisted: Sequence[File], *, is_full: bool) -> Window:
         """Write and register the lists: these new files, and of the others what overlaps."""
         survey_id = f"bench-{uuid.uuid4().hex[:12]}.0.0"
         location = f"{self._settings.athena_output_location}{survey_id}/"
         days = sorted({file.dates for file in window}, key=lambda dates: dates.first)
         reads = merge(days)
         overlapping = [
-            file.path
-            for file in others
+            file.key
+            for file in unlisted
             if any(file.dates.first <= day.last and file.dates.last >= day.first for day in reads)
         ]
-        write_paths(self._storage, location, WINDOW, [file.path for file in window])
-        write_paths(self._storage, location, OTHER, overlapping)
-        register_lists(self._catalog, self._settings, self._table, survey_id, location)
+        lists = (self._storage, self._settings, self._table, location)
+        listed = write_paths(*lists, WINDOW, [file.key for file in window])
+        others = write_paths(*lists, OTHER, overlapping)
+        register_lists(self._catalog, self._settings, self._table, survey_id, listed, others)
         survey = Survey(
             survey_id=survey_id, location=location, began_at=END, done=True, reads=tuple(reads)
         )

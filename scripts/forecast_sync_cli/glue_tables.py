@@ -40,7 +40,7 @@ def declare_table(deployed: Deployment) -> Action:
     else:
         return "created"
     differences = find_differences(table, existing, settings.data_location)
-    if not _is_ours(existing):
+    if not _is_ours(existing, wanted):
         if differences:
             raise UserError(
                 f"{database}.{name} exists in Glue, was made by something else, and isn't what "
@@ -63,7 +63,7 @@ def find_differences(table: Table, existing: dict[str, Any], location: str) -> l
     }
     differences = [
         f"{name} is {columns.get(name) or 'missing'}, expected {table.source.declared[name]}"
-        for name, kind in table.source.columns.items()
+        for name, kind in table.source.types.items()
         if not is_declared(kind, columns.get(name))
     ]
     if str(storage.get("Location", "")).rstrip("/") != location.rstrip("/"):
@@ -71,23 +71,32 @@ def find_differences(table: Table, existing: dict[str, Any], location: str) -> l
     return differences
 
 
-def _is_ours(existing: dict[str, Any]) -> bool:
-    return set(existing.get("Parameters", {})) <= OUR_PARAMETERS and not existing.get(
-        "PartitionKeys"
-    )
+def _is_ours(existing: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    keys = _named(existing.get("PartitionKeys", []))
+    has_our_keys = not keys or keys == _named(wanted.get("PartitionKeys", []))
+    return has_our_keys and set(existing.get("Parameters", {})) <= OUR_PARAMETERS
 
 
-def _described(table: dict[str, Any]) -> list[tuple[str, str]]:
-    """The columns in their order."""
-    return [(item["Name"], item["Type"]) for item in table["StorageDescriptor"]["Columns"]]
+def _described(table: dict[str, Any]) -> tuple[list[tuple[str, str]], ...]:
+    """The columns and the partition keys in their order."""
+    columns = table["StorageDescriptor"]["Columns"]
+    return _named(columns), _named(table.get("PartitionKeys", []))
+
+
+def _named(columns: list[dict[str, str]]) -> list[tuple[str, str]]:
+    return [(item["Name"], item["Type"]) for item in columns]
 
 
 def glue_input(table: Table, name: str, location: str) -> dict[str, Any]:
     """The Glue table that declares what the file reads."""
-    columns = [{"Name": column, "Type": kind} for column, kind in table.source.declared.items()]
+    source = table.source
+    declared = {column: {"Name": column, "Type": kind} for column, kind in source.declared.items()}
+    columns = [declared[column] for column in source.stored]
+    keys = [declared[column] for column in source.partitions]
     return {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
         "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
+        **({"PartitionKeys": keys} if keys else {}),
         "StorageDescriptor": {**GLUE_FORMAT, "Columns": columns, "Location": location},
     }

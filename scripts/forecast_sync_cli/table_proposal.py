@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 from forecast_sync.survey.parquet_footer import ParquetColumn, footer_size, read_footer
@@ -62,7 +63,8 @@ HIDDEN_MODIFIED = '"$file_modified_time"'
 class Proposed(NamedTuple):
     """A column of the file: its source type, its target type and a word on both.
 
-    ``source`` is the expression of a target column of another name or type, or None.
+    ``source`` is the expression of a target column of another name or type, or None;
+    ``is_folder`` is whether a folder's name has its value.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Proposed(NamedTuple):
     target_type: str
     source: str | None
     note: str
+    is_folder: bool = False
 
 
 class Answers(NamedTuple):
@@ -122,7 +125,11 @@ class Proposal:
         yield ""
         yield "[source.columns]  # what every file must have, with Glue's types; others are ignored"
         for column in self.columns:
-            yield _line(column.name, column.source_type, f"in the file: {column.note}")
+            if column.is_folder:
+                entry = f'{{type = "{column.source_type}", partition = true}}'
+                yield f"{column.name} = {entry}  # in the folder: {column.note}"
+            else:
+                yield _line(column.name, column.source_type, f"in the file: {column.note}")
         for reason in self.left_out:
             yield f"# {reason}"
         for column in self.columns:
@@ -209,9 +216,29 @@ def _read_columns(file: Path) -> tuple[list[Proposed], list[str]]:
             left_out.append(f"{visible(name)} is left out: {proposed}")
         else:
             columns.append(proposed)
+    if columns:
+        columns += _read_folders(file, {*footer.columns})
     if not columns:
         raise UserError(f"{file} has no column that can be synced: {'; '.join(left_out) or 'none'}")
     return columns, left_out
+
+
+def _read_folders(file: Path, stored: Collection[str]) -> Iterator[Proposed]:
+    """The columns that only the folders of the file have, such as ``day=2026-01-31``."""
+    for folder in file.absolute().parent.parts:
+        name, sign, text = (unquote(part) for part in folder.partition("="))
+        name = name.lower()
+        if not sign or name in stored or not re.fullmatch(IDENTIFIER, name):
+            continue
+        source_type, target_type = "string", "text"
+        if re.fullmatch(r"-?\d{1,18}", text):
+            source_type = target_type = "bigint"
+        elif re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            source_type = target_type = "date"
+        target_name = _target_name(name)
+        source = None if target_name == name else _quoted(name)
+        note = f"{visible(text)}, in this file's path"
+        yield Proposed(name, source_type, target_name, target_type, source, note, is_folder=True)
 
 
 def _read_footer(file: Path) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from tests.builders import FORECAST_FILE
 from tests.e2e.cli import as_json, error_of, forecast_sync
 from tests.lake import MORNING, make_row, make_rows
 from tests.workflow.deployed import Deployed
@@ -64,6 +66,27 @@ def test_plan_of_an_empty_database_and_of_a_run_that_was_none(
     assert deployed.query("SELECT count(*) FROM forecast_data") == [(0,)]
     run = as_json("start", **at)["run_id"]
     assert "only dry runs" in error_of("plan", run, **at)
+
+
+def test_plan_says_what_deploying_another_table_file_would_change(
+    deployed: Deployed, at: dict[str, Any], tmp_path: Path
+) -> None:
+    deployed.upload("a", make_rows(range(5)))
+    as_json("start", **at)
+    changed = FORECAST_FILE.replace('type = "varchar(50)"', 'type = "text"')
+    file = tmp_path / "forecast.toml"
+    file.write_text(f'{changed}\n[[column]]\nname = "note"\ntype = "real"\nsource = "y_50"\n')
+    plan = as_json("plan", "--table", file, **at)
+    assert plan["changes"][0] == "dma_id: its type is text, was varchar(50)"
+    assert plan["changes"][1] == "note (real) is a new column of forecast_data"
+    assert plan["changes"][-1].startswith("the run after the deployment is a full one")
+    assert plan["adds"] == ["note real"]
+    (refused,) = plan["refusals"]
+    deployed.execute(refused["remedy"])
+    assert as_json("plan", "--table", file, **at)["refusals"] == []
+    shown = forecast_sync("plan", "--table", file, **at).stdout
+    assert "adds note real to the target, and fills every row" in shown
+    assert "pass RUN or --table FILE" in error_of("plan", "a-run", "--table", file, **at)
 
 
 def test_diff_names_the_keys_that_differ(deployed: Deployed, at: dict[str, Any]) -> None:

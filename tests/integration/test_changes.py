@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from forecast_sync.adapters.postgres import Connection, Cursor
+from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.config import Settings
 from forecast_sync.contracts.page import Page
 from forecast_sync.contracts.run import Run
 from forecast_sync.dry_run.changes import BatchChanges, Change, Example, Group, describe_batch
 from forecast_sync.lease.window import open_window
 from forecast_sync.load.loader import load_page
-from forecast_sync.tables import load_table
+from forecast_sync.tables import Table, load_table
+from forecast_sync.tables.model import Report
 
 from tests.builders import Files, Row, make_row, make_run, make_upsert, to_line
 
+TABLE = load_table()
 SETTINGS = Settings(environment="dev", data_location="s3://lake/forecast/")
 Kept = dict[tuple[int, int], BatchChanges]
 
 
-def load(connection: Connection, run: Run, rows: list[Row], kind: str = "row") -> Kept:
+def load(
+    connection: Connection, run: Run, rows: list[Row], kind: str = "row", table: Table = TABLE
+) -> Kept:
     """Load one page; what was kept, by page and first row."""
     files, kept = Files(), {}
     files.add("a.gz", [to_line(row) for row in rows])
     page = {"kind": kind, "query": f"q-{run.run_id}-{kind}"}
 
     def keep(cursor: Cursor, page: Page, first_row: int) -> None:
-        kept[page.number, first_row] = describe_batch(cursor, load_table(), page.kind)
+        kept[page.number, first_row] = describe_batch(cursor, table, page.kind)
 
     request = make_upsert(run, ["a.gz"], **page)  # type: ignore[arg-type]
     load_page(
@@ -94,3 +98,16 @@ def test_of_each_reason_the_first_rows_are_examples(connection: Connection) -> N
     assert (nul.row["state"] or "")[:2] == "\0x"
     assert len(nul.row["state"] or "") <= 200
     assert changes.examples["dma_id is too long"] == (Example(source_file="s3://l/b"),)
+
+
+def test_a_table_file_need_not_say_by_what_to_count(connection: Connection) -> None:
+    plain = TABLE.model_copy(update={"report": Report()})
+    dry = make_run("dry", dry_run=True)
+    open_window(connection, SETTINGS, TABLE, dry, lambda _arn: True)
+    kept = load(connection, dry, [make_row(1), make_row(2)], table=plain)
+    assert kept == {(0, 1): BatchChanges(groups=(Group(by=(), inserted=2),))}
+    with transaction(connection) as cursor:
+        cursor.execute(statement("load/create_reject_stage.sql"))
+        cursor.execute("INSERT INTO forecast_sync_stage VALUES ('f', 'is bad', '{}')")
+        found = describe_batch(cursor, plain, "reject")
+    assert (found.groups, found.reasons) == ((Group(by=(), rejected=1),), {"is bad": 1})

@@ -52,7 +52,7 @@ SAMPLE = {
 @pytest.mark.parametrize("name", known_tables())
 def test_the_queries_parse_as_athena(name: str) -> None:
     table = load_table(name)
-    sqlglot.parse_one(build_sample(table, SETTINGS), read="athena")
+    sqlglot.parse_one(build_sample(table, SETTINGS, "run.0.0"), read="athena")
     for statements in (
         build_empty(table, SETTINGS, "s3://b/it's/", "run.0.0"),
         build_one(table, SETTINGS, "s3://b/it's/", SAMPLE, "run.0.0"),

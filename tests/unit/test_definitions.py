@@ -35,6 +35,8 @@ def define(*replacements: tuple[str, str], more: str = "") -> str:
         ('name = "dma_id"\ntype = "varchar(50)"', 'name = "dma_id"\ntype = "text"'),
         ('name = "dma_id"\n', 'name = "dma_id"\nrequired = true\n'),
         ("path = '\"$path\"'", "path = 'lower(\"$path\")'"),
+        ('dma_id = "string"', 'dma_id = {type = "string", optional = true}'),
+        ('dma_id = "string"', 'dma_id = {type = "string", partition = true}'),
     ],
 )
 def test_whatever_decides_values_changes_the_definition(old: str, new: str) -> None:
@@ -84,10 +86,23 @@ def test_a_reject_rule_changes_it_and_its_wording_and_place_do_not() -> None:
         ('by = ["business_date", "state"]\nwatch = "y_50"', "by = []"),
         ('"restaurant_id", "inventory_item_id"', '"inventory_item_id", "restaurant_id"'),
         ('restaurant_id = "int"', 'restaurant_id = "bigint"'),
+        ('dma_id = "string"', 'dma_id = {type = "string"}'),
+        ('dc_id = "int"', 'dc_id = "smallint"'),
         ("required = true", "required = true # by the planners"),
         ('type = "varchar(50)"', 'type = "varchar(50)"\nrequired = false'),
     ],
-    ids=["default", "index", "expectation", "report", "key", "read wide", "comment", "explicit"],
+    ids=[
+        "default",
+        "index",
+        "expectation",
+        "report",
+        "key",
+        "read wide",
+        "as a table",
+        "wide too",
+        "comment",
+        "explicit",
+    ],
 )
 def test_what_decides_no_value_leaves_the_definition_as_it_is(old: str, new: str) -> None:
     assert define((old, new)) == DEFINITION

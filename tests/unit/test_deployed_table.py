@@ -133,6 +133,29 @@ def test_glue_declares_what_the_file_says_and_follows_it(glue: Glue) -> None:
     assert "colour" not in columns(glue)
 
 
+def test_folders_columns_are_partition_keys_that_nobody_has_to_register(glue: Glue) -> None:
+    text = PRICE.replace('kind = "string"', 'kind = {type = "string", partition = true}')
+    assert declare_table(deployed(glue, text)) == "created"
+    keys = glue.tables["price"]["PartitionKeys"]
+    assert keys == [{"Name": "kind", "Type": "string"}]
+    assert "kind" not in columns(glue)
+    assert declare_table(deployed(glue, text)) == "unchanged"
+
+
+def test_a_column_that_a_crawler_took_for_a_partition_is_compared_too(glue: Glue) -> None:
+    storage = cast("dict[str, Any]", foreign()["StorageDescriptor"])
+    stored = [item for item in storage["Columns"] if item["Name"] != "kind"]
+    table = foreign(Columns=stored)
+    table["PartitionKeys"] = [{"Name": "kind", "Type": "string"}]
+    glue.create_table(DatabaseName="d", TableInput=table)
+    text = PRICE.replace('kind = "string"', 'kind = {type = "string", partition = true}')
+    assert declare_table(deployed(glue, text)) == "used as it is"
+    table["PartitionKeys"] = [{"Name": "kind", "Type": "int"}]
+    glue.update_table(DatabaseName="d", TableInput=table)
+    with pytest.raises(UserError, match="kind is int, expected string"):
+        declare_table(deployed(glue, text))
+
+
 def foreign(**changes: Any) -> dict[str, Any]:
     """The table as a crawler describes it: with a partition, more columns and its own notes."""
     table = glue_input(parse_table(PRICE, "price"), "price", LOCATION)

@@ -77,6 +77,23 @@ def test_a_column_gets_the_types_that_hold_its_values(
     assert {column.name: column.type for column in table.column}["what"] == target_type
 
 
+def test_folders_that_a_file_is_in_are_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "sales/day=2026-01-31/Region=a%2Fb/month=07/store=9/x=y/_x"
+    folder.mkdir(parents=True)
+    file = folder / "part.parquet"
+    pq.write_table(pa.table({name: array for name, array in BASE.items() if name != "day"}), file)
+    text, table = proposed(file)
+    assert table.source.partitions == {
+        "day": "date",
+        "region": "string",
+        "month": "bigint",
+        "x": "string",
+    }
+    assert table.source.stored == {"store": "int"}
+    assert "# in the folder: a/b, in this file's path" in text
+    assert table.target.key == ("store", "day")
+
+
 @pytest.mark.parametrize(
     ("name", "values", "options", "words"),
     [

@@ -28,6 +28,7 @@ from forecast_sync_cli.client import (
     rejects,
     run_status,
 )
+from forecast_sync_cli.client.deploy_changes import DeployChanges
 from forecast_sync_cli.commands import backfill as backfill_commands
 from forecast_sync_cli.commands import doctor, local, plan, sync, tables
 from forecast_sync_cli.doctor.runner import Result, Status
@@ -86,7 +87,17 @@ REPORT = {
     "largest": [{"key": [EVIL], "before": EVIL, "after": EVIL}] * 3,
     "queries": [{"scanned_bytes": 1, "usd": 1.0}],
     "schema_differences": [{"where": EVIL, "column": EVIL, "found": EVIL, "expected": EVIL}],
+    "losses": [EVIL],
 }
+DEPLOY_CHANGES = DeployChanges(
+    table=EVIL,
+    definition=EVIL,
+    deployed_definition=EVIL,
+    changes=[EVIL],
+    adds=[EVIL],
+    refusals=[dict.fromkeys(("column", "expected", "found", "remedy"), EVIL)],
+    unknown=EVIL,
+)
 SNAPSHOT = run_status.Snapshot(
     run_id=EVIL,
     execution_arn=EVIL,
@@ -259,6 +270,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (freshness, "ask", FRESH),
         (logs, "read", [LINE]),
         (plan, "describe_table", FRESH["table"]),
+        (plan, "find_changes", DEPLOY_CHANGES),
         (plan, "_dry_run", planned),
         (plan, "read_report", REPORT),
         (diff, "watermark", None),

@@ -5,6 +5,7 @@ The functions run from a copy of the project, in which these tests deploy other 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -199,3 +200,49 @@ def test_a_table_file_that_is_deployed_while_a_run_is_going_on_is_the_one_that_c
     assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
     assert project.table() == exchanged(reference(project.files))
     assert set(definitions(project, ended.name)) == {present}
+
+
+NOTE = '\n[[column]]\nname = "note"\ntype = "double"\nsource = "y_50 * 2"\n'
+
+
+def test_a_new_column_is_added_and_filled_by_the_run_after_its_deployment(
+    project: Project,
+) -> None:
+    project.upload("many", make_rows(range(30)))
+    project.succeed()
+    project.deploy(FORECAST_FILE + NOTE)
+    planned = project.succeed(dry_run=True)
+    assert planned.counts["updated"] == 30
+    columns = "SELECT count(*) FROM pg_attribute WHERE attname = 'note' AND NOT attisdropped"
+    assert project.query(columns) == [(0,)]
+    bucket, key = planned.output["report"].removeprefix("s3://").split("/", 1)
+    report = json.loads(project.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    (difference,) = report["schema_differences"]
+    assert (difference["column"], difference["found"]) == ("note", None)
+    assert difference["remedy"] == "the next run adds it and fills every row"
+
+    ended = project.succeed()
+    assert "table file has changed" in ended.output["window_reason"]
+    assert ended.changed == (0, 30, 0)
+    wrong = project.query("SELECT count(*) FROM forecast_data WHERE note <> y_50 * 2")
+    assert wrong == [(0,)]
+
+    # Without it again: the column stays, and so do its values.
+    project.deploy(FORECAST_FILE)
+    assert project.succeed().changed == (0, 0, 30)
+    project.upload("more", [make_row(99)])
+    assert project.succeed().changed[0] == 1
+    filled = project.query("SELECT count(note), count(*) FROM forecast_data")
+    assert filled == [(30, 31)]
+
+
+def test_a_column_that_can_t_be_added_fails_the_run_with_the_statement(project: Project) -> None:
+    project.upload("many", make_rows(range(3)))
+    project.succeed()
+    project.deploy(FORECAST_FILE + NOTE.replace("source", "required = true\nsource"))
+    failed = project.run()
+    assert failed.error == "SchemaMismatch"
+    assert 'ADD COLUMN \\"note\\" double precision' in failed.cause
+    project.execute("ALTER TABLE forecast_data ADD note double precision NOT NULL DEFAULT 0")
+    assert project.redrive(failed).status == "SUCCEEDED"
+    assert project.query("SELECT count(*) FROM forecast_data WHERE note = y_50 * 2") == [(3,)]

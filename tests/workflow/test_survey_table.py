@@ -15,6 +15,7 @@ from forecast_sync.errors import QueryFailed
 from forecast_sync.survey.lists import (
     OTHER,
     WINDOW,
+    Folders,
     ListWriter,
     register_lists,
     survey_table,
@@ -57,14 +58,16 @@ class SurveyTable:
         survey_id = f"survey-{uuid.uuid4().hex[:12]}.0.0"
         location = f"{self.settings.athena_output_location}{survey_id}/"
         storage = Storage(self.deployed.client("s3"))
+        folders = {part: f"{location}{part}/" for part in (WINDOW, OTHER)}
         for part, names in ((WINDOW, window), (OTHER, other)):
-            writer = ListWriter(storage, f"{location}{part}/")
+            writer = ListWriter(storage, folders[part])
             for name in names:
                 writer.add(self.path(name))
             writer.close()
         catalog = Catalog(self.deployed.client("glue"))
         for _ in range(2):
-            register_lists(catalog, self.settings, self.table, survey_id, location)
+            lists: list[Folders] = [{(): folders[part]} for part in (WINDOW, OTHER)]
+            register_lists(catalog, self.settings, self.table, survey_id, *lists)
         return survey_id
 
     def query(self, survey_id: str, select: str, more: str = "") -> list[dict[str, str]]:
@@ -73,7 +76,7 @@ class SurveyTable:
             self.settings.athena_workgroup,
             self.settings.athena_output_location,
         )
-        name = f'"forecast_dev"."{survey_table(self.settings)}"'
+        name = f'"forecast_dev"."{survey_table(self.settings, self.table)}"'
         text = f"SELECT {select} FROM {name} WHERE run = '{survey_id}'{more}"
         return list(athena.read_rows(run_query(athena, text)))
 

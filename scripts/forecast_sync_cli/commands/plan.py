@@ -12,12 +12,12 @@ from forecast_sync.runs.model import OUTCOMES
 from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions, plans, run_status
+from forecast_sync_cli.client.deploy_changes import DeployChanges, find_changes
 from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
     DateFromOption,
     DateToOption,
-    DeployedTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -37,6 +37,7 @@ from forecast_sync_cli.commands.common import (
 )
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.progress import counts_table, show_warnings
+from forecast_sync_cli.table_lint import read_checked
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 from forecast_sync_cli.units import show_size
 
@@ -51,7 +52,15 @@ def plan(
     date_from: DateFromOption = None,
     date_to: DateToOption = None,
     limit: LimitOption = 20,
-    table_name: DeployedTableOption = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--table",
+            metavar="TABLE",
+            help="The name of a deployed table. Or the path of a .toml file: start nothing, and"
+            " show what deploying this table file would change.",
+        ),
+    ] = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -61,13 +70,24 @@ def plan(
     Starts a dry run and shows rows by business date and state, the largest changes, rejects with
     examples, broken expectations, how many files are read, what Athena read and what that cost, and
     where the columns of lake, table file and Postgres differ. Only the run's own record is written
-    to the database. Exits with 1 if the dry run fails.
+    to the database. If the table file in this checkout differs from the deployed one, it says first
+    what deploying it would change. Exits with 1 if the dry run fails.
     """
     check_dates(date_from, date_to)
-    deployed = deployment.find(environment, project, table_name)
-    if table := describe_table(deployed.settings.table_file, deployed.ask_status):
+    is_file = table is not None and table.endswith(".toml")
+    if is_file and run is not None:
+        raise UserError("pass RUN or --table FILE: one shows a dry run, the other starts none")
+    local = read_checked(table) if table is not None and is_file else None
+    deployed = deployment.find(environment, project, None if is_file else table)
+    if local is not None:
+        _show_deployment(find_changes(deployed, local, git_ref), as_json=as_json)
+        return
+    if described := describe_table(deployed.settings.table_file, deployed.ask_status):
         # On stderr, where it comes before the progress of the dry run.
-        show_table(err(), table)
+        show_table(err(), described)
+        if described["difference"]:
+            here = read_checked(deployed.settings.table_file)
+            show_changes(err(), find_changes(deployed, here, git_ref))
     if run is None:
         dates = {"date_from": date_text(date_from), "date_to": date_text(date_to)}
         last = _dry_run(deployed, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})
@@ -81,6 +101,34 @@ def plan(
         print_json(report)
     else:
         show_report(out(), report, limit)
+
+
+def _show_deployment(changes: DeployChanges, *, as_json: bool) -> None:
+    if as_json:
+        print_json(changes.to_dict())
+    else:
+        show_changes(out(), changes)
+
+
+def show_changes(terminal: Terminal, changes: DeployChanges) -> None:
+    """Show what deploying a table file would change, a line each."""
+    terminal.line(
+        f"deploying {changes.table} (definition {changes.definition}, deployed is "
+        f"{changes.deployed_definition}) would change:"
+    )
+    for line in changes.changes:
+        terminal.line(f"  {line}")
+    for column in changes.adds:
+        terminal.line(Styled("  adds", "yellow"), f" {column} to the target, and fills every row")
+    for item in changes.refusals:
+        remedy = f"; first run: {item['remedy']}" if item["remedy"] else ""
+        terminal.line(
+            Styled("  refused", "red"),
+            f" {item['column']} is {item['found'] or 'missing'}, expected {item['expected']}"
+            f"{remedy}",
+        )
+    if changes.unknown:
+        terminal.line(f"  the target wasn't compared: {changes.unknown}")
 
 
 def _dry_run(deployed: Deployment, options: dict[str, str | None]) -> run_status.Snapshot:
@@ -124,13 +172,16 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
         " the run itself will read and cost as much again"
     )
     for item in report["schema_differences"]:
+        remedy = f": {item['remedy']}" if item.get("remedy") else ""
         terminal.line(
             Styled("schema", "yellow"),
             f" {item['where']}: {item['column']} is {item['found'] or 'missing'},"
-            f" expected {item['expected']}",
+            f" expected {item['expected']}{remedy}",
         )
     if not report["schema_differences"]:
         terminal.line("Lake, table file and Postgres agree on the columns.")
+    for line in report.get("losses", ()):
+        terminal.line(Styled(line, "dim"))
 
 
 def _by(groups: Sequence[dict[str, Any]], position: int) -> dict[str, dict[str, int]]:

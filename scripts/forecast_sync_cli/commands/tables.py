@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from forecast_sync.stack_names import DEFAULT_PROJECT
+from forecast_sync.tables.losses import find_losses
 
 from forecast_sync_cli.client import deployment
 from forecast_sync_cli.commands.common import (
@@ -91,9 +92,10 @@ def _redirected_to() -> str | None:
 
 @app.command()
 def check(table: TableArgument, as_json: JsonOption = False) -> None:
-    """Check a table file: its keys, its SQL and its columns.
+    """Check a table file: its keys, its SQL, its columns.
 
-    Reports each mistake in a line of its own with file, line and key, and exits with 1.
+    Reports each mistake in a line of its own with file, line and key, and exits with 1. Of a valid
+    file it says which columns are rounded.
     """
     checked = read_checked(table).table
     document = {
@@ -101,6 +103,7 @@ def check(table: TableArgument, as_json: JsonOption = False) -> None:
         "columns": len(checked.column),
         "reject_rules": len(checked.reject),
         "expectations": len(checked.expect),
+        "losses": find_losses(checked),
     }
     if as_json:
         print_json(document)
@@ -109,6 +112,8 @@ def check(table: TableArgument, as_json: JsonOption = False) -> None:
             f"valid: {document['target']}, {document['columns']} columns, "
             f"{document['reject_rules']} reject rules, {document['expectations']} expectations"
         )
+        for line in find_losses(checked):
+            out().line(f"  {line}")
 
 
 @app.command()

@@ -7,6 +7,8 @@ import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from threading import Lock
 
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.glue import Catalog
@@ -21,8 +23,10 @@ from forecast_sync.diagnostics.probe import (
     expected_values,
 )
 from forecast_sync.errors import SecretUnavailable
-from forecast_sync.extract.athena_sql import quote_name
-from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_paths
+from forecast_sync.extract.athena_sql import listed_name, quote_literal, quote_name
+from forecast_sync.survey.judge import judge
+from forecast_sync.survey.lake import is_hidden
+from forecast_sync.survey.lists import OTHER, WINDOW, partition_keys, register_lists, write_paths
 from forecast_sync.tables import is_declared
 from forecast_sync.target.differences import tell_differences
 
@@ -31,7 +35,10 @@ from forecast_sync_cli.client.deployment import FunctionFailed
 from forecast_sync_cli.doctor.runner import Advice, Context, Finding
 
 DECLARE = "`forecast-sync tables declare` lets Glue declare what the table file says."
-NARROW = "Runs work, but a number too large for that type fails a query instead of being rejected."
+NARROW = "Runs don't mind, but a query of yours fails at a number that is too large for that type."
+MOST_JUDGED = 100
+"""Of so many objects one at least should be readable."""
+
 WIDEN = "`forecast-sync tables declare` declares them wider."
 REPORT = (
     "Report this as a bug, with this output. `Verify load` would stop a run, so no wrong row "
@@ -55,10 +62,11 @@ def declared_table(context: Context) -> str:
         DatabaseName=settings.athena_db_name, Name=settings.forecast_table_name
     )["Table"]
     storage = table["StorageDescriptor"]
-    columns = {item["Name"]: item["Type"] for item in storage["Columns"]}
+    described = (*storage["Columns"], *table.get("PartitionKeys", []))
+    columns = {item["Name"]: item["Type"] for item in described}
     wrong = [
         f"{column} is {columns.get(column, 'missing')}, expected {source.declared[column]}"
-        for column, kind in source.columns.items()
+        for column, kind in source.types.items()
         if not is_declared(kind, columns.get(column))
     ]
     if wrong:
@@ -110,11 +118,12 @@ def database(context: Context) -> str:
 
 def modified_time(context: Context) -> str:
     """Athena's hidden columns agree with S3."""
-    settings, source = context.settings, context.table.source
-    name = f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}"
+    source, key = context.table.source, _find_object(context)
+    listed = _list_objects(context, [] if key is None else [key])
     query = (
         f"SELECT max({source.path}) AS path, to_iso8601(max({source.modified})) AS modified "
-        f"FROM {name} WHERE ({source.path}) = (SELECT max({source.path}) FROM {name})"
+        f"FROM {listed_name(context.settings, context.table)} "
+        f"WHERE {quote_name(partition_keys(context.table).run)} = {quote_literal(listed)}"
     )
     row = _athena(context).read_row(_run_query(context, query))
     if "path" not in row:
@@ -136,12 +145,14 @@ def queries(context: Context) -> str:
     empty = _run_statements(context, lambda prefix: build_empty(table, settings, prefix, none))
     _compare(empty, "no rows", Contents())
     answers = [f"over no rows {empty.manifest}"]
-    athena = _athena(context)
-    sample = next(athena.read_rows(_run_query(context, build_sample(table, settings))), None)
+    athena, key = _athena(context), _find_object(context)
+    listed = _list_objects(context, [] if key is None else [key])
+    sample = next(
+        athena.read_rows(_run_query(context, build_sample(table, settings, listed))), None
+    )
     if sample is None:
         answers.append("the lake has no row to run them over")
     else:
-        listed = _list_objects(context, [sample["path"]])
         one = _run_statements(
             context, lambda prefix: build_one(table, settings, prefix, sample, listed)
         )
@@ -156,15 +167,37 @@ def queries(context: Context) -> str:
     return f"extract and profile: {'; '.join(answers)}"
 
 
-def _list_objects(context: Context, paths: Sequence[str]) -> str:
+def _find_object(context: Context) -> str | None:
+    """The first object of the lake that has rows and that runs can read; None among many bad ones.
+
+    The lake's own table in Glue may lack partitions, and a query over it may fail at a bad file.
+    """
+    if "object" not in context.shared:
+        bucket, prefix = split_location(context.settings.data_location)
+        storage, large = Storage(context.client("s3")), Lock()
+        items = (item for item in storage.list(bucket, prefix) if not is_hidden(item.key, prefix))
+        judged = (
+            (item.key, judge(storage, bucket, item, context.table, large, prefix))
+            for item in islice(items, MOST_JUDGED)
+        )
+        context.shared["object"] = next(
+            (key for key, found in judged if found and found.state == "pending" and found.rows),
+            None,
+        )
+    found: str | None = context.shared["object"]
+    return found
+
+
+def _list_objects(context: Context, keys: Sequence[str]) -> str:
     """Lists of a survey of doctor's own: these objects to take in, and no others; its id."""
+    settings, table = context.settings, context.table
     survey_id = f"doctor-{secrets.token_hex(6)}.0.0"
-    location = f"{context.settings.athena_output_location}{survey_id}/"
-    storage = Storage(context.client("s3"))
-    write_paths(storage, location, WINDOW, paths)
-    write_paths(storage, location, OTHER, [])
+    lists = (Storage(context.client("s3")), settings, table)
+    location = f"{settings.athena_output_location}{survey_id}/"
+    listed = write_paths(*lists, location, WINDOW, keys)
+    others = write_paths(*lists, location, OTHER, [])
     catalog = Catalog(context.client("glue"))
-    register_lists(catalog, context.settings, context.table, survey_id, location)
+    register_lists(catalog, settings, table, survey_id, listed, others)
     return survey_id
 
 

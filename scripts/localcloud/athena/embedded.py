@@ -29,7 +29,7 @@ from localcloud.athena.object_files import (
     find_listed_objects,
     find_objects,
 )
-from localcloud.athena.parquet_files import define_view, replace_bad_text
+from localcloud.athena.parquet_files import define_view, duckdb_type, replace_bad_text
 from localcloud.athena.trino_dialect import MACROS, parse, transpile
 from localcloud.athena.unload import Unload
 from localcloud.athena.values import as_text
@@ -38,6 +38,9 @@ LARGEST_FILE_ROWS = 250_000
 SPREAD_FILES, SPREAD_ROWS = 4, 5_000
 
 _SESSION = "SET TimeZone = 'UTC'"
+
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+"""A partition's value for NULL."""
 
 BAD_TEXT = "Invalid string encoding"
 """What DuckDB says of a text that isn't UTF-8; Trino reads it as it is."""
@@ -146,15 +149,15 @@ class EmbeddedEngine:
         """A view of the table's parts, each with its partition's values as columns."""
         table = glue._tables[name]
         columns = {item["Name"]: item["Type"] for item in table["StorageDescriptor"]["Columns"]}
-        keys = [item["Name"] for item in table.get("PartitionKeys", [])]
+        keys = {item["Name"]: item["Type"] for item in table.get("PartitionKeys", [])}
         relations = []
         for part in parts:
             used = f"objects_{len(list(workdir.iterdir()))}"
             files = self._objects.collect(part.objects, workdir / used)
             relation = define_view(connection, files, columns, used)
             values = "".join(
-                f", {_literal(value)} AS {_identifier(key)}"
-                for key, value in zip(keys, part.values, strict=True)
+                f", CAST({_partition_value(value)} AS {duckdb_type(kind)}) AS {_identifier(key)}"
+                for (key, kind), value in zip(keys.items(), part.values, strict=True)
             )
             relations.append(f"SELECT *{values} FROM ({relation})")
         database, _, table_name = name.partition("/")
@@ -185,7 +188,11 @@ def _find_parts(tree: exp.Expr, name: str) -> list[_Part]:
         _Part(tuple(partition["Values"]), find(partition["StorageDescriptor"]["Location"]))
         for partition in named or partitions
     ]
-    return parts or [_Part(("",) * len(table["PartitionKeys"]), [])]
+    return parts or [_Part((NULL_PARTITION,) * len(table["PartitionKeys"]), [])]
+
+
+def _partition_value(text: str) -> str:
+    return "NULL" if text == NULL_PARTITION else _literal(text)
 
 
 def _literal(text: str) -> str:

@@ -89,7 +89,7 @@ def define_view(
     ``objects`` names a table that is created for this SELECT alone. Raises ``QueryError`` for what
     Trino can't read.
     """
-    typed = {name: _duckdb_type(kind) for name, kind in columns.items()}
+    typed = {name: duckdb_type(kind) for name, kind in columns.items()}
     parts = []
     files_with_rows = _with_rows(connection, files)
     stored = _find_stored(connection, files, columns)
@@ -137,7 +137,8 @@ def _decode(value: bytes) -> str:
         return text.replace("\ufffd", NOT_UTF8)
 
 
-def _duckdb_type(glue_type: str) -> str:
+def duckdb_type(glue_type: str) -> str:
+    """DuckDB's type with the values of one of Glue's."""
     if glue_type.startswith("decimal("):
         return glue_type.upper()
     return SIMPLE_TYPES[glue_type]

@@ -5,6 +5,10 @@
 
 CREATE MACRO is_infinite(number) AS isinf(number);
 CREATE MACRO from_base(digits, base) AS CAST('0x' || digits AS BIGINT);
+CREATE MACRO to_ieee754_64(number) AS
+  unhex(printf('%016x', CAST(CAST(CAST(number AS DOUBLE) AS BIT) AS BIGINT)));
+-- A time with a zone is an instant, which a session in UTC shows in UTC.
+CREATE MACRO at_timezone(moment, zone) AS moment;
 CREATE MACRO to_iso8601(moment) AS strftime(moment, '%Y-%m-%dT%H:%M:%S.%g') || 'Z';
 
 CREATE MACRO trino_from_utf8(bytes) AS replace(decode(bytes), chr(1114096), '�');

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,6 +36,11 @@ REFUSING_CODES = frozenset(
 PASSING_DETAILS = PASSING_CODES | {"ThrottlingException"}
 """The codes with which a batch of partitions reports that one of them may succeed later."""
 
+BATCH_PARTITIONS = 100
+"""The most that a call of BatchCreatePartition takes."""
+
+CALLS_AT_ONCE = 4
+
 SYMLINKS = {
     "InputFormat": "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat",
     "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
@@ -63,21 +69,20 @@ class Catalog:
         self._client = client
 
     def columns(self, database: str, table: str) -> dict[str, str]:
-        """The declared columns and their types, in Glue's spelling."""
+        """The declared columns, partition keys too, and their types in Glue's spelling."""
         with _translated(f"describe {database}.{table}"):
             declared = self._client.get_table(DatabaseName=database, Name=table)["Table"]
-        columns = declared.get("StorageDescriptor", {}).get("Columns", [])
-        return {column["Name"]: column.get("Type", "") for column in columns}
+        return _columns_of(declared) | _keys_of(declared)
 
     def keep_listed_table(
         self,
         database: str,
         table: str,
         columns: dict[str, str],
-        keys: Sequence[str],
+        keys: Mapping[str, str],
         location: str,
     ) -> None:
-        """Create a table of listed objects, partitioned by the texts ``keys``, or update it.
+        """Create a table of listed objects, partitioned by ``keys`` and their types, or update it.
 
         May run twice, and by several callers at once: each declares the same. ``location`` is a
         folder without lists: only the partitions have some.
@@ -86,7 +91,7 @@ class Catalog:
             "Name": table,
             "TableType": "EXTERNAL_TABLE",
             "Parameters": {"EXTERNAL": "TRUE"},
-            "PartitionKeys": [{"Name": name, "Type": "string"} for name in keys],
+            "PartitionKeys": [{"Name": name, "Type": kind} for name, kind in keys.items()],
             "StorageDescriptor": _stored(columns, location),
         }
         with _translated(f"declare {database}.{table}"):
@@ -112,10 +117,21 @@ class Catalog:
             }
             for partition in partitions
         ]
+        batches = [
+            inputs[n : n + BATCH_PARTITIONS] for n in range(0, len(inputs), BATCH_PARTITIONS)
+        ]
+
+        def add(batch: list[PartitionInputTypeDef]) -> None:
+            self._add_batch(database, table, batch)
+
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            list(pool.map(add, batches))
+
+    def _add_batch(self, database: str, table: str, batch: list[PartitionInputTypeDef]) -> None:
         task = f"add partitions to {database}.{table}"
         with _translated(task):
             answer = self._client.batch_create_partition(
-                DatabaseName=database, TableName=table, PartitionInputList=inputs
+                DatabaseName=database, TableName=table, PartitionInputList=batch
             )
         for error in answer.get("Errors", []):
             detail = error.get("ErrorDetail", {})
@@ -140,17 +156,25 @@ class Catalog:
                 ]
             except self._client.exceptions.EntityNotFoundException:
                 return 0
-            for values in old:
+
+            def delete(values: list[str]) -> None:
                 with suppress(self._client.exceptions.EntityNotFoundException):
                     self._client.delete_partition(
                         DatabaseName=database, TableName=table, PartitionValues=values
                     )
+
+            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+                list(pool.map(delete, old))
         return len(old)
 
 
 def _stored(columns: dict[str, str], location: str) -> Any:
     declared = [{"Name": name, "Type": kind} for name, kind in columns.items()]
     return {**SYMLINKS, "Columns": declared, "Location": location}
+
+
+def _keys_of(table: Any) -> dict[str, str]:
+    return {column["Name"]: column.get("Type", "") for column in table.get("PartitionKeys", [])}
 
 
 def _columns_of(table: Any) -> dict[str, str]:

@@ -33,7 +33,7 @@ from forecast_sync.survey.file_ledger import FileLedger
 from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_list
 from forecast_sync.tables import Table
 from forecast_sync.target.differences import describe_target, list_differences
-from forecast_sync.target.expressions import row_hash, shown
+from forecast_sync.target.expressions import row_hash, shown, type_sql
 from forecast_sync.text.size_limits import fitting
 
 MAX_PROBE_KEYS = 100
@@ -107,9 +107,10 @@ def inspect(
     """Answer a question.
 
     About ``database``: ``{"server", "user", "target", "exists", "differences": [{"column",
-    "expected", "found"}]}``; about ``probe``: ``{"rows": [{column: text or None}], "hashes":
-    [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``; about
-    ``lake``: ``{"survey_id": whose partition of the survey table the objects are}``; about
+    "expected", "found"}], "described": the fields of a ``Target``}``; about ``probe``: ``{"rows":
+    [{column: text or None}], "hashes": [int as text]}``; about ``sums``: ``{"sums": [[date, rows,
+    checksum as text]]}``; about ``lake``: ``{"survey_id": whose partition of the survey table the
+    objects are}``; about
     ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to go on at, or None}``, with
     fewer rows than asked for when they are large. A probe's values are shortened.
     """
@@ -152,9 +153,9 @@ def _list_lake(
     with transaction(connection) as cursor:
         is_surveyed = has_table(cursor, "forecast_sync_file")
     loaded = FileLedger(connection, settings).list_others([bounds]) if is_surveyed else ()
-    write_list(storage, settings, location, WINDOW, loaded)
-    write_list(storage, settings, location, OTHER, ())
-    register_lists(catalog, settings, table, survey_id, location)
+    window = write_list(storage, settings, table, location, WINDOW, loaded)
+    other = write_list(storage, settings, table, location, OTHER, ())
+    register_lists(catalog, settings, table, survey_id, window.folders, other.folders)
     return survey_id
 
 
@@ -173,6 +174,7 @@ def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:
         "target": table.target.table,
         "exists": target.exists,
         "differences": list_differences(target, table),
+        "described": target._asdict(),
     }
 
 
@@ -188,7 +190,7 @@ def _read_probe(
     )
     reader = PageReader(stream, page)
     definitions = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.type))
+        sql.SQL("{} {}").format(sql.Identifier(column.name), type_sql(column))
         for column in table.column
     )
     values = sql.SQL(", ").join(

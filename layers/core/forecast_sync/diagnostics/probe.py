@@ -18,7 +18,7 @@ from forecast_sync.contracts.survey import Survey
 from forecast_sync.extract.athena_sql import (
     Dates,
     build_extract,
-    build_lake,
+    build_listed,
     build_profile,
     quote_literal,
     quote_name,
@@ -31,7 +31,18 @@ TEXT = "\\\t\n\r\\N é🍕 'quoted'"
 ESCAPED = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 VALUES = {
+    "smallint": ("-7", "-7"),
     "integer": ("-7", "-7"),
+    "real": ("-0.1", "-0.1"),
+    "double": ("0.1E0 + 0.2E0", "0.30000000000000004"),
+    "timestamptz": (
+        "TIMESTAMP '2026-02-28 23:59:59.120 +05:30'",
+        "2026-02-28 18:29:59.12+00",
+    ),
+    "uuid": (
+        "'{6F9619FF-8B86-D011-B42D-00C04FC964FF}'",
+        "6f9619ff-8b86-d011-b42d-00c04fc964ff",
+    ),
     "bigint": ("BIGINT '-7000000000'", "-7000000000"),
     "boolean": ("true", "true"),
     "timestamp": ("TIMESTAMP '2026-02-28 23:59:59.120'", "2026-02-28 23:59:59.12"),
@@ -39,15 +50,22 @@ VALUES = {
 }
 """By kind of column: the value in Athena, and its text in Postgres."""
 
+FLOATS = {"real": "-0x1.99999a0000000p-4", "double": "0x1.3333333333334p-2"}
+"""The floats in ``VALUES`` as lines have them."""
+
 HALF = "1.005"
 """1.01 when its shortest decimal form is rounded half up, as Trino does; 1.00 in binary."""
 
-ATHENA_TYPES = {"numeric": "double", "varchar": "varchar", "text": "varchar"}
+ATHENA_TYPES = {
+    "numeric": "double",
+    "varchar": "varchar",
+    "text": "varchar",
+    "uuid": "varchar",
+    "timestamptz": "timestamp with time zone",
+}
 
 PROBE_PATH = "s3://probe/row.parquet"
 PROBED_AT = datetime(2026, 2, 28, tzinfo=UTC)
-
-EVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class Statements(NamedTuple):
@@ -72,17 +90,16 @@ def build_empty(table: Table, settings: Settings, prefix: str, survey_id: str) -
     )
 
 
-def build_sample(table: Table, settings: Settings) -> str:
-    """The SELECT that picks a row of the lake for ``build_one``; it returns one or none."""
+def build_sample(table: Table, settings: Settings, survey_id: str) -> str:
+    """The SELECT that picks a row for ``build_one`` from the lists' objects: one or none."""
     sources = {name: quote_name(name) for name in table.target.key}
-    window = Window(high=EVER)
     return read_statement("diagnostics/sample.athena.sql").format(
         date=sources[table.source.date],
         keys=", ".join(
             f"CAST({name} AS varchar) AS key_{number}"
             for number, name in enumerate(sources.values())
         ),
-        lake=build_lake(table, settings, Dates(), window),
+        lake=build_listed(table, settings, Dates(), listed_window(survey_id)),
         present=" AND ".join(f"{name} IS NOT NULL" for name in sources.values()),
     )
 
@@ -137,6 +154,10 @@ def _as_field(column: Column, table: Table) -> str:
         return "\\N"
     if column.kind == "timestamp":
         return text.ljust(len("2026-02-28 23:59:59.120000"), "0")
+    if column.kind == "timestamptz":
+        return f"{text.removesuffix('+00').ljust(len('2026-02-28 23:59:59.120000'), '0')}+00"
+    if column.kind in FLOATS:
+        return FLOATS[column.kind]
     return "".join(ESCAPED.get(letter, letter) for letter in text)
 
 

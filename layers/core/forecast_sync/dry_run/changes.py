@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from math import inf, isnan
 
 from psycopg import sql
 from pydantic import Field
@@ -16,7 +17,8 @@ from forecast_sync.contracts.base import Payload
 from forecast_sync.contracts.page import Page, PageKind
 from forecast_sync.contracts.run import Run
 from forecast_sync.tables import Table
-from forecast_sync.target.expressions import compose_parts, reject_value, shown
+from forecast_sync.target.differences import describe_in, find_addable
+from forecast_sync.target.expressions import Parts, compose_parts, reject_value, shown
 from forecast_sync.text.size_limits import VALUE_CHARACTERS, shorten
 
 LARGEST = 20
@@ -56,8 +58,9 @@ class Change(Payload):
 
     @property
     def size(self) -> float:
-        """How large the change is; NULL counts as zero."""
-        return abs(float(self.after or 0) - float(self.before or 0))
+        """How large the change is; NULL counts as zero, and NaN as infinite."""
+        size = abs(float(self.after or 0) - float(self.before or 0))
+        return inf if isnan(size) else size
 
 
 class Example(Payload):
@@ -108,21 +111,28 @@ class ChangesWriter:
 
 
 def describe_batch(cursor: Cursor, table: Table, kind: PageKind) -> BatchChanges:
-    """What the staged batch would change, or why its rows are rejected; only reads."""
+    """What the staged batch would change, or why its rows are rejected; only reads.
+
+    Columns that the target lacks, and that a run would add, are NULL in it.
+    """
     if kind == "reject":
         return _describe_rejects(cursor, table)
-    parts = compose_parts(table)
+    parts = compose_parts(table, absent=find_addable(describe_in(cursor, table), table))
     by = _texts("source", table.report.by)
-    cursor.execute(statement("dry_run/group_changes.sql", **parts, by=by))
+    cursor.execute(
+        statement("dry_run/group_changes.sql", **parts, by=by, listed=_followed(by, table))
+    )
     groups = tuple(
         Group(by=row[:-3], inserted=row[-3], updated=row[-2], unchanged=row[-1]) for row in cursor
     )
-    return BatchChanges(groups=groups, largest=_largest_changes(cursor, table))
+    return BatchChanges(groups=groups, largest=_largest_changes(cursor, table, parts))
 
 
 def _describe_rejects(cursor: Cursor, table: Table) -> BatchChanges:
     values = sql.SQL(", ").join(shown(reject_value(name)) for name in table.report.by)
-    cursor.execute(statement("dry_run/group_stage_rejects.sql", by=values))
+    cursor.execute(
+        statement("dry_run/group_stage_rejects.sql", by=values, listed=_followed(values, table))
+    )
     rows = cursor.fetchall()
     reasons: Counter[str] = Counter()
     for reason, *_, count in rows:
@@ -146,10 +156,9 @@ def _shortened(value: object) -> str | None:
     return None if value is None else shorten(str(value), VALUE_CHARACTERS)
 
 
-def _largest_changes(cursor: Cursor, table: Table) -> tuple[Change, ...]:
+def _largest_changes(cursor: Cursor, table: Table, parts: Parts) -> tuple[Change, ...]:
     if table.report.watch is None:
         return ()
-    parts = compose_parts(table)
     watched = sql.Identifier(table.report.watch)
     keys = _texts("source", table.target.key)
     cursor.execute(
@@ -157,6 +166,11 @@ def _largest_changes(cursor: Cursor, table: Table) -> tuple[Change, ...]:
         {"limit": LARGEST},
     )
     return tuple(Change(key=row[:-2], before=row[-2], after=row[-1]) for row in cursor)
+
+
+def _followed(by: sql.Composable, table: Table) -> sql.Composable:
+    """The report's columns, followed by others; a table file need not name any."""
+    return sql.SQL("{},").format(by) if table.report.by else sql.SQL("")
 
 
 def _texts(relation: str, names: tuple[str, ...]) -> sql.Composable:

@@ -32,11 +32,14 @@ from forecast_sync.dry_run.changes import (
 )
 from forecast_sync.errors import ResultInvalid
 from forecast_sync.tables import Table, declared_type, definition_of, is_declared
-from forecast_sync.target.differences import find_differences
+from forecast_sync.tables.losses import find_losses
+from forecast_sync.target.differences import describe_target, find_addable, list_differences
+from forecast_sync.target.remedies import write_remedy
 from forecast_sync.verify.ledger import read_counts
 
 READERS = 16
 SAMPLED_REASONS = 50
+ADDED = "the next run adds it and fills every row"
 TERABYTE = 10**12
 SMALLEST_QUERY_BYTES = 10 * 10**6
 """Athena bills at least as much for each query."""
@@ -59,12 +62,16 @@ class ReportLocation(Payload):
 
 
 class SchemaDifference(Payload):
-    """A column that isn't what the table file says; ``found`` is None for a missing one."""
+    """A column that isn't what the table file says; ``found`` is None for a missing one.
+
+    ``remedy`` says what changes that: the next run, or a statement.
+    """
 
     where: str
     column: str
     expected: str
     found: str | None
+    remedy: str | None = None
 
 
 class ScannedQuery(Payload):
@@ -80,6 +87,7 @@ class ChangeReport(Payload):
     """What a run would change in the target, and what its queries cost.
 
     The run itself reads as much of ``files``. ``examples`` are of the rejects of each reason.
+    ``losses`` say which values are rounded to fit the target.
     """
 
     run_id: str
@@ -98,6 +106,7 @@ class ChangeReport(Payload):
     queries: tuple[ScannedQuery, ...]
     files: RunFiles | None = None
     schema_differences: tuple[SchemaDifference, ...]
+    losses: tuple[str, ...] = ()
 
 
 def report_changes(
@@ -137,6 +146,7 @@ def report_changes(
         queries=_price_queries(athena, settings, request.queries),
         files=request.window.survey.files if request.window.survey else None,
         schema_differences=_find_schema_differences(connection, catalog, table, settings),
+        losses=tuple(find_losses(table)),
     )
     location = report_location(settings, run)
     storage.write(*split_location(location), report.model_dump_json().encode())
@@ -217,11 +227,19 @@ def _find_schema_differences(
         SchemaDifference(
             where="lake", column=name, expected=declared_type(expected), found=declared.get(name)
         )
-        for name, expected in table.source.columns.items()
+        for name, expected in table.source.types.items()
         if not is_declared(expected, declared.get(name))
     ]
+    described = describe_target(connection, table)
+    added = {column.name for column in find_addable(described, table)}
     target = [
-        SchemaDifference.model_validate({"where": "postgres", **difference})
-        for difference in find_differences(connection, table)
+        SchemaDifference(
+            where="postgres",
+            **difference,
+            remedy=ADDED
+            if difference["column"] in added and described.is_ours
+            else write_remedy(table, difference),
+        )
+        for difference in list_differences(described, table)
     ]
     return (*lake, *target)

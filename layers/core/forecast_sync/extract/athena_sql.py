@@ -20,6 +20,18 @@ FIRST_DATE, LAST_DATE = "0001-01-01", "9999-12-31"
 NEWEST = "source_newest"
 
 TEXTS = ("varchar", "text")
+FLOATS = ("real", "double")
+
+LEAST_TOO_LARGE_FOR_REAL = "3.4028235677973366E38"
+"""From here on a double isn't rounded to the largest real but to infinity."""
+
+UUID_PATTERN = (
+    "^([0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    "|\\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\})$"
+)
+"""A UUID's usual spellings, in lower case."""
+
+INTEGER_BITS = {"smallint": 16, "integer": 32}
 
 LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS decimal(38, 0))"
 """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
@@ -118,12 +130,20 @@ def _exact_columns(table: Table) -> str:
 def _exact_value(table: Table, column: Column) -> str | None:
     """What the target makes of a column's value; None when that needs no column of its own.
 
-    A number is rounded, and NULL when it doesn't fit. Only in the key does the same hold for times,
-    which lose digits and time zone, and for dates that are computed as timestamps.
+    A number is rounded, and NULL when it doesn't fit. Floats, times with a zone and UUIDs are
+    texts, equal when the target's values are. Only in the key does the same hold for times, which
+    lose digits and time zone, and for dates that are computed as timestamps.
     """
     name = quote_name(column.name)
     if column.kind == "numeric":
         return f"TRY_CAST({name} AS decimal{column.arguments})"
+    if column.kind in FLOATS:
+        return _float_bits(column)
+    if column.kind == "timestamptz":
+        text = f"date_format({_in_utc(name)}, '%Y-%m-%d %H:%i:%s.%f')"
+        return f"TRY(concat({text}, '+00'))"
+    if column.kind == "uuid":
+        return _uuid(name)
     if column.name in table.target.key and column.kind == "timestamp":
         return f"TRY({_as_text(column)})"
     if column.name in table.target.key and column.kind == "date":
@@ -238,7 +258,7 @@ def build_listed(table: Table, settings: Settings, dates: Run | Dates, window: W
     own = _own_filter(table)
     return read_statement("extract/listed.athena.sql").format(
         **_source_columns(table),
-        table=listed_name(settings),
+        table=listed_name(settings, table),
         run_key=quote_name(keys.run),
         part_key=quote_name(keys.part),
         survey_id=quote_literal(survey.survey_id),
@@ -268,9 +288,9 @@ def lake_name(settings: Settings) -> str:
     return f"{quote_name(settings.athena_db_name)}.{quote_name(settings.forecast_table_name)}"
 
 
-def listed_name(settings: Settings) -> str:
+def listed_name(settings: Settings, table: Table) -> str:
     """The survey table, qualified with its database."""
-    return f"{quote_name(settings.athena_db_name)}.{quote_name(survey_table(settings))}"
+    return f"{quote_name(settings.athena_db_name)}.{quote_name(survey_table(settings, table))}"
 
 
 def source_of(column: Column) -> str:
@@ -280,9 +300,10 @@ def source_of(column: Column) -> str:
 
 def _date_of(table: Table) -> str:
     """The expression of a date; bare when the lake has dates, by which engines skip row groups."""
+    if table.source_date is not None:
+        return quote_name(table.source_date)
     (column,) = (column for column in table.column if column.name == table.source.date)
-    is_date = column.source is None and table.source.columns[column.name] == "date"
-    return source_of(column) if is_date else f"CAST({source_of(column)} AS date)"
+    return f"CAST({source_of(column)} AS date)"
 
 
 def _date_bounds(table: Table, dates: Run | Dates) -> list[str]:
@@ -311,11 +332,49 @@ def _as_text(column: Column) -> str:
     name = quote_name(column.name)
     if column.kind == "numeric":
         return f"CAST({_exact(column)} AS varchar)"
+    if column.kind in (*FLOATS, "timestamptz", "uuid"):
+        return _exact(column)
     if column.kind == "timestamp":
         return f"date_format({name}, '%Y-%m-%d %H:%i:%s.%f')"
     if column.kind == "date":
         return f"CAST(CAST({name} AS date) AS varchar)"
     return _escaped(name) if column.kind in TEXTS else f"CAST({name} AS varchar)"
+
+
+def _float_bits(column: Column) -> str:
+    """A float's bits as a hexadecimal number that Postgres reads; -0 is 0.
+
+    Athena's decimal digits of a float aren't those that Postgres writes for it, and the checksum
+    needs one form. A real is written as the double that is equal to it.
+    """
+    given = f"CAST({quote_name(column.name)} AS double)"
+    value = f"CAST(TRY_CAST({given} AS real) AS double)" if column.kind == "real" else given
+    digits = f"lower(to_hex(to_ieee754_64(abs({value}))))"
+    exponent = f"from_base(substr({digits}, 1, 3), 16)"
+    return (
+        f"CASE WHEN is_nan({given}) THEN 'NaN' "
+        f"WHEN is_infinite({given}) "
+        f"THEN CASE WHEN {given} > 0 THEN 'Infinity' ELSE '-Infinity' END "
+        f"WHEN {value} = 0 THEN '0' ELSE concat(CASE WHEN {value} < 0 THEN '-' ELSE '' END, "
+        f"CASE WHEN {exponent} = 0 THEN '0x0.' ELSE '0x1.' END, substr({digits}, 4), 'p', "
+        f"CAST(greatest({exponent}, 1) - 1023 AS varchar)) END"
+    )
+
+
+def _in_utc(name: str) -> str:
+    """A time, be it with or without a zone, as one in UTC; without, it is in UTC already."""
+    return f"at_timezone(CAST({name} AS timestamp with time zone), 'UTC')"
+
+
+def _uuid(name: str) -> str:
+    """A UUID as Postgres writes it; NULL when it isn't one."""
+    text = f"lower(CAST({name} AS varchar))"
+    digits = f"replace(replace(replace({text}, '-', ''), '{{', ''), '}}', '')"
+    parts = ", '-', ".join(
+        f"substr({digits}, {start}, {length})"
+        for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    )
+    return f"CASE WHEN regexp_like({text}, '{UUID_PATTERN}') THEN concat({parts}) END"
 
 
 def _escaped(text: str) -> str:
@@ -351,9 +410,18 @@ def _reject_rules(column: Column) -> list[tuple[str, str]]:
         for length in column.arguments:
             reason = f"{column.name} is longer than {length} characters"
             rules.append((f"length({name}) > {length}", reason))
-    elif column.kind == "integer":
-        outside = f"{name} < {-(2**31)} OR {name} > {2**31 - 1}"
-        rules.append((outside, f"{column.name} doesn't fit integer"))
+    elif column.kind in INTEGER_BITS:
+        most = 2 ** (INTEGER_BITS[column.kind] - 1)
+        outside = f"{name} < {-most} OR {name} > {most - 1}"
+        rules.append((outside, f"{column.name} doesn't fit {column.kind}"))
+    elif column.kind == "real":
+        size = f"abs(CAST({name} AS double))"
+        outside = f"{size} >= {LEAST_TOO_LARGE_FOR_REAL} AND NOT is_infinite({size})"
+        outside += f" AND NOT is_nan({size})"
+        rules.append((outside, f"{column.name} doesn't fit real"))
+    elif column.kind == "uuid":
+        wrong = f"{name} IS NOT NULL AND {_exact(column)} IS NULL"
+        rules.append((wrong, f"{column.name} isn't a UUID"))
     elif column.kind == "numeric":
         rules += [
             (f"is_nan({name})", f"{column.name} is NaN"),
@@ -363,8 +431,12 @@ def _reject_rules(column: Column) -> list[tuple[str, str]]:
                 f"{column.name} doesn't fit {column.type}",
             ),
         ]
-    elif column.kind in ("date", "timestamp"):
-        day = f"CAST({name} AS date)" if column.kind == "timestamp" else name
+    elif column.kind in ("date", "timestamp", "timestamptz"):
+        day = {
+            "date": name,
+            "timestamp": f"CAST({name} AS date)",
+            "timestamptz": f"CAST({_in_utc(name)} AS date)",
+        }[column.kind]
         outside = f"{day} < DATE '{FIRST_DATE}' OR {day} > DATE '{LAST_DATE}'"
         rules.append((outside, f"{column.name} is outside {FIRST_DATE} to {LAST_DATE}"))
     return rules

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import Connection, transaction
-from forecast_sync.adapters.s3 import Storage, split_location
+from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.contracts.run import BadFiles, BadFilesRequest, Run, Window
@@ -172,13 +172,11 @@ class _Probes:
         return None
 
     def _compose(self, keys: Sequence[str]) -> str:
-        bucket, _ = split_location(self._settings.data_location)
         name = f"{self._survey.survey_id}.part-{self._queries}"
         location = f"{self._survey.location}part-{self._queries}/"
-        paths = [f"s3://{bucket}/{key}" for key in keys]
-        write_paths(self._storage, location, WINDOW, paths)
-        write_paths(self._storage, location, OTHER, [])
-        register_lists(self._catalog, self._settings, self._table, name, location)
+        lists = (self._storage, self._settings, self._table, location)
+        listed, others = write_paths(*lists, WINDOW, keys), write_paths(*lists, OTHER, [])
+        register_lists(self._catalog, self._settings, self._table, name, listed, others)
         survey = self._survey.model_copy(update={"survey_id": name, "reads": ()})
         window = self._window.model_copy(update={"survey": survey, "low": None})
         # Of every date, whatever the run's are: its files' rows are counted.

@@ -23,6 +23,7 @@ from forecast_sync.load.merge import Merger
 from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.load.stage import stage_rejects, stage_rows
 from forecast_sync.tables import Table, definition_of
+from forecast_sync.target.differences import find_addable
 from forecast_sync.target.schema import refuse_differences
 
 RESERVE_MILLISECONDS = 30_000
@@ -87,9 +88,11 @@ def _load(
     save_changes: SaveChanges | None,
     joined: int | None,
 ) -> UpsertProgress:
-    refuse_differences(connection, table)
+    is_dry = request.run.dry_run
+    target = refuse_differences(connection, table, may_lack=is_dry)
+    absent = find_addable(target, table) if is_dry else ()
     reader = PageReader(stream, request.page)
-    merger = Merger(table, checksum=request.run.sums_content)
+    merger = Merger(table, checksum=request.run.sums_content, absent=absent)
     opening = _compose_opening(connection, request, joined)
     reader.skip_to(_read_position(connection, request.page))
     slowest = 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from forecast_sync.adapters.postgres import Cursor
 from forecast_sync.errors import BatchConflict
 from forecast_sync.load.statements import compose_batch
-from forecast_sync.tables import Table
+from forecast_sync.tables import Column, Table
 
 SMALL_BATCH = 250_000
 """Up to this many rows, settings guide the planner. Left alone, it reads the whole target for each
@@ -41,8 +42,8 @@ class Merger:
     each staged row is looked up by index.
     """
 
-    def __init__(self, table: Table, *, checksum: bool) -> None:
-        self.statements = compose_batch(table, checksum=checksum)
+    def __init__(self, table: Table, *, checksum: bool, absent: Sequence[Column] = ()) -> None:
+        self.statements = compose_batch(table, checksum=checksum, absent=absent)
         self._checksum = checksum
         self._guide: bytes | None = None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from psycopg import sql
 
 from forecast_sync.adapters.postgres import statement
-from forecast_sync.tables import Table
+from forecast_sync.tables import Column, Table
 from forecast_sync.target.expressions import compose_parts
 
 
@@ -24,9 +25,14 @@ class BatchStatements(NamedTuple):
     merge: bytes
 
 
-def compose_batch(table: Table, *, checksum: bool) -> BatchStatements:
-    """A table's statements; with ``checksum`` the insert also counts and sums its rows."""
-    parts = compose_parts(table, checksum=checksum)
+def compose_batch(
+    table: Table, *, checksum: bool, absent: Sequence[Column] = ()
+) -> BatchStatements:
+    """A table's statements; with ``checksum`` the insert also counts and sums its rows.
+
+    ``absent`` are columns that the target of a dry run lacks.
+    """
+    parts = compose_parts(table, checksum=checksum, absent=absent)
 
     def compose(name: str, **more: sql.Composable) -> bytes:
         return statement(name, **parts, **more).as_bytes()

@@ -7,7 +7,7 @@ through, mostly without naming the file. The footer tells beforehand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Executor
 from datetime import date, timedelta
 from threading import Lock
@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from forecast_sync.adapters.s3 import Listed, ObjectArchived, Storage
 from forecast_sync.contracts.survey import DateRange
 from forecast_sync.errors import SourceInvalid
+from forecast_sync.survey.folders import FolderValues, find_disagreements, read_folders
 from forecast_sync.survey.parquet_footer import Footer, footer_size, read_footer
 from forecast_sync.survey.readable import find_misfits
 from forecast_sync.tables import Table
@@ -55,22 +56,35 @@ class Judged(NamedTuple):
 
 
 def judge_all(
-    lake: Storage, bucket: str, items: Iterable[Listed], table: Table, pool: Executor
+    lake: Storage,
+    bucket: str,
+    items: Iterable[Listed],
+    table: Table,
+    pool: Executor,
+    prefix: str = "",
 ) -> dict[str, Judged | None]:
-    """Judge objects, by key; None for one that is gone. Large footers are read one at a time."""
+    """Judge objects, by key; None for one that is gone. Large footers are read one at a time.
+
+    ``prefix`` is the lake's, below which folders have values.
+    """
     large = Lock()
-    asked = {item.key: pool.submit(judge, lake, bucket, item, table, large) for item in items}
+    asked = {
+        item.key: pool.submit(judge, lake, bucket, item, table, large, prefix) for item in items
+    }
     return {key: answer.result() for key, answer in asked.items()}
 
 
-def judge(lake: Storage, bucket: str, item: Listed, table: Table, large: Lock) -> Judged | None:
+def judge(
+    lake: Storage, bucket: str, item: Listed, table: Table, large: Lock, prefix: str = ""
+) -> Judged | None:
     """Judge one object; None when it is gone."""
     if item.storage_class in ARCHIVED:
         return Judged("archived", f"is archived as {item.storage_class}")
     if "\n" in item.key or "\r" in item.key:
         return Judged("quarantined", "has a line break in its name: copy it to another one")
+    partitions = table.source.partitions
     try:
-        footer = _read_footer(lake, bucket, item.key, large)
+        footer = _read_footer(lake, bucket, item.key, large, partitions)
     except ObjectArchived:
         return Judged("archived", "is archived")
     except SourceInvalid as error:
@@ -81,30 +95,44 @@ def judge(lake: Storage, bucket: str, item: Listed, table: Table, large: Lock) -
         return None
     if not footer.has_rows:
         return Judged("pending", rows=0)
-    if misfits := "; ".join(find_misfits(footer, table.source)):
-        return Judged("quarantined", misfits, footer.rows)
-    return Judged("pending", None, footer.rows, find_dates(footer, table))
+    try:
+        folders = read_folders(item.key, prefix, partitions)
+    except ValueError as error:
+        return Judged("quarantined", str(error), footer.rows)
+    misfits = [*find_misfits(footer, table.source)]
+    misfits += find_disagreements(footer, folders)
+    if misfits:
+        return Judged("quarantined", "; ".join(misfits), footer.rows)
+    return Judged("pending", None, footer.rows, find_dates(footer, table, folders))
 
 
-def _read_footer(lake: Storage, bucket: str, key: str, large: Lock) -> Footer | None:
+def _read_footer(
+    lake: Storage, bucket: str, key: str, large: Lock, bounds_of: Collection[str]
+) -> Footer | None:
     tail = lake.read_tail(bucket, key, TAIL_BYTES)
     if tail == b"":
         raise ValueError("it is empty, 0 bytes")
     if tail is not None and (size := footer_size(tail)) > len(tail):
         with large:
             tail = lake.read_tail(bucket, key, size)
-    return None if tail is None else read_footer(tail)
+    return None if tail is None else read_footer(tail, bounds_of)
 
 
-def find_dates(footer: Footer, table: Table) -> DateRange | None:
-    """The business dates of a file's rows, as its statistics bound them; None without any.
+def find_dates(
+    footer: Footer, table: Table, folders: FolderValues | None = None
+) -> DateRange | None:
+    """The business dates of a file's rows, as its folder or its statistics bound them.
 
-    ``ANY_DATE`` when they don't tell, or when the table file computes the date.
+    None without any; ``ANY_DATE`` when they don't tell, or when the table file computes the date.
     """
-    (column,) = (column for column in table.column if column.name == table.source.date)
-    stored = footer.storage.get(column.name)
-    is_plain = column.source is None and table.source.columns[column.name] == "date"
-    if not is_plain or stored is None or not stored.is_bounded or stored.values != footer.rows:
+    name = table.source_date
+    if name is None:
+        return ANY_DATE
+    if folders and name in folders:
+        day = folders[name].value
+        return DateRange(first=day, last=day) if isinstance(day, date) else None
+    stored = footer.storage.get(name)
+    if stored is None or not stored.is_bounded or stored.values != footer.rows:
         return ANY_DATE
     if stored.least is None or stored.most is None:
         return None

@@ -148,7 +148,9 @@ class _Surveying:
 
     def _compare_slice(self, items: Sequence[Listed], known: Sequence[KnownFile]) -> None:
         def judge(unknown: Sequence[Listed]) -> Mapping[str, Judged | None]:
-            return judge_all(self._storage, self._bucket, unknown, self._table, self._pool)
+            return judge_all(
+                self._storage, self._bucket, unknown, self._table, self._pool, self._prefix
+            )
 
         compared = compare(items, known, judge, self._definition, self._request.window.adopts_until)
         if compared.changes:
@@ -201,10 +203,12 @@ def _finish(
     is_full = window.low is None
     reads = [] if is_full else merge(ledger.window_dates(bounds))
     wanted = ledger.list_window(bounds, is_full=is_full)
-    window_list = write_list(storage, settings, survey.location, WINDOW, wanted)
+    window_list = write_list(storage, settings, table, survey.location, WINDOW, wanted)
     others = ledger.list_others(reads) if reads else ()
-    other_list = write_list(storage, settings, survey.location, OTHER, others)
-    register_lists(catalog, settings, table, survey.survey_id, survey.location)
+    other_list = write_list(storage, settings, table, survey.location, OTHER, others)
+    register_lists(
+        catalog, settings, table, survey.survey_id, window_list.folders, other_list.folders
+    )
     survey = survey.model_copy(
         update={
             "done": True,

@@ -8,7 +8,7 @@ column become objects, so memory grows with the columns and time with the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 MAGIC = b"PAR1"
@@ -72,8 +72,10 @@ CHUNKS, GROUP_ROWS = 1, 3
 OTHER_FILE, CHUNK_METADATA, ENCRYPTION, ENCRYPTED_METADATA = 1, 3, 8, 9
 CHUNK_ENCODINGS, PATH, CODEC, CHUNK_VALUES, STATISTICS = 2, 3, 4, 5, 12
 # Statistics; writers of old used the first two
-OLD_MAX, OLD_MIN, NULL_COUNT, MAX, MIN = 1, 2, 3, 5, 6
+OLD_MAX, OLD_MIN, NULL_COUNT, MAX, MIN, MAX_IS_EXACT, MIN_IS_EXACT = 1, 2, 3, 5, 6, 7, 8
 DATE_BYTES = 4
+MOST_BOUND_BYTES = 1025
+"""Of a bound that is compared with a folder's value; an object's name has at most 1,024."""
 
 # Types of the compact encoding
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, STRUCT = (
@@ -117,10 +119,12 @@ class Storage:
 
     ``least`` and ``most`` bound the values of a column of 32-bit integers, such as dates, unless
     ``is_bounded`` is false; both are None when all values are NULL. ``values`` is how many values
-    it has, NULLs included.
+    it has, NULLs included. ``bounds`` are the least and the greatest value of each row group as
+    they are stored, and None for NULL; None when they are unknown or nobody has asked for them.
     """
 
     __slots__ = (
+        "bounds",
         "codecs",
         "encodings",
         "is_bounded",
@@ -131,7 +135,7 @@ class Storage:
         "values",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_bounds: bool = False) -> None:
         self.codecs: set[str] = set()
         self.encodings: set[str] = set()
         self.is_encrypted = False
@@ -140,6 +144,7 @@ class Storage:
         self.least: int | None = None
         self.most: int | None = None
         self.values = 0
+        self.bounds: set[bytes | None] | None = set() if keeps_bounds else None
 
     def add_values(self, values: int | None, statistics: dict[int, bytes | int]) -> None:
         """Take in what a row group says of its values."""
@@ -159,6 +164,25 @@ class Storage:
             return
         self.least = min(bounds[0], self.least if self.least is not None else bounds[0])
         self.most = max(bounds[1], self.most if self.most is not None else bounds[1])
+
+    def add_bounds(self, values: int | None, statistics: dict[int, bytes | int]) -> None:
+        """Take in the bounds of a row group's values."""
+        nulls = statistics.get(NULL_COUNT)
+        if self.bounds is None or values == 0:
+            return
+        least = statistics.get(MIN, statistics.get(OLD_MIN))
+        most = statistics.get(MAX, statistics.get(OLD_MAX))
+        is_exact = statistics.get(MIN_IS_EXACT, 1) and statistics.get(MAX_IS_EXACT, 1)
+        if values is None or not isinstance(nulls, int):
+            self.bounds = None
+        elif nulls == values:
+            self.bounds.add(None)
+        elif isinstance(least, bytes) and isinstance(most, bytes) and is_exact:
+            self.bounds |= {least, most, *([None] if nulls else [])}
+            # More than two can't be one value.
+            self.bounds = set(sorted(self.bounds, key=repr)[:3])
+        else:
+            self.bounds = None
 
 
 class Footer(NamedTuple):
@@ -200,15 +224,17 @@ def footer_size(tail: bytes) -> int:
     return size + FOOTER_END_BYTES
 
 
-def read_footer(tail: bytes) -> Footer:
+def read_footer(tail: bytes, bounds_of: Collection[str] = ()) -> Footer:
     """What the footer says; ``tail`` holds at least ``footer_size`` bytes.
+
+    ``bounds_of`` names the columns whose bounds are kept, whatever their type.
 
     Raises ``ValueError`` when the footer can't be read, and nothing else, whatever the bytes are.
     """
     size = footer_size(tail)
     if size > len(tail):
         raise ValueError(f"it claims a footer of {size - FOOTER_END_BYTES:,} bytes and is shorter")
-    cursor = _Cursor(tail[-size:-FOOTER_END_BYTES])
+    cursor = _Cursor(tail[-size:-FOOTER_END_BYTES], bounds_of)
     columns = _top_level(cursor.read_file_metadata())
     return Footer(columns, cursor.storage, cursor.rows)
 
@@ -251,8 +277,9 @@ def _damaged(how: str) -> ValueError:
 class _Cursor:
     """Reads FileMetaData from front to back and skips what isn't needed."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, bounds_of: Collection[str] = ()) -> None:
         self._data = data
+        self._bounds_of = bounds_of
         self._position = 0
         self._values_left = MOST_VALUES
         self.storage: dict[str, Storage] = {}
@@ -403,11 +430,12 @@ class _Cursor:
             return None
         if name not in self.storage and len(self.storage) >= MOST_ELEMENTS:
             raise _damaged("its row groups have more columns than its schema may have")
-        storage = self.storage.setdefault(name, Storage())
+        storage = self.storage.setdefault(name, Storage(keeps_bounds=name in self._bounds_of))
         storage.encodings |= encodings
         if codec is not None:
             storage.codecs.add(codec)
         storage.add_values(values, statistics)
+        storage.add_bounds(values, statistics)
         return storage
 
     def _encodings(self) -> set[str]:
@@ -426,7 +454,9 @@ class _Cursor:
                 size = self._varint()
                 start = self._position
                 self._advance(size)
-                statistics[number] = self._data[start : start + min(size, DATE_BYTES + 1)]
+                statistics[number] = self._data[start : start + min(size, MOST_BOUND_BYTES)]
+            elif number in (MAX_IS_EXACT, MIN_IS_EXACT) and kind in (TRUE, FALSE):
+                statistics[number] = int(kind == TRUE)
             else:
                 self._skip(kind, 7)
         return statistics

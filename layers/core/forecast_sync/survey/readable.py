@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from forecast_sync.survey.parquet_footer import Footer, ParquetColumn, Storage
-from forecast_sync.tables.model import Source, SourceType, decimal_arguments
+from forecast_sync.tables.model import (
+    FLOAT_TYPES,
+    INTEGER_TYPES,
+    Source,
+    SourceType,
+    decimal_arguments,
+)
 
 INTEGERS = {
     "INT32": {"", "INTEGER", "UINT_8", "UINT_16", "NULL"},
     "INT64": {"", "INTEGER"},
 }
+FLOATS = {"DOUBLE": {""}, "FLOAT": {""}, "INT32": {"NULL"}}
 FITTING: dict[SourceType, dict[str, set[str]]] = {
-    "int": INTEGERS,
-    "bigint": INTEGERS,
+    **dict.fromkeys(INTEGER_TYPES, INTEGERS),
+    **dict.fromkeys(FLOAT_TYPES, FLOATS),
     "boolean": {"BOOLEAN": {""}},
     "date": {"INT32": {"DATE", "NULL"}},
     "string": {"BYTE_ARRAY": {"", "STRING", "ENUM"}, "INT32": {"NULL"}},
-    "double": {"DOUBLE": {""}, "FLOAT": {""}, "INT32": {"NULL"}},
     "timestamp": {"INT96": {""}, "INT64": {"TIMESTAMP"}},
 }
 """For each source type, the physical and logical Parquet types that Athena reads as it.
@@ -52,15 +58,16 @@ ENCODINGS: dict[str, frozenset[str]] = {
 
 def find_misfits(footer: Footer, source: Source) -> Iterator[str]:
     """The reasons why Athena can't read a file as ``source`` declares it, each as a predicate."""
-    for name, expected in source.columns.items():
+    for name, expected in source.stored.items():
         column = footer.columns.get(name)
         if column is None:
-            yield f"lacks the column {name} ({expected})"
+            if name not in source.optional:
+                yield f"lacks the column {name} ({expected})"
         elif not _fits(column, expected):
             yield f"has the column {name} as {column}, expected {expected}{_hint(column, expected)}"
     stored = {
         name: footer.storage[name]
-        for name in source.columns
+        for name in source.stored
         if name in footer.columns and name in footer.storage
     }
     yield from _storage_misfits(footer.columns, stored)

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from forecast_sync.tables.index_limits import KEY_INDEX, find_text_limits
-from forecast_sync.tables.model import Table
+from forecast_sync.tables.model import Source, Table
 
 LINE_FORMAT = 1
 """The version of what is made of a table file. Raise it when a release makes other lines, keys or
@@ -44,11 +44,21 @@ def canonical_form(table: Table) -> dict[str, Any]:
     if limits := _index_limits(table):
         form["target"]["limits"] = limits
     form["target"]["key"].sort()
-    form["source"]["columns"] = table.source.declared
+    form["source"]["columns"] = {
+        name: _canonical_column(table.source, name) for name in table.source.columns
+    }
     if rules := form.pop("reject", None):
         without_reasons = [{**rule, "reason": None} for rule in rules]
         form["reject"] = sorted(without_reasons, key=lambda rule: json.dumps(rule, sort_keys=True))
     return form
+
+
+def _canonical_column(source: Source, name: str) -> str | list[str]:
+    """A column's type, and which files lack the column, unless all have it."""
+    declared = source.declared[name]
+    if name in source.partitions:
+        return [declared, "partition"]
+    return [declared, "optional"] if name in source.optional else declared
 
 
 def _index_limits(table: Table) -> list[list[Any]]:

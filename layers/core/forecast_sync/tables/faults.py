@@ -20,6 +20,10 @@ EXPECTED = {
     "model_type": "a table of keys",
 }
 LONGEST_SHOWN = 40
+MARKS = ("[key]", "[type]", "[column]")
+"""What pydantic puts into the location of a fault: that a key is wrong rather than its value, and
+which of the two forms of a column it has found.
+"""
 
 
 def describe(text: str, file: str, faults: Iterable[tuple[Location, str]]) -> list[str]:
@@ -35,9 +39,8 @@ def find_faults(
     error: ValidationError, schema: Mapping[str, Any]
 ) -> Iterator[tuple[Location, str]]:
     """What pydantic found, in the words of a table file; ``schema`` is the file's JSON Schema."""
-    # pydantic marks what is wrong with a key rather than its value.
     found = [
-        (tuple(part for part in item["loc"] if part != "[key]"), item) for item in error.errors()
+        (tuple(part for part in item["loc"] if part not in MARKS), item) for item in error.errors()
     ]
     for location, item in found:
         # It calls a list empty too if none of its items is valid.
@@ -110,7 +113,12 @@ def _find(schema: Mapping[str, Any], location: Location) -> Mapping[str, Any]:
     """The part of the schema that describes what is at ``location``."""
     part: Mapping[str, Any] = schema
     for name in location:
-        part = part["items"] if isinstance(name, int) else part.get("properties", {}).get(name, {})
+        if isinstance(name, int):
+            part = part["items"]
+        else:
+            named = part.get("properties", {}).get(name)
+            part = named or next(iter(part.get("patternProperties", {}).values()), {})
+        part = next((kind for kind in part.get("oneOf", ()) if "$ref" in kind), part)
         reference = part.get("$ref") or part.get("items", {}).get("$ref")
         if reference:
             found = schema["$defs"][reference.rpartition("/")[2]]

@@ -19,6 +19,8 @@ TEXT_OVERHEAD = 7
 PLAIN_BYTES = 15
 """The most that any other value takes, aligned; a number's digits come on top."""
 
+UUID_BYTES = 16
+
 UTF8_BYTES = 4
 """The most of a character."""
 
@@ -62,6 +64,8 @@ def _is_text(column: Column | None) -> bool:
 
 def _plain_bytes(column: Column | None) -> int:
     """The most that another value takes; None is one of the columns that the sync fills itself."""
+    if column is not None and column.kind == "uuid":
+        return UUID_BYTES
     if column is None or column.kind != "numeric":
         return PLAIN_BYTES
     # Two bytes hold four decimal digits.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool
+from pydantic import AfterValidator, Discriminator, Field, StrictBool, Tag
 from pydantic_core import PydanticCustomError
 
 from forecast_sync.contracts.base import Model
@@ -43,7 +43,9 @@ Expression = Annotated[str, Field(min_length=1)]
 
 DECIMAL_PATTERN = r"decimal\(([1-9]\d?),(\d\d?)\)"
 LONGEST_DECIMAL = 38
-SIMPLE_SOURCE_TYPES = ("int", "bigint", "boolean", "date", "string", "double", "timestamp")
+INTEGER_TYPES = ("tinyint", "smallint", "int", "bigint")
+FLOAT_TYPES = ("float", "double")
+SIMPLE_SOURCE_TYPES = (*INTEGER_TYPES, *FLOAT_TYPES, "string", "date", "timestamp", "boolean")
 
 
 def decimal_arguments(source_type: str) -> tuple[int, int] | None:
@@ -58,9 +60,11 @@ SOURCE_SYNONYMS = {
     "bool": "boolean",
     "text": "string",
     "varchar": "string",
-    "float": "double",
-    "real": "double",
+    "uuid": "string",
+    "real": "float",
+    "double precision": "double",
     "datetime": "timestamp",
+    "timestamptz": "timestamp",
     "numeric": "decimal(p,s)",
     "decimal": "decimal(p,s)",
 }
@@ -107,11 +111,43 @@ SourceType = Annotated[
 ]
 """The type of a column of the lake as a table file gives it, by Glue's name."""
 
-DECLARED_AS = {"int": "bigint"}
+PARTITION_TYPES = (*INTEGER_TYPES, "string", "date", "boolean")
+"""The types of columns whose values the names of folders have."""
+
+
+class SourceColumn(Model):
+    """A column of the lake that not every file has, like `{type = "double", optional = true}`."""
+
+    type: SourceType = Field(description="Its type, as that of any other column.")
+    optional: bool = Field(
+        default=False, description="Files may lack it; their rows have NULL in it."
+    )
+    partition: bool = Field(
+        default=False,
+        description="Its value is in the name of a folder, like `day=2026-01-31/`, and not in the "
+        "file. An empty value and `__HIVE_DEFAULT_PARTITION__` are NULL.",
+    )
+
+
+PLAIN_TAG, TABLE_TAG = "[type]", "[column]"
+"""What pydantic puts into the location of a fault, besides the file's keys."""
+
+
+def _is_table(value: object) -> str:
+    return TABLE_TAG if isinstance(value, dict | SourceColumn) else PLAIN_TAG
+
+
+SourceEntry = Annotated[
+    Annotated[SourceType, Tag(PLAIN_TAG)] | Annotated[SourceColumn, Tag(TABLE_TAG)],
+    Discriminator(_is_table),
+]
+"""What a table file says of a column of the lake: its type, or a table with its type."""
+
+DECLARED_AS = {"tinyint": "bigint", "smallint": "bigint", "int": "bigint", "float": "double"}
 """Source types that are declared in Glue as a wider type.
 
 A value that is too large for the target is then a reject. In a column declared as ``int`` it would
-fail the whole query, without naming the file.
+fail the whole query, without naming the file; and a file with doubles can't be read as ``float``.
 """
 
 
@@ -126,24 +162,22 @@ def is_declared(source_type: SourceType, glue_type: str | None) -> bool:
 
 
 TYPE_PATTERN = (
-    r"^(integer|bigint|boolean|date|timestamp|text|varchar\([1-9]\d*\)|numeric\([1-9]\d*,\d+\))$"
+    r"^(smallint|integer|bigint|real|double|boolean|date|timestamp|timestamptz|uuid|text"
+    r"|varchar\([1-9]\d*\)|numeric\([1-9]\d*,\d+\))$"
 )
+NUMBERS = ("smallint", "integer", "bigint", "real", "double", "numeric")
 TARGET_SYNONYMS = {
     "int": "integer",
-    "smallint": "integer",
-    "tinyint": "integer",
+    "tinyint": "smallint",
     "bool": "boolean",
     "string": "text",
     "char": "varchar(n)",
-    "float": "numeric(p,s)",
-    "double": "numeric(p,s)",
-    "real": "numeric(p,s)",
+    "float": "real",
     "decimal": "numeric(p,s)",
     "datetime": "timestamp",
-    "timestamptz": "timestamp",
-    "timestamp with time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
     "timestamp without time zone": "timestamp",
-    "double precision": "numeric(p,s)",
+    "double precision": "double",
     "character varying": "varchar(n)",
     "varchar": "varchar(n)",
     "numeric": "numeric(p,s)",
@@ -158,8 +192,9 @@ def _target_type(text: str) -> str:
         text,
         "target",
         TARGET_SYNONYMS,
-        "integer, bigint, boolean, date, timestamp, text, varchar(n) of at most n characters, like "
-        "varchar(50), or numeric(p,s) of p digits, s of them after the point, like numeric(10,2)",
+        "smallint, integer, bigint, real, double, boolean, date, timestamp, timestamptz, uuid, "
+        "text, varchar(n) of at most n characters, like varchar(50), or numeric(p,s) of p digits, "
+        "s of them after the point, like numeric(10,2)",
     )
 
 
@@ -194,8 +229,8 @@ class Column(Model):
     name: Identifier = Field(description="Its name in Postgres, and in this file's rules.")
     type: Annotated[str, AfterValidator(_target_type)] = Field(
         json_schema_extra={"pattern": TYPE_PATTERN},
-        description="`integer`, `bigint`, `boolean`, `date`, `timestamp`, `text`, `varchar(n)` or "
-        "`numeric(p,s)`.",
+        description="`smallint`, `integer`, `bigint`, `real`, `double`, `boolean`, `date`, "
+        "`timestamp`, `timestamptz`, `uuid`, `text`, `varchar(n)` or `numeric(p,s)`.",
     )
     required: StrictBool = Field(
         default=False, description="NOT NULL; a row without a value is rejected."
@@ -289,17 +324,49 @@ class Source(Model):
         description="What a file that can't be read as this table file says does: it is left out "
         "and named (`quarantine`), or it fails the run (`fail`).",
     )
-    columns: dict[Identifier, SourceType] = Field(
+    columns: dict[Identifier, SourceEntry] = Field(
         min_length=1,
-        description="The columns that every Parquet file must have, with their types: `int`, "
-        "`bigint`, `boolean`, `date`, `string`, `double`, `timestamp` or `decimal(p,s)`. Other "
-        "columns are ignored.",
+        description="The columns that every Parquet file must have, with their types: `tinyint`, "
+        "`smallint`, `int`, `bigint`, `float`, `double`, `decimal(p,s)`, `string`, `date`, "
+        "`timestamp` or `boolean`. A table has a column that not every file has. Other columns are "
+        "ignored.",
     )
+
+    @property
+    def types(self) -> dict[str, SourceType]:
+        """All columns with their types."""
+        return {
+            name: entry if isinstance(entry, str) else entry.type
+            for name, entry in self.columns.items()
+        }
+
+    @property
+    def partitions(self) -> dict[str, SourceType]:
+        """The columns whose values folders have, with their types, in the file's order."""
+        return {name: self.types[name] for name in self._marked("partition")}
+
+    @property
+    def stored(self) -> dict[str, SourceType]:
+        """The columns of the Parquet files, with their types."""
+        partitions = self._marked("partition")
+        return {name: kind for name, kind in self.types.items() if name not in partitions}
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """The columns that files may lack."""
+        return frozenset(self._marked("optional"))
+
+    def _marked(self, option: str) -> list[str]:
+        return [
+            name
+            for name, entry in self.columns.items()
+            if isinstance(entry, SourceColumn) and getattr(entry, option)
+        ]
 
     @property
     def declared(self) -> dict[str, str]:
         """The columns with their types as Glue should declare them."""
-        return {name: declared_type(kind) for name, kind in self.columns.items()}
+        return {name: declared_type(kind) for name, kind in self.types.items()}
 
     @property
     def newest_name(self) -> str:
@@ -356,6 +423,13 @@ class Table(Model):
         """The columns that aren't part of the key."""
         return tuple(name for name in self.names if name not in self.target.key)
 
+    @property
+    def source_date(self) -> str | None:
+        """The source's date column that the key's date is; None if it is computed."""
+        (column,) = (column for column in self.column if column.name == self.source.date)
+        name = column.source or column.name
+        return name if self.source.types.get(name) == "date" else None
+
     def expressions(self) -> Iterator[PlacedExpression]:
         """Every expression of the file."""
         source = self.source
@@ -385,6 +459,7 @@ class Table(Model):
                 message = f"{expression.text!r} isn't one expression: {fault}"
                 yield expression.location, message
         columns = {column.name: column for column in self.column}
+        yield from self._source_problems()
         yield from self._column_problems()
         for position, name in enumerate(self.target.key):
             if name not in columns:
@@ -397,6 +472,23 @@ class Table(Model):
                 yield ("target", "key"), f"{name} is defined twice"
         yield from self._name_problems()
         yield from self._reference_problems(columns)
+
+    def _source_problems(self) -> Iterator[tuple[Location, str]]:
+        for name, entry in self.source.columns.items():
+            location = ("source", "columns", name)
+            if isinstance(entry, str) or not entry.partition:
+                continue
+            if entry.optional:
+                yield location, "files don't have a folder's column anyway: leave out `optional`"
+            if entry.type not in PARTITION_TYPES:
+                words = (
+                    f"a folder's value is no {entry.type}, expected {', '.join(PARTITION_TYPES)}: "
+                    "take string, and convert it in a [[column]]'s `source`"
+                )
+                yield location, words
+        if not self.source.stored:
+            words = "all of them are folders' columns, and a file has at least one"
+            yield ("source", "columns"), words
 
     def _column_problems(self) -> Iterator[tuple[Location, str]]:
         for position, column in enumerate(self.column):
@@ -453,7 +545,5 @@ class Table(Model):
         for name in sorted(set(self.report.by) - set(columns)):
             near = suggest(name, columns)
             yield ("report", "by"), f"{name} isn't a column of the target{near}"
-        if watch and (
-            watch not in columns or columns[watch].kind not in ("numeric", "integer", "bigint")
-        ):
+        if watch and (watch not in columns or columns[watch].kind not in NUMBERS):
             yield ("report", "watch"), f"{watch} isn't a column of numbers"

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, TypedDict
 
-from forecast_sync.adapters.postgres import Connection, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, transaction
 from forecast_sync.sql import read_statement
 from forecast_sync.tables import Column, Table
 
 ENCODING = "UTF8"
 
-TYPE_NAMES = {"varchar": "character varying", "timestamp": "timestamp without time zone"}
+TYPE_NAMES = {
+    "varchar": "character varying",
+    "timestamp": "timestamp without time zone",
+    "timestamptz": "timestamp with time zone",
+    "double": "double precision",
+}
 """What Postgres calls types that have another name in table files."""
 
 WRITTEN_AT_TYPES = ("timestamp without time zone", "timestamp with time zone")
@@ -69,8 +74,13 @@ def find_differences(connection: Connection, table: Table) -> list[Difference]:
 def describe_target(connection: Connection, table: Table) -> Target:
     """What the database's catalog says about the target, in one query."""
     with transaction(connection) as cursor:
-        describe = read_statement("target/describe_target.sql").encode()
-        row = cursor.execute(describe, {"table": table.target.table}).fetchone()
+        return describe_in(cursor, table)
+
+
+def describe_in(cursor: Cursor, table: Table) -> Target:
+    """The same within a transaction."""
+    describe = read_statement("target/describe_target.sql").encode()
+    row = cursor.execute(describe, {"table": table.target.table}).fetchone()
     server, client, is_ours, is_unlogged, columns, unique = row or ("", "", *[None] * 4)
     return Target(
         server,
@@ -93,6 +103,17 @@ def list_differences(target: Target, table: Table) -> list[Difference]:
         differences += _compare_other_columns(target, table)
         differences += _compare_key(target, table)
     return differences
+
+
+def find_addable(target: Target, table: Table) -> list[Column]:
+    """The nullable columns that an existing target lacks: they can be added without a value."""
+    if not target.exists:
+        return []
+    return [
+        column
+        for column in table.column
+        if not column.required and column.name not in target.columns
+    ]
 
 
 def tell_differences(differences: list[Difference]) -> str:

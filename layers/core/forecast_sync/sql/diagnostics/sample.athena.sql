@@ -1,4 +1,4 @@
--- Some row of the lake: its object, when that was written, its date and its key. Only reads.
+-- Some row of the listed objects: its object, when that was written, its date and its key. Only reads.
 SELECT source_path AS path, to_iso8601(source_modified) AS modified, CAST({date} AS varchar) AS day,
   {keys}
 FROM (
