@@ -56,6 +56,8 @@ def _epilog(name: str, types: dict[str, str]) -> Iterator[str]:
         yield from (f"`--json` prints: {types[name]}", "")
     if f"{name} RUN" in types:
         yield from (f"`--json` with a run prints: {types[f'{name} RUN']}", "")
+    if f"{name} --table" in types:
+        yield from (f"`--json` with `--table` prints: {types[f'{name} --table']}", "")
     if name in EXAMPLES:
         yield from ("**Examples**:", "", "```console")
         yield from (f"$ {example}" for example in EXAMPLES[name])

@@ -196,6 +196,31 @@ class TableShape(Model):
     columns: int
     reject_rules: int
     expectations: int
+    losses: list[str]
+
+
+class RefusalShape(Model):
+    """A difference that a run would refuse; ``remedy`` is the statement that removes it."""
+
+    column: str
+    expected: str
+    found: str | None
+    remedy: str | None
+
+
+class DeployChangesShape(Model):
+    """What deploying a table file would change; ``adds`` are columns that the next run adds.
+
+    ``unknown`` says why the target wasn't looked at.
+    """
+
+    table: str
+    definition: str
+    deployed_definition: str
+    changes: list[str]
+    adds: list[str]
+    refusals: list[RefusalShape]
+    unknown: str | None
 
 
 class DeclareShape(Model):
@@ -215,6 +240,7 @@ SHAPES: dict[str, Any] = {
     "history": list[HistoryItem],
     "logs": list[LogLine],
     "plan": ChangeReport,
+    "plan --table": DeployChangesShape,
     "diff": DiffShape,
     "doctor": DoctorShape,
     "backfill": BackfillShape,
@@ -233,4 +259,4 @@ SHAPES: dict[str, Any] = {
     "tables check": TableShape,
     "tables declare": DeclareShape,
 }
-"""By command; `status RUN` is `status` of one run."""
+"""By command; `status RUN` is `status` of one run, and `plan --table` starts none."""

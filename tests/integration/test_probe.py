@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -20,10 +22,14 @@ from forecast_sync.diagnostics.probe import (
     build_probe,
     build_sample,
     expected_line,
+    expected_values,
 )
 from forecast_sync.extract.athena_sql import Dates, build_extract, build_lake, build_profile
-from forecast_sync.tables import known_tables, load_table
+from forecast_sync.tables import known_tables, load_table, parse_table
 from forecast_sync.target.differences import find_differences
+from localcloud.athena.embedded import fetch, open_database
+from localcloud.athena.trino_dialect import parse, transpile
+from localcloud.athena.unload import parse_unload
 from pydantic import ValidationError
 
 from tests.builders import Files, make_run
@@ -111,3 +117,25 @@ def test_differences_name_column_expectation_and_finding(connection: Connection)
 def test_an_unknown_question_is_refused() -> None:
     with pytest.raises(ValidationError):
         InspectRequest.model_validate({"question": {"about": "everything"}})
+
+
+def test_each_type_s_value_is_one_line_in_all_three_forms(connection: Connection) -> None:
+    """As the embedded engine writes it, as the line says, and as Postgres reads and sums it."""
+    file = Path(__file__).parents[1] / "workflow/every_type.toml"
+    table = parse_table(file.read_text(), file.name)
+    line = expected_line(table)
+    unload = parse_unload(build_probe(table, SETTINGS, "s3://b/p/").extract)
+    assert unload is not None
+    with open_database() as engine:
+        rows = fetch(engine, transpile(parse(unload.query)), Path()).rows
+    assert [written for written, *_ in rows] == [line]
+    files = Files()
+    files.add("all", [line.encode() + b"\n"])
+    question = {"about": "probe", "bucket": "b", "keys": ["all"]}
+    request = InspectRequest.model_validate({"question": question})
+    answer = inspect(
+        connection, cast("Storage", files), cast("Catalog", None), table, SETTINGS, request
+    )
+    assert answer["rows"] == [expected_values(table)]
+    digest = hashlib.md5(line.encode()).hexdigest()
+    assert answer["hashes"] == [str(int(digest[:15], 16))]

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from localcloud.protocol import Athena
 
+from tests.e2e.cli import as_json
 from tests.workflow.deployed import PREFIX, Deployed
 from tests.workflow.test_types import running_table
 
@@ -340,3 +341,10 @@ def test_a_partitioned_table_in_glue_whose_folders_aren_t_registered_loses_nothi
     assert dry.counts["inserted"] == len(rows)
     emptied.succeed()
     assert stored(emptied) == expected(rows)
+    checks = as_json("doctor", code=1, **emptied.cloud.variables)["checks"]
+    found = {item["check"]: item for item in checks}
+    wrong = [name for name, item in found.items() if item["status"] not in ("ok", "advice")]
+    assert wrong == ["uploads"], "these tests have turned them off"
+    assert found["declared table"]["found"].endswith("7 columns as in the table file")
+    assert "over a row of s3://" in found["queries"]["found"]
+    assert found["modified time"]["found"].endswith("is S3's LastModified")

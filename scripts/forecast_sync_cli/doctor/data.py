@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from threading import Lock
+from typing import Any
 
 from forecast_sync.adapters.athena import Athena
 from forecast_sync.adapters.glue import Catalog
@@ -27,8 +28,9 @@ from forecast_sync.extract.athena_sql import listed_name, quote_literal, quote_n
 from forecast_sync.survey.judge import judge
 from forecast_sync.survey.lake import is_hidden
 from forecast_sync.survey.lists import OTHER, WINDOW, partition_keys, register_lists, write_paths
-from forecast_sync.tables import is_declared
-from forecast_sync.target.differences import tell_differences
+from forecast_sync.tables import Table, is_declared
+from forecast_sync.target.differences import Target, find_addable, tell_differences
+from forecast_sync.target.remedies import write_remedies
 
 from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import FunctionFailed
@@ -109,11 +111,24 @@ def database(context: Context) -> str:
         )
     except FunctionFailed as failed:
         raise Finding(f"{failed.error}: {failed.message}", _database_advice(failed)) from None
-    if answer["differences"]:
-        wrong = tell_differences(answer["differences"])
-        raise Finding(f"{answer['target']}: {wrong}.", "Change the table or the table file.")
+    added = _columns_to_add(answer, context.table)
+    differences = [item for item in answer["differences"] if item["column"] not in added]
+    if differences:
+        remedies = "; ".join(write_remedies(context.table, differences))
+        advice = "Change the table or the table file." + (f" {remedies}." if remedies else "")
+        raise Finding(f"{answer['target']}: {tell_differences(differences)}.", advice)
     state = "matches the table file" if answer["exists"] else "will be created by the first run"
+    if added:
+        state = f"gets {', '.join(added)} by the next run"
     return f"{answer['server']} as {answer['user']}; {answer['target']} {state}"
+
+
+def _columns_to_add(answer: Mapping[str, Any], table: Table) -> list[str]:
+    """The columns that the target lacks and that the next run adds; an older stack adds none."""
+    if "described" not in answer:
+        return []
+    target = Target(**answer["described"])
+    return [column.name for column in find_addable(target, table)] if target.is_ours else []
 
 
 def modified_time(context: Context) -> str:
