@@ -29,17 +29,19 @@ ENVIRONMENT_BYTES = 64 * 1024
 PADDING = "FORECAST_SYNC_PADDING"
 
 IMPORTED = (
-    "aws_lambda_powertools.event_handler.openapi.params",
+    "aws_lambda_powertools.event_handler.middlewares.openapi_validation",
     "aws_lambda_powertools.metrics",
+    "boto3.s3.inject",
     "boto3.session",
     "botocore.client",
     "botocore.httpsession",
     "certifi",
     "psycopg.rows",
     "psycopg.types.json",
-    "pydantic.main",
-    "pydantic_core",
+    "pydantic.functional_serializers",
+    "pydantic.networks",
     "simplejson",
+    "tomllib",
     "urllib3",
     "zlib_ng.zlib_ng",
 )
@@ -97,7 +99,7 @@ def _serve(
         connection.sendall(f"{os.getpid()}\n".encode())
         connection.close()
         for target, descriptor in zip(request["descriptors"], descriptors, strict=True):
-            os.dup2(descriptor, target, inheritable=target > 2)
+            os.dup2(descriptor, target)
         for descriptor in set(descriptors) - set(request["descriptors"]):
             os.close(descriptor)
         if request["user"] is not None:
@@ -110,7 +112,7 @@ def _serve(
         time.tzset()
         sys.argv = request["command"][-2:]
         if started_with != _read_at_import(os.environ) or _are_hidden(packages):
-            os.execv(request["command"][0], request["command"])
+            os.execv(request["command"][0], request["command"])  # noqa: S606
         gc.unfreeze()
         worker.serve_function()
     except BaseException as error:  # noqa: BLE001  # a process of its own, which says why it ends
@@ -140,7 +142,8 @@ def _read_at_import(environment: Any) -> dict[str, str]:
 
 def _are_hidden(packages: frozenset[str]) -> bool:
     """Whether the function's code has a module of the name of one that is imported already."""
-    names = {name.partition(".")[0] for name in os.listdir(os.environ["LAMBDA_TASK_ROOT"])}
+    code = Path(os.environ["LAMBDA_TASK_ROOT"])
+    names = {path.name.partition(".")[0] for path in code.iterdir()}
     return not packages.isdisjoint(names)
 
 

@@ -1,9 +1,10 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
 """The processes of Lambda functions: the command that starts one, and the user it runs as.
 
-On Linux they are forked by a process that has imported what all of them import. When the local cloud runs as root, each function runs as an otherwise unused user without any of
-root's privileges. It can reach the interpreter, the packages, the layers, its own code and a folder
-for its temporary files, and nothing else in the state directory.
+On Linux they are forked by a process that has imported what all of them import. When the local
+cloud runs as root, each function runs as an otherwise unused user without any of root's privileges.
+It can reach the interpreter, the packages, the layers, its own code and a folder for its temporary
+files, and nothing else in the state directory.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from zlib import crc32
 
 from localcloud import unprivileged
@@ -134,6 +135,9 @@ class _Environments:
     _users: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self.user_of(_FORKS)
+
     def confine(self, command: Sequence[str], options: Mapping[str, Any]) -> _Start:
         """How to run ``command`` as a separate user.
 
@@ -234,7 +238,9 @@ def _fork(
                 opened.append(descriptors[number])
             directory = environment["LAMBDA_TASK_ROOT"]
             function = environment["AWS_LAMBDA_FUNCTION_NAME"]
-            calls = confined.calls and open_calls(confined.calls, f"{function}-{time.time_ns()}.jsonl")
+            calls = confined.calls and open_calls(
+                confined.calls, f"{function}-{time.time_ns()}.jsonl"
+            )
             if calls:
                 opened.append(calls)
                 descriptors[confined.calls_descriptor] = calls
