@@ -143,7 +143,7 @@ def test_a_failed_run_says_what_happened_and_what_to_do(
     expect(back).to_be_in_viewport()
     back.click()
     expect(page.locator("#now")).to_contain_text("BatchRefused")
-    page.locator("#runs").get_by_role("link", name="uploads-1").click()
+    page.locator("#runs").get_by_role("link", name="uploads-1", exact=True).click()
     expect(page.get_by_role("heading", name="One run")).to_be_visible()
     expect(page.locator("#now")).to_contain_text("uploads-1")
     expect(page.locator("#redrive-reason")).to_have_text("Not now: it has succeeded.")
