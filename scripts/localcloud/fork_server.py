@@ -21,7 +21,7 @@ from localcloud import private_files
 from localcloud.forking_worker import ENVIRONMENT_BYTES, PADDING
 
 PROGRAM = Path(__file__).with_name("forking_worker.py")
-START_TIMEOUT_SECONDS = 60.0
+START_TIMEOUT_SECONDS = 120.0
 FORK_TIMEOUT_SECONDS = 20.0
 STOP_TIMEOUT_SECONDS = 5.0
 _PR_SET_CHILD_SUBREAPER = 36
