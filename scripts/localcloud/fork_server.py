@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from localcloud import private_files
-from localcloud.forking_worker import ENVIRONMENT_BYTES, PADDING
+from localcloud.forking_worker import ENVIRONMENT_BYTES, GO, PADDING
 
 PROGRAM = Path(__file__).with_name("forking_worker.py")
 START_TIMEOUT_SECONDS = 120.0
@@ -108,9 +108,12 @@ class ForkServer:
             ours.sendall(text[sent:])
             with ours.makefile("rb") as answers:
                 answer = answers.readline()
-        if not answer.endswith(b"\n"):
-            raise ChildProcessError(f"no function was forked: read {self.log}")
-        return ForkedProcess(int(answer), output)
+            if not answer.endswith(b"\n"):
+                raise ChildProcessError(f"no function was forked: read {self.log}")
+            process = ForkedProcess(int(answer), output)
+            # Without this it ends: two processes of one environment would take each other's events.
+            ours.sendall(GO)
+        return process
 
     def stop(self) -> None:
         """End it; the functions aren't its children."""

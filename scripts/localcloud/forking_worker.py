@@ -27,6 +27,8 @@ MOST_DESCRIPTORS = 64
 ENVIRONMENT_BYTES = 64 * 1024
 """Of this process's environment, so that a function's fits there, where other processes see it."""
 PADDING = "FORECAST_SYNC_PADDING"
+GO = b"go"
+"""What the server says when it knows the process; it is sent in one piece."""
 
 IMPORTED = (
     "aws_lambda_powertools.event_handler.middlewares.openapi_validation",
@@ -97,6 +99,8 @@ def _serve(
                 os._exit(1)
             time.sleep(0.0005)
         connection.sendall(f"{os.getpid()}\n".encode())
+        if connection.recv(len(GO)) != GO:
+            os._exit(1)
         connection.close()
         for target, descriptor in zip(request["descriptors"], descriptors, strict=True):
             os.dup2(descriptor, target)

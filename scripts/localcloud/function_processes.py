@@ -20,7 +20,6 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,7 +190,8 @@ def _starting(
                 return super().__new__(cls)
             try:
                 return _fork(forks, environments, layers, args, options)
-            except OSError:
+            except OSError as error:
+                sys.stderr.write(f"a function is started without a fork: {error!r}\n")
                 return super().__new__(cls)
 
         def __init__(self, args: Any, *positional: Any, **options: Any) -> None:
@@ -226,6 +226,7 @@ def _fork(
 ) -> ForkedProcess:
     """Do what the bootstrap would do, in a fork; raises ``OSError``."""
     read, write = os.pipe()
+    output = os.fdopen(read, "rb")
     opened = [write]
     try:
         descriptors = {1: write, 2: write}
@@ -249,12 +250,9 @@ def _fork(
             user, directory, environment = None, os.fspath(options["cwd"]), dict(options["env"])
         environment |= _exports(layers)
         command = [*_python(layers), environment["_HANDLER"]]
-        return forks.fork(
-            Fork(command, environment, directory, user, descriptors), os.fdopen(read, "rb")
-        )
+        return forks.fork(Fork(command, environment, directory, user, descriptors), output)
     except BaseException:
-        with suppress(OSError):
-            os.close(read)
+        output.close()
         raise
     finally:
         for descriptor in opened:
