@@ -59,7 +59,7 @@ demo: setup
 
 test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The local cloud's own tests, for whoever changes scripts/localcloud.
 test-localcloud: setup .tools/awscli/.installed

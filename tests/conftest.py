@@ -173,10 +173,14 @@ def deployed(_deployed: Deployed) -> Deployed:
     return _deployed
 
 
-@pytest.fixture(params=["direct", "pooled"])
+@pytest.fixture
 def connection(database_url: str, request: pytest.FixtureRequest) -> Iterator[Connection]:
-    """A connection to a database that has the schema, with and without a pooler."""
-    if request.param == "pooled":
+    """A connection to a database that has the schema, through a pooler where there is one.
+
+    What works in PgBouncer's transactions works directly: it only takes away, above all sessions.
+    ``tests/workflow`` connects directly.
+    """
+    if poolers.is_installed():
         pooler: str = request.getfixturevalue("pooler")
         database_url = urlsplit(pooler)._replace(path=urlsplit(database_url).path).geturl()
     with connect(database_url) as opened:

@@ -17,11 +17,17 @@ from localcloud.unprivileged import Folders, hand_over, spawn
 from tests.waiting import eventually
 
 MISSING = "PgBouncer isn't installed: apt-get install pgbouncer"
+PATH = "/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin"
+
+
+def is_installed() -> bool:
+    """Whether tests can go through PgBouncer."""
+    return shutil.which("pgbouncer", path=PATH) is not None
 
 
 def find_pgbouncer() -> str:
     """Its path; skips the test where it is missing."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+    program = shutil.which("pgbouncer", path=PATH)
     if program is None:
         pytest.skip(MISSING)
     return program

@@ -19,8 +19,13 @@ from typing import Any
 
 FIRST_DESCRIPTOR = 100
 """Where the program finds the first of its ``folders``."""
+CALLS_DESCRIPTOR = "FORECAST_SYNC_CALLS_DESCRIPTOR"
+"""The variable that names the descriptor of the file for its calls."""
 
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS = 1, 4, 8
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 24, 38, 47, 2
+SETGID, SETUID, SETPCAP = 6, 7, 8
+"""The capabilities without which no process can become another user and drop its rights."""
 _CAPABILITIES_VERSION = 0x20080522
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _PATH_BENEATH, _NET_PORT = 1, 2
@@ -54,7 +59,8 @@ class Confined:
     ``folders`` are opened before root is dropped, as ``/proc/self/fd/100`` and up, so the user
     needn't be able to traverse to them. ``directory`` is where it starts. The program gets
     ``death_signal`` when ``parent`` ends. ``calls`` is a folder; while it exists, the
-    program gets a file in it to append to, as ``calls_descriptor``.
+    program gets a file in it to append to, as ``calls_descriptor``. Of root's capabilities it keeps
+    ``keeps``.
     """
 
     command: list[str]
@@ -66,6 +72,7 @@ class Confined:
     death_signal: int | None = None
     calls: str | None = None
     limits: Limits | None = None
+    keeps: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """One object on one line."""
@@ -102,13 +109,7 @@ def become(confined: Confined) -> None:
     if linux:
         _call("no new privileges", _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     if confined.user is not None and confined.group is not None:
-        if linux:
-            _drop_bounding_set()
-        os.setgroups([])
-        os.setgid(confined.group)
-        os.setuid(confined.user)
-        if linux:
-            _drop_capabilities()
+        _change_user(confined.user, confined.group, confined.keeps)
     if linux and confined.death_signal is not None:
         # After the change of user, which would reset it.
         _call("death signal", _libc().prctl(_PR_SET_PDEATHSIG, confined.death_signal, 0, 0, 0))
@@ -119,32 +120,70 @@ def become(confined: Confined) -> None:
     os.execv(confined.command[0], confined.command)  # noqa: S606
 
 
+def take_user(user: int, group: int) -> None:
+    """Become a user without privileges in this process, which keeps running its program."""
+    _change_user(user, group, ())
+    # A change of user closes a process's files in /proc to itself, which a new program reopens.
+    _call("dumpable", _libc().prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0))
+
+
+def open_calls(folder: str, name: str) -> int | None:
+    """A new file for the calls of one process, in a folder; None if the folder doesn't exist."""
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return None
+    calls = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        new = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+        return os.open(name, new, 0o600, dir_fd=calls)
+    finally:
+        os.close(calls)
+
+
+def open_folder(folder: str) -> int:
+    """A descriptor by which another user reaches the folder, and nothing else of it."""
+    return os.open(folder, getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW)
+
+
+def _change_user(user: int, group: int, keeps: tuple[int, ...]) -> None:
+    linux = sys.platform == "linux"
+    if linux:
+        _drop_bounding_set(keeps)
+        _call("capabilities", _libc().prctl(_PR_SET_KEEPCAPS, int(bool(keeps)), 0, 0, 0))
+    os.setgroups([])
+    os.setgid(group)
+    os.setuid(user)
+    if linux:
+        _limit_capabilities(keeps)
+
+
 def _open_folders(confined: Confined) -> None:
-    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW
     for number, folder in enumerate(confined.folders):
-        opened = os.open(folder, flags)
+        opened = open_folder(folder)
         os.dup2(opened, FIRST_DESCRIPTOR + number, inheritable=True)
         os.close(opened)
-    if confined.calls is not None and os.path.isdir(confined.calls):  # noqa: PTH112
+    if confined.calls is not None:
         name = f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}-{os.getpid()}.jsonl"
-        calls = os.open(confined.calls, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        new = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-        opened = os.open(name, new, 0o600, dir_fd=calls)
-        os.dup2(opened, confined.calls_descriptor, inheritable=True)
-        os.environ["FORECAST_SYNC_CALLS_DESCRIPTOR"] = str(confined.calls_descriptor)
+        calls = open_calls(confined.calls, name)
+        if calls is not None:
+            os.dup2(calls, confined.calls_descriptor, inheritable=True)
+            os.environ[CALLS_DESCRIPTOR] = str(confined.calls_descriptor)
 
 
-def _drop_bounding_set() -> None:
+def _drop_bounding_set(keeps: tuple[int, ...]) -> None:
     """Must come before the change of user; it needs a capability, which even root may lack."""
     number = 0
-    while _libc().prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
+    while number in keeps or _libc().prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
         number += 1
 
 
-def _drop_capabilities() -> None:
-    """Empties the inheritable set; the change of user has emptied the others."""
+def _limit_capabilities(keeps: tuple[int, ...]) -> None:
+    """Empties all sets but for what is kept, which a new program keeps too."""
     header = struct.pack("Ii", _CAPABILITIES_VERSION, 0)
-    _call("capabilities", _libc().capset(header, bytes(24)))
+    kept = sum(1 << number for number in keeps)
+    _call("capabilities", _libc().capset(header, struct.pack("6I", kept, kept, kept, 0, 0, 0)))
+    for number in keeps:
+        raised = _libc().prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)
+        _call("capabilities", raised)
 
 
 def _ruleset(limits: Limits) -> int | None:

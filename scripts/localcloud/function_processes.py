@@ -1,22 +1,24 @@
 # ruff: noqa: SLF001  # the private functions of one pinned version of ministack
 """The processes of Lambda functions: the command that starts one, and the user it runs as.
 
-When the local cloud runs as root, each function runs as an otherwise unused user without any of
-root's privileges. It can reach the interpreter, the packages, the layers, its own code and a folder
-for its temporary files, and nothing else in the state directory.
+On Linux they are forked by a process that has imported what all of them import. When the local
+cloud runs as root, each function runs as an otherwise unused user without any of root's privileges.
+It can reach the interpreter, the packages, the layers, its own code and a folder for its temporary
+files, and nothing else in the state directory.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import pwd
 import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +26,21 @@ from typing import Any
 from zlib import crc32
 
 from localcloud import unprivileged
-from localcloud.confine import Confined
+from localcloud.confine import (
+    CALLS_DESCRIPTOR,
+    FIRST_DESCRIPTOR,
+    SETGID,
+    SETPCAP,
+    SETUID,
+    Confined,
+    open_calls,
+    open_folder,
+)
 from localcloud.errors import LocalCloudError
+from localcloud.fork_server import PROGRAM, Fork, ForkedProcess, ForkServer
 from localcloud.unprivileged import FIRST_FUNCTION_USER, LAST_FUNCTION_USER, Folders, launcher
 
-START_TIMEOUT_SECONDS = 60.0
+_CALLS_DIR = "FORECAST_SYNC_CALLS_DIR"
 _WORKER = Path(__file__).with_name("worker.py")
 _NUMBERS = LAST_FUNCTION_USER - FIRST_FUNCTION_USER + 1
 
@@ -38,65 +50,79 @@ def bootstrap(layers: Sequence[Path]) -> str:
 
     Layers aren't unpacked into ``/opt``: ``LAYER_PATH`` lists their folders.
     """
-    path = shlex.quote(_reached(layers, layers))
-    return "\n".join(
-        [
-            "#!/bin/sh",
-            f"export PYTHONPATH={path} PYTHONDONTWRITEBYTECODE=1 LAYER_PATH={path}",
-            "export AWS_LAMBDA_LOG_FORMAT=JSON",
-            *_exports(layers),
-            f'exec {shlex.join(_python(layers))} "$_HANDLER"',
-            "",
-        ]
-    )
+    exports = [f"export {name}={shlex.quote(text)}" for name, text in _exports(layers).items()]
+    return "\n".join(["#!/bin/sh", *exports, f'exec {shlex.join(_python(layers))} "$_HANDLER"', ""])
 
 
-def install(state_dir: Path, layers: Sequence[Path]) -> None:
-    """From now on, no process started here runs as root, and no other user can read the code."""
-    from ministack.services import lambda_svc
+def start_forks(state_dir: Path, layers: Sequence[Path]) -> ForkServer | None:
+    """Start the process that forks functions, where that is possible.
 
-    lambda_svc._provided_runtime_code_dir = _closing(lambda_svc._provided_runtime_code_dir)
-    if unprivileged.is_root():
-        subprocess.Popen = _confining(_Environments(state_dir, _folders(layers)))  # type: ignore[assignment, misc]
-
-
-def begin_check(state_dir: Path, layers: Sequence[Path]) -> Callable[[], None]:
-    """Try to start a function; the returned call raises ``LocalCloudError`` if that failed."""
+    Raises ``LocalCloudError`` if other users can't read what functions need.
+    """
+    if platform.system() != "Linux":
+        return None
+    environment = {name: text for name, text in os.environ.items() if name in _SHARED}
+    environment |= _exports(layers)
+    folders = _folders(layers)
+    socket = FIRST_DESCRIPTOR - 1
+    log = state_dir / "logs" / "functions.log"
+    command = [*_python(layers, PROGRAM), str(socket)]
     if not unprivileged.is_root():
-        return lambda: None
-    for folder in _folders(layers).paths:
+        return ForkServer.start(command, socket, environment, log)
+    for folder in folders.paths:
         if not folder.stat().st_mode & 0o005 == 0o005:
             raise LocalCloudError(
                 f"functions don't run as root, and {folder} is closed to other users (mode"
                 f" {folder.stat().st_mode & 0o777:04o}), expected one that they can read:"
                 f" `chmod -R o+rX {folder}`, or run this command as another user"
             )
-    text = bootstrap(layers).replace('"$_HANDLER"', "--version")
+    user = _Environments(state_dir, folders).user_of(_FORKS)
+    confined = Confined(
+        command=command,
+        parent=os.getpid(),
+        user=user,
+        group=user,
+        folders=tuple(map(str, folders.paths)),
+        directory="/",
+        keeps=(SETGID, SETUID, SETPCAP),
+    )
+    return ForkServer.start(launcher(confined), socket, environment, log)
+
+
+def install(state_dir: Path, layers: Sequence[Path], forks: ForkServer | None) -> None:
+    """From now on, no process started here runs as root, and no other user can read the code.
+
+    Raises ``LocalCloudError`` if functions can't be started.
+    """
+    from ministack.services import lambda_svc
+
+    lambda_svc._provided_runtime_code_dir = _closing(lambda_svc._provided_runtime_code_dir)
+    reason = forks.await_ready() if forks else None
+    if reason is not None and unprivileged.is_root():
+        raise LocalCloudError(
+            f"functions don't run as root, and another user can't start {sys.executable} with"
+            f" {', '.join(map(str, layers))}: {reason}; `chmod -R o+rX` what it names, or run"
+            " this command as another user"
+        )
+    if reason is not None:
+        forks = None
     environments = _Environments(state_dir, _folders(layers))
-    with tempfile.TemporaryDirectory(dir=state_dir / "tmp") as code:
-        script = Path(code) / "bootstrap"
-        script.write_text(text)
-        script.chmod(0o700)
-        line, options = environments.confine([str(script)], {"cwd": code, "env": dict(os.environ)})
-    trial = _Popen(line, **options, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.PIPE)  # fmt: skip
-
-    def check() -> None:
-        _, output = trial.communicate(timeout=START_TIMEOUT_SECONDS)
-        if trial.returncode != 0:
-            last = (
-                output.decode(errors="replace").strip().rpartition("\n")[2] or "it printed nothing"
-            )
-            raise LocalCloudError(
-                f"functions don't run as root, and another user can't start {sys.executable} with"
-                f" {', '.join(map(str, layers))}: {last}; `chmod -R o+rX` what it names, or run"
-                " this command as another user"
-            )
-
-    return check
+    subprocess.Popen = _starting(environments, layers, forks)  # type: ignore[assignment, misc]
 
 
 _Popen = subprocess.Popen
+_FORKS = "*"
+"""In place of a function's name, the user of the process that forks."""
+_SHARED = frozenset({"PATH", "LANG", "TZ", "STATE_DIR", "AWS_EXECUTION_ENV"})
+"""The variables of the server that the process that forks gets: no key is among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A program as another user, and its environment."""
+
+    confined: Confined
+    environment: dict[str, str]
 
 
 @dataclass
@@ -108,16 +134,17 @@ class _Environments:
     _users: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def confine(
-        self, command: Sequence[str], options: Mapping[str, Any]
-    ) -> tuple[list[str], dict[str, Any]]:
-        """The command line and the ``Popen`` options that run ``command`` as a separate user.
+    def __post_init__(self) -> None:
+        self.user_of(_FORKS)
+
+    def confine(self, command: Sequence[str], options: Mapping[str, Any]) -> _Start:
+        """How to run ``command`` as a separate user.
 
         Its working directory, the function's code, becomes a copy that this user can read.
         """
         environment = dict(options.get("env") or os.environ)
         with self._lock:
-            user = self._user(environment.get("AWS_LAMBDA_FUNCTION_NAME", ""))
+            user = self.user_of(environment.get("AWS_LAMBDA_FUNCTION_NAME", ""))
             home = self.state_dir / "tmp" / "functions" / str(user)
             temporary = _own_folder(home / "tmp", user)
             source = options.get("cwd")
@@ -135,11 +162,11 @@ class _Environments:
             group=user,
             folders=tuple(map(str, folders.paths)),
             directory=str(code),
-            calls=environment.pop("FORECAST_SYNC_CALLS_DIR", None),
+            calls=environment.pop(_CALLS_DIR, None),
         )
-        return launcher(confined), {**options, "cwd": None, "env": environment}
+        return _Start(confined, environment)
 
-    def _user(self, function: str) -> int:
+    def user_of(self, function: str) -> int:
         """A user id that no account has, a different one for each function of this cloud."""
         first = crc32(str(self.state_dir).encode())
         while function not in self._users:
@@ -150,17 +177,86 @@ class _Environments:
         return self._users[function]
 
 
-def _confining(environments: _Environments) -> type[subprocess.Popen[Any]]:
-    class Confining(_Popen[Any]):
-        """A ``Popen`` that starts every program as a separate user, whatever code calls it."""
+def _starting(
+    environments: _Environments, layers: Sequence[Path], forks: ForkServer | None
+) -> type[subprocess.Popen[Any]]:
+    ours = bootstrap(layers).encode()
+
+    class Starting(_Popen[Any]):
+        """A ``Popen`` that forks our functions and, as root, starts every program without root."""
+
+        def __new__(cls, args: Any, *positional: Any, **options: Any) -> Any:
+            if forks is None or positional or not _is(args, ours):
+                return super().__new__(cls)
+            try:
+                return _fork(forks, environments, layers, args, options)
+            except OSError as error:
+                sys.stderr.write(f"a function is started without a fork: {error!r}\n")
+                return super().__new__(cls)
 
         def __init__(self, args: Any, *positional: Any, **options: Any) -> None:
+            if not unprivileged.is_root():
+                super().__init__(args, *positional, **options)
+                return
             if positional or isinstance(args, (str, bytes, os.PathLike)) or options.get("shell"):
                 raise PermissionError("the local cloud starts no shell and no program by its name")
-            line, options = environments.confine([os.fspath(part) for part in args], options)
-            super().__init__(line, **options)
+            start = environments.confine([os.fspath(part) for part in args], options)
+            line = launcher(start.confined)
+            super().__init__(line, **{**options, "cwd": None, "env": start.environment})
 
-    return Confining
+    return Starting
+
+
+def _is(args: Any, script: bytes) -> bool:
+    """Whether a command is exactly a program of this text."""
+    if not isinstance(args, list) or len(args) != 1:
+        return False
+    try:
+        return Path(args[0]).read_bytes() == script
+    except OSError:
+        return False
+
+
+def _fork(
+    forks: ForkServer,
+    environments: _Environments,
+    layers: Sequence[Path],
+    args: Sequence[str],
+    options: Mapping[str, Any],
+) -> ForkedProcess:
+    """Do what the bootstrap would do, in a fork; raises ``OSError``."""
+    read, write = os.pipe()
+    output = os.fdopen(read, "rb")
+    opened = [write]
+    try:
+        descriptors = {1: write, 2: write}
+        if unprivileged.is_root():
+            start = environments.confine(args, options)
+            confined, environment = start.confined, start.environment
+            user, first = confined.user, len(environments.folders.paths)
+            for number, folder in enumerate(confined.folders[first:], FIRST_DESCRIPTOR + first):
+                descriptors[number] = open_folder(folder)
+                opened.append(descriptors[number])
+            directory = environment["LAMBDA_TASK_ROOT"]
+            function = environment["AWS_LAMBDA_FUNCTION_NAME"]
+            calls = confined.calls and open_calls(
+                confined.calls, f"{function}-{time.time_ns()}.jsonl"
+            )
+            if calls:
+                opened.append(calls)
+                descriptors[confined.calls_descriptor] = calls
+                environment[CALLS_DESCRIPTOR] = str(confined.calls_descriptor)
+        else:
+            user, directory, environment = None, os.fspath(options["cwd"]), dict(options["env"])
+        environment |= _exports(layers)
+        command = [*_python(layers), environment["_HANDLER"]]
+        return forks.fork(Fork(command, environment, directory, user, descriptors), output)
+    except BaseException:
+        output.close()
+        raise
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _closing(extract: Callable[[bytes], str]) -> Callable[[bytes], str]:
@@ -222,21 +318,29 @@ def _reached(paths: Sequence[Path], layers: Sequence[Path]) -> str:
     return ":".join(_folders(layers).reach(path) for path in paths)
 
 
-def _exports(layers: Sequence[Path]) -> list[str]:
-    """The variables by which an interpreter started through a descriptor finds its own files."""
-    if not unprivileged.uses_descriptors():
-        return []
+def _exports(layers: Sequence[Path]) -> dict[str, str]:
+    """The variables of every function's Python.
+
+    An interpreter started through a descriptor finds its own files by them.
+    """
+    path = _reached(layers, layers)
     values = {
-        "PYTHONHOME": _reached([Path(sys.base_prefix)], layers),
-        "FORECAST_SYNC_PACKAGES": _reached(_packages(), layers),
+        "PYTHONPATH": path,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LAYER_PATH": path,
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",
     }
+    if not unprivileged.uses_descriptors():
+        return values
+    values["PYTHONHOME"] = _reached([Path(sys.base_prefix)], layers)
+    values["FORECAST_SYNC_PACKAGES"] = _reached(_packages(), layers)
     if sysconfig.get_config_var("Py_ENABLE_SHARED"):
         values["LD_LIBRARY_PATH"] = _reached([Path(sys.base_prefix) / "lib"], layers)
-    return [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    return values
 
 
-def _python(layers: Sequence[Path]) -> list[str]:
+def _python(layers: Sequence[Path], program: Path = _WORKER) -> list[str]:
     if not unprivileged.uses_descriptors():
-        return [sys.executable, "-P", str(_WORKER)]
+        return [sys.executable, "-P", str(program)]
     interpreter = Path(sys.executable).resolve()
-    return [_reached([interpreter], layers), "-P", "-S", _reached([_WORKER], layers)]
+    return [_reached([interpreter], layers), "-P", "-S", _reached([program], layers)]

@@ -74,7 +74,9 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         _close_files()
         layers = config.all_layers
         trino = _start_trino(config, endpoint_url, stack)
-        check_functions = function_processes.begin_check(state_dir, layers)
+        forks = function_processes.start_forks(state_dir, layers)
+        if forks is not None:
+            stack.callback(forks.stop)
         if config.database_url is None:
             log = state_dir / "logs" / "postgres.log"
             initialization = postgres.initialize(state_dir / "postgres", log)
@@ -85,8 +87,7 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         else:
             ministack = _import_ministack(config, endpoint_url, trino)
             urls, create_database = {"dev": config.database_url}, None
-        check_functions()
-        function_processes.install(state_dir, layers)
+        function_processes.install(state_dir, layers, forks)
         neon = NeonStandIn(
             config.neon_api_key,
             config.neon_project_id,

@@ -65,13 +65,10 @@ def _take_path_of_address() -> None:
     BaseLambdaRuntimeClient.call_rapid = call
 
 
-def main() -> None:
-    """Serve until the server ends; with ``--version``, only prove that this can start."""
-    sys.path += filter(None, os.environ.get("FORECAST_SYNC_PACKAGES", "").split(":"))
+def serve_function() -> None:
+    """Serve the function that the environment names until the server ends."""
     from awslambdaric.__main__ import main as serve
 
-    if sys.argv[1] == "--version":
-        return
     _take_path_of_address()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
@@ -81,4 +78,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.path += filter(None, os.environ.get("FORECAST_SYNC_PACKAGES", "").split(":"))
+    serve_function()

@@ -70,14 +70,21 @@ def runs(database_url: str) -> int:
 
 
 def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None:
-    """Ctrl-C after so many seconds, or when its run, the second one, has the lease."""
+    """Ctrl-C after so many seconds, or when its run, the second one, has the lease.
+
+    The run can't write, so it can't be over before the signal comes, however late that is.
+    """
     before = our_processes()
-    with subprocess.Popen(
-        [COMMAND, "sync", folder, "--database-url", database_url],
-        env=clean_environment(),
-        text=True,
-        stderr=subprocess.PIPE,
-    ) as process:
+    with (
+        psycopg.connect(database_url) as connection,
+        subprocess.Popen(
+            [COMMAND, "sync", folder, "--database-url", database_url],
+            env=clean_environment(),
+            text=True,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
+        connection.execute("LOCK TABLE forecast_data IN SHARE MODE")
         try:
             if after is None:
                 eventually(lambda: runs(database_url) == 2, 60, "the second run's lease")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -23,6 +27,14 @@ from localcloud.databases import Databases
 from tests.localcloud.toy_cloud import TOY, client, execute, invoke
 from tests.waiting import eventually
 from tests.workflow.databases import superuser_url
+
+HIDING = """
+import urllib3
+
+def handler(*_):
+    print("called")
+    return urllib3.whose
+"""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +70,48 @@ class TestFunctions:
             "NEON_API_URL": cloud.neon_api_url,
         }
         assert 1500 < answer["remaining_ms"] <= 2000
+
+    def test_its_own_module_comes_before_a_package_of_that_name(self, cloud: Cloud) -> None:
+        """Though what forks functions has imported the package."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as zipped:
+            zipped.writestr("urllib3.py", "whose = 'its own'")
+            zipped.writestr("handler.py", HIDING)
+        functions = client(cloud, "lambda")
+        functions.create_function(
+            FunctionName="toy-hiding", Runtime="python3.13", Handler="handler.handler",
+            Role="arn:aws:iam::000000000000:role/added", Code={"ZipFile": archive.getvalue()},
+        )  # fmt: skip
+        answer = functions.invoke(FunctionName="toy-hiding", Payload=b"{}")
+        assert json.loads(answer["Payload"].read()) == "its own"
+
+    def test_other_processes_see_its_variables_as_those_of_any_process(self, cloud: Cloud) -> None:
+        variables = psutil.Process(invoke(cloud)["pid"]).environ()
+        assert variables["AWS_LAMBDA_FUNCTION_NAME"] == "toy-probe"
+        assert variables["ENVIRONMENT"] == "dev"
+        assert variables["STATE_DIR"] == f"{cloud.state_dir}/aws"
+        assert not any("PADDING" in name for name in variables)
+
+    def test_what_forks_functions_knows_no_key_and_no_function(self, cloud: Cloud) -> None:
+        invoke(cloud)
+        (forking,) = [
+            process
+            for process in psutil.Process(cloud.pid).children()
+            if any("forking_worker.py" in part for part in process.cmdline())
+            and "AWS_LAMBDA_FUNCTION_NAME" not in process.environ()
+        ]
+        with Path(f"/proc/{forking.pid}/maps").open() as maps:
+            ranges = [line.split() for line in maps]
+        memory = b""
+        with Path(f"/proc/{forking.pid}/mem").open("rb", 0) as file:
+            for addresses, rights, *_ in ranges:
+                if rights.startswith("rw"):
+                    begin, end = (int(address, 16) for address in addresses.split("-"))
+                    file.seek(begin)
+                    memory += file.read(end - begin)
+        assert b"AWS_LAMBDA_LOG_FORMAT" in memory
+        for secret in (cloud.access_key_id, cloud.secret_access_key, "from the layer", "toy-probe"):
+            assert secret.encode() not in memory
 
     def test_an_error_arrives_by_its_name_in_the_state_machine(self, cloud: Cloud) -> None:
         assert execute(cloud)["status"] == "SUCCEEDED"
@@ -117,6 +171,19 @@ class TestFunctions:
             urllib.request.Request(str(request.url), headers=dict(request.headers))
         ) as answer:
             assert json.loads(answer.read())["greeting"] == "from the layer"
+
+    def test_functions_start_without_what_forks_them(self, cloud: Cloud) -> None:
+        """Last here: this cloud's functions are started by the slow way from now on."""
+        for process in psutil.Process(cloud.pid).children():
+            if "AWS_LAMBDA_FUNCTION_NAME" not in process.environ() and any(
+                "forking_worker.py" in part for part in process.cmdline()
+            ):
+                process.kill()
+                eventually(partial(has_ended, process.pid), what="its end")
+        client(cloud, "lambda").update_function_configuration(
+            FunctionName="toy-probe", Description="started again"
+        )
+        assert invoke(cloud)["greeting"] == "from the layer"
 
 
 def test_a_burst_of_uploads_is_one_batch(cloud: Cloud) -> None:

@@ -59,7 +59,7 @@ def test_no_process_but_the_server_is_root(cloud: Cloud) -> None:
         assert 0 not in process.gids()
     by_user = {process.uids().real: process.name() for process in started}
     assert "postgres" in by_user.values()
-    assert len(by_user) == 2, "Postgres and the function are two users"
+    assert len(by_user) == 3, "Postgres, the function and what forks functions are three users"
 
 
 def test_a_function_reads_nothing_of_the_state_directory(cloud: Cloud) -> None:
