@@ -36,7 +36,10 @@ VALUES = {
     "real": ("-0.1", "-0.1"),
     "double": ("0.1E0 + 0.2E0", "0.30000000000000004"),
     "timestamptz": (
-        "TIMESTAMP '2026-02-28 23:59:59.120 +05:30'",
+        (
+            "at_timezone(CAST(TIMESTAMP '2026-02-28 18:29:59.120' AS timestamp with time zone), "
+            "'Asia/Kolkata')"
+        ),
         "2026-02-28 18:29:59.12+00",
     ),
     "uuid": (
