@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from localcloud import cloud
 from localcloud.protocol import Athena
 
+from tests.e2e.cli import as_json
 from tests.workflow.deployed import PARAMETERS, PREFIX, Deployed
 
 TABLE_FILE = Path(__file__).with_name("every_type.toml").read_text()
@@ -263,3 +264,10 @@ def test_plan_shows_changes_of_floats_of_any_size(typed: Deployed) -> None:
     typed.succeed()
     typed.upload("second", write([{**BASE, "narrow": math.nan, "version": 2}], wide=False))
     assert typed.succeed(dry_run=True).counts["updated"] == 1
+
+
+def test_doctor_sends_a_value_of_every_type_all_the_way(typed: Deployed) -> None:
+    typed.reset()
+    checks = as_json("doctor", code=1, **typed.cloud.variables)["checks"]
+    found = {item["check"]: item["status"] for item in checks}
+    assert (found["unload"], found["copy"]) == ("ok", "ok"), checks
