@@ -13,6 +13,8 @@ PACKAGES = ("forecast_sync_cli", "localcloud", "benchmarks", "devtools")
 DOOR = "forecast_sync_cli/terminal.py"
 APART = {
     "localcloud/confine.py": "writes to its starter's log what can't be started",
+    "localcloud/forking_worker.py": "writes to the function's log why it can't be started",
+    "localcloud/function_processes.py": "writes to the server's log why a fork failed",
     "localcloud/postgres.py": "hands initdb a password in a file that is memory",
     "localcloud/server.py": "answers the process that started it, as JSON on a pipe",
     "benchmarks/worker.py": "answers the process that started it, as JSON on a pipe",

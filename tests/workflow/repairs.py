@@ -203,8 +203,9 @@ def _delete_results(deployed: Deployed, part: str) -> None:
 
 
 def _run_without_a_column(deployed: Deployed) -> Ended:
+    """One that has to have values: others are added by the run."""
     deployed.succeed()
-    deployed.execute("ALTER TABLE forecast_data DROP COLUMN y_95")
+    deployed.execute("ALTER TABLE forecast_data DROP COLUMN y_50")
     return _run(deployed)
 
 
@@ -214,12 +215,15 @@ def _run_that_loses_a_column(deployed: Deployed) -> Ended:
     with deployed.held_query():
         arn = deployed.start()
         eventually(lambda: "Poll Athena query" in deployed.entered(arn))
-        deployed.execute("ALTER TABLE forecast_data DROP COLUMN y_95")
+        deployed.execute("ALTER TABLE forecast_data DROP COLUMN y_50")
     return deployed.wait(arn)
 
 
 def _add_the_column(deployed: Deployed) -> None:
-    deployed.execute("ALTER TABLE forecast_data ADD COLUMN y_95 numeric(10, 2)")
+    deployed.execute(
+        "ALTER TABLE forecast_data ADD COLUMN y_50 numeric(10, 2) NOT NULL DEFAULT 0;"
+        "ALTER TABLE forecast_data ALTER COLUMN y_50 DROP DEFAULT"
+    )
 
 
 def _run_over_a_lost_file(deployed: Deployed) -> Ended:
