@@ -99,11 +99,12 @@ class Sides:
                 return hashes
 
     def _window(self, dates: Dates) -> Window:
-        """What is read: exactly the loaded objects that may have rows of these dates."""
+        """What is read: the loaded objects that may have rows of these dates, or all of now."""
+        question: dict[str, Any] = {"about": "lake"}
+        question |= {name: str(day) for name, day in dates._asdict().items() if day}
         if self.now:
-            return Window(high=self.as_of)
-        bounds = {name: str(day) for name, day in dates._asdict().items() if day}
-        survey_id = self._inspect({"about": "lake", **bounds})["survey_id"]
+            question["now"] = True
+        survey_id = self._inspect(question)["survey_id"]
         survey = Survey(survey_id=survey_id, location="", began_at=self.as_of)
         return Window(high=self.as_of, survey=survey)
 

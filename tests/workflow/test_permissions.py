@@ -398,7 +398,9 @@ def _look(deployed: Deployed) -> None:
     key = next(item["Key"] for item in listed if "kind=row" in item["Key"])
     question = {"about": "probe", "bucket": bucket, "keys": [key]}
     assert deployed.invoke("inspect-database", {"question": question})["rows"]
-    assert deployed.invoke("inspect-database", {"question": {"about": "lake"}})["survey_id"]
+    for more in ({}, {"now": True}):
+        lake = {"question": {"about": "lake", **more}}
+        assert deployed.invoke("inspect-database", lake)["survey_id"]
     assert deployed.invoke("check-branch", {"git_ref": "dev"}) == {"server": "Postgres 18"}
 
 

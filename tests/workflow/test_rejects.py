@@ -41,6 +41,17 @@ def test_a_repaired_file_resolves_its_rejects_in_the_next_full_run(deployed: Dep
     assert deployed.table() == reference(deployed.files)
 
 
+def test_a_run_that_is_full_by_itself_resolves_rejects_too(deployed: Deployed) -> None:
+    deployed.upload("good", make_rows(range(10)))
+    deployed.upload("bad", [make_row(50, state=None)])
+    deployed.succeed()
+    deployed.upload("bad", [make_row(50, updated_at=MORNING + timedelta(hours=1))])
+    deployed.execute("DROP TABLE forecast_data")
+    deployed.succeed()
+    assert open_rejects(deployed) == []
+    assert deployed.table() == reference(deployed.files)
+
+
 def test_a_full_run_over_dates_resolves_no_reject_of_another_date(deployed: Deployed) -> None:
     deployed.upload("good", make_rows(range(10)))
     deployed.upload("bad", [make_row(50, state=None), make_row(55, state=None)])

@@ -6,11 +6,13 @@ The deployment's functions can reach the database; the operator's machine may no
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from psycopg import sql
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictBool, StrictInt
 
 from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import (
@@ -20,7 +22,7 @@ from forecast_sync.adapters.postgres import (
     statement,
     transaction,
 )
-from forecast_sync.adapters.s3 import Storage
+from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Day, Line, Model
 from forecast_sync.contracts.page import Page
@@ -30,7 +32,10 @@ from forecast_sync.errors import InvalidInput
 from forecast_sync.extract.athena_sql import Dates
 from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.survey.file_ledger import FileLedger
-from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_list
+from forecast_sync.survey.folders import partition_values
+from forecast_sync.survey.judge import ARCHIVED
+from forecast_sync.survey.lake import is_hidden
+from forecast_sync.survey.lists import OTHER, WINDOW, ListedFile, register_lists, write_list
 from forecast_sync.tables import Table
 from forecast_sync.target.differences import describe_target, list_differences
 from forecast_sync.target.expressions import row_hash, shown, type_sql
@@ -64,11 +69,15 @@ class SumsQuestion(Model):
 
 
 class LakeQuestion(Model):
-    """A list of the loaded objects that may have rows of some business dates, for Athena."""
+    """A list of objects, for Athena: the loaded ones that may have rows of some business dates.
+
+    With ``now``, those that the lake has at the moment, whether they were loaded or not.
+    """
 
     about: Literal["lake"]
     date_from: Day | None = None
     date_to: Day | None = None
+    now: StrictBool = False
 
 
 class KeysQuestion(Model):
@@ -152,8 +161,11 @@ def _list_lake(
     bounds = DateRange(first=question.date_from or date.min, last=question.date_to or date.max)
     with transaction(connection) as cursor:
         is_surveyed = has_table(cursor, "forecast_sync_file")
-    loaded = FileLedger(connection, settings).list_others([bounds]) if is_surveyed else ()
-    window = write_list(storage, settings, table, location, WINDOW, loaded)
+    if question.now:
+        wanted = _list_present(storage, settings, table)
+    else:
+        wanted = FileLedger(connection, settings).list_others([bounds]) if is_surveyed else iter(())
+    window = write_list(storage, settings, table, location, WINDOW, wanted)
     other = write_list(storage, settings, table, location, OTHER, ())
     register_lists(catalog, settings, table, survey_id, window.folders, other.folders)
     return survey_id
@@ -164,6 +176,17 @@ def _list_keys(connection: Connection, table: Table, question: KeysQuestion) -> 
     page = fitting(rows)
     is_last = len(page) == len(rows) < question.limit
     return {"rows": page, "next": None if is_last else question.offset + len(page)}
+
+
+def _list_present(storage: Storage, settings: Settings, table: Table) -> Iterator[ListedFile]:
+    """The objects that Athena can read, but for those whose folders don't say their values."""
+    bucket, prefix = split_location(settings.data_location)
+    for item in storage.list(bucket, prefix):
+        if is_hidden(item.key, prefix) or item.storage_class in ARCHIVED:
+            continue
+        with suppress(ValueError):
+            partition_values(item.key, prefix, table.source.partitions)
+            yield ListedFile(item.key, item.etag, item.modified, item.size, 0)
 
 
 def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:

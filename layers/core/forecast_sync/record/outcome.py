@@ -73,7 +73,7 @@ def record_success(
             },
         )
         take_in(cursor, settings, run, request.window)
-        _resolve_rejects(cursor, table, run)
+        _resolve_rejects(cursor, table, run, request.window)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
         waiting = _find_waiting(cursor, settings, request.window)
     start_rerun(connection, workflow, run, request.redrive_count or 0)
@@ -152,8 +152,9 @@ def _earned_watermark(run: Run, window: Window) -> datetime | None:
     return reached.astimezone(UTC).replace(tzinfo=None)
 
 
-def _resolve_rejects(cursor: Cursor, table: Table, run: Run) -> None:
-    if run.sync_type != "full" or run.dry_run:
+def _resolve_rejects(cursor: Cursor, table: Table, run: Run, window: Window) -> None:
+    """Whether somebody asked for a full run or it became one by itself."""
+    if (run.sync_type != "full" and window.low is not None) or run.dry_run:
         return
     cursor.execute(
         statement("record/resolve_rejects.sql", day=reject_value(table.source.date)),

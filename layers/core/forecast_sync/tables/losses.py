@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from forecast_sync.tables.model import FLOAT_TYPES, Column, Table
+from forecast_sync.tables.model import FLOAT_TYPES, Column, SourceType, Table, decimal_arguments
 
 
 def find_losses(table: Table) -> list[str]:
@@ -23,7 +24,15 @@ def _rounding(table: Table, column: Column) -> Iterator[str]:
         kind = table.source.types[column.source or column.name]
     if column.kind in ("timestamp", "timestamptz") and kind in (None, "timestamp"):
         yield "finer than a millisecond is rounded half up"
-    if column.kind == "numeric" and (kind is None or kind in FLOAT_TYPES):
+    if column.kind == "numeric" and (kind is None or _places(kind) > column.arguments[1]):
         yield f"rounded half up to {column.arguments[1]} places"
     if column.kind == "real" and kind != "float":
         yield "rounded to the nearest real, of about 7 digits"
+
+
+def _places(kind: SourceType) -> float:
+    """How many decimal places a source type's values may have."""
+    if kind in FLOAT_TYPES:
+        return math.inf
+    _, scale = decimal_arguments(kind) or (0, 0)
+    return scale
