@@ -185,7 +185,7 @@ def propose(file: Path, answers: Answers, ask: Ask) -> Proposal:
     """
     columns, left_out = _read_columns(file)
     names = [column.target_name for column in columns]
-    key = _choose_key(answers, names, ask)
+    key = _choose_key(answers, names, left_out, ask)
     date = _choose_date(answers, columns, key, ask)
     key = key if date in key else (*key, date)
     newest, note = _choose_newest(answers, columns, key, ask)
@@ -301,7 +301,7 @@ def _types(name: str, column: ParquetColumn, sample: _Sample) -> tuple[str, str,
         return "string", "text", "" if logical else "; bytes that must be text in UTF-8"
     if kind in ("DOUBLE", "FLOAT") and not logical:
         return "double", sample.numeric(name), ""
-    return f"Athena has no type for {column}"
+    return f"Athena has no type for {column}; write it as text or a number"
 
 
 ROUNDED = "; in UTC, rounded half up to milliseconds"
@@ -335,14 +335,16 @@ class _Sample:
                 yield Decimal(f"{value:.{digits}g}")
 
 
-def _choose_key(answers: Answers, names: Sequence[str], ask: Ask) -> tuple[str, ...]:
+def _choose_key(
+    answers: Answers, names: Sequence[str], left_out: Sequence[str], ask: Ask
+) -> tuple[str, ...]:
     question = f"Which columns identify a row ({', '.join(names)})?"
     text = answers.key or ask(question, "--key a,b", None)
     key = tuple(_target_name(part.strip().lower()) for part in text.split(",") if part.strip())
     if not key:
         raise UserError(f"--key names no column: expected some of {', '.join(names)}")
     for name in key:
-        _require("--key", name, names)
+        _require("--key", name, names, left_out)
     return tuple(dict.fromkeys(key))
 
 
@@ -402,7 +404,10 @@ def _choose_newest(
     return _quoted(chosen), wins
 
 
-def _require(option: str, name: str, known: Sequence[str]) -> None:
+def _require(option: str, name: str, known: Sequence[str], left_out: Sequence[str] = ()) -> None:
+    for line in left_out:
+        if line.lower().startswith(f"{name} is left out"):
+            raise UserError(f"{option} names {name}, but {line}")
     if name not in known:
         raise UserError(
             f"{option} names {name}, which isn't one of the file's columns {', '.join(known)}"

@@ -168,7 +168,10 @@ def without_stack(state_dir: Path, wait_scale: float = 1.0) -> Iterator[tuple[Co
         server.stop()
 
 
-_DOWN_FIRST = "`forecast-sync local down` it first"
+_DOWN_FIRST = (
+    "end it first with `forecast-sync local down`; its objects, rows and runs stay only in a"
+    " --state-dir"
+)
 
 
 def _configured(

@@ -253,3 +253,10 @@ def test_a_proposal_of_many_columns_is_valid(tmp_path: Path) -> None:
     text, table = proposed(written(tmp_path, {**BASE, **columns}))
     assert len(table.column) == 302
     assert tomllib.loads(text)["report"]["by"] == ["day"]
+
+
+def test_a_key_that_athena_can_t_read_says_so(tmp_path: Path) -> None:
+    ids = pa.array([b"0123456789abcdef"], pa.binary(16))
+    file = written(tmp_path, {**BASE, "meter": ids})
+    with pytest.raises(UserError, match="--key names meter, but meter is left out: Athena has no"):
+        propose(file, Answers("meter,day"), refuse)

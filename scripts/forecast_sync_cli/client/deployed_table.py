@@ -78,6 +78,7 @@ def _difference(name: str, deployed: Table, definition: str) -> str | None:
     if here == definition:
         return f"{begins}, but in nothing that decides a value: the next deployment takes it over"
     return (
-        f"{begins} (definition {here}): deploy it (`make build`, `sam deploy`), and the next run "
-        "is a full one"
+        f"{begins} (definition {here}): deploy it (`make build`, `sam deploy`; a local cloud: "
+        "`forecast-sync local down`, then `up` with the same --state-dir), and the next run is a "
+        "full one"
     )
