@@ -22,6 +22,7 @@ from localcloud.protocol import ACCOUNT
 from psycopg import sql
 
 from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.local_advice import advise_again
 
 LOCK = 7_306_935_271_204
 """The advisory lock's key: any number, but always the same one."""
@@ -142,7 +143,8 @@ def _connected(database_url: str) -> Iterator[Connection]:
     try:
         connection = connect(database_url)
     except (ForecastSyncError, psycopg.Error) as error:
-        raise UserError(f"--database-url can't be used: {error}") from None
+        advice = advise_again(str(error))
+        raise UserError(f"--database-url can't be used: {advice}") from None
     try:
         yield connection
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from forecast_sync_cli.client import executions, files, run_status
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.glue_tables import declare_table
+from forecast_sync_cli.local_advice import AGAIN, advise_again
 from forecast_sync_cli.local_database import (
     Rejected,
     count_committed,
@@ -34,9 +34,6 @@ UPLOAD_SECONDS = 1.0
 RUN_NAME = "sync"
 MOST_LEFT_OUT = 1000
 """So many files that are left out are named."""
-REDRIVE = re.compile(r"(?<!\b[Aa] )(?<!the )\b[Rr]edrive\b( or start a new run| the run)?")
-"""The advice to redrive, in a run's messages."""
-AGAIN = "run the same command again"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -226,9 +223,4 @@ def _as_prefix(folder: Path) -> str:
 
 def speak_locally(message: str, location: str, folder: Path) -> str:
     """A run's message without the cloud that is gone: with local files, and what to do here."""
-    text = message.replace(location, _as_prefix(folder))
-
-    def again(match: re.Match[str]) -> str:
-        return AGAIN if match[0][0] == "r" else AGAIN.capitalize()
-
-    return REDRIVE.sub(again, text)
+    return advise_again(message.replace(location, _as_prefix(folder)))

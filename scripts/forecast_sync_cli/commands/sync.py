@@ -18,8 +18,9 @@ from forecast_sync_cli.commands.common import (
     out,
     print_json,
 )
+from forecast_sync_cli.local_advice import AGAIN
 from forecast_sync_cli.local_database import Rejected, working_alone
-from forecast_sync_cli.local_sync import AGAIN, LocalSync, find_files
+from forecast_sync_cli.local_sync import LocalSync, find_files
 from forecast_sync_cli.progress import Progress, Steps, show_outcome
 from forecast_sync_cli.table_lint import read_checked
 from forecast_sync_cli.terminal import Styled

@@ -1,0 +1,18 @@
+"""What to do after a local sync has failed: the cloud that its messages speak of is gone."""
+
+from __future__ import annotations
+
+import re
+
+REDRIVE = re.compile(r"(?<!\b[Aa] )(?<!the )\b[Rr]edrive\b( or start a new run| the run)?")
+"""The advice to redrive, in a run's messages."""
+AGAIN = "run the same command again"
+
+
+def advise_again(message: str) -> str:
+    """A message that says to run the command again instead of redriving."""
+
+    def again(match: re.Match[str]) -> str:
+        return AGAIN if match[0][0] == "r" else AGAIN.capitalize()
+
+    return REDRIVE.sub(again, message)
