@@ -5,13 +5,18 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass
+from hashlib import md5
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ministack.services import athena, s3
 
 from localcloud.athena.engine import QueryError
+
+READINGS = 25
+PAUSE_SECONDS = 0.02
 
 
 class StoredObject(NamedTuple):
@@ -53,16 +58,43 @@ class ObjectFiles:
         bucket, key, record = item
         cached = self._cache / record["etag"].strip('"')
         if not cached.exists():
-            unfinished = cached.with_suffix(".new")
-            unfinished.write_bytes(s3._read_body(bucket, key, record))
-            unfinished.rename(cached)
-        os.link(cached, path)
+            content, is_version = _read(item)
+            unfinished = cached.with_suffix(".new") if is_version else path
+            unfinished.write_bytes(content)
+            if is_version:
+                unfinished.rename(cached)
+        if not path.exists():
+            os.link(cached, path)
         return ObjectFile(path, f"s3://{bucket}/{key}", record["last_modified"])
 
     def _forget_all_but(self, etags: set[str]) -> None:
         for cached in self._cache.iterdir():
             if cached.name not in etags:
                 cached.unlink()
+
+
+def _read(item: StoredObject) -> tuple[bytes, bool]:
+    """An object's bytes, and whether they are those of its record.
+
+    Somebody may be replacing the object: then they are the new version's, once it is whole.
+    """
+    bucket, key, record = item
+    for _ in range(READINGS):
+        content = s3._read_body(bucket, key, record)
+        digest = md5(content, usedforsecurity=False).hexdigest()
+        if _has_digest(record, digest):
+            return content, True
+        present = s3._buckets.get(bucket, {}).get("objects", {}).get(key)
+        if present is not None and present is not record and _has_digest(present, digest):
+            break
+        time.sleep(PAUSE_SECONDS)
+    return content, False
+
+
+def _has_digest(record: dict[str, Any], digest: str) -> bool:
+    """Whether a record's ETag is that of the content; of an upload in parts nobody can tell."""
+    etag = record["etag"].strip('"')
+    return "-" in etag or etag == digest
 
 
 def find_objects(location: str) -> list[StoredObject]:
