@@ -57,14 +57,13 @@ class ObjectFiles:
     def _link(self, item: StoredObject, path: Path) -> ObjectFile:
         bucket, key, record = item
         cached = self._cache / record["etag"].strip('"')
-        if not cached.exists():
-            content, is_version = _read(item)
-            unfinished = cached.with_suffix(".new") if is_version else path
-            unfinished.write_bytes(content)
-            if is_version:
-                unfinished.rename(cached)
-        if not path.exists():
+        if cached.exists():
             os.link(cached, path)
+        else:
+            content, is_version = _read(item)
+            path.write_bytes(content)
+            if is_version:
+                os.link(path, cached)
         return ObjectFile(path, f"s3://{bucket}/{key}", record["last_modified"])
 
     def _forget_all_but(self, etags: set[str]) -> None:
