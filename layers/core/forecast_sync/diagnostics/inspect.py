@@ -6,7 +6,7 @@ The deployment's functions can reach the database; the operator's machine may no
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -158,13 +158,10 @@ def _list_lake(
 ) -> str:
     survey_id = f"inspect-{uuid.uuid4().hex}"
     location = f"{settings.athena_output_location}{survey_id}/"
-    bounds = DateRange(first=question.date_from or date.min, last=question.date_to or date.max)
-    with transaction(connection) as cursor:
-        is_surveyed = has_table(cursor, "forecast_sync_file")
     if question.now:
-        wanted = _list_present(storage, settings, table)
+        wanted: Iterable[ListedFile] = _list_present(storage, settings, table)
     else:
-        wanted = FileLedger(connection, settings).list_others([bounds]) if is_surveyed else iter(())
+        wanted = _list_loaded(connection, settings, question)
     window = write_list(storage, settings, table, location, WINDOW, wanted)
     other = write_list(storage, settings, table, location, OTHER, ())
     register_lists(catalog, settings, table, survey_id, window.folders, other.folders)
@@ -176,6 +173,17 @@ def _list_keys(connection: Connection, table: Table, question: KeysQuestion) -> 
     page = fitting(rows)
     is_last = len(page) == len(rows) < question.limit
     return {"rows": page, "next": None if is_last else question.offset + len(page)}
+
+
+def _list_loaded(
+    connection: Connection, settings: Settings, question: LakeQuestion
+) -> Iterable[ListedFile]:
+    """The loaded objects that may have rows of the question's dates; none before the first run."""
+    with transaction(connection) as cursor:
+        if not has_table(cursor, "forecast_sync_file"):
+            return ()
+    bounds = DateRange(first=question.date_from or date.min, last=question.date_to or date.max)
+    return FileLedger(connection, settings).list_others([bounds])
 
 
 def _list_present(storage: Storage, settings: Settings, table: Table) -> Iterator[ListedFile]:
