@@ -56,6 +56,7 @@ def record_success(
             f"{profile.rejected}; start a new {run.sync_type} run instead."
         )
     status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
+    is_full = run.sync_type == "full" or request.window.low is None
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor)
         lease.resume_locked(cursor, run, request.redrive_count)
@@ -68,12 +69,13 @@ def record_success(
                 "status": status,
                 "run_id": run.run_id,
                 "watermark": _earned_watermark(run, request.window),
-                "is_full": run.sync_type == "full" or request.window.low is None,
+                "is_full": is_full,
                 "takes_in": run.moves_watermark and request.window.survey is not None,
             },
         )
         take_in(cursor, settings, run, request.window)
-        _resolve_rejects(cursor, table, run, request.window)
+        if is_full and not run.dry_run:
+            _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
         waiting = _find_waiting(cursor, settings, request.window)
     start_rerun(connection, workflow, run, request.redrive_count or 0)
@@ -152,10 +154,7 @@ def _earned_watermark(run: Run, window: Window) -> datetime | None:
     return reached.astimezone(UTC).replace(tzinfo=None)
 
 
-def _resolve_rejects(cursor: Cursor, table: Table, run: Run, window: Window) -> None:
-    """Whether somebody asked for a full run or it became one by itself."""
-    if (run.sync_type != "full" and window.low is not None) or run.dry_run:
-        return
+def _resolve_rejects(cursor: Cursor, table: Table, run: Run) -> None:
     cursor.execute(
         statement("record/resolve_rejects.sql", day=reject_value(table.source.date)),
         {
