@@ -8,7 +8,7 @@ from typing import Any
 
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.tables.model import Source
-from forecast_sync.target.differences import Target, find_addable, list_differences
+from forecast_sync.target.differences import Target, find_added, list_differences
 from forecast_sync.target.remedies import write_remedy
 
 from forecast_sync_cli.client.deployment import Deployment
@@ -49,10 +49,9 @@ def find_changes(deployed: Deployment, local: TableFile, git_ref: str | None) ->
     adds: list[str] = []
     refusals: list[dict[str, str | None]] = []
     if target is not None and target.exists:
-        addable = find_addable(target, local.table)
+        added = {column.name for column in find_added(target, local.table)}
         for item in list_differences(target, local.table):
-            is_addable = any(column.name == item["column"] for column in addable)
-            if is_addable and target.is_ours:
+            if item["column"] in added:
                 adds.append(f"{item['column']} {item['expected']}")
             else:
                 refusals.append(

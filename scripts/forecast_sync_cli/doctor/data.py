@@ -29,7 +29,7 @@ from forecast_sync.survey.judge import judge
 from forecast_sync.survey.lake import is_hidden
 from forecast_sync.survey.lists import OTHER, WINDOW, partition_keys, register_lists, write_paths
 from forecast_sync.tables import Table, is_declared
-from forecast_sync.target.differences import Target, find_addable, tell_differences
+from forecast_sync.target.differences import Target, find_added, tell_differences
 from forecast_sync.target.remedies import write_remedies
 
 from forecast_sync_cli.client.athena import make_athena, run_query
@@ -127,8 +127,7 @@ def _columns_to_add(answer: Mapping[str, Any], table: Table) -> list[str]:
     """The columns that the target lacks and that the next run adds; an older stack adds none."""
     if "described" not in answer:
         return []
-    target = Target(**answer["described"])
-    return [column.name for column in find_addable(target, table)] if target.is_ours else []
+    return [column.name for column in find_added(Target(**answer["described"]), table)]
 
 
 def modified_time(context: Context) -> str:

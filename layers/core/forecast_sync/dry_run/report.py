@@ -33,7 +33,7 @@ from forecast_sync.dry_run.changes import (
 from forecast_sync.errors import ResultInvalid
 from forecast_sync.tables import Table, declared_type, definition_of, is_declared
 from forecast_sync.tables.losses import find_losses
-from forecast_sync.target.differences import describe_target, find_addable, list_differences
+from forecast_sync.target.differences import describe_target, find_added, list_differences
 from forecast_sync.target.remedies import write_remedy
 from forecast_sync.verify.ledger import read_counts
 
@@ -231,14 +231,12 @@ def _find_schema_differences(
         if not is_declared(expected, declared.get(name))
     ]
     described = describe_target(connection, table)
-    added = {column.name for column in find_addable(described, table)}
+    added = {column.name for column in find_added(described, table)}
     target = [
         SchemaDifference(
             where="postgres",
             **difference,
-            remedy=ADDED
-            if difference["column"] in added and described.is_ours
-            else write_remedy(table, difference),
+            remedy=ADDED if difference["column"] in added else write_remedy(table, difference),
         )
         for difference in list_differences(described, table)
     ]

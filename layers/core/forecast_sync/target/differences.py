@@ -116,6 +116,11 @@ def find_addable(target: Target, table: Table) -> list[Column]:
     ]
 
 
+def find_added(target: Target, table: Table) -> list[Column]:
+    """The columns that the next run adds: only the target's owner can."""
+    return find_addable(target, table) if target.is_ours else []
+
+
 def tell_differences(differences: list[Difference]) -> str:
     """All differences in one line."""
     return "; ".join(

@@ -39,9 +39,14 @@ def has_own_tables(connection: Connection) -> bool:
     return _is_complete(_columns(connection))
 
 
+def lock_schema(cursor: Cursor) -> None:
+    """Keep others from changing any table of a database until the transaction ends."""
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+
+
 def create_own_tables(cursor: Cursor) -> None:
     """Create or extend the tables; until the transaction ends, nobody else does."""
-    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+    lock_schema(cursor)
     cursor.execute(statement("target/prefer_schema.sql"))
     cursor.execute(read_statement("target/create_own_tables.sql").encode())
 

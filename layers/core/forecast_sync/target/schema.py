@@ -20,7 +20,7 @@ from forecast_sync.target.differences import (
     tell_differences,
 )
 from forecast_sync.target.expressions import list_names
-from forecast_sync.target.own_tables import SCHEMA_LOCK, create_own_tables, has_own_tables
+from forecast_sync.target.own_tables import create_own_tables, has_own_tables, lock_schema
 from forecast_sync.target.remedies import add_columns, define_column, write_remedies
 from forecast_sync.text.sentences import end_sentence
 
@@ -94,7 +94,7 @@ def _add_columns(
     name, added = table.target.table, ", ".join(column.name for column in addable)
     try:
         with transaction(connection) as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+            lock_schema(cursor)
             cursor.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(f"{LOCK_SECONDS}s"))
             try:
                 cursor.execute(add_columns(table, addable))
