@@ -32,8 +32,6 @@ ExecutionStatus = Literal[
     "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"
 ]
 
-SURVEYING = "Survey lake"
-
 ENDED = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 REDRIVABLE = ENDED - {"SUCCEEDED"}
 POLL_SECONDS = 2.0
@@ -151,9 +149,9 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
     stopped_at = datetime.fromisoformat(execution.stopped_at) if execution.stopped_at else None
     failure = workflow.failure_of(execution_arn, execution) if execution.ended_badly else None
     window = history.find_window(events) or {}
-    survey = history.find_survey(events) or {}
+    survey, files = history.find_survey(events) or {}, history.find_files(events, {})
     is_planned = history.find_plan(events) is not None
-    is_surveying = execution.is_alive and current_state(events) == SURVEYING
+    is_surveying = execution.is_alive and current_state(events) == history.SURVEYING
     is_known = is_planned or is_surveying
     known = _ask(deployment, run_id, read_object(execution.input)) if is_known else None
     return Snapshot.model_validate(
@@ -172,7 +170,7 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
             **_pages(workflow, execution_arn, events),
             "files": survey.get("window_objects"),
             "files_surveyed": known.files_surveyed if known else None,
-            "most_bytes": 2 * size if (size := _survey_bytes(survey)) else None,
+            "most_bytes": 2 * files.bytes if files and files.bytes else None,
             "scanned_bytes": _scanned_bytes(deployment, events) if execution.is_alive else None,
             "rows": known.rows.model_dump(mode="json") if known and is_planned else {},
             "definition": window.get("definition"),
@@ -211,10 +209,6 @@ def _scanned_bytes(deployment: Deployment, events: Sequence[HistoryEventTypeDef]
         return None
 
 
-def _survey_bytes(survey: Mapping[str, Any]) -> int:
-    return int(survey.get("window_bytes", 0)) + int(survey.get("other_bytes", 0))
-
-
 def _ask(deployment: Deployment, run_id: str, payload: Mapping[str, Any]) -> SyncDetail | None:
     """What the run's database knows of it, through the status API."""
     git_ref = payload.get("git_ref")
@@ -223,9 +217,8 @@ def _ask(deployment: Deployment, run_id: str, payload: Mapping[str, Any]) -> Syn
         document = deployment.ask_status(f"/syncs/{run_id}", query)
         return parse(SyncDetail, document) if document else None
     except UserError:
-        return (
-            None  # Only progress is missing; the run itself fails if its database is unreachable.
-        )
+        # Only progress is missing; the run itself fails if its database is unreachable.
+        return None
 
 
 def utc(time: datetime) -> str:

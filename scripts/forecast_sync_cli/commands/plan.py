@@ -14,7 +14,7 @@ from forecast_sync.stack_names import DEFAULT_PROJECT
 from forecast_sync_cli.client import deployment, executions, plans, run_status
 from forecast_sync_cli.client.deploy_changes import DeployChanges, find_changes
 from forecast_sync_cli.client.deployed_table import describe_table
-from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.deployment import TABLE_SUFFIX, Deployment
 from forecast_sync_cli.commands.common import (
     DateFromOption,
     DateToOption,
@@ -74,7 +74,7 @@ def plan(
     what deploying it would change. Exits with 1 if the dry run fails.
     """
     check_dates(date_from, date_to)
-    is_file = table is not None and table.endswith(".toml")
+    is_file = table is not None and table.endswith(TABLE_SUFFIX)
     if is_file and run is not None:
         raise UserError("pass RUN or --table FILE: one shows a dry run, the other starts none")
     local = read_checked(table) if table is not None and is_file else None

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.stepfunctions import Execution, Workflow
 
 
-SURVEYING = "Survey lake"
-
-
 def describe_sync(
     workflow: Workflow,
     connect: Callable[[str | None], Connection],
@@ -42,7 +39,7 @@ def describe_sync(
     failure = _failure(workflow, execution_arn, execution)
     branch = git_ref or known_input.get("git_ref")
     state = current_state(events)
-    began_at = execution.began_at if execution.is_alive and state == SURVEYING else None
+    began_at = execution.began_at if execution.is_alive and state == history.SURVEYING else None
     recorded, later, surveyed, warning = _find_recorded(connect, branch, run_id, began_at)
     started = history.find_run(events) or {}
     window = history.find_window(events) or {}

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Events = Sequence[HistoryEventTypeDef]
 
 
+SURVEYING = "Survey lake"
+
+
 def visited_states(events: Events) -> list[Visit]:
     """Every state that the events name, in the order in which they were first entered."""
     from forecast_sync.runs.model import Visit
