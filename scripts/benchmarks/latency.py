@@ -64,10 +64,10 @@ class Laboratory:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             while time.monotonic() < deadline:
                 try:
-                    found = connection.execute(COUNT).fetchone()
+                    arrived = connection.execute(COUNT).fetchone()
                 except psycopg.errors.UndefinedTable:
-                    found = None
-                if found is not None and found[0] == self.rows:
+                    arrived = None
+                if arrived is not None and arrived[0] == self.rows:
                     return
                 time.sleep(0.005)
         raise AssertionError(f"row {self.rows} hasn't arrived within {TIMEOUT_SECONDS:.0f} s")

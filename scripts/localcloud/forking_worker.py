@@ -72,10 +72,10 @@ def main() -> None:
         _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not descriptors:
             return
-        between = os.fork()
-        if between:
+        intermediate = os.fork()
+        if intermediate:
             os.close(descriptors[0])
-            os.waitpid(between, 0)
+            os.waitpid(intermediate, 0)
         elif os.fork() == 0:
             control.close()
             _serve(socket.socket(fileno=descriptors[0]), server, packages, confine, worker)

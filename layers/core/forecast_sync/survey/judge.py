@@ -68,10 +68,10 @@ def judge_all(
     ``prefix`` is the lake's, below which folders have values.
     """
     large = Lock()
-    asked = {
+    judgements = {
         item.key: pool.submit(judge, lake, bucket, item, table, large, prefix) for item in items
     }
-    return {key: answer.result() for key, answer in asked.items()}
+    return {key: answer.result() for key, answer in judgements.items()}
 
 
 def judge(
