@@ -7,9 +7,6 @@ with the clients that its function has, so that its memory can be measured.
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -33,6 +30,8 @@ from forecast_sync_cli.main import run_alone
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.own_process import answer_order, measure
+
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(environment="dev", data_location="s3://lake/forecast/")
 PAGE_OBJECTS = 1000
@@ -48,6 +47,10 @@ class MadeObjects(Storage):
         self.result_files, self.objects = result_files, objects
         self.page_seconds = page_seconds
         self.calls = 0
+        self.clients = [
+            Session().create_client(name, region_name="us-east-2") for name in ("s3", "athena")
+        ]
+        """Unused, but in memory, as in the function."""
 
     def list_pages(
         self, bucket: str, _prefix: str, _after: str = "", _last: str | None = None
@@ -107,7 +110,6 @@ def _lake_file(number: int) -> Listed:
 
 def plan(result_files: int, objects: int, page_seconds: float) -> dict[str, float]:
     """Plan the pages of a full run."""
-    clients = [Session().create_client(name, region_name="us-east-2") for name in ("s3", "athena")]
     table = load_table()
     made = MadeObjects(result_files, objects, page_seconds)
     began = time.perf_counter()
@@ -119,8 +121,6 @@ def plan(result_files: int, objects: int, page_seconds: float) -> dict[str, floa
         "seconds": seconds,
         "calls": made.calls,
         "pages": planned.pages,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "clients": len(clients),
     }
 
 
@@ -178,7 +178,7 @@ def grow(
         table.add_column(heading, justify="right")
     page_seconds = page_milliseconds / 1000
     for files in sorted(set(result_files)):
-        figures = _measure(files, objects, page_seconds)
+        figures = measure("benchmarks.plan_growth", files, objects, page_seconds)
         listed = -(-files // PAGE_OBJECTS) - (-objects // PAGE_OBJECTS)
         table.add_row(
             f"{files:,}",
@@ -192,20 +192,5 @@ def grow(
     Console(width=120).print(table)
 
 
-def _measure(*arguments: float) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.plan_growth", "--ordered"],
-        input=json.dumps(arguments),
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] == ["--ordered"]:
-        sys.stdout.write(json.dumps(plan(*json.load(sys.stdin))))
-    else:
-        run_alone(grow)
+if __name__ == "__main__" and not answer_order(plan):
+    run_alone(grow)

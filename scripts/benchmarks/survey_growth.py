@@ -8,10 +8,6 @@ in a process of its own, as in a Lambda function, so that its memory can be meas
 from __future__ import annotations
 
 import io
-import json
-import resource
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -37,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measurement import running_postgres
+from benchmarks.own_process import answer_order, measure
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(
@@ -135,7 +132,6 @@ def survey(url: str, name: str, objects: int, page_seconds: float) -> dict[str, 
         "seconds": seconds,
         "calls": calls,
         "window": window.survey.window_objects,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 
@@ -173,11 +169,17 @@ def grow(
     for size, new in [*((size, 1) for size in sorted(set(known))), (unknown, unknown)]:
         with running_postgres() as server:
             if new == 1:
-                _measure(server.url(), "first", 1, 0)
+                measure("benchmarks.survey_growth", server.url(), "first", 1, 0)
                 with psycopg.connect(server.url(), autocommit=True) as connection:
                     connection.execute(KNOWN, [size - 1])
                     connection.execute("ANALYZE forecast_sync_file")
-            figures = _measure(server.url(), "measured", size + new % size, page_seconds)
+            figures = measure(
+                "benchmarks.survey_growth",
+                server.url(),
+                "measured",
+                size + new % size,
+                page_seconds,
+            )
         if figures["window"] != new:
             raise AssertionError(f"{figures['window']} objects to take in, not {new}")
         table.add_row(
@@ -191,20 +193,5 @@ def grow(
     Console(width=120).print(table)
 
 
-def _measure(url: str, name: str, objects: int, page_seconds: float) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.survey_growth", "--ordered"],
-        input=json.dumps([url, name, objects, page_seconds]),
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] == ["--ordered"]:
-        sys.stdout.write(json.dumps(survey(*json.load(sys.stdin))))
-    else:
-        run_alone(grow)
+if __name__ == "__main__" and not answer_order(survey):
+    run_alone(grow)

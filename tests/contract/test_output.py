@@ -22,6 +22,7 @@ APART = {
     "benchmarks/athena.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/burst_model.py": "shows numbers of its own",
     "benchmarks/latency.py": "shows what it has made and measured itself",
+    "benchmarks/own_process.py": "answers the process that started it, as JSON on a pipe",
     "benchmarks/plan_growth.py": "shows what it has made and measured itself",
     "benchmarks/growth.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/measurement.py": "shows what it has made and measured itself, to who works on this",
