@@ -132,8 +132,7 @@ def _columns_to_add(answer: Mapping[str, Any], table: Table) -> list[str]:
 
 def modified_time(context: Context) -> str:
     """Athena's hidden columns agree with S3."""
-    source, key = context.table.source, _find_object(context)
-    listed = _list_objects(context, [] if key is None else [key])
+    source, listed = context.table.source, _list_found(context)
     query = (
         f"SELECT max({source.path}) AS path, to_iso8601(max({source.modified})) AS modified "
         f"FROM {listed_name(context.settings, context.table)} "
@@ -159,8 +158,7 @@ def queries(context: Context) -> str:
     empty = _run_statements(context, lambda prefix: build_empty(table, settings, prefix, none))
     _compare(empty, "no rows", Contents())
     answers = [f"over no rows {empty.manifest}"]
-    athena, key = _athena(context), _find_object(context)
-    listed = _list_objects(context, [] if key is None else [key])
+    athena, listed = _athena(context), _list_found(context)
     sample = next(
         athena.read_rows(_run_query(context, build_sample(table, settings, listed))), None
     )
@@ -181,25 +179,28 @@ def queries(context: Context) -> str:
     return f"extract and profile: {'; '.join(answers)}"
 
 
+def _list_found(context: Context) -> str:
+    """The survey of the first object that runs can read, or of none; the same for each check."""
+    if "listed" not in context.shared:
+        key = _find_object(context)
+        context.shared["listed"] = _list_objects(context, [] if key is None else [key])
+    listed: str = context.shared["listed"]
+    return listed
+
+
 def _find_object(context: Context) -> str | None:
     """The first object of the lake that has rows and that runs can read; None among many bad ones.
 
     The lake's own table in Glue may lack partitions, and a query over it may fail at a bad file.
     """
-    if "object" not in context.shared:
-        bucket, prefix = split_location(context.settings.data_location)
-        storage, large = Storage(context.client("s3")), Lock()
-        items = (item for item in storage.list(bucket, prefix) if not is_hidden(item.key, prefix))
-        judged = (
-            (item.key, judge(storage, bucket, item, context.table, large, prefix))
-            for item in islice(items, MOST_JUDGED)
-        )
-        context.shared["object"] = next(
-            (key for key, found in judged if found and found.state == "pending" and found.rows),
-            None,
-        )
-    found: str | None = context.shared["object"]
-    return found
+    bucket, prefix = split_location(context.settings.data_location)
+    storage, large = Storage(context.client("s3")), Lock()
+    items = (item for item in storage.list(bucket, prefix) if not is_hidden(item.key, prefix))
+    for item in islice(items, MOST_JUDGED):
+        judged = judge(storage, bucket, item, context.table, large, prefix)
+        if judged and judged.state == "pending" and judged.rows:
+            return item.key
+    return None
 
 
 def _list_objects(context: Context, keys: Sequence[str]) -> str:
