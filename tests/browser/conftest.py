@@ -27,7 +27,7 @@ AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pract
 COLOR_RULES = ["color-contrast", "link-in-text-block"]
 """Those of them that can end differently in a page of which only the colors have changed."""
 ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
-PARTS = ("#status", "#now", "#runs", "#table", "#rejects")
+PARTS = ("#status", "#now", "#runs", "#table", "#files", "#rejects")
 
 # Four fragments requested at once may start four functions, which is slow on a busy machine.
 expect.set_options(timeout=30_000)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import pytest
 from forecast_sync.tables import load_table
@@ -136,8 +139,9 @@ def press_start(views: Unanswered, key: str) -> str:
     return request(views, "POST", "/start", f"sync_type=full&key={key}")
 
 
-def request(views: object, method: str, path: str, form: str = "") -> str:
+def request(views: object, method: str, address: str, form: str = "") -> str:
     """What the page gets."""
+    path, _, query = address.partition("?")
     keys, parts = Keys(8377), []
     app = make_app(cast("Views", views), keys)
 
@@ -150,7 +154,7 @@ def request(views: object, method: str, path: str, form: str = "") -> str:
     cookie = f"{keys.cookie}={keys.session}".encode()
     headers = [(b"host", b"localhost"), (b"x-csrf-token", keys.page.encode()), (b"cookie", cookie)]
     scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    run_coroutine(app({**scope, "query_string": b""}, receive, send))
+    run_coroutine(app({**scope, "query_string": query.encode()}, receive, send))
     return b"".join(parts).decode()
 
 
@@ -214,22 +218,76 @@ class Files:
 
     def ask_status(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
         assert path == "/files"
-        wanted = query.get("state")
-        chosen = [file for file in self._files if wanted in (None, file["state"])]
-        return {"files": chosen[: int(query["limit"])], "next": None} if self._is_there else None
+        state, run_id, limit = query.get("state"), query.get("run_id"), int(query["limit"])
+        chosen = [
+            item
+            for item in self._files
+            if state in (None, item["state"])
+            and run_id in (None, item["run_id"])
+            and item["key"].startswith(query.get("prefix", ""))
+        ]
+        following = chosen[limit - 1]["key"] if len(chosen) > limit else None
+        return {"files": chosen[:limit], "next": following} if self._is_there else None
+
+
+LOADED = [file(f"forecast/{number:03}.parquet", "loaded") for number in range(60)]
+BAD = file("forecast/zzz.parquet", "quarantined", "its footer can't be read")
+
+
+def show_files(*files: dict[str, Any], **filters: str) -> str:
+    address = f"/files?{urlencode(filters)}"
+    return request(Views(cast("Deployment", Files(*files))), "GET", address)
 
 
 def test_files_that_are_left_out_come_first_with_their_reason() -> None:
-    loaded = [file(f"forecast/{number:03}.parquet", "loaded") for number in range(60)]
-    bad = file("forecast/zzz.parquet", "quarantined", "its footer can't be read")
-    views = Views(cast("Deployment", Files(*loaded, bad)))
-    shown = request(views, "GET", "/table")
+    shown = show_files(*LOADED, BAD)
     assert "its footer can&#39;t be read" in shown
     assert shown.index("zzz.parquet") < shown.index("000.parquet")
-    assert "the price is negative" in shown, "the table's rules"
+    assert "These are the first 50. All of them: <code>forecast-sync files</code>" in shown
 
 
-def test_a_deployment_without_a_list_of_files_shows_its_table_alone() -> None:
-    shown = request(Views(cast("Deployment", Files(is_there=False))), "GET", "/table")
+@pytest.mark.parametrize(
+    ("filters", "keys"),
+    [
+        ({"prefix": "forecast/01"}, [f"forecast/{number:03}.parquet" for number in range(10, 20)]),
+        ({"state": "quarantined"}, ["forecast/zzz.parquet"]),
+        ({"run": "run-1", "prefix": "forecast/000"}, ["forecast/000.parquet"]),
+        ({"run": "run-2"}, []),
+        ({"run": " ", "state": "", "prefix": "forecast/zzz"}, ["forecast/zzz.parquet"]),
+    ],
+)
+def test_files_are_filtered_by_prefix_state_and_run(
+    filters: dict[str, str], keys: list[str]
+) -> None:
+    shown = show_files(*LOADED, BAD, **filters)
+    assert re.findall(r'title="(forecast/[^"]+)"', shown) == keys
+    assert ("No file is like this." in shown) == (not keys)
+
+
+def test_the_command_that_lists_the_same_files_can_be_pasted() -> None:
+    shown = show_files(file("it's/1.parquet", "loaded"), prefix="it's/", state="loaded")
+    command = html.unescape(shown.split("In a terminal: <code>")[1].split("</code>")[0])
+    assert shlex.split(command) == [
+        *("forecast-sync", "files", "--prefix", "it's/", "--state", "loaded")
+    ]
+
+
+def test_what_is_no_name_of_a_run_is_said() -> None:
+    shown = show_files(*LOADED, run="run/1")
+    assert "No run is named run/1: expected 1 to 80 letters, digits, - and _" in shown
+
+
+def test_a_lake_that_nobody_has_listed_is_no_filter_s_fault() -> None:
+    assert "No files are known yet." in show_files()
+
+
+def test_the_table_shows_its_rules() -> None:
+    shown = request(Views(cast("Deployment", Files())), "GET", "/table")
     assert "<code>price</code>" in shown
+    assert "the price is negative" in shown
+
+
+def test_a_deployment_without_a_list_of_files_says_so() -> None:
+    shown = request(Views(cast("Deployment", Files(is_there=False))), "GET", "/files")
+    assert "This deployment keeps no list of files." in shown
     assert "Table of files" not in shown

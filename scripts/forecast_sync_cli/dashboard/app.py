@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.errors import ForecastSyncError
-from forecast_sync.runs.model import OUTCOMES
+from forecast_sync.runs.model import OUTCOMES, FileState
 from forecast_sync.text.visible import visible
 from markupsafe import Markup
 from starlette.applications import Starlette
@@ -25,8 +25,21 @@ from starlette.templating import Jinja2Templates
 from forecast_sync_cli.client.deployment import why_unreachable
 from forecast_sync_cli.dashboard import formatting, runbook
 from forecast_sync_cli.dashboard.actions import Actions
-from forecast_sync_cli.dashboard.security import HOSTS, Guard, Keys, run_name
-from forecast_sync_cli.dashboard.view_models import Refused, Views, chart_of, sum_of_queries
+from forecast_sync_cli.dashboard.security import (
+    HOSTS,
+    RUN_NAME,
+    RUN_NAME_IN_WORDS,
+    Guard,
+    Keys,
+    run_name,
+)
+from forecast_sync_cli.dashboard.view_models import (
+    FILE_FILTERS,
+    Refused,
+    Views,
+    chart_of,
+    sum_of_queries,
+)
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.progress import count_times
 from forecast_sync_cli.units import show_size
@@ -66,6 +79,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
         Route("/rejects", pages.fragment("rejects.html", pages.rejects)),
         Route("/reject-rows", pages.fragment("reject_rows.html", pages.reject_rows)),
         Route("/table", pages.fragment("table.html", pages.table)),
+        Route("/files", pages.fragment("files.html", pages.files)),
         Route("/plan", pages.fragment("plan.html", pages.plan)),
         Route("/runbook", pages.runbook),
         Route("/dialogs/{action}", actions.dialog),
@@ -99,6 +113,7 @@ class Pages:
             "place": self._views.place,
             "neon_branch": self._views.neon_branch,
             "run": _requested_run(request) or "",
+            "file_states": get_args(FileState),
         }
         return self._templates.TemplateResponse(request, "page.html", values)
 
@@ -144,12 +159,16 @@ class Pages:
         return {"reason": reason, "rows": self._views.reject_rows(reason)}
 
     def table(self, _: Request) -> dict[str, Any]:
-        """The deployed table, and the lake's files if the deployment keeps a list of them."""
-        return {
-            "table": self._views.table(),
-            "table_file": self._views.table_file,
-            "files": self._views.files(),
-        }
+        """The deployed table."""
+        return {"table": self._views.table(), "table_file": self._views.table_file}
+
+    def files(self, request: Request) -> dict[str, Any]:
+        """The lake's files that the filters in the address let through."""
+        given = {name: request.query_params.get(name, "").strip() for name in FILE_FILTERS}
+        filters = {name: value for name, value in given.items() if value}
+        if "run" in filters and not RUN_NAME.fullmatch(filters["run"]):
+            raise Refused(f"no run is named {filters['run']}: expected {RUN_NAME_IN_WORDS}")
+        return {"filters": filters, **self._views.files(filters)}
 
     def plan(self, request: Request) -> dict[str, Any]:
         """What the dry run in the address would have changed; nothing for any other run."""

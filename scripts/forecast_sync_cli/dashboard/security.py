@@ -31,6 +31,7 @@ PAGES = frozenset({"/", "/runbook"})
 STATIC = "/static/"
 OWN_SITES = frozenset({"same-origin", "none"})
 RUN_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+RUN_NAME_IN_WORDS = "1 to 80 letters, digits, - and _"
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -146,7 +147,7 @@ def run_name(text: str) -> str:
     if not RUN_NAME.fullmatch(text):
         raise HTTPException(
             HTTPStatus.BAD_REQUEST,
-            "That isn't a run's name: expected 1 to 80 letters, digits, - and _",
+            f"That isn't a run's name: expected {RUN_NAME_IN_WORDS}",
         )
     return text
 

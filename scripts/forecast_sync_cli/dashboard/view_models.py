@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -27,6 +28,9 @@ from forecast_sync_cli.errors import UserError
 RUNS_SHOWN = 50
 REJECTS_SHOWN = 20
 FILES_SHOWN = 50
+FILE_FILTERS = {"prefix": "prefix", "state": "state", "run": "run_id"}
+"""Options of ``forecast-sync files``, as the status API calls them."""
+
 STATES = {"fresh": "Fresh", "stale": "Stale", "never": "Never synced", "unreachable": "Unreachable"}
 
 
@@ -147,17 +151,30 @@ class Views:
         """The name of that table file."""
         return self.deployment.settings.table_file
 
-    def files(self) -> list[dict[str, Any]] | None:
-        """Files of the lake, those first that are left out; None if the deployment lists none."""
+    def files(self, filters: dict[str, str]) -> dict[str, Any]:
+        """Files of the lake that filters by prefix, state and run let through.
+
+        Those that are left out come first, then those that wait. ``files`` is None if the
+        deployment keeps no list; ``command`` lists them all.
+        """
+        query = {FILE_FILTERS[name]: value for name, value in filters.items()}
         listed: dict[str, dict[str, Any]] = {}
-        for query in ({"state": "quarantined"}, {"state": "pending"}, {}):
-            answer = self.deployment.ask_status("/files", {**query, "limit": str(FILES_SHOWN)})
+        is_cut = False
+        for state in [filters["state"]] if "state" in filters else ["quarantined", "pending", None]:
+            asked = {**query, "limit": str(FILES_SHOWN), **({"state": state} if state else {})}
+            answer = self.deployment.ask_status("/files", asked)
             if answer is None:
-                return None
+                return {"files": None}
             listed = {**{file["key"]: file for file in answer["files"]}, **listed}
+            is_cut = answer["next"] is not None
         order = {"quarantined": 0, "pending": 1}
         files = sorted(listed.values(), key=lambda file: order.get(file["state"], 2))
-        return files[:FILES_SHOWN]
+        options = [part for name, value in filters.items() for part in (f"--{name}", value)]
+        return {
+            "files": files[:FILES_SHOWN],
+            "is_cut": is_cut or len(files) > FILES_SHOWN,
+            "command": shlex.join(["forecast-sync", "files", *options]),
+        }
 
     def plan(self, run_id: str) -> dict[str, Any] | None:
         """The report of a dry run; None for any other run, and until it has ended."""
