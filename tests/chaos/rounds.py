@@ -107,7 +107,8 @@ def crash_postgres(deployed: Deployed, chance: random.Random, _arn: str) -> None
 
 def throttle(deployed: Deployed, chance: random.Random, _arn: str) -> None:
     """S3 and Athena refuse the next requests."""
-    match = chance.choice(["kind=row", "manifest.csv", "AmazonAthena.", "/forecast/"])
+    reading = f"GET /{deployed.cloud.bucket}/forecast/"
+    match = chance.choice(["kind=row", "manifest.csv", "AmazonAthena.", reading])
     status, code = (400, "TooManyRequestsException") if "Athena" in match else (503, "SlowDown")
     fault = {"match": match, "times": chance.randint(1, 7), "status": status, "code": code}
     deployed.request_faults(fault)
