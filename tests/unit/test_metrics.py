@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from forecast_sync.contracts.counts import Counts, Profile
 from forecast_sync.contracts.result import RunResult
-from forecast_sync.telemetry.metrics import measure_query, measure_rejects, measure_run
+from forecast_sync.telemetry.metrics import (
+    measure_freshness,
+    measure_query,
+    measure_rejects,
+    measure_run,
+)
 
 from tests.builders import make_run
 
@@ -79,3 +85,12 @@ def test_a_query_is_measured_in_bytes_and_time(capsys: pytest.CaptureFixture[str
     assert scanned["AthenaBytesScanned"] == [1_000_000]
     assert took["AthenaMilliseconds"] == [1200]
     assert scanned["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+
+
+def test_how_far_a_branch_is_behind_is_measured_in_hours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    measure_freshness("preview/pr-7", timedelta(minutes=90))
+    [line] = printed(capsys)
+    assert (line["service"], line["branch"]) == ("forecast-sync-dev", "preview")
+    assert line["HoursBehind"] == [1.5]

@@ -41,6 +41,27 @@ def test_a_run_is_measured(deployed: Deployed) -> None:
     assert find("AthenaBytesScanned")
 
 
+def test_the_freshness_alarm_watches_the_age_of_the_file_that_waits(deployed: Deployed) -> None:
+    """Runs succeed meanwhile: counting them would call the branch fresh."""
+    began = int(time.time() * 1000)
+    uploaded = time.time()
+    deployed.upload("bad", b"no parquet")
+    deployed.upload("good", make_rows(range(20)))
+    deployed.succeed()
+    eventually(lambda: time.time() - uploaded > 3)
+    deployed.succeed()
+    deployed.invoke("notify", {"check": "freshness"})
+    line = eventually(lambda: measured(deployed, "HoursBehind", began))
+    [hours] = line["HoursBehind"]
+    assert 3 <= hours * 3600 <= time.time() - uploaded + 1
+    [alarm] = deployed.client("cloudwatch").describe_alarms(
+        AlarmNames=["forecast-sync-dev-freshness"]
+    )["MetricAlarms"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("ForecastSync", "HoursBehind")
+    watched = {item["Name"]: item["Value"] for item in alarm["Dimensions"]}
+    assert watched == {name: line[name] for name in ("service", "branch")}
+
+
 def test_the_filter_of_the_errors_alarm_counts_each_call_that_failed(deployed: Deployed) -> None:
     logs = deployed.client("logs")
     [filtered] = logs.describe_metric_filters(logGroupName=GROUP)["metricFilters"]

@@ -24,6 +24,7 @@ from forecast_sync.notify import messages, outages
 from forecast_sync.notify.messages import Notification
 from forecast_sync.resolve.git_refs import DEFAULT_REFS, map_git_ref
 from forecast_sync.runs.freshness import judge_branch
+from forecast_sync.telemetry.metrics import measure_freshness
 
 if TYPE_CHECKING:
     from forecast_sync.adapters.sns import Topic
@@ -56,7 +57,7 @@ def notify_result(
     is_many = result.counts.rejected >= settings.notify_rejected_rows
     states: dict[Subject, str] = {"run": HEALTHY["run"], "rejects": "many" if is_many else "few"}
     states["files"] = f"{result.quarantined} left out" if result.quarantined else HEALTHY["files"]
-    if _is_fresh(result, settings):
+    if _is_fresh(_age(result), settings):
         states["freshness"] = HEALTHY["freshness"]
     with transaction(connection) as cursor:
         changed = _save_states(cursor, result.neon_branch, result.run_id, states)
@@ -117,16 +118,23 @@ def notify_unresolved(
 def check_freshness(
     workflow: Workflow, settings: Settings, connect: Callable[[str], Connection], topic: Topic
 ) -> bool:
-    """Publish that the environment's own branch has become stale; returns whether that was news.
+    """Measure how old the environment's own branch is, and publish that it has become stale.
 
-    Step Functions is asked first, so that no suspended database is woken while runs succeed.
+    Step Functions is asked first, so that no suspended database is woken while runs keep the
+    branch fresh. A branch that was never synced has no age, and its metric no value. Returns
+    whether anything was published.
     """
     git_ref = DEFAULT_REFS[settings.environment]
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
-    recent = workflow.newest_succeeded(outages.RECENT)
-    if any(_shows_fresh(execution.output, neon_branch, settings) for execution in recent):
+    age = _age_by_result(workflow, neon_branch)
+    if age is not None and _is_fresh(age, settings):
+        measure_freshness(neon_branch, age)
         return False
     branch = judge_branch(git_ref, settings, connect)
+    if branch.age_seconds is not None:
+        age = timedelta(seconds=branch.age_seconds)
+    if age is not None:
+        measure_freshness(neon_branch, age)
     if branch.state != "stale":
         return False
     with transaction(connect(git_ref)) as cursor:
@@ -153,22 +161,28 @@ def _save_states(
     return changed
 
 
-def _shows_fresh(output: str, neon_branch: str, settings: Settings) -> bool:
-    """Whether an execution's output is a run's that made the branch fresh enough."""
-    try:
-        result = RunResult.model_validate_json(output)
-    except ValidationError:
-        return False  # A coalesced run has another output.
-    is_of_branch = result.neon_branch == neon_branch and result.status == "succeeded"
-    return is_of_branch and _is_fresh(result, settings)
+def _age_by_result(workflow: Workflow, neon_branch: str) -> timedelta | None:
+    """How old the last run that moved the watermark left the branch; None if none has recently."""
+    for execution in workflow.newest_succeeded(outages.RECENT):
+        try:
+            result = RunResult.model_validate_json(execution.output)
+        except ValidationError:
+            continue  # A coalesced run has another output.
+        is_of_branch = result.neon_branch == neon_branch and result.status == "succeeded"
+        if is_of_branch and (age := _age(result)) is not None:
+            return age
+    return None
 
 
-def _is_fresh(result: RunResult, settings: Settings) -> bool:
-    """Whether the lake was listed within the goal, and no file has waited for longer since."""
+def _age(result: RunResult) -> timedelta | None:
+    """Since when the oldest file has waited, or else the lake was listed; None without either."""
     if result.watermark is None:
-        return False
-    oldest = min(result.watermark, result.waiting_since or result.watermark)
-    return datetime.now(UTC) - oldest <= timedelta(hours=settings.freshness_goal_hours)
+        return None
+    return datetime.now(UTC) - min(result.watermark, result.waiting_since or result.watermark)
+
+
+def _is_fresh(age: timedelta | None, settings: Settings) -> bool:
+    return age is not None and age <= timedelta(hours=settings.freshness_goal_hours)
 
 
 def _publish(topic: Topic, notification: Notification) -> None:

@@ -1,4 +1,4 @@
-"""A run's metrics, printed as lines of JSON that CloudWatch reads (EMF).
+"""Metrics of runs, queries and branches, printed as lines of JSON that CloudWatch reads (EMF).
 
 The alarms and the dashboard in templates/observability.yaml use these names.
 """
@@ -6,6 +6,7 @@ The alarms and the dashboard in templates/observability.yaml use these names.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
@@ -45,14 +46,26 @@ def measure_run(run: Run, result: RunResult) -> None:
     _emit(rows, unit="Count", run=run)
 
 
+def measure_freshness(neon_branch: str, age: timedelta) -> None:
+    """How long the oldest file that isn't in the table has waited, or the lake went unlisted."""
+    # In hours, as the alarm's threshold is: CloudFormation can't multiply a parameter.
+    _emit({"HoursBehind": age / timedelta(hours=1)}, unit="None", neon_branch=neon_branch)
+
+
 def _emit(
-    values: Mapping[str, float], *, unit: str, run: Run | None = None, run_id: str | None = None
+    values: Mapping[str, float],
+    *,
+    unit: str,
+    run: Run | None = None,
+    neon_branch: str | None = None,
+    run_id: str | None = None,
 ) -> None:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     if run:
+        neon_branch, run_id = run.neon_branch, run.run_id
+    if neon_branch:
         # Previews share one series: each value of a dimension is billed as a metric of its own.
-        metrics.add_dimension("branch", run.neon_branch.split("/")[0])
-        run_id = run.run_id
+        metrics.add_dimension("branch", neon_branch.split("/")[0])
     if run_id:
         metrics.add_metadata("run_id", run_id)
     for name, value in values.items():
