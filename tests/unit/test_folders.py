@@ -113,7 +113,12 @@ def test_a_file_with_its_folder_s_value_agrees(kind: str, folder: str, array: An
 @pytest.mark.parametrize(
     ("kind", "folder", "array", "words"),
     [
-        ("string", "eu", pa.array(["eu", "us"]), "with the value us, but is in the folder x=eu"),
+        (
+            "string",
+            "eu",
+            pa.array(["eu", "us"]),
+            "but is in the folder x=eu: move it to its value's folder",
+        ),
         ("string", "eu", pa.array(["eu", None]), "with the value NULL"),
         ("string", NULL, pa.array(["eu", None]), "with the value eu"),
         ("string", "", pa.array([""]), f"with the value , but is in the folder x={NULL}"),

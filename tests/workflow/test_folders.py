@@ -252,7 +252,8 @@ def test_a_file_that_disagrees_with_its_folder_is_named(emptied: Deployed) -> No
     assert ended.output["quarantined"] == 4
     reasons = bad(emptied)
     assert reasons[f"{folder}/day.parquet"] == (
-        "has the column day too, with the value 2026-01-02, but is in the folder day=2026-01-01"
+        "has the column day too, with the value 2026-01-02, but is in the folder day=2026-01-01: "
+        "move it to its value's folder, or leave the column out"
     )
     assert "value us, but is in the folder region=eu" in reasons[f"{folder}/region.parquet"]
     assert "value NULL, but is in the folder hour=1" in reasons[f"{folder}/null.parquet"]
@@ -273,12 +274,12 @@ def test_a_path_that_doesn_t_give_a_column_is_named(emptied: Deployed) -> None:
         put_one(emptied, key, sale(2))
     emptied.succeed()
     assert list(bad(emptied).values()) == [
-        "lacks the folder region= (string) in its path",
-        "has the folder region=\\N, which Athena takes for NULL",
-        "has the folder 'region=%FF', which isn't UTF-8",
-        "has the folder hour=one, expected tinyint",
+        "lacks the folder region= (string) in its path: move it into one",
+        "has the folder region=\\N, which Athena takes for NULL: rename it",
+        "has the folder 'region=%FF', which isn't UTF-8: rename it",
+        "has the folder hour=one, expected tinyint: rename it",
         "has two folders region=: leave one",
-        "has the folder day=2026-01-32, expected date, like 2026-01-31",
+        "has the folder day=2026-01-32, expected date, like 2026-01-31: rename it",
     ]
     assert stored(emptied) == [(1, FIRST, "eu", 1, 3)]
 

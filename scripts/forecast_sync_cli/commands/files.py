@@ -92,7 +92,9 @@ def accept(
     and for these rows' keys the lake's older rows win.
     """
     client.decide(deployment.find(environment, project, table_name), "accept", keys, git_ref)
-    _say(keys, as_json, f"accepted {_counted(keys)}: redrive the run that failed, or start one")
+    cause = "it" if len(keys) == 1 else "them"
+    advice = f"redrive a run that failed because of {cause}, or start one"
+    _say(keys, as_json, f"accepted {_counted(keys)}: {advice}")
 
 
 @app.command()

@@ -58,7 +58,7 @@ def read_folders(key: str, prefix: str, partitions: Partitions) -> FolderValues:
     values = {}
     for name, kind in partitions.items():
         if name not in found:
-            raise ValueError(f"lacks the folder {name}= ({kind}) in its path")
+            raise ValueError(f"lacks the folder {name}= ({kind}) in its path: move it into one")
         values[name] = _read(name, found[name], kind)
     return values
 
@@ -85,7 +85,7 @@ def _decode(text: str, folder: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError(f"has the folder {folder!r}, which isn't UTF-8") from None
+        raise ValueError(f"has the folder {folder!r}, which isn't UTF-8: rename it") from None
 
 
 def _read(name: str, text: str, kind: SourceType) -> FolderValue:
@@ -93,7 +93,9 @@ def _read(name: str, text: str, kind: SourceType) -> FolderValue:
         return FolderValue(NULL, None)
     if kind == "string":
         if text in UNHELD:
-            raise ValueError(f"has the folder {name}={text}, which Athena takes for NULL")
+            raise ValueError(
+                f"has the folder {name}={text}, which Athena takes for NULL: rename it"
+            )
         return FolderValue(text, text)
     if kind in INTEGER_TYPES and re.fullmatch(r"[+-]?\d{1,40}", text, re.ASCII):
         number = int(text)
@@ -109,7 +111,7 @@ def _read(name: str, text: str, kind: SourceType) -> FolderValue:
         else:
             return FolderValue(text, day)
     example = ", like 2026-01-31" if kind == "date" else ""
-    raise ValueError(f"has the folder {name}={text}, expected {kind}{example}")
+    raise ValueError(f"has the folder {name}={text}, expected {kind}{example}: rename it")
 
 
 def _disagreement(footer: Footer, name: str, value: FolderValue) -> str | None:
@@ -126,7 +128,10 @@ def _disagreement(footer: Footer, name: str, value: FolderValue) -> str | None:
     if not others and (stored is not None or value.value is None):
         return None
     shown = _shown(others[0], column) if others else "NULL"
-    return f"with the value {shown}, but is in the folder {name}={value.text}"
+    return (
+        f"with the value {shown}, but is in the folder {name}={value.text}: move it to its value's "
+        "folder, or leave the column out"
+    )
 
 
 def _stored(value: Any, column: ParquetColumn) -> bytes | None:
