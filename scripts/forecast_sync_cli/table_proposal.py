@@ -18,6 +18,7 @@ from forecast_sync.tables.faults import suggest
 from forecast_sync.tables.files import SCHEMA, find_folders
 from forecast_sync.tables.model import (
     IDENTIFIER,
+    LONGEST_DECIMAL,
     LONGEST_NAME_BYTES,
     OWN_COLUMNS,
     QUERY_COLUMNS,
@@ -285,54 +286,67 @@ def _types(name: str, column: ParquetColumn, sample: _Sample) -> tuple[str, str,
     if logical == "DECIMAL":
         digits = f"({column.precision},{column.scale})"
         return f"decimal{digits}", f"numeric{digits}", ""
-    simple = {
-        ("BOOLEAN", ""): ("boolean", "boolean", ""),
-        ("INT32", "DATE"): ("date", "date", ""),
-        ("INT64", "TIMESTAMP"): ("timestamp", "timestamp", ROUNDED),
-        ("INT96", ""): ("timestamp", "timestamp", ROUNDED),
-    }
-    if (kind, logical) in simple:
-        return simple[kind, logical]
-    if kind == "INT32" and logical in ("", "INTEGER", "UINT_8", "UINT_16"):
-        return "int", "integer", ""
-    if kind == "INT64" and logical in ("", "INTEGER"):
-        return "bigint", "bigint", ""
+    if (kind, logical) in SIMPLE:
+        return SIMPLE[kind, logical]
+    if kind == "INT64" and logical == "TIMESTAMP":
+        return "timestamp", sample.time_type(name), ROUNDED
     if kind == "BYTE_ARRAY" and logical in ("", "STRING", "ENUM"):
         return "string", "text", "" if logical else "; bytes that must be text in UTF-8"
     if kind in ("DOUBLE", "FLOAT") and not logical:
-        return "double", sample.numeric(name), ""
+        return "double", sample.number_type(name), ""
     return f"Athena has no type for {column}; write it as text or a number"
 
 
 ROUNDED = "; in UTC, rounded half up to milliseconds"
+SIMPLE = {
+    ("BOOLEAN", ""): ("boolean", "boolean", ""),
+    ("INT32", "DATE"): ("date", "date", ""),
+    ("INT96", ""): ("timestamp", "timestamp", ROUNDED),
+    **{
+        ("INT32", logical): ("int", "integer", "")
+        for logical in ("", "INTEGER", "UINT_8", "UINT_16")
+    },
+    **{("INT64", logical): ("bigint", "bigint", "") for logical in ("", "INTEGER")},
+}
+"""Source type, target type and a note, by a column's physical and logical type."""
 
 
 class _Sample:
-    """The first rows of a file, which say how many digits a double needs."""
+    """A file's first rows and its own schema, which say what its types alone don't."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._parquet = pq.ParquetFile(file)
+        self._stored = {item.lower(): item for item in self._parquet.schema_arrow.names}
 
-    def numeric(self, name: str) -> str:
-        """The ``numeric(p,s)`` that holds the values seen, with room for larger ones."""
+    def time_type(self, name: str) -> str:
+        """``timestamptz`` for instants, ``timestamp`` for times without a zone."""
+        return "timestamp" if self._arrow_type(name).tz is None else "timestamptz"
+
+    def number_type(self, name: str) -> str:
+        """The ``numeric(p,s)`` that holds the values seen, with room for larger ones.
+
+        Values that no such type holds as people write them, such as NaN or measurements with many
+        digits, stay ``double``.
+        """
         whole, decimals = WHOLE_DIGITS, LEAST_DECIMALS
         for number in self._values(name):
-            _, digits, exponent = number.as_tuple()
-            if isinstance(exponent, int):
-                decimals = max(decimals, -exponent)
-                whole = max(whole, len(digits) + exponent)
-        decimals = min(decimals, MOST_DECIMALS)
-        return f"numeric({whole + decimals},{decimals})"
+            _, shown, exponent = number.as_tuple()
+            if not isinstance(exponent, int) or -exponent > MOST_DECIMALS:
+                return "double"
+            decimals = max(decimals, -exponent)
+            whole = max(whole, len(shown) + exponent)
+        digits = whole + decimals
+        return f"numeric({digits},{decimals})" if digits <= LONGEST_DECIMAL else "double"
 
     def _values(self, name: str) -> Iterator[Decimal]:
-        parquet = pq.ParquetFile(self._file)
-        stored = next(item for item in parquet.schema_arrow.names if item.lower() == name)
-        batch = next(parquet.iter_batches(SAMPLED_ROWS, columns=[stored]), None)
-        is_float = parquet.schema_arrow.field(stored).type == "float"
-        digits = FLOAT_DIGITS if is_float else DOUBLE_DIGITS
+        batch = next(self._parquet.iter_batches(SAMPLED_ROWS, columns=[self._stored[name]]), None)
+        digits = FLOAT_DIGITS if self._arrow_type(name) == "float" else DOUBLE_DIGITS
         for value in batch.column(0).to_pylist() if batch else ():
-            if value is not None and abs(value) < float("inf"):
+            if value is not None:
                 yield Decimal(f"{value:.{digits}g}")
+
+    def _arrow_type(self, name: str) -> Any:
+        return self._parquet.schema_arrow.field(self._stored[name]).type
 
 
 def _choose_key(
@@ -361,7 +375,7 @@ def _choose_date(
     date = _target_name(text.strip().lower())
     _require("--date", date, names)
     column = next(column for column in columns if column.target_name == date)
-    if column.target_type not in ("date", "timestamp", "text"):
+    if column.source_type not in ("date", "timestamp", "string"):
         raise UserError(
             f"--date {date} is {column.source_type}, expected a date, a timestamp or a text like "
             "2026-01-31; name another column, or write this one's [[column]] by hand"
