@@ -29,7 +29,7 @@ def publish_result(request: NotifyRequest) -> dict[str, Any]:
         workflow=clients.workflow(),
         connection=clients.connection_of(result.git_ref, result.run_id),
         topic=clients.topic(),
-        settings=clients.settings(),
+        settings=clients.settings_of(result.table),
         result=result,
     )
     return {"told": kinds}

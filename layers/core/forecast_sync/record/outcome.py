@@ -159,6 +159,7 @@ def _resolve_rejects(cursor: Cursor, table: Table, run: Run) -> None:
         statement("record/resolve_rejects.sql", day=reject_value(table.source.date)),
         {
             "run_id": run.run_id,
+            "scope": run.scope,
             "date_from": run.date_from and run.date_from.isoformat(),
             "date_to": run.date_to and run.date_to.isoformat(),
         },

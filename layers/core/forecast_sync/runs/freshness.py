@@ -38,6 +38,7 @@ def judge_branch(
     known: dict[str, Any] = dict.fromkeys(BranchStatus.model_fields)
     known["waiting_files"] = 0
     known |= {"git_ref": git_ref, "neon_branch": neon_branch, "state": "never"}
+    known["table"] = settings.table_file
     try:
         row = _read(connect(git_ref), settings)
     except ForecastSyncError as error:

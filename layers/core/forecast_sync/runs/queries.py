@@ -29,6 +29,7 @@ class RunQuery(Model):
     trigger: str | None = None
     after: str | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = HISTORY_LIMIT
+    table: str | None = None
 
 
 class RecordedRun(NamedTuple):

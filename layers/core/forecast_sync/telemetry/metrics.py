@@ -45,6 +45,11 @@ def measure_run(run: Run, result: RunResult) -> None:
     _emit(rows, unit="Count", run=run)
 
 
+def measure_outside(objects: int) -> None:
+    """How many uploaded files belong to no table of the stack, and so start nothing."""
+    _emit({"FilesOutsideTables": objects}, unit="Count")
+
+
 def _emit(
     values: Mapping[str, float], *, unit: str, run: Run | None = None, run_id: str | None = None
 ) -> None:

@@ -123,6 +123,7 @@ CREATE TABLE IF NOT EXISTS forecast_sync_rejects (
     row_json JSON NOT NULL,
     rejected_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
 );
+ALTER TABLE forecast_sync_rejects ADD COLUMN IF NOT EXISTS table_name TEXT;
 
 CREATE TABLE IF NOT EXISTS forecast_sync_announced (
     neon_branch TEXT NOT NULL,
