@@ -22,4 +22,4 @@ def handler(request: CleaningRequest) -> DeletedHistory:
     connection = clients.connection_of(request.git_ref)
     for name in tables:
         ensure_schema(connection, clients.table(name), "leave")
-    return clean_history(connection, clients.settings().history_days)
+    return clean_history(connection, clients.settings().history_days, tables)

@@ -50,4 +50,5 @@ def failure_recorder() -> FailureRecorder:
         settings=clients.settings(),
         find_neon=clients.neon,
         connect=clients.connection,
+        settings_of=clients.settings_of,
     )

@@ -64,7 +64,9 @@ def settings_of(name: str | None) -> Settings:
     if not configured.has_several_tables:
         return configured
     known = configured.require_table(name)
-    return configured.for_table(known, prefixes()[known])
+    folder = prefixes()[known]
+    first = next(each for each, prefix in prefixes().items() if prefix == folder)
+    return configured.for_table(known, folder, adopts_unnamed=known == first)
 
 
 @cache

@@ -16,6 +16,8 @@ from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
 LOCATION = r"^(s3://[A-Za-z0-9._-]+/([^\x00-\x1f\x7f]*/)?)?$"
 RUNBOOK = r"^(https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[\w./~%=&?+-]*)?|[\w.-][\w./-]*)$"
 """A URL, or a path in the repository."""
+OF_ONE_TABLE = ("scope", "adopts_unnamed")
+"""What ``for_table`` decides, and no environment variable."""
 TABLES = r"^([a-z_][a-z0-9_]*(,[a-z_][a-z0-9_]*)*)?$"
 
 
@@ -25,6 +27,7 @@ class Settings(Model):
     ``tables`` names the table files of a stack, separated by commas. ``table_file``,
     ``forecast_table_name`` (in Glue) and ``data_location`` belong to one of them: where there are
     several, ``for_table`` gives each its own, and before that ``data_location`` is the bucket.
+    ``scope`` is then the table's name, and None before.
     ``data_location`` and ``athena_output_location`` are ``s3://bucket/prefix/``; ``page_bytes``
     counts compressed bytes; ``max_scan_bytes`` is what a run that reads the whole lake by itself
     may read; ``reject_percent`` is a percentage of the window's rows;
@@ -41,6 +44,8 @@ class Settings(Model):
     forecast_table_name: str = "forecast"
     table_file: str = "forecast"
     tables: Annotated[str, Field(pattern=TABLES)] = ""
+    scope: str | None = None
+    adopts_unnamed: bool = False
     data_location: Annotated[str, Field(pattern=LOCATION)] = ""
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
     page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024
@@ -102,9 +107,11 @@ class Settings(Model):
             "Tables, or name another one."
         )
 
-    def for_table(self, name: str, prefix: str) -> Settings:
+    def for_table(self, name: str, prefix: str, *, adopts_unnamed: bool = False) -> Settings:
         """The settings of one of several tables, which is read from the folder ``prefix``.
 
+        ``adopts_unnamed`` is whether what an older version has recorded about this folder, which
+        named no table, belongs to it.
         The only table of a stack has the settings that the template has given it.
         """
         if not self.has_several_tables:
@@ -114,6 +121,8 @@ class Settings(Model):
             "table_file": name,
             "forecast_table_name": name,
             "data_location": f"s3://{bucket}/{prefix}",
+            "scope": name,
+            "adopts_unnamed": adopts_unnamed,
         }
         return self.model_copy(update=own)
 
@@ -126,7 +135,9 @@ class Settings(Model):
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings; raises ``ConfigurationInvalid`` naming every invalid variable."""
         values = {
-            name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())
+            name: environ[name.upper()]
+            for name in cls.model_fields
+            if name not in OF_ONE_TABLE and environ.get(name.upper())
         }
         try:
             return cls.model_validate(values)

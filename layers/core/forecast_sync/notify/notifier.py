@@ -59,7 +59,7 @@ def notify_result(
     if _is_fresh(result, settings):
         states["freshness"] = HEALTHY["freshness"]
     with transaction(connection) as cursor:
-        changed = _save_states(cursor, result.neon_branch, result.run_id, states)
+        changed = _save_states(cursor, settings, result.neon_branch, result.run_id, states)
         news = []
         if changed & {"run", "freshness"} or outages.ends_with(workflow, settings, result):
             news.append(messages.recovered(result, settings))
@@ -94,7 +94,7 @@ def notify_failure(
     if connection is not None:
         with suppress(ForecastSyncError), transaction(connection) as cursor:
             states: dict[Subject, str] = {"run": f"failed: {error}"}
-            is_news = bool(_save_states(cursor, run.neon_branch, run.run_id, states))
+            is_news = bool(_save_states(cursor, settings, run.neon_branch, run.run_id, states))
             if is_news:
                 _publish(topic, notification)
             return is_news
@@ -119,33 +119,48 @@ def check_freshness(
 ) -> bool:
     """Publish that the environment's own branch has become stale; returns whether that was news.
 
+    ``settings`` are those of the table that is looked at.
+
     Step Functions is asked first, so that no suspended database is woken while runs succeed.
     """
     git_ref = DEFAULT_REFS[settings.environment]
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
-    recent = workflow.newest_succeeded(outages.RECENT)
+    recent = workflow.newest_succeeded(outages.recent(settings))
     if any(_shows_fresh(execution.output, neon_branch, settings) for execution in recent):
         return False
     branch = judge_branch(git_ref, settings, connect)
     if branch.state != "stale":
         return False
     with transaction(connect(git_ref)) as cursor:
-        is_news = bool(_save_states(cursor, neon_branch, branch.last_run, {"freshness": "stale"}))
+        stale: dict[Subject, str] = {"freshness": "stale"}
+        is_news = bool(_save_states(cursor, settings, neon_branch, branch.last_run, stale))
         if is_news:
             _publish(topic, messages.stale(branch, settings))
     return is_news
 
 
 def _save_states(
-    cursor: Cursor, neon_branch: str, run_id: str | None, states: Mapping[Subject, str]
+    cursor: Cursor,
+    settings: Settings,
+    neon_branch: str,
+    run_id: str | None,
+    states: Mapping[Subject, str],
 ) -> set[Subject]:
     """Save the states of a branch; the subjects whose state differs from the last published one.
 
-    A branch about which nothing was ever published counts as healthy.
+    A branch about which nothing was ever published counts as healthy. Where there are several
+    tables, each has states of its own; the first one goes on from those of an only table.
     """
+    scope, is_first = settings.scope, settings.scope == settings.table_names[0]
     changed: set[Subject] = set()
     for subject, state in sorted(states.items()):
-        values = {"neon_branch": neon_branch, "topic": subject, "state": state, "run_id": run_id}
+        values = {
+            "neon_branch": neon_branch,
+            "topic": f"{scope}/{subject}" if scope else subject,
+            "before": subject if is_first else None,
+            "state": state,
+            "run_id": run_id,
+        }
         row = cursor.execute(statement("notify/read_published_state.sql"), values).fetchone()
         if (row[0] if row else HEALTHY[subject]) != state:
             changed.add(subject)
@@ -160,6 +175,7 @@ def _shows_fresh(output: str, neon_branch: str, settings: Settings) -> bool:
     except ValidationError:
         return False  # A coalesced run has another output.
     is_of_branch = result.neon_branch == neon_branch and result.status == "succeeded"
+    is_of_branch = is_of_branch and (settings.scope is None or result.table == settings.scope)
     return is_of_branch and _is_fresh(result, settings)
 
 

@@ -58,7 +58,7 @@ def record_success(
     status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
     is_full = run.sync_type == "full" or request.window.low is None
     with transaction(connection) as cursor:
-        lease.lock_exclusively(cursor)
+        lease.lock_exclusively(cursor, run.scope)
         lease.resume_locked(cursor, run, request.redrive_count)
         _refuse_lost_rows(cursor, table, run)
         cursor.execute(
@@ -185,7 +185,7 @@ def record_failure(
     message = message[:MESSAGE_LIMIT]
     end = {"redrive_count": redrive_count, "ended_at": ended_at}
     with transaction(connection) as cursor:
-        lease.lock_exclusively(cursor)
+        lease.lock_exclusively(cursor, run.scope)
         cursor.execute(
             statement("lease/end_lease.sql"),
             {"run_id": run.run_id, "status": status, "error_message": message, **end},
@@ -196,6 +196,7 @@ def record_failure(
                 {
                     **run.model_dump(exclude={"date_from", "date_to", "batch_size"}),
                     "source": settings.data_location,
+                    "table_name": settings.table_file,
                     "error_message": message,
                     **end,
                 },

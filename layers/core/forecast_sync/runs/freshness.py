@@ -58,7 +58,11 @@ def judge_branch(
 
 def _read(connection: Connection, settings: Settings) -> dict[str, Any]:
     """The rows of both statements, whose columns are fields; empty before the tables exist."""
-    values = {"source": settings.data_location, "table_name": settings.table_file}
+    values = {
+        "source": settings.data_location,
+        "table_name": settings.table_file,
+        "scope": settings.scope,
+    }
     with transaction(connection) as plain:
         if not has_table(plain, "forecast_sync_batch"):
             return {}

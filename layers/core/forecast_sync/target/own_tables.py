@@ -26,6 +26,8 @@ NEEDED = {
         "table_name",
         "generation",
     },
+    # The columns of an index, which have the names of its expressions.
+    "forecast_sync_status_lease_of_table": {"coalesce"},
     "forecast_sync_waiting": {"run_id", "seen_at"},
     "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum", "definition"},
     "forecast_sync_file": {"table_name", "lake", "key", "state", "withdrawn_from", "survey_id"},

@@ -53,13 +53,18 @@ def measure_outside(objects: int) -> None:
 def _emit(
     values: Mapping[str, float], *, unit: str, run: Run | None = None, run_id: str | None = None
 ) -> None:
-    metrics = EphemeralMetrics(namespace=NAMESPACE)
-    if run:
-        # Previews share one series: each value of a dimension is billed as a metric of its own.
-        metrics.add_dimension("branch", run.neon_branch.split("/")[0])
-        run_id = run.run_id
-    if run_id:
-        metrics.add_metadata("run_id", run_id)
-    for name, value in values.items():
-        metrics.add_metric(name, unit, value)
-    metrics.flush_metrics()
+    # Previews share one series: each value of a dimension is billed as a metric of its own.
+    branch = {"branch": run.neon_branch.split("/")[0]} if run else {}
+    series = [branch]
+    if run and run.scope:
+        # Of several tables, each has a series beside the one that adds them up.
+        series.append({**branch, "table": run.scope})
+    for dimensions in series:
+        metrics = EphemeralMetrics(namespace=NAMESPACE)
+        for name, member in dimensions.items():
+            metrics.add_dimension(name, member)
+        if run or run_id:
+            metrics.add_metadata("run_id", run.run_id if run else run_id)
+        for name, value in values.items():
+            metrics.add_metric(name, unit, value)
+        metrics.flush_metrics()
