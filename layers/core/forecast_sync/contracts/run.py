@@ -14,9 +14,15 @@ SyncType = Literal["incremental", "full"]
 
 MAX_BATCH_SIZE = 10_000_000
 
+TABLE_PATTERN = r"^[a-z_][a-z0-9_]*$"
+"""A table's name, which is that of its file."""
+
 
 class SyncRequest(Model):
-    """The execution input; every key is optional, unknown keys are refused."""
+    """The execution input; every key is optional, unknown keys are refused.
+
+    Without ``table`` it is about the only table of the stack.
+    """
 
     git_ref: Annotated[Line, Field(min_length=1, max_length=255)] | None = None
     sync_type: SyncType = "incremental"
@@ -25,6 +31,7 @@ class SyncRequest(Model):
     dry_run: StrictBool = False
     batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
     trigger: Annotated[Line, Field(min_length=1, max_length=64)] = "manual"
+    table: Annotated[str, Field(max_length=255, pattern=TABLE_PATTERN)] | None = None
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:
@@ -55,7 +62,9 @@ class ExecutionIdentity(Payload):
 class Run(ExecutionIdentity):
     """A run, with everything that is decided once, at its start.
 
-    ``table`` names the table file; None in an execution of an older version.
+    ``table`` names the table file; None in an execution of an older version. ``scope`` is the same
+    name where the stack syncs several tables: the run then has a lease of its table's own, and
+    nothing to do with runs of others. None is the whole database.
     """
 
     trigger: str
@@ -70,6 +79,7 @@ class Run(ExecutionIdentity):
     neon_branch: str
     neon_branch_id: str | None = None
     table: str | None = None
+    scope: str | None = None
 
     @property
     def moves_watermark(self) -> bool:

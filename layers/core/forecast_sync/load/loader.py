@@ -146,7 +146,7 @@ def _compose_opening(
     page = request.page
     return statement(
         "load/open_batch.sql",
-        lease=sql.Literal(lease.LEASE_LOCK),
+        lease=lease.lock_of(request.run.scope),
         query_execution_id=sql.Literal(page.query_execution_id),
         page=sql.Literal(page.number),
         run_id=sql.Literal(request.run.run_id),

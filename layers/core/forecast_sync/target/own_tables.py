@@ -26,10 +26,18 @@ NEEDED = {
         "table_name",
         "generation",
     },
+    # The columns of an index, which have the names of its expressions.
+    "forecast_sync_status_lease_of_table": {"coalesce"},
     "forecast_sync_waiting": {"run_id", "seen_at"},
     "forecast_sync_batch": {"query_execution_id", "page", "first_row", "checksum", "definition"},
     "forecast_sync_file": {"table_name", "lake", "key", "state", "withdrawn_from", "survey_id"},
-    "forecast_sync_rejects": {"content_hash", "last_run_id", "resolved_run_id", "row_json"},
+    "forecast_sync_rejects": {
+        "content_hash",
+        "last_run_id",
+        "resolved_run_id",
+        "row_json",
+        "table_name",
+    },
     "forecast_sync_announced": {"neon_branch", "topic", "state"},
 }
 
