@@ -32,8 +32,8 @@ class Settings(Model):
     counts compressed bytes; ``max_scan_bytes`` is what a run that reads the whole lake by itself
     may read; ``reject_percent`` is a percentage of the window's rows;
     ``history_days`` must exceed the 14 days in which a run can be redriven. ``lookback_hours`` is
-    ignored: a version that is rolled back to reads it. ``reserved_loaders`` is the loader's reserved
-    concurrency, 0 for none.
+    ignored: a version that is rolled back to reads it. ``reserved_loaders`` is the loader's
+    reserved concurrency, 0 for none.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
