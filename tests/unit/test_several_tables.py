@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -10,11 +12,13 @@ from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
 from forecast_sync.contracts.events import UploadMessage
 from forecast_sync.errors import InvalidInput
+from forecast_sync.notify import messages, notifier
 from forecast_sync.plan.pages import share_workers
 from forecast_sync.resolve.run import ResolveRequest, resolve_run
 from forecast_sync.runs.uploads import route, start_for_tables
 from forecast_sync.tables import parse_table
 from forecast_sync.tables.neighbors import find_clashes
+from forecast_sync.telemetry.logging import about, find_table, logger
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,3 +138,59 @@ def test_each_table_has_an_equal_share_of_the_loaders(
     names = ",".join(f"t{number}" for number in range(tables))
     settings = Settings(environment="dev", tables=names, reserved_loaders=reserved)
     assert share_workers(settings, connections) == workers
+
+
+class NothingRecent:
+    """A state machine of which nothing has succeeded lately."""
+
+    def newest_succeeded(self, limit: int) -> list[Any]:  # noqa: ARG002
+        return []
+
+
+@pytest.mark.parametrize(
+    ("ages", "measured"),
+    [
+        ({"sales": 60, "stock": 7200}, {"sales": 60, "stock": 7200, None: 7200}),
+        ({"sales": 60, "stock": None}, {"sales": 60}),
+    ],
+)
+def test_a_branch_is_as_old_as_its_oldest_table_and_has_no_age_if_one_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+    ages: dict[str, int | None],
+    measured: dict[str | None, int],
+) -> None:
+    found: dict[str | None, float] = {}
+
+    def judge(_git_ref: str, settings: Settings, _connect: object) -> Any:
+        return SimpleNamespace(
+            age_seconds=ages[settings.table_file], waiting_since=None, state="fresh"
+        )
+
+    def measure(_branch: str, table: str | None, age: timedelta) -> None:
+        found[table] = age.total_seconds()
+
+    monkeypatch.setattr(notifier, "judge_branch", judge)
+    monkeypatch.setattr(notifier, "measure_freshness", measure)
+    tables = [SEVERAL.for_table(name, f"{name}/") for name in SEVERAL.table_names]
+    published = notifier.check_freshness(
+        cast(Workflow, NothingRecent()), tables, cast(Any, None), cast(Any, None)
+    )
+    assert (published, found) == ([], measured)
+
+
+def test_a_notification_names_its_table_and_its_commands_do_too() -> None:
+    run, settings = make_run(), SEVERAL.for_table("stock", "shared/")
+    notification = messages.failed(run, "FullRunNeeded: too much", settings)
+    assert "stock on dev" in notification.title
+    assert "forecast-sync start --sync-type full --table stock" in notification.to_text()
+    assert json.loads(notification.to_chat())["metadata"]["additionalContext"]["table"] == "stock"
+
+
+def test_a_log_line_names_the_table_of_a_stack_with_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TABLES", "sales,stock")
+    for event in ({"run": {"table": "stock"}}, {"input": {"table": "stock"}}, {"table": "stock"}):
+        assert find_table(event) == "stock"
+    with about("run-1", "stock"):
+        assert logger.get_current_keys()["table"] == "stock"
