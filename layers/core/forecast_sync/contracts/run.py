@@ -24,6 +24,7 @@ class SyncRequest(Model):
     date_to: Day | None = None
     dry_run: StrictBool = False
     batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
+    allow_deletes: Annotated[StrictInt, Field(ge=1)] | None = None
     trigger: Annotated[Line, Field(min_length=1, max_length=64)] = "manual"
 
     @model_validator(mode="after")
@@ -55,7 +56,8 @@ class ExecutionIdentity(Payload):
 class Run(ExecutionIdentity):
     """A run, with everything that is decided once, at its start.
 
-    ``table`` names the table file; None in an execution of an older version.
+    ``table`` names the table file; None in an execution of an older version. ``allow_deletes`` is
+    how many rows the run may delete, however much of the table they are.
     """
 
     trigger: str
@@ -70,6 +72,7 @@ class Run(ExecutionIdentity):
     neon_branch: str
     neon_branch_id: str | None = None
     table: str | None = None
+    allow_deletes: int | None = None
 
     @property
     def moves_watermark(self) -> bool:

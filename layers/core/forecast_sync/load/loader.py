@@ -40,6 +40,7 @@ class BatchCounts(NamedTuple):
     unchanged: int = 0
     rejected: int = 0
     checksum: int = 0
+    deleted: int = 0
 
     @property
     def rows(self) -> int:

@@ -46,4 +46,5 @@ def resolve_run(neon: NeonClient | None, settings: Settings, request: ResolveReq
         neon_branch=mapping.neon_branch,
         neon_branch_id=neon.find_branch(mapping.neon_branch) if neon else None,
         table=settings.table_file,
+        allow_deletes=sync.allow_deletes,
     )
