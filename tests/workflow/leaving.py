@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +13,7 @@ from forecast_sync.tables import parse_table
 from forecast_sync_cli.glue_tables import glue_input
 
 from tests.builders import FORECAST_FILE
-from tests.lake import KEY, MORNING, SCHEMA, Row, Table, _line, _values, make_row
+from tests.lake import KEY, MORNING, SCHEMA, VALUES, Row, Table, _line, _values, make_row
 from tests.workflow.deployed import PREFIX
 from tests.workflow.project import Project
 
@@ -36,8 +36,8 @@ def table_file(
     return text.replace('written_at = "updated_at"\n', f'written_at = "updated_at"\n{options}', 1)
 
 
-TOMBSTONES = table_file(tombstones=True)
-MIRROR = table_file(mirror=True)
+Files = Mapping[str, tuple[datetime, bytes]]
+
 BOTH = table_file(tombstones=True, mirror=True)
 
 
@@ -62,9 +62,39 @@ def to_parquet(rows: Sequence[Row]) -> bytes:
     return buffer.getvalue()
 
 
-def expected(files: Mapping[str, tuple[datetime, bytes]], *, tombstones: bool = True) -> Table:
+def keys_of(files: Files) -> set[tuple[Any, ...]]:
+    """The keys of all rows, rejects and tombstones among them."""
+    return {
+        tuple(row[name] for name in KEY)
+        for _, content in files.values()
+        for row in pq.read_table(io.BytesIO(content)).to_pylist()
+    }
+
+
+class _Newest(NamedTuple):
+    """The newest valid row of a key; a tombstone has no values."""
+
+    rank: tuple[Any, ...]
+    values: tuple[Any, ...] | None
+
+
+def expected(files: Files, *, tombstones: bool = True) -> Table:
     """What one full run must leave of these files in an empty target."""
-    newest: dict[tuple[Any, ...], tuple[tuple[Any, ...], tuple[Any, ...] | None]] = {}
+    return {
+        key: newest.values
+        for key, newest in _find_newest(files, tombstones=tombstones).items()
+        if newest.values is not None
+    }
+
+
+def deleted_keys(files: Files) -> set[tuple[Any, ...]]:
+    """The keys whose newest row is a tombstone."""
+    newest = _find_newest(files, tombstones=True)
+    return {key for key, item in newest.items() if item.values is None}
+
+
+def _find_newest(files: Files, *, tombstones: bool) -> dict[tuple[Any, ...], _Newest]:
+    newest: dict[tuple[Any, ...], _Newest] = {}
     for path, (modified, content) in files.items():
         for row in pq.read_table(io.BytesIO(content)).to_pylist():
             key = tuple(row[name] for name in KEY)
@@ -73,8 +103,8 @@ def expected(files: Mapping[str, tuple[datetime, bytes]], *, tombstones: bool = 
             if values is None and not deletes:
                 continue
             updated = row["updated_at"]
-            line = _line((*key, *values)) if values else b""
-            rank = (updated is not None, updated or MORNING, modified, path, line)
-            if key not in newest or rank > newest[key][0]:
-                newest[key] = (rank, values)
-    return {key: values for key, (_, values) in newest.items() if values is not None}
+            line = _line((*key, *(values or (None,) * len(VALUES))))
+            rank = (updated is not None, updated or MORNING, modified, path, line, not deletes)
+            if key not in newest or rank > newest[key].rank:
+                newest[key] = _Newest(rank, values)
+    return newest
