@@ -105,7 +105,7 @@ class DiffKey(Model):
     """A key whose rows differ."""
 
     key: dict[str, str]
-    difference: Literal["only in the lake", "only in Postgres", "different"]
+    difference: Literal["only in the lake", "only in Postgres", "different", "deleted in the lake"]
 
 
 class DiffShape(Model):

@@ -31,7 +31,9 @@ LATER = MORNING + timedelta(hours=1)
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory, athena: Athena) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("project")
-    with copied_project(folder, wait_scale=0.02, athena=athena) as project:
+    # Small lakes are read in several parts, each of which is compared in a step of its own.
+    constants = {"extract/queries.PART_BYTES": "2_000", "plan/deletion_steps.STEP_BYTES": "1"}
+    with copied_project(folder, constants=constants, wait_scale=0.02, athena=athena) as project:
         declare(project)
         project.deploy(BOTH)
         project.warm_up()

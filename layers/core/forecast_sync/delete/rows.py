@@ -84,6 +84,16 @@ def delete_rows(
         raise
 
 
+def read_deletions(connection: Connection, run: Run, query_execution_id: str) -> Deletions | None:
+    """How far the deletions of a query have come; None when the run hasn't looked for any."""
+    with transaction(connection) as cursor:
+        values = {"run_id": run.run_id}
+        row = cursor.execute(statement("delete/read_progress.sql"), values).fetchone()
+    deletions = Deletions.model_validate(row[0]) if row and row[0] else None
+    is_same = deletions is not None and deletions.query_execution_id == query_execution_id
+    return deletions if is_same else None
+
+
 def scope_of(run: Run, window: Window) -> list[DateRange]:
     """The business dates of which the run has read every row of the lake, and looks at every key.
 
