@@ -134,7 +134,6 @@ def _forget_deletions(cursor: Cursor, settings: Settings, run: Run, window: Wind
             "table_name": settings.table_file,
             "lake": settings.data_location,
             "run_id": run.run_id,
-            "dry_run": run.dry_run,
             "takes_in": run.moves_watermark and window.survey is not None,
             "survey_id": window.survey.survey_id if window.survey else "",
         },
