@@ -196,6 +196,9 @@ class TableShape(Model):
     columns: int
     reject_rules: int
     expectations: int
+    leaves: str | None = Field(
+        default=None, description="When rows leave the target, as a sentence; null if none does."
+    )
     losses: list[str]
 
 

@@ -84,7 +84,7 @@ def request(
             concurrency=1,
             pages_bucket="results",
             pages_key="q-1-pages.json",
-            profile=Profile(**{**profile, **counted}),
+            profile=Profile.model_validate({**profile, **counted}),
             definition=definition,
             deletes=True,
             deletions_key="q-1-deletions.json",

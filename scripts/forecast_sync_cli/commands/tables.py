@@ -95,7 +95,7 @@ def check(table: TableArgument, as_json: JsonOption = False) -> None:
     """Check a table file: its keys, its SQL, its columns.
 
     Reports each mistake in a line of its own with file, line and key, and exits with 1. Of a valid
-    file it says which columns are rounded.
+    file it says which columns are rounded, and when rows leave the target.
     """
     checked = read_checked(table).table
     document = {
@@ -103,6 +103,7 @@ def check(table: TableArgument, as_json: JsonOption = False) -> None:
         "columns": len(checked.column),
         "reject_rules": len(checked.reject),
         "expectations": len(checked.expect),
+        "leaves": checked.leaves,
         "losses": find_losses(checked),
     }
     if as_json:
@@ -112,6 +113,8 @@ def check(table: TableArgument, as_json: JsonOption = False) -> None:
             f"valid: {document['target']}, {document['columns']} columns, "
             f"{document['reject_rules']} reject rules, {document['expectations']} expectations"
         )
+        if checked.leaves:
+            out().line(f"  {checked.leaves}")
         for line in find_losses(checked):
             out().line(f"  {line}")
 

@@ -451,6 +451,21 @@ class Table(Model):
         return self.is_mirror or self.source.deleted is not None
 
     @property
+    def leaves(self) -> str | None:
+        """When rows leave the target, as a sentence; None if they never do."""
+        conditions = []
+        if self.source.deleted is not None:
+            conditions.append(f"its newest row has {self.source.deleted}")
+        if self.is_mirror:
+            conditions.append("no file of the lake has its key")
+        if not conditions:
+            return None
+        return (
+            f"a row leaves {self.target.table} when {' or '.join(conditions)}; at most "
+            f"{self.target.max_delete_percent:g}% of the table a day, unless you allow more"
+        )
+
+    @property
     def source_date(self) -> str | None:
         """The source's date column that the key's date is; None if it is computed."""
         (column,) = (column for column in self.column if column.name == self.source.date)
