@@ -15,8 +15,11 @@ from forecast_sync.task import task
 @task(CleaningRequest)
 def handler(request: CleaningRequest) -> DeletedHistory:
     """Delete old runs of one branch and expired lists; return how many rows the runs had."""
-    table = clients.table()
-    forget_lists(clients.catalog(), clients.settings(), table, datetime.now(UTC))
+    tables = clients.settings().table_names
+    for name in tables:
+        settings, table = clients.settings_of(name), clients.table(name)
+        forget_lists(clients.catalog(), settings, table, datetime.now(UTC))
     connection = clients.connection_of(request.git_ref)
-    ensure_schema(connection, table, "leave")
-    return clean_history(connection, clients.settings().history_days)
+    for name in tables:
+        ensure_schema(connection, clients.table(name), "leave")
+    return clean_history(connection, clients.settings().history_days, tables)

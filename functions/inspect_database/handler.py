@@ -16,7 +16,7 @@ def handler(request: InspectRequest) -> dict[str, Any]:
         connection=clients.connection_of(request.git_ref),
         storage=clients.storage(),
         catalog=clients.catalog(),
-        table=clients.table(),
-        settings=clients.settings(),
+        table=clients.table(request.table),
+        settings=clients.settings_of(request.table),
         request=request,
     )

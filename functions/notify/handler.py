@@ -29,7 +29,7 @@ def publish_result(request: NotifyRequest) -> dict[str, Any]:
         workflow=clients.workflow(),
         connection=clients.connection_of(result.git_ref, result.run_id),
         topic=clients.topic(),
-        settings=clients.settings(),
+        settings=clients.settings_of(result.table),
         result=result,
     )
     return {"told": kinds}
@@ -37,11 +37,15 @@ def publish_result(request: NotifyRequest) -> dict[str, Any]:
 
 @task(FreshnessCheck)
 def check_freshness(_check: FreshnessCheck) -> dict[str, Any]:
-    """Publish that the environment's branch has become stale, and return whether it was sent."""
-    is_sent = notifier.check_freshness(
-        workflow=clients.workflow(),
-        settings=clients.settings(),
-        connect=clients.connection_of,
-        topic=clients.topic(),
-    )
-    return {"told": ["stale"] if is_sent else []}
+    """Publish each table that has become stale on the environment's branch; what was sent."""
+    stale = [
+        name
+        for name in clients.settings().table_names
+        if notifier.check_freshness(
+            workflow=clients.workflow(),
+            settings=clients.settings_of(name),
+            connect=clients.connection_of,
+            topic=clients.topic(),
+        )
+    ]
+    return {"told": ["stale"] * len(stale)}

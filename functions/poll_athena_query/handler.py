@@ -14,7 +14,7 @@ def handler(request: PollRequest, remaining_milliseconds: RemainingMilliseconds)
     return poll_query(
         athena=clients.athena(),
         storage=clients.storage(),
-        settings=clients.settings(),
+        settings=clients.settings_of(request.table),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
     )

@@ -29,8 +29,8 @@ def record_success(request: RecordRequest) -> RunResult:
     return outcome.record_success(
         connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
         workflow=clients.workflow(),
-        table=clients.table(),
-        settings=clients.settings(),
+        table=clients.table(request.run.table),
+        settings=clients.settings_of(request.run.table),
         request=request,
     )
 
@@ -50,4 +50,5 @@ def failure_recorder() -> FailureRecorder:
         settings=clients.settings(),
         find_neon=clients.neon,
         connect=clients.connection,
+        settings_of=clients.settings_of,
     )

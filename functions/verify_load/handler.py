@@ -15,7 +15,7 @@ def handler(request: VerifyRequest) -> Counts:
     return verify_load(
         connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
         storage=clients.storage(),
-        table=clients.table(),
-        settings=clients.settings(),
+        table=clients.table(request.run.table),
+        settings=clients.settings_of(request.run.table),
         request=request,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from forecast_sync.adapters.s3 import split_location
+from forecast_sync.tables.neighbors import prefix_of
 from localcloud import cloud
 
 from forecast_sync_cli.client import executions, files, run_status
@@ -155,15 +156,17 @@ class LocalSync:
             ) from None
 
 
-def stack_parameters(table_file: TableFile) -> dict[str, str]:
-    """What makes a stack sync this table, from its own folder of the lake's bucket."""
-    prefix = table_file.table.source.prefix or f"{table_file.name}/"
-    return {"TableFile": table_file.name, "DataPrefix": prefix}
+def stack_parameters(*table_files: TableFile) -> dict[str, str]:
+    """What makes a stack sync these tables, each from its own folder of the lake's bucket."""
+    names = [table_file.name for table_file in table_files]
+    if len(names) > 1:
+        return {"Tables": ",".join(names)}
+    return {"Tables": names[0], "DataPrefix": prefix_of(names[0], table_files[0].table)}
 
 
-def layer_files(table_file: TableFile) -> dict[str, str]:
-    """The layer in which the functions find this table file."""
-    return {f"{table_file.name}.toml": table_file.text}
+def layer_files(*table_files: TableFile) -> dict[str, str]:
+    """The layer in which the functions find these table files."""
+    return {f"{table_file.name}.toml": table_file.text for table_file in table_files}
 
 
 def find_files(folder: Path) -> list[Path]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import sqlglot
-from forecast_sync.tables import Table, known_tables, read_table
+from forecast_sync.tables import Table, known_tables, load_table, read_table
 from forecast_sync.tables.expressions import Expression, find_fault
 from forecast_sync.tables.faults import describe, suggest
 from forecast_sync.tables.files import read_table_file
 from forecast_sync.tables.lines import Location
 from forecast_sync.tables.model import OWN_COLUMNS
+from forecast_sync.tables.neighbors import find_clashes, is_nested, prefix_of, say_nested
 from forecast_sync.target.schema import define_target
 from sqlglot import exp
 
@@ -58,6 +59,32 @@ def read_checked(name_or_path: str) -> TableFile:
     if mistakes := describe(text, file, find_sql_mistakes(table)):
         raise Faults(mistakes)
     return TableFile(name_of(path), text, table)
+
+
+def read_together(names_or_paths: Iterable[str]) -> list[TableFile]:
+    """Read the table files of one stack; raises ``Faults`` too if it can't sync them together."""
+    read = [read_checked(given) for given in names_or_paths]
+    tables = {table_file.name: table_file.table for table_file in read}
+    if len(tables) < len(read):
+        raise UserError(
+            "two table files have the same name, by which a stack knows them: rename one of "
+            f"{', '.join(table_file.name for table_file in read)}"
+        )
+    if clashes := find_clashes(tables):
+        raise Faults(clashes)
+    return read
+
+
+def find_clashes_with_known(read: Sequence[TableFile]) -> list[str]:
+    """Folders of these tables that hold, or are in, the folder of another file in ``tables/``."""
+    given = {item.name: prefix_of(item.name, item.table) for item in read}
+    others = {name: prefix_of(name, load_table(name)) for name in known_tables()}
+    return [
+        say_nested(name, prefix, other, folder)
+        for name, prefix in given.items()
+        for other, folder in others.items()
+        if other not in given and is_nested(prefix, folder)
+    ]
 
 
 def name_of(path: Path) -> str:

@@ -9,14 +9,17 @@ from typing import Any
 
 import yaml
 from ministack.services import iam
-from ministack.services.cloudformation import handlers, provisioners
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 from localcloud.protocol import ACCOUNT, REGION
+
+TEXT_FUNCTIONS = {"Fn::Join", "Fn::Select", "Fn::Split", "Fn::Sub"}
 
 
 def install(endpoint_url: str) -> None:
     """Give ministack's CloudFormation what it lacks.
 
+    - Conditions may join, split and substitute, as in CloudFormation.
     - The definition of a state machine may be YAML in S3.
     - It knows ``AWS::IAM::OIDCProvider``.
     - A template names objects by S3's own address, wherever they were uploaded: ``sam delete``
@@ -24,10 +27,18 @@ def install(endpoint_url: str) -> None:
     """
     read_definition = provisioners._sfn_definition
     get_template = handlers._get_template
+    evaluate = engine._evaluate_conditions
 
     def definition_as_json(properties: dict[str, Any]) -> str:
         definition: str = read_definition(properties)
         return json.dumps(yaml.safe_load(definition)) if _is_yaml(definition) else definition
+
+    def evaluate_conditions(
+        template: dict[str, Any], parameters: dict[str, Any]
+    ) -> dict[str, bool]:
+        conditions = _resolve(template.get("Conditions", {}), template, parameters)
+        decided: dict[str, bool] = evaluate({**template, "Conditions": conditions}, parameters)
+        return decided
 
     def get_template_of_s3(params: Any) -> Any:
         status, headers, body = get_template(params)
@@ -40,6 +51,20 @@ def install(endpoint_url: str) -> None:
         "delete": _delete_provider,
     }
     handlers._ACTION_HANDLERS["GetTemplate"] = get_template_of_s3
+    for module in (changesets, engine, handlers, stacks):
+        module._evaluate_conditions = evaluate_conditions
+
+
+def _resolve(expression: Any, template: dict[str, Any], parameters: dict[str, Any]) -> Any:
+    """A condition whose texts are made already: the rest of it is compared and combined."""
+    if isinstance(expression, list):
+        return [_resolve(item, template, parameters) for item in expression]
+    if not isinstance(expression, dict):
+        return expression
+    if expression.keys() & TEXT_FUNCTIONS:
+        mappings = template.get("Mappings", {})
+        return engine._resolve_refs(expression, {}, parameters, {}, mappings, "", "")
+    return {name: _resolve(value, template, parameters) for name, value in expression.items()}
 
 
 def _is_yaml(definition: str) -> bool:

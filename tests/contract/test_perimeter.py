@@ -47,7 +47,9 @@ def test_a_schedule_may_do_what_it_is_for_and_nothing_else() -> None:
         properties = resource["Properties"]
         if resource["Type"] == "AWS::Scheduler::Schedule":
             target = properties["Target"]
-            targets[_role(target["RoleArn"])] = ("states:StartExecution", target["Arn"])
+            condition, function, machine = target["Arn"]["If"]
+            targets[_role(target["RoleArn"])] = ("states:StartExecution", machine)
+            several = {condition: function["GetAtt"]}
         for event in properties.get("Events", {}).values():
             if event["Type"] == "ScheduleV2":
                 name = properties["FunctionName"]
@@ -58,6 +60,14 @@ def test_a_schedule_may_do_what_it_is_for_and_nothing_else() -> None:
     for role in SCHEDULES:
         allowed = permissions(rendered.statements(role))
         assert [(action, arn.rpartition(":")[2]) for _, action, arn in allowed] == [wanted[role]]
+    assert several == {"HasSeveralTables": "StartSyncFunction.Arn"}
+    [(_, action, arn)] = permissions(
+        render("templates/roles.yaml", **ROLES, SeveralTables="true").statements(SCHEDULES[0])
+    )
+    assert (action, arn.rpartition(":")[2]) == (
+        "lambda:InvokeFunction",
+        "forecast-sync-dev-start-sync",
+    )
 
 
 def _role(value: dict[str, str]) -> str:

@@ -44,10 +44,11 @@ def test_the_glue_table_declares_what_the_table_file_reads() -> None:
 def test_an_upload_starts_a_run_if_athena_would_read_the_file() -> None:
     """The rule's pattern against the lake's location: prefix and suffix must both match."""
     resources = template()["Resources"]
-    location, parts = resources["GlueTable"]["Properties"]["TableInput"]["StorageDescriptor"][
-        "Location"
-    ]["Sub"]
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    location, parts = variables["DATA_LOCATION"]["Sub"]
     assert location == "s3://${Bucket}/${Prefix}"
+    described = resources["GlueTable"]["Properties"]["TableInput"]["StorageDescriptor"]
+    assert described["Location"]["Sub"][0] == location
     detail = resources["UploadRule"]["Properties"]["EventPattern"]["detail"]
     [(pattern, same)] = [item["wildcard"]["Sub"] for item in detail["object"]["key"]]
     assert (

@@ -198,7 +198,7 @@ def test_a_large_reject_in_a_page_of_small_ones_costs_only_its_own_part(
     for number in range(50):
         keep(database, f'{{"id": "{number}"}}')
     keep(database, json.dumps({"id": "x" * 5_000_000}))
-    page = list_rejects(database, TABLE, RejectQuery(limit=1000))
+    page = list_rejects(database, [TABLE], RejectQuery(limit=1000))
     assert len(page.rejects) == 51
     assert page.next is None
 

@@ -92,7 +92,7 @@ def test_a_query_is_measured_in_bytes_and_time(capsys: pytest.CaptureFixture[str
 def test_how_far_a_branch_is_behind_is_measured_in_hours(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    measure_freshness("preview/pr-7", timedelta(minutes=90))
+    measure_freshness("preview/pr-7", None, timedelta(minutes=90))
     [line] = printed(capsys)
     assert (line["service"], line["branch"]) == ("forecast-sync-dev", "preview")
     assert line["HoursBehind"] == [1.5]

@@ -78,6 +78,7 @@ def recorder(broken: Broken) -> FailureRecorder:
         settings=SETTINGS,
         find_neon=lambda _run_id: BrokenNeon(broken.error),
         connect=connect,
+        settings_of=lambda _table: SETTINGS,
     )
 
 

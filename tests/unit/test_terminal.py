@@ -222,8 +222,10 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ask_status=give(None),
         client=give(None),
         selected_table=None,
+        tables=("price",),
         table_in_use=SimpleNamespace(label=EVIL, difference=EVIL),
     )
+    deployed.of_table = give(deployed)
     planned = SimpleNamespace(**{**SNAPSHOT.__dict__, "status": "SUCCEEDED"})
     table = SimpleNamespace(
         target=SimpleNamespace(table=EVIL),
@@ -281,7 +283,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (sync, "working_alone", nullcontext()),
         (sync, "find_files", [Path(EVIL)]),
         (sync, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
-        (local, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
+        (local, "read_together", [SimpleNamespace(name=EVIL, text="", table=table)]),
         (local, "Deployment", deployed),
         (local, "declare_table", "created"),
         (cloud, "up", CLOUD),
@@ -290,6 +292,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (rejects, "ask", {"reasons": [GROUP], "rejects": [REJECT], "next": None}),
         (rejects, "export", 1),
         (tables, "read_checked", SimpleNamespace(name=EVIL, text="", table=table)),
+        (tables, "read_together", [SimpleNamespace(name=EVIL, text="", table=table)]),
         (tables, "declare_table", "created"),
     ):
         monkeypatch.setattr(owner, name, give(answer))

@@ -65,7 +65,7 @@ def test_a_full_run_over_dates_resolves_no_reject_of_another_date(deployed: Depl
     )
     assert sorted(json.loads(row)["restaurant_id"] for (row,) in left) == ["55", "60"]
     with connect(deployed.cloud.database_urls["dev"]) as connection:
-        page = list_rejects(connection, load_table(), RejectQuery())
+        page = list_rejects(connection, [load_table()], RejectQuery())
     assert {reason.undated for reason in page.reasons} == {0, 1}
 
 

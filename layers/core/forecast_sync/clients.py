@@ -43,15 +43,52 @@ _looked_up: dict[str, tuple[str | None, float]] = {}
 
 @cache
 def settings() -> Settings:
-    """The function's settings."""
+    """The function's settings, which every table shares."""
     return Settings.from_environment()
 
 
-def table() -> Table:
-    """The table that this deployment syncs."""
+def table(name: str | None = None) -> Table:
+    """A table of this deployment, or its only one; raises ``InvalidInput`` as ``settings_of``."""
     from forecast_sync.tables import load_table
 
-    return load_table(settings().table_file)
+    return load_table(_known(name))
+
+
+def settings_of(name: str | None) -> Settings:
+    """The settings with which a table, or the only one, is synced.
+
+    Raises ``InvalidInput`` for a table that this deployment doesn't sync, and for None where there
+    are several.
+    """
+    configured = settings()
+    if not configured.has_several_tables:
+        return configured
+    known = configured.require_table(name)
+    folder = prefixes()[known]
+    first = next(each for each, prefix in prefixes().items() if prefix == folder)
+    return configured.for_table(known, folder, adopts_unnamed=known == first)
+
+
+@cache
+def prefixes() -> dict[str, str]:
+    """The folder of the lake's bucket that each of several tables is read from.
+
+    Raises ``ConfigurationInvalid`` for tables that one stack can't sync.
+    """
+    from forecast_sync.errors import ConfigurationInvalid
+    from forecast_sync.tables import load_table
+    from forecast_sync.tables.neighbors import find_clashes, prefix_of
+
+    tables = {name: load_table(name) for name in settings().table_names}
+    if clashes := find_clashes(tables):
+        raise ConfigurationInvalid(" ".join(clashes))
+    return {name: prefix_of(name, table) for name, table in tables.items()}
+
+
+def _known(name: str | None) -> str:
+    """A run goes on with the only table even if that had another name when the run began."""
+    configured = settings()
+    return configured.require_table(name if configured.has_several_tables else None)
 
 
 @cache
@@ -101,7 +138,7 @@ def changes_writer(run: Run) -> SaveChanges | None:
         return None
     from forecast_sync.dry_run.changes import ChangesWriter
 
-    return ChangesWriter(storage(), settings(), table(), run).save
+    return ChangesWriter(storage(), settings(), table(run.table), run).save
 
 
 def neon(run_id: str | None = None) -> NeonClient | None:

@@ -10,17 +10,24 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationError
 
 from forecast_sync.contracts.base import Model
 from forecast_sync.contracts.run import MAX_BATCH_SIZE
-from forecast_sync.errors import ConfigurationInvalid
+from forecast_sync.errors import ConfigurationInvalid, InvalidInput
 from forecast_sync.stack_names import DEFAULT_PROJECT, stack_name
 
 LOCATION = r"^(s3://[A-Za-z0-9._-]+/([^\x00-\x1f\x7f]*/)?)?$"
 RUNBOOK = r"^(https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[\w./~%=&?+-]*)?|[\w.-][\w./-]*)$"
 """A URL, or a path in the repository."""
+OF_ONE_TABLE = ("scope", "adopts_unnamed")
+"""What ``for_table`` decides, and no environment variable."""
+TABLES = r"^([a-z_][a-z0-9_]*(,[a-z_][a-z0-9_]*)*)?$"
 
 
 class Settings(Model):
     """The settings of one deployment; each field is the environment variable of its name.
 
+    ``tables`` names the table files of a stack, separated by commas. ``table_file``,
+    ``forecast_table_name`` (in Glue) and ``data_location`` belong to one of them: where there are
+    several, ``for_table`` gives each its own, and before that ``data_location`` is the bucket.
+    ``scope`` is then the table's name, and None before.
     ``data_location`` and ``athena_output_location`` are ``s3://bucket/prefix/``; ``page_bytes``
     counts compressed bytes; ``max_scan_bytes`` is what a run that reads the whole lake by itself
     may read; ``reject_percent`` is a percentage of the window's rows;
@@ -36,6 +43,9 @@ class Settings(Model):
     athena_workgroup: str = "primary"
     forecast_table_name: str = "forecast"
     table_file: str = "forecast"
+    tables: Annotated[str, Field(pattern=TABLES)] = ""
+    scope: str | None = None
+    adopts_unnamed: bool = False
     data_location: Annotated[str, Field(pattern=LOCATION)] = ""
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] = 10_000
     page_bytes: Annotated[int, Field(ge=1)] = 16 * 1024 * 1024
@@ -74,6 +84,49 @@ class Settings(Model):
         return self.deployment.removesuffix(f"-{self.environment}")
 
     @property
+    def table_names(self) -> tuple[str, ...]:
+        """The tables that the stack syncs, in the order in which ``Tables`` names them."""
+        return tuple(dict.fromkeys((self.tables or self.table_file).split(",")))
+
+    @property
+    def has_several_tables(self) -> bool:
+        """Whether a request has to say which table it is about."""
+        return len(self.table_names) > 1
+
+    def require_table(self, name: str | None) -> str:
+        """The table of this name, or the only one; raises ``InvalidInput`` with the list."""
+        if name is None and not self.has_several_tables:
+            return self.table_names[0]
+        if name in self.table_names:
+            return name
+        known = ", ".join(self.table_names)
+        if name is None:
+            raise InvalidInput(f"This stack syncs several tables: name one of {known} as `table`.")
+        raise InvalidInput(
+            f"This stack doesn't sync {name}: its tables are {known}. Add it to the parameter "
+            "Tables, or name another one."
+        )
+
+    def for_table(self, name: str, prefix: str, *, adopts_unnamed: bool = False) -> Settings:
+        """The settings of one of several tables, which is read from the folder ``prefix``.
+
+        ``adopts_unnamed`` is whether what an older version has recorded about this folder, which
+        named no table, belongs to it.
+        The only table of a stack has the settings that the template has given it.
+        """
+        if not self.has_several_tables:
+            return self
+        bucket = self.data_location.removeprefix("s3://").partition("/")[0]
+        own = {
+            "table_file": name,
+            "forecast_table_name": name,
+            "data_location": f"s3://{bucket}/{prefix}",
+            "scope": name,
+            "adopts_unnamed": adopts_unnamed,
+        }
+        return self.model_copy(update=own)
+
+    @property
     def has_database_url(self) -> bool:
         """Whether one database serves every branch."""
         return bool(self.database_url.get_secret_value() or self.database_url_secret_arn)
@@ -82,7 +135,9 @@ class Settings(Model):
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
         """Read the settings; raises ``ConfigurationInvalid`` naming every invalid variable."""
         values = {
-            name: environ[name.upper()] for name in cls.model_fields if environ.get(name.upper())
+            name: environ[name.upper()]
+            for name in cls.model_fields
+            if name not in OF_ONE_TABLE and environ.get(name.upper())
         }
         try:
             return cls.model_validate(values)

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forecast_sync.contracts.base import Model, parse_payload
-from forecast_sync.telemetry.logging import about, find_run_id, log_failure, logger
+from forecast_sync.telemetry.logging import about, find_run_id, find_table, log_failure, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -59,7 +59,7 @@ def timed_task(
 
 
 def _call(work: Callable[[], Answer], event: Event, log_answer: bool = True) -> dict[str, Any]:
-    with about(find_run_id(event)):
+    with about(find_run_id(event), find_table(event)):
         try:
             answer = work()
             dumped = answer.model_dump(mode="json") if isinstance(answer, Model) else answer

@@ -18,12 +18,16 @@ AskStatus = Callable[[str, Mapping[str, str]], dict[str, Any] | None]
 
 @dataclass(frozen=True)
 class TableInUse:
-    """A table by the name of its file; ``difference`` is one line, None if there is none."""
+    """A table by the name of its file; ``difference`` is one line, None if there is none.
+
+    ``location`` is where its objects are, empty if the stack doesn't say.
+    """
 
     name: str
     table: Table
     definition: str
     difference: str | None = None
+    location: str = ""
 
     def to_dict(self) -> dict[str, str | None]:
         """As ``--json`` prints it."""
@@ -40,12 +44,12 @@ class TableInUse:
         return f"{self.name} ({self.table.target.table}), definition {self.definition}"
 
 
-def find_table(name: str, ask_status: AskStatus) -> TableInUse:
+def find_table(name: str, ask_status: AskStatus, *, is_one_of_several: bool = False) -> TableInUse:
     """The deployed table; that of this checkout if the stack can't say which one it has.
 
     ``ask_status`` sends a GET to the stack's API. Raises ``UserError`` if there is neither.
     """
-    document = ask_status("/table", {})
+    document = ask_status("/table", {"table": name} if is_one_of_several else {})
     if document is None:  # A stack of an earlier version.
         if name not in known_tables():
             raise UserError(
@@ -56,7 +60,8 @@ def find_table(name: str, ask_status: AskStatus) -> TableInUse:
         return TableInUse(name, table, definition_of(table))
     answer = parse(DeployedTable, document)
     table = parse_table(answer.file, f"tables/{name}.toml as deployed")
-    return TableInUse(name, table, answer.definition, _difference(name, table, answer.definition))
+    difference = _difference(name, table, answer.definition)
+    return TableInUse(name, table, answer.definition, difference, answer.location)
 
 
 def describe_table(name: str, ask_status: AskStatus) -> dict[str, str | None] | None:

@@ -93,7 +93,21 @@ class Deployment:
 
     @cached_property
     def settings(self) -> Settings:
-        """What the deployed functions are configured with; secrets are only references in it."""
+        """What the deployed functions are configured with; secrets are only references in it.
+
+        Of a stack with several tables, these are the settings of the selected one; before one is
+        selected, they are what all tables share.
+        """
+        shared = self.stack_settings
+        if not shared.has_several_tables or self.selected_table is None:
+            return shared
+        bucket = shared.data_location.removeprefix("s3://").partition("/")[0]
+        prefix = self.table_in_use.location.removeprefix(f"s3://{bucket}/")
+        return shared.for_table(self.selected_table, prefix)
+
+    @cached_property
+    def stack_settings(self) -> Settings:
+        """The functions' settings, which every table shares."""
         configuration = self.client("lambda").get_function_configuration(
             FunctionName=self.function_name("read_watermark")
         )
@@ -102,7 +116,19 @@ class Deployment:
     @property
     def tables(self) -> tuple[str, ...]:
         """The names of the tables that the stack syncs."""
-        return (self.settings.table_file,)
+        return self.stack_settings.table_names
+
+    @property
+    def table_name(self) -> str:
+        """The selected table, or the only one; raises ``UserError`` with the list of several."""
+        if self.selected_table is not None:
+            return self.selected_table
+        if len(self.tables) > 1:
+            raise UserError(
+                f"the stack {self.name} syncs several tables: name one with --table, of "
+                f"{', '.join(self.tables)}"
+            )
+        return self.tables[0]
 
     def select_table(self, given: str) -> Deployment:
         """The same for one of its tables, given by its name or by the path of its file.
@@ -115,6 +141,10 @@ class Deployment:
                 f"--table {given}: the stack {self.name} doesn't sync this table. Deployed: "
                 f"{', '.join(self.tables)}. To deploy another one, see docs/tables.md"
             )
+        return self.of_table(name)
+
+    def of_table(self, name: str) -> Deployment:
+        """The same for one of its tables."""
         return replace(self, selected_table=name)
 
     @cached_property
@@ -125,7 +155,8 @@ class Deployment:
     @cached_property
     def table_in_use(self) -> TableInUse:
         """The same with its name and its definition, and how the local file differs."""
-        return find_table(self.settings.table_file, self.ask_status)
+        name = self.table_name
+        return find_table(name, self.ask_status, is_one_of_several=len(self.tables) > 1)
 
     def execution_arn(self, run: str) -> str:
         """The execution ARN of a run, given by its name or by the ARN itself."""

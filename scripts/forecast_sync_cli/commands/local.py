@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ from forecast_sync_cli.glue_tables import declare_table
 from forecast_sync_cli.local_database import check_database
 from forecast_sync_cli.local_sync import layer_files, stack_parameters
 from forecast_sync_cli.progress import Steps
-from forecast_sync_cli.table_lint import TableFile, read_checked
+from forecast_sync_cli.table_lint import TableFile, read_together
 from forecast_sync_cli.terminal import write_json
 
 app = typer.Typer(no_args_is_help=True, help="The local cloud: AWS and Neon on this machine.")
@@ -47,12 +48,12 @@ def up(
         typer.Option("--database-url", help="Use this Postgres instead of the embedded one."),
     ] = None,
     table: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--table",
             metavar="TABLE",
-            help="The path of a table file, which ends in .toml, or the name of one in tables/. "
-            "Default: what --state-dir has kept, or forecast.",
+            help="The path of a table file, which ends in .toml, or the name of one in tables/; "
+            "several times for several tables. Default: what --state-dir has kept, or forecast.",
         ),
     ] = None,
     port: Annotated[int | None, typer.Option("--port", help="Listen on this port.")] = None,
@@ -69,7 +70,7 @@ def up(
     Without --state-dir it starts empty. It accepts only requests that are signed with the keys it
     prints; a --state-dir keeps the same keys. --athena trino needs Maven and `make trino`.
     """
-    table_file = read_checked(table) if table else cloud_table(state_dir)
+    table_files = read_together(table) if table else cloud_tables(state_dir)
     if database_url is not None:
         check_database(database_url)
     if database_url is None and (missing := what_is_missing()):
@@ -80,17 +81,20 @@ def up(
             state_dir,
             database_url,
             port=port,
-            parameters={**PARAMETERS, **stack_parameters(table_file)},
+            parameters={**PARAMETERS, **stack_parameters(*table_files)},
             wait_scale=WAIT_SCALE,
             athena=athena,
-            layer_files=layer_files(table_file) if table else None,
+            layer_files=layer_files(*table_files) if table else None,
             report=step,
         )
         session, url = running.session(), running.endpoint_url
         deployed = Deployment("dev", session, url, running.state_machine_arn)
         if not running.already_running:
-            step("declaring the table in Glue")
-            declare_table(deployed)
+            step(
+                "declaring each table in Glue" if table_files[1:] else "declaring the table in Glue"
+            )
+            for name in deployed.tables:
+                declare_table(deployed.of_table(name))
     if as_json:
         write_json(asdict(running), indent=None)
     else:
@@ -107,10 +111,16 @@ def down(state_dir: StateDirOption = None, as_json: JsonOption = False) -> None:
         out().line("stopped" if was_running else "nothing was running")
 
 
-def cloud_table(state_dir: Path | None) -> TableFile:
-    """The table that a state directory keeps, or the default one."""
+def cloud_tables(state_dir: Path | None) -> list[TableFile]:
+    """The tables that a state directory keeps, or the default one."""
     kept = cloud.kept_layer(state_dir) if state_dir else []
-    return read_checked(str(kept[0]) if kept else DEFAULT_TABLE)
+    return read_together([str(path) for path in kept] or [DEFAULT_TABLE])
+
+
+def _describe_tables(deployed: Deployment) -> Iterator[tuple[str, str]]:
+    for table in map(deployed.of_table, deployed.tables):
+        yield "lake", table.settings.data_location
+        yield "table", table.table_in_use.label
 
 
 def _show(running: Cloud, deployed: Deployment) -> None:
@@ -120,8 +130,7 @@ def _show(running: Cloud, deployed: Deployment) -> None:
     for name, value in (
         ("endpoint", running.endpoint_url),
         ("bucket", running.bucket),
-        ("lake", deployed.settings.data_location),
-        ("table", deployed.table_in_use.label),
+        *_describe_tables(deployed),
         ("state machine", running.state_machine_arn),
         ("status API", running.api_url),
         ("Neon API", running.neon_api_url),

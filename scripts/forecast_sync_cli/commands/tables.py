@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from forecast_sync.stack_names import DEFAULT_PROJECT
+from forecast_sync.tables import Table
 from forecast_sync.tables.losses import find_losses
 
 from forecast_sync_cli.client import deployment
@@ -18,9 +19,14 @@ from forecast_sync_cli.commands.common import (
     out,
     print_json,
 )
-from forecast_sync_cli.errors import UserError
+from forecast_sync_cli.errors import Faults, UserError
 from forecast_sync_cli.glue_tables import declare_table
-from forecast_sync_cli.table_lint import read_checked, write_ddl
+from forecast_sync_cli.table_lint import (
+    find_clashes_with_known,
+    read_checked,
+    read_together,
+    write_ddl,
+)
 from forecast_sync_cli.table_proposal import Answers, propose
 from forecast_sync_cli.terminal import find_stdout_file, is_interactive
 
@@ -31,6 +37,12 @@ app = typer.Typer(
 TableArgument = Annotated[
     str,
     typer.Argument(metavar="TABLE", help="The path of a .toml file, or a known table's name."),
+]
+
+
+TableArguments = Annotated[
+    list[str],
+    typer.Argument(metavar="TABLE...", help="Paths of .toml files, or known tables' names."),
 ]
 
 
@@ -91,32 +103,38 @@ def _redirected_to() -> str | None:
 
 
 @app.command()
-def check(table: TableArgument, as_json: JsonOption = False) -> None:
-    """Check a table file: its keys, its SQL, its columns.
+def check(table: TableArguments, as_json: JsonOption = False) -> None:
+    """Check table files: their keys, their SQL, their columns.
 
     Reports each mistake in a line of its own with file, line and key, and exits with 1. Of a valid
-    file it says which columns are rounded, and when rows leave the target.
+    file it says which columns are rounded, and when rows leave the target. Several files, or one
+    and those in tables/, must be able to be in one stack: no folder of the lake may hold another's.
     """
-    checked = read_checked(table).table
-    document = {
-        "target": checked.target.table,
-        "columns": len(checked.column),
-        "reject_rules": len(checked.reject),
-        "expectations": len(checked.expect),
-        "leaves": checked.leaves,
-        "losses": find_losses(checked),
-    }
+    read = read_together(table)
+    if clashes := find_clashes_with_known(read):
+        raise Faults(clashes)
+    documents = [_describe(table_file.table) for table_file in read]
     if as_json:
-        print_json(document)
-    else:
+        print_json(documents[0] if len(documents) == 1 else {"tables": documents})
+        return
+    for document in documents:
         out().line(
             f"valid: {document['target']}, {document['columns']} columns, "
             f"{document['reject_rules']} reject rules, {document['expectations']} expectations"
         )
-        if checked.leaves:
-            out().line(f"  {checked.leaves}")
-        for line in find_losses(checked):
+        for line in filter(None, (document["leaves"], *document["losses"])):
             out().line(f"  {line}")
+
+
+def _describe(table: Table) -> dict[str, Any]:
+    return {
+        "target": table.target.table,
+        "columns": len(table.column),
+        "reject_rules": len(table.reject),
+        "expectations": len(table.expect),
+        "leaves": table.leaves,
+        "losses": find_losses(table),
+    }
 
 
 @app.command()
@@ -131,17 +149,20 @@ def declare(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare the deployment's table in Glue, as its table file says.
+    """Declare the deployment's tables in Glue, as their table files say.
 
-    Safe to repeat: run it once for a stack with another TableFile, and again whenever the file's
+    Safe to repeat: run it once for each table that is added to a stack, and again whenever a file's
     [source.columns] change. A table that something else has made, such as a crawler, is compared
     and used as it is.
     """
     deployed = deployment.find(environment, project)
-    settings = deployed.settings
-    action = declare_table(deployed)
-    database, name = settings.athena_db_name, settings.forecast_table_name
+    declared = []
+    for table in map(deployed.of_table, deployed.tables):
+        settings = table.settings
+        action = declare_table(table)
+        database, name = settings.athena_db_name, settings.forecast_table_name
+        declared.append({"database": database, "table": name, "action": action})
+        if not as_json:
+            out().line(f"{action}: {database}.{name} at {settings.data_location}")
     if as_json:
-        print_json({"database": database, "table": name, "action": action})
-    else:
-        out().line(f"{action}: {database}.{name} at {settings.data_location}")
+        print_json(declared[0] if len(declared) == 1 else {"tables": declared})

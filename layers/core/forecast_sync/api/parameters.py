@@ -7,6 +7,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 
 from forecast_sync.contracts.base import LINE_PATTERN
+from forecast_sync.contracts.run import TABLE_PATTERN
 from forecast_sync.resolve.git_refs import REF_PATTERN
 
 NAME = r"^[A-Za-z0-9_-]+$"
@@ -18,6 +19,18 @@ GitRef = Annotated[
         pattern=REF_PATTERN,
         description="Git branch; default: the environment's own.",
     ),
+]
+TableName = Annotated[
+    str | None,
+    Query(
+        pattern=TABLE_PATTERN,
+        max_length=255,
+        description="A table of the stack; needed only where there are several.",
+    ),
+]
+OneTable = Annotated[
+    str | None,
+    Query(pattern=TABLE_PATTERN, max_length=255, description="Of this table only; default: all."),
 ]
 RunId = Annotated[
     str, Path(pattern=NAME, min_length=1, max_length=80, description="Name of the run.")

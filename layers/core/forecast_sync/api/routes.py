@@ -28,19 +28,22 @@ from forecast_sync.api.parameters import (
     IdempotencyKey,
     Limit,
     Offset,
+    OneTable,
     Prefix,
     Reason,
     RejectsOf,
     Resolved,
     RunId,
+    TableName,
     TakenInBy,
     Trigger,
 )
+from forecast_sync.config import Settings
 from forecast_sync.contracts.run import SyncRequest, SyncType
 from forecast_sync.runs import control, detail, files, freshness, model, queries, rejects
 from forecast_sync.tables import definition_of
 from forecast_sync.tables.files import read_table_file
-from forecast_sync.telemetry.logging import about, find_run_id, log_failure, logger
+from forecast_sync.telemetry.logging import about, find_run_id, find_table, log_failure, logger
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 CONFLICT = HTTPStatus.CONFLICT
@@ -56,16 +59,26 @@ problems.install(app)
     middlewares=STRICT,
     responses=answers(OK, "By branch"),
 )
-def read_status(git_ref: GitRef = None, goal_hours: GoalHours = None) -> model.StatusReport:
-    """Age, the file that holds it back, last success and running run of each branch, or of one."""
+def read_status(
+    git_ref: GitRef = None, goal_hours: GoalHours = None, table: OneTable = None
+) -> model.StatusReport:
+    """Age, the file that holds it back, last success and running run of each branch, or of one.
+
+    Where the stack has several tables, of each table too.
+    """
     settings = clients.settings()
-    if goal_hours is not None:
-        settings = settings.model_copy(update={"freshness_goal_hours": goal_hours})
+    changed = {} if goal_hours is None else {"freshness_goal_hours": goal_hours}
+    names = settings.table_names if table is None else (settings.require_table(table),)
+    tables = [clients.settings_of(name).model_copy(update=changed) for name in names]
     git_refs = [git_ref] if git_ref else clients.served_refs()
     return model.StatusReport(
         environment=settings.environment,
-        goal_seconds=round(settings.freshness_goal_hours * 3600),
-        branches=freshness.judge_branches(git_refs, settings, clients.connection_of),
+        goal_seconds=round(tables[0].freshness_goal_hours * 3600),
+        branches=[
+            freshness.judge_branch(git_ref, each, clients.connection_of)
+            for git_ref in git_refs
+            for each in tables
+        ],
     )
 
 
@@ -79,10 +92,11 @@ def list_syncs(
     trigger: Trigger = None,
     after: AfterRun = None,
     limit: Limit = queries.HISTORY_LIMIT,
+    table: OneTable = None,
 ) -> model.Syncs:
     """A page of runs, newest first."""
     query = queries.RunQuery(
-        status=status, sync_type=sync_type, trigger=trigger, after=after, limit=limit
+        status=status, sync_type=sync_type, trigger=trigger, after=after, limit=limit, table=table
     )
     return queries.list_runs(clients.connection_of(git_ref), query)
 
@@ -115,10 +129,11 @@ def start_sync(
 ) -> Response[schemas.Accepted]:
     """Start a run; `GET /syncs/{run_id}` shows its progress."""
     named = request if "trigger" in request.model_fields_set else _by_api(request)
-    environment = clients.settings().environment
+    settings = clients.settings()
+    settings.require_table(request.table)
     return _accepted(
         control.start_run(
-            clients.workflow(), environment, named, idempotency_key, clients.require_branch
+            clients.workflow(), settings.environment, named, idempotency_key, clients.require_branch
         )
     )
 
@@ -161,10 +176,15 @@ def list_rejects(
     all: Resolved = False,  # noqa: A002  # the parameter's name in the query
     after: AfterReject = None,
     limit: Limit = 100,
+    table: OneTable = None,
 ) -> model.Rejects:
     """A page of the rows that the table can't hold, and the totals of all of them by reason."""
+    settings = clients.settings()
+    names = settings.table_names if table is None else (settings.require_table(table),)
+    one = clients.settings_of(table) if table and settings.has_several_tables else None
     query = rejects.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
-    return rejects.list_rejects(clients.connection_of(git_ref), clients.table(), query)
+    tables = [clients.table(name) for name in names]
+    return rejects.list_rejects(clients.connection_of(git_ref), tables, query, one)
 
 
 @app.get(
@@ -188,10 +208,12 @@ def list_files(
     run_id: TakenInBy = None,
     after: AfterFile = None,
     limit: Limit = 100,
+    table: TableName = None,
 ) -> model.Files:
     """A page of the lake's files, and what became of each."""
+    settings = _settings_of(table)
     query = files.FileQuery(prefix=prefix, state=state, run_id=run_id, after=after, limit=limit)
-    return files.list_files(clients.connection_of(git_ref), clients.settings(), query)
+    return files.list_files(clients.connection_of(git_ref), settings, query)
 
 
 @app.post(
@@ -205,8 +227,9 @@ def accept_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.Fi
 
     409, and none is accepted, unless all are quarantined.
     """
+    settings = _settings_of(request.table)
     connection = clients.connection_of(request.git_ref)
-    files.accept_files(connection, clients.settings(), request.keys, _caller())
+    files.accept_files(connection, settings, request.keys, _caller())
     return request
 
 
@@ -218,9 +241,15 @@ def accept_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.Fi
 )
 def retry_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.FilesRequest:
     """The next run judges quarantined files again; 409 unless all are quarantined."""
+    settings = _settings_of(request.table)
     connection = clients.connection_of(request.git_ref)
-    files.retry_files(connection, clients.settings(), request.keys, _caller())
+    files.retry_files(connection, settings, request.keys, _caller())
     return request
+
+
+def _settings_of(table: str | None) -> Settings:
+    """The settings of the table that a request names; raises ``InvalidInput`` with the list."""
+    return clients.settings_of(clients.settings().require_table(table))
 
 
 def _caller() -> str:
@@ -234,13 +263,13 @@ def _caller() -> str:
     middlewares=STRICT,
     responses=answers(OK, "As deployed"),
 )
-def read_table() -> schemas.DeployedTable:
-    """The table that this deployment syncs: its names, its definition and the text of its file."""
-    settings, table = clients.settings(), clients.table()
+def read_table(table: TableName = None) -> schemas.DeployedTable:
+    """A table that this deployment syncs: its names, its definition and the text of its file."""
+    settings, deployed = _settings_of(table), clients.table(table)
     return schemas.DeployedTable(
         name=settings.table_file,
-        target=table.target.table,
-        definition=definition_of(table),
+        target=deployed.target.table,
+        definition=definition_of(deployed),
         location=settings.data_location,
         file=read_table_file(settings.table_file),
     )
@@ -296,7 +325,7 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             headers={"WWW-Authenticate": "AWS4-HMAC-SHA256"},
         )
         return problems.answered(refused)
-    with about(find_run_id(event)):
+    with about(find_run_id(event), find_table(event)):
         try:
             response = _answer_within_limits(event, context)
         except Exception as error:

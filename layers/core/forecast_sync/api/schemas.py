@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from forecast_sync.contracts.base import LINE_PATTERN, Model
-from forecast_sync.contracts.run import SyncRequest
+from forecast_sync.contracts.run import TABLE_PATTERN, SyncRequest
 from forecast_sync.resolve.git_refs import REF_PATTERN
 from forecast_sync.runs.model import Answered, Links
 
@@ -22,10 +22,14 @@ class StartRequest(SyncRequest):
 
 
 class FilesRequest(Model):
-    """Which quarantined files somebody decides about; `git_ref` names the branch."""
+    """Which quarantined files somebody decides about; `git_ref` names the branch.
+
+    `table` names the table; it is needed only where the stack has several.
+    """
 
     keys: Annotated[list[FileKey], Field(min_length=1, max_length=1000)]
     git_ref: Annotated[str, Field(max_length=255, pattern=REF_PATTERN)] | None = None
+    table: Annotated[str, Field(max_length=255, pattern=TABLE_PATTERN)] | None = None
 
 
 class DeployedTable(Answered):

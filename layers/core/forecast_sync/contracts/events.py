@@ -16,9 +16,10 @@ class Event(Model):
 
 
 class UploadMessage(Event):
-    """A message of the upload queue. Its body isn't read: a run lists the lake."""
+    """A message of the upload queue. Its body says no more than which tables it is about."""
 
     message_id: str = Field(alias="messageId")
+    body: str = ""
 
 
 class UploadMessages(Event):
@@ -31,6 +32,20 @@ class StartedRun(Model):
     """The run that a batch of uploads has started."""
 
     run_id: str
+
+
+class StartedRuns(Model):
+    """The runs that a batch of uploads has started, and how many files belong to no table."""
+
+    run_ids: tuple[str, ...]
+    outside: int = 0
+
+
+class RegularStart(Event):
+    """The schedule's request to run each of several tables; ``call_id`` is Lambda's own."""
+
+    trigger: Literal["schedule"]
+    call_id: str
 
 
 class EndedExecution(Event):

@@ -44,11 +44,12 @@ class StartedQuery(Payload):
 class PollRequest(Payload):
     """What Poll Athena query gets: the query, how often it was polled, and the redrive count.
 
-    An execution that began before the stack was updated may not send ``run_id``, ``polls`` or
-    ``window``.
+    An execution that began before the stack was updated may not send ``run_id``, ``table``,
+    ``polls`` or ``window``.
     """
 
     run_id: str | None = None
+    table: str | None = None
     started: StartedQuery
     polls: int | None = None
     redrive_count: int

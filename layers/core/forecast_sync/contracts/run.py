@@ -14,9 +14,15 @@ SyncType = Literal["incremental", "full"]
 
 MAX_BATCH_SIZE = 10_000_000
 
+TABLE_PATTERN = r"^[a-z_][a-z0-9_]*$"
+"""A table's name, which is that of its file."""
+
 
 class SyncRequest(Model):
-    """The execution input; every key is optional, unknown keys are refused."""
+    """The execution input; every key is optional, unknown keys are refused.
+
+    Without ``table`` it is about the only table of the stack.
+    """
 
     git_ref: Annotated[Line, Field(min_length=1, max_length=255)] | None = None
     sync_type: SyncType = "incremental"
@@ -26,6 +32,7 @@ class SyncRequest(Model):
     batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
     allow_deletes: Annotated[StrictInt, Field(ge=1)] | None = None
     trigger: Annotated[Line, Field(min_length=1, max_length=64)] = "manual"
+    table: Annotated[str, Field(max_length=255, pattern=TABLE_PATTERN)] | None = None
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:
@@ -56,8 +63,10 @@ class ExecutionIdentity(Payload):
 class Run(ExecutionIdentity):
     """A run, with everything that is decided once, at its start.
 
-    ``table`` names the table file; None in an execution of an older version. ``allow_deletes`` is
-    how many rows the run may delete, however much of the table they are.
+    ``table`` names the table file; None in an execution of an older version. ``scope`` is the same
+    name where the stack syncs several tables: the run then has a lease of its table's own, and
+    nothing to do with runs of others. None is the whole database. ``allow_deletes`` is how many
+    rows the run may delete, however much of the table they are.
     """
 
     trigger: str
@@ -72,6 +81,7 @@ class Run(ExecutionIdentity):
     neon_branch: str
     neon_branch_id: str | None = None
     table: str | None = None
+    scope: str | None = None
     allow_deletes: int | None = None
 
     @property

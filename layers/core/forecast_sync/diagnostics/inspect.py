@@ -93,9 +93,13 @@ Question = DatabaseQuestion | ProbeQuestion | SumsQuestion | LakeQuestion | Keys
 
 
 class InspectRequest(Model):
-    """A question to the database of a git ref's branch; None is the environment's own branch."""
+    """A question to the database of a git ref's branch; None is the environment's own branch.
+
+    ``table`` is the one that the question is about; None is the stack's only one.
+    """
 
     git_ref: Line | None = None
+    table: Line | None = None
     question: Annotated[Question, Field(discriminator="about")]
 
 

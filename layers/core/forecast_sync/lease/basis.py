@@ -69,9 +69,14 @@ class OwnPart(NamedTuple):
     reason: str | None
 
 
-def read_basis(cursor: Cursor, source: str, definition: str) -> Basis | None:
-    """What the watermark of the lake ``source`` rests on; None before the first success."""
-    values = {"source": source, "definition": definition}
+def read_basis(
+    cursor: Cursor, source: str, definition: str, scope: str | None = None
+) -> Basis | None:
+    """What the watermark of the lake ``source`` rests on; None before the first success.
+
+    ``scope`` is the table, in a stack that has several.
+    """
+    values = {"source": source, "definition": definition, "scope": scope}
     row = cursor.execute(statement("lease/read_basis.sql"), values).fetchone()
     if row is None:
         return None

@@ -1,4 +1,4 @@
-"""The lease: one working run per database.
+"""The lease: one working run per table and database.
 
 A run takes it over from a holder whose execution has ended. A run that another one has overtaken
 never gets it again. Only a start or a redrive takes a lease: the run's row keeps the redrive count
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
+
+from psycopg import sql
 
 from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.config import Settings
@@ -44,9 +46,19 @@ class OwnRow(NamedTuple):
     ended_at: datetime | None
 
 
-def lock_exclusively(cursor: Cursor) -> None:
-    """Wait until no batch is being committed, and let none begin until the transaction ends."""
-    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LEASE_LOCK])
+def lock_of(scope: str | None) -> sql.Composable:
+    """The advisory lock of a table's lease; None is the lease of a stack with one table."""
+    if scope is None:
+        return sql.Literal(LEASE_LOCK)
+    return sql.SQL("hashtextextended({}, {})").format(sql.Literal(scope), sql.Literal(LEASE_LOCK))
+
+
+def lock_exclusively(cursor: Cursor, scope: str | None) -> None:
+    """Wait until no batch of the table is being committed.
+
+    None begins until the transaction ends. Batches of other tables go on.
+    """
+    cursor.execute(sql.SQL("SELECT pg_advisory_xact_lock({})").format(lock_of(scope)))
     # A function that was updated in the middle of a run meets the schema of the version before.
     cursor.execute(statement("lease/add_redrive_count.sql"))
 
@@ -57,9 +69,13 @@ def find_own_row(cursor: Cursor, run_id: str) -> OwnRow | None:
     return OwnRow(*row) if row else None
 
 
-def find_holder(cursor: Cursor) -> Holder | None:
-    """The run that holds the lease now, if any."""
-    row = cursor.execute(statement("lease/find_holder.sql")).fetchone()
+def find_holder(cursor: Cursor, run: Run, target: str | None = None) -> Holder | None:
+    """The run that holds the lease that ``run`` needs, if any.
+
+    ``target`` is the table in Postgres that a run without a row is going to write to.
+    """
+    values = {"scope": run.scope, "run_id": run.run_id, "target": target}
+    row = cursor.execute(statement("lease/find_holder.sql"), values).fetchone()
     return Holder(*row) if row else None
 
 
@@ -68,7 +84,7 @@ def is_held(cursor: Cursor, run: Run, joined: int | None) -> bool:
 
     The transaction holds the lease's shared lock from here on, so the answer stays true in it.
     """
-    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LEASE_LOCK])
+    cursor.execute(sql.SQL("SELECT pg_advisory_xact_lock_shared({})").format(lock_of(run.scope)))
     own = find_own_row(cursor, run.run_id)
     return own is not None and own.status == "running" and own.redrive_count == joined
 
@@ -108,7 +124,7 @@ def resume(
     left over from before the run ended.
     """
     with transaction(connection) as cursor:
-        lock_exclusively(cursor)
+        lock_exclusively(cursor, run.scope)
         resume_locked(cursor, run, redrive_count, began_at)
         own = require_row(find_own_row(cursor, run.run_id), run)
         refuse_ended(own, run)
@@ -174,9 +190,10 @@ def _refuse_overtaken_since(cursor: Cursor, run: Run) -> None:
             f"Run {later[0]} has written or succeeded since {run.run_id} lost its lease, so this "
             f"one must not go on; start a new {run.sync_type} run instead."
         )
-    holder = find_holder(cursor)
+    holder = find_holder(cursor, run)
     if holder:
-        raise LeaseHeld(f"Run {holder.run_id} works on this database; redrive when it has ended.")
+        works_on = run.scope or "this database"
+        raise LeaseHeld(f"Run {holder.run_id} works on {works_on}; redrive when it has ended.")
 
 
 def require_row(own: OwnRow | None, run: Run) -> OwnRow:
@@ -207,7 +224,12 @@ def is_same_lake(settings: Settings, source: str, table_name: str | None) -> boo
 
 
 def evict(cursor: Cursor, holder: Holder, status: str, message: str) -> None:
-    """End the lease of a holder that is gone; the caller holds the exclusive lock."""
+    """End the lease of a holder that is gone; the caller holds its own exclusive lock.
+
+    The holder may have begun when the stack had another number of tables, with another lock.
+    """
+    for scope in (None, holder.table_name):
+        lock_exclusively(cursor, scope)
     cursor.execute(
         statement("lease/end_lease.sql"),
         {

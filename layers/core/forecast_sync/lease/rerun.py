@@ -20,9 +20,10 @@ def start_rerun(connection: Connection, workflow: Workflow, run: Run, redrive_co
         row = cursor.execute(statement("lease/read_rerun.sql"), {"run_id": run.run_id}).fetchone()
     if not row or not row[0]:
         return
-    workflow.start(
-        rerun_name(run.run_id, redrive_count), {"git_ref": run.git_ref, "trigger": "rerun"}
-    )
+    request = {"git_ref": run.git_ref, "trigger": "rerun"}
+    if run.scope:
+        request["table"] = run.scope
+    workflow.start(rerun_name(run.run_id, redrive_count), request)
     with transaction(connection) as cursor:
         cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": run.run_id})
 

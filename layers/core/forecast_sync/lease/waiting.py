@@ -54,7 +54,8 @@ def find_next(
     requested of them. Raises what ``is_alive(execution_arn)`` raises.
     """
     inherits_rerun = False
-    rows = cursor.execute(statement("lease/find_waiting.sql"), {"minutes": QUIET_MINUTES})
+    values = {"minutes": QUIET_MINUTES, "scope": run.scope}
+    rows = cursor.execute(statement("lease/find_waiting.sql"), values)
     for waiting in [Waiting(*row) for row in rows.fetchall()]:
         if waiting.run_id == run.run_id:
             break

@@ -66,7 +66,7 @@ def open_window(
     that did so has failed since the last success.
     """
     with transaction(connection) as cursor:
-        lease.lock_exclusively(cursor)
+        lease.lock_exclusively(cursor, run.scope)
         outcome = _open(cursor, settings, table, run, is_alive, redrive_count)
     # Raised after the commit, so that the run keeps its place in the queue.
     if isinstance(outcome, LeaseHeld):
@@ -83,6 +83,9 @@ def _open(
     redrive_count: int | None,
 ) -> Window | LeaseHeld:
     lease.resume_locked(cursor, run, redrive_count)
+    if run.scope and settings.adopts_unnamed:
+        values = {"scope": run.scope, "source": settings.data_location}
+        cursor.execute(statement("lease/name_table.sql"), values)
     watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
     own = lease.find_own_row(cursor, run.run_id)
     if own is not None and own.had_lease:
@@ -90,7 +93,7 @@ def _open(
         window, decided = _decide(cursor, settings, table, run, watermark)
         cursor.execute(statement("lease/replace_window.sql"), {**decided, "run_id": run.run_id})
         return window
-    holder = lease.find_holder(cursor)
+    holder = lease.find_holder(cursor, run, table.target.table)
     if holder and not lease.end_dead_holder(cursor, settings, holder, run, is_alive):
         return _coalesce_or_wait(cursor, settings, holder, run)
     first, inherits_rerun = waiting.find_next(cursor, settings, run, is_alive)
@@ -162,9 +165,12 @@ def _decide(
 ) -> tuple[Window, dict[str, Any]]:
     """The window, and what the run's row records about it; ``starts`` when there is no row yet."""
     definition = definition_of(table)
-    basis = read_basis(cursor, settings.data_location, definition)
+    basis = read_basis(cursor, settings.data_location, definition, run.scope)
     own = None if starts else read_own_part(cursor, run.run_id)
     target, reason = examine(cursor, table, basis, definition, own)
+    if basis is not None and basis.target is None and run.scope and not target.rows:
+        # An older version has filled another table from this lake.
+        basis, watermark = None, None
     if run.sync_type == "full":
         reason = None
     if reason and basis and starts:
@@ -198,14 +204,18 @@ def _refuse_another_attempt(
     """Uploads come all the time: after a failure they don't read the whole lake again and again."""
     if run.trigger not in UNATTENDED:
         return
-    values = {"source": settings.data_location, "basis": basis.run_id}
+    values = {
+        "source": settings.data_location,
+        "basis": basis.run_id,
+        "scope": run.scope,
+    }
     failed = cursor.execute(statement("lease/find_failed_full.sql"), values).fetchone()
     if failed:
         failure = end_sentence(shorten(failed[1] or "unknown", ERROR_CHARACTERS))
         raise FullRunNeeded(
             f"{reason} So the whole lake has to be read, and run {failed[0]} has failed in that: "
             f"{failure} Remove the cause and redrive that run, or start a full one by hand: "
-            "forecast-sync start --sync-type full"
+            f"forecast-sync start{f' --table {run.scope}' if run.scope else ''} --sync-type full"
         )
 
 
@@ -216,5 +226,6 @@ def _count_connections(cursor: Cursor) -> int:
 
 def _read_time(cursor: Cursor, name: str, settings: Settings) -> datetime | None:
     """The time that a statement about this lake's runs returns, if any."""
-    row = cursor.execute(statement(name), {"source": settings.data_location}).fetchone()
+    values = {"source": settings.data_location, "scope": settings.scope}
+    row = cursor.execute(statement(name), values).fetchone()
     return row[0] if row else None

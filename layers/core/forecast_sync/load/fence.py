@@ -20,7 +20,7 @@ def compose_opening(
     """The statements that open each batch of a page, sent in one round trip with literal values."""
     return statement(
         "load/open_batch.sql",
-        lease=sql.Literal(lease.LEASE_LOCK),
+        lease=lease.lock_of(run.scope),
         query_execution_id=sql.Literal(query_execution_id),
         page=sql.Literal(page),
         run_id=sql.Literal(run.run_id),

@@ -40,6 +40,10 @@ def stage_rejects(cursor: Cursor, lines: Iterator[bytes], run: Run) -> int:
     copy_stage = statement("load/copy_stage.sql", columns=columns).as_bytes()
     staged = copy_in(cursor, copy_stage, lines)
     if not run.dry_run:
-        parameters = {"run_id": run.run_id, "full": run.sync_type == "full"}
+        parameters = {
+            "run_id": run.run_id,
+            "full": run.sync_type == "full",
+            "scope": run.scope,
+        }
         cursor.execute(statement("load/save_rejects.sql"), parameters)
     return staged

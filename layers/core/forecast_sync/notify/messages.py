@@ -47,9 +47,13 @@ class Link(Model):
 
 
 class Notification(Model):
-    """What happened, to which branch and how many rows, what to do, and where to read more."""
+    """What happened, to which branch and how many rows, what to do, and where to read more.
+
+    ``table`` is the one of several that it is about.
+    """
 
     kind: Kind
+    table: str | None = None
     deployment: str
     environment: str
     neon_branch: str
@@ -64,7 +68,11 @@ class Notification(Model):
         """The subject of an email and the heading in a chat; one line."""
         is_default = self.deployment == stack_name(DEFAULT_PROJECT, self.environment)
         where = self.environment if is_default else self.deployment
-        return visible(f"{TITLES[self.kind]}: {self.neon_branch} ({where})")
+        return visible(f"{TITLES[self.kind]}: {self._subject} ({where})")
+
+    @property
+    def _subject(self) -> str:
+        return f"{self.table} on {self.neon_branch}" if self.table else self.neon_branch
 
     def to_text(self) -> str:
         """The text of an email; a line break in an error or a name is shown as an escape."""
@@ -99,14 +107,16 @@ class Notification(Model):
         }
         if self.todo:
             content["nextSteps"] = [inert_in_chat(step) for step in self.todo]
+        thread = (self.deployment, self.neon_branch, self.table)
         metadata = {
-            # One thread per branch, so that a failure and its recovery are read together.
-            "threadId": inert_in_chat(f"{self.deployment}-{self.neon_branch}"),
+            # One thread per branch and table, so that a failure and its recovery are read together.
+            "threadId": inert_in_chat("-".join(filter(None, thread))),
             "summary": what[:TITLE_LIMIT],
             "eventType": self.kind,
             "additionalContext": {
                 "run_id": inert_in_chat(self.run_id or ""),
                 "neon_branch": inert_in_chat(self.neon_branch),
+                **({"table": inert_in_chat(self.table)} if self.table else {}),
             },
         }
         message = {
@@ -140,6 +150,7 @@ def failed(run: Run, message: str, settings: Settings) -> Notification:
     meaning = errors.meaning_of(error)
     return Notification(
         kind="failed",
+        table=settings.scope,
         deployment=settings.deployment,
         environment=run.environment,
         neon_branch=run.neon_branch,
@@ -263,6 +274,7 @@ def stale(branch: BranchStatus, settings: Settings) -> Notification:
     running = f" {branch.running} is running." if branch.running else ""
     return Notification(
         kind="stale",
+        table=settings.scope,
         deployment=settings.deployment,
         environment=settings.environment,
         neon_branch=branch.neon_branch,
@@ -301,6 +313,7 @@ def _of_result(
     run = f"Run {result.run_id} ({result.sync_type}) of {result.git_ref} succeeded."
     return Notification(
         kind=kind,
+        table=settings.scope,
         deployment=settings.deployment,
         environment=settings.environment,
         neon_branch=result.neon_branch,
@@ -315,6 +328,8 @@ def _of_result(
 def _command(name: str, settings: Settings, *arguments: str) -> str:
     """A command as this deployment's operator types it, without options that are the default."""
     words = ["forecast-sync", name, *arguments]
+    if settings.scope and name != "redrive":
+        words += ["--table", settings.scope]
     if settings.environment != DEFAULT_ENVIRONMENT:
         words += ["--environment", settings.environment]
     if settings.project_name != DEFAULT_PROJECT:

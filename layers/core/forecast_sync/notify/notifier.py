@@ -64,7 +64,7 @@ def notify_result(
     if _is_fresh(_age(result), settings):
         states["freshness"] = HEALTHY["freshness"]
     with transaction(connection) as cursor:
-        changed = _save_states(cursor, result.neon_branch, result.run_id, states)
+        changed = _save_states(cursor, settings, result.neon_branch, result.run_id, states)
         news = []
         if changed & {"run", "freshness"} or outages.ends_with(workflow, settings, result):
             news.append(messages.recovered(result, settings))
@@ -101,7 +101,7 @@ def notify_failure(
     if connection is not None:
         with suppress(ForecastSyncError), transaction(connection) as cursor:
             states: dict[Subject, str] = {"run": f"failed: {error}"}
-            is_news = bool(_save_states(cursor, run.neon_branch, run.run_id, states))
+            is_news = bool(_save_states(cursor, settings, run.neon_branch, run.run_id, states))
             if is_news:
                 _publish(topic, notification)
             return is_news
@@ -126,40 +126,57 @@ def check_freshness(
 ) -> bool:
     """Measure how old the environment's own branch is, and publish that it has become stale.
 
+    ``settings`` are those of the table that is looked at.
+
     Step Functions is asked first, so that no suspended database is woken while runs keep the
-    branch fresh. A branch that was never synced has no age, and its metric no value. Returns
-    whether anything was published.
+    branch fresh. A branch about which nothing is known has no age, and its metric no value.
+    Returns whether anything was published.
     """
     git_ref = DEFAULT_REFS[settings.environment]
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
-    age = _age_by_result(workflow, neon_branch)
+    age = _age_by_result(workflow, settings, neon_branch)
     if age is not None and _is_fresh(age, settings):
-        measure_freshness(neon_branch, age)
+        measure_freshness(neon_branch, settings.scope, age)
         return False
     branch = judge_branch(git_ref, settings, connect)
     if branch.age_seconds is not None:
         age = timedelta(seconds=branch.age_seconds)
+    elif branch.waiting_since is not None:
+        age = datetime.now(UTC) - branch.waiting_since
     if age is not None:
-        measure_freshness(neon_branch, age)
+        measure_freshness(neon_branch, settings.scope, age)
     if branch.state != "stale":
         return False
     with transaction(connect(git_ref)) as cursor:
-        is_news = bool(_save_states(cursor, neon_branch, branch.last_run, {"freshness": "stale"}))
+        stale: dict[Subject, str] = {"freshness": "stale"}
+        is_news = bool(_save_states(cursor, settings, neon_branch, branch.last_run, stale))
         if is_news:
             _publish(topic, messages.stale(branch, settings))
     return is_news
 
 
 def _save_states(
-    cursor: Cursor, neon_branch: str, run_id: str | None, states: Mapping[Subject, str]
+    cursor: Cursor,
+    settings: Settings,
+    neon_branch: str,
+    run_id: str | None,
+    states: Mapping[Subject, str],
 ) -> set[Subject]:
     """Save the states of a branch; the subjects whose state differs from the last published one.
 
-    A branch about which nothing was ever published counts as healthy.
+    A branch about which nothing was ever published counts as healthy. Where there are several
+    tables, each has states of its own; the first one goes on from those of an only table.
     """
+    scope, is_first = settings.scope, settings.scope == settings.table_names[0]
     changed: set[Subject] = set()
     for subject, state in sorted(states.items()):
-        values = {"neon_branch": neon_branch, "topic": subject, "state": state, "run_id": run_id}
+        values = {
+            "neon_branch": neon_branch,
+            "topic": f"{scope}/{subject}" if scope else subject,
+            "before": subject if is_first else None,
+            "state": state,
+            "run_id": run_id,
+        }
         row = cursor.execute(statement("notify/read_published_state.sql"), values).fetchone()
         if (row[0] if row else HEALTHY[subject]) != state:
             changed.add(subject)
@@ -167,15 +184,16 @@ def _save_states(
     return changed
 
 
-def _age_by_result(workflow: Workflow, neon_branch: str) -> timedelta | None:
-    """How old the last run that moved the watermark left the branch; None if none has recently."""
-    for execution in workflow.newest_succeeded(outages.RECENT):
+def _age_by_result(workflow: Workflow, settings: Settings, neon_branch: str) -> timedelta | None:
+    """How old the table's last run that moved the watermark left the branch, if one has lately."""
+    for execution in workflow.newest_succeeded(outages.recent(settings)):
         try:
             result = RunResult.model_validate_json(execution.output)
         except ValidationError:
             continue  # A coalesced run has another output.
         is_of_branch = result.neon_branch == neon_branch and result.status == "succeeded"
-        if is_of_branch and (age := _age(result)) is not None:
+        is_of_table = settings.scope is None or result.table == settings.scope
+        if is_of_branch and is_of_table and (age := _age(result)) is not None:
             return age
     return None
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.stepfunctions import Execution, Workflow
 
 RECENT = 20
-"""How many executions are looked at."""
+"""How many executions are looked at, for each table of the stack."""
+
+MOST_RECENT = 100
+"""How many are looked at altogether: each is a request."""
 
 OUT_OF_REACH = frozenset(
     kind.__name__
@@ -48,7 +51,7 @@ def is_known(
     this_end = (execution.stopped_at or "", execution_arn)
     before = (
         (arn, ended)
-        for arn, ended in workflow.newest_ended(RECENT)
+        for arn, ended in workflow.newest_ended(recent(settings))
         if (ended.stopped_at or "", arn) < this_end
     )
     previous = _last_verdict(before, execution.input, settings)
@@ -59,8 +62,8 @@ def is_known(
 
 def ends_with(workflow: Workflow, settings: Settings, result: RunResult) -> bool:
     """Whether a run's success ends an outage: the previous run couldn't reach the database."""
-    execution_input = json.dumps({"git_ref": result.git_ref})
-    previous = _last_verdict(workflow.newest_ended(RECENT), execution_input, settings)
+    execution_input = json.dumps({"git_ref": result.git_ref, "table": settings.scope})
+    previous = _last_verdict(workflow.newest_ended(recent(settings)), execution_input, settings)
     return previous is not None and previous[1].error in OUT_OF_REACH
 
 
@@ -79,13 +82,22 @@ def _last_verdict(
     )
 
 
+def recent(settings: Settings) -> int:
+    """How many executions to look at, among which runs of other tables don't count."""
+    return min(MOST_RECENT, RECENT * len(settings.table_names))
+
+
 def _branch_of(execution_input: str, settings: Settings) -> str:
-    """The Neon branch of an execution's input; the input itself when it is invalid."""
+    """The Neon branch of an execution's input; the input itself when it is invalid.
+
+    Of a run of one of several tables it is the branch and the table.
+    """
     try:
-        git_ref = SyncRequest.parse(json.loads(execution_input)).git_ref
-        return map_git_ref(git_ref, settings.environment).neon_branch
+        request = SyncRequest.parse(json.loads(execution_input))
+        branch = map_git_ref(request.git_ref, settings.environment).neon_branch
     except (errors.ForecastSyncError, ValueError, RecursionError):
         return execution_input
+    return f"{branch} {request.table}" if settings.has_several_tables else branch
 
 
 def _is_verdict(execution: Execution) -> bool:

@@ -46,7 +46,8 @@ class FailureRecorder:
 
     ``find_neon(run_id)`` gives the Neon API, or None when one database serves every branch;
     ``connect(neon_branch_id, run_id)`` connects to a branch's database. Both are called only when
-    needed, because they may be what has failed. ``published`` holds the keys of published failures:
+    needed, because they may be what has failed. ``settings_of(table)`` gives the settings of a
+    run's table. ``published`` holds the keys of published failures:
     Lambda delivers an event again when ``record`` raises, as it does while Neon or the database is
     out of reach.
     """
@@ -56,6 +57,7 @@ class FailureRecorder:
     settings: Settings
     find_neon: Callable[[str], NeonClient | None]
     connect: Callable[[str | None, str], Connection]
+    settings_of: Callable[[str | None], Settings]
     published: set[tuple[str, int]] = field(default_factory=set)
 
     def record(self, ended: EndedExecution) -> RecordedFailure:
@@ -104,13 +106,13 @@ class FailureRecorder:
 
     def _record_and_publish(self, failure: Failure, run: Run) -> None:
         """Publish it even if it can't be recorded; the error of that is raised afterwards."""
-        connection = None
+        connection, settings = None, self.settings_of(run.table)
         try:
             connection = self.connect(run.neon_branch_id, run.run_id)
             record_failure(
                 connection,
                 self.workflow,
-                self.settings,
+                settings,
                 run,
                 failure.message,
                 failure.execution.redrive_count,
@@ -120,7 +122,7 @@ class FailureRecorder:
             is_published = notify_failure(
                 connection,
                 self.topic,
-                self.settings,
+                settings,
                 run,
                 failure.message,
                 lambda: self._is_known(failure),

@@ -59,7 +59,7 @@ def record_success(
     status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
     is_full = run.sync_type == "full" or request.window.low is None
     with transaction(connection) as cursor:
-        lease.lock_exclusively(cursor)
+        lease.lock_exclusively(cursor, run.scope)
         lease.resume_locked(cursor, run, request.redrive_count)
         deletions = _read_deletions(cursor, request)
         if run.dry_run and deletions:
@@ -200,6 +200,7 @@ def _resolve_rejects(cursor: Cursor, table: Table, run: Run) -> None:
         statement("record/resolve_rejects.sql", day=reject_value(table.source.date)),
         {
             "run_id": run.run_id,
+            "scope": run.scope,
             "date_from": run.date_from and run.date_from.isoformat(),
             "date_to": run.date_to and run.date_to.isoformat(),
         },
@@ -225,7 +226,7 @@ def record_failure(
     message = message[:MESSAGE_LIMIT]
     end = {"redrive_count": redrive_count, "ended_at": ended_at}
     with transaction(connection) as cursor:
-        lease.lock_exclusively(cursor)
+        lease.lock_exclusively(cursor, run.scope)
         cursor.execute(
             statement("lease/end_lease.sql"),
             {"run_id": run.run_id, "status": status, "error_message": message, **end},
@@ -236,6 +237,7 @@ def record_failure(
                 {
                     **run.model_dump(exclude={"date_from", "date_to", "batch_size"}),
                     "source": settings.data_location,
+                    "table_name": settings.table_file,
                     "error_message": message,
                     **end,
                 },

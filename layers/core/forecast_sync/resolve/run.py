@@ -31,6 +31,7 @@ def resolve_run(neon: NeonClient | None, settings: Settings, request: ResolveReq
     and what the Neon API raises.
     """
     sync = SyncRequest.parse(request.input)
+    table = settings.require_table(sync.table)
     mapping = map_git_ref(sync.git_ref, settings.environment)
     return Run(
         **request.execution.model_dump(),
@@ -45,6 +46,7 @@ def resolve_run(neon: NeonClient | None, settings: Settings, request: ResolveReq
         environment=mapping.environment,
         neon_branch=mapping.neon_branch,
         neon_branch_id=neon.find_branch(mapping.neon_branch) if neon else None,
-        table=settings.table_file,
+        table=table,
+        scope=table if settings.has_several_tables else None,
         allow_deletes=sync.allow_deletes,
     )

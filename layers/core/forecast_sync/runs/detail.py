@@ -109,7 +109,9 @@ def _find_recorded(
         connection = connect(git_ref)
         recorded = queries.find_run(connection, run_id)
         later = queries.find_later_run(connection, run_id)
-        surveyed = queries.count_surveyed(connection, surveying_since) if surveying_since else None
+        surveyed = (
+            queries.count_surveyed(connection, surveying_since, run_id) if surveying_since else None
+        )
     except ForecastSyncError as error:
         return None, None, None, f"{type(error).__name__}: {error}"
     return recorded, later, surveyed, None

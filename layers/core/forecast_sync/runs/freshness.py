@@ -38,6 +38,7 @@ def judge_branch(
     known: dict[str, Any] = dict.fromkeys(BranchStatus.model_fields)
     known["waiting_files"] = 0
     known |= {"git_ref": git_ref, "neon_branch": neon_branch, "state": "never"}
+    known["table"] = settings.table_file
     try:
         row = _read(connect(git_ref), settings)
     except ForecastSyncError as error:
@@ -57,7 +58,11 @@ def judge_branch(
 
 def _read(connection: Connection, settings: Settings) -> dict[str, Any]:
     """The rows of both statements, whose columns are fields; empty before the tables exist."""
-    values = {"source": settings.data_location, "table_name": settings.table_file}
+    values = {
+        "source": settings.data_location,
+        "table_name": settings.table_file,
+        "scope": settings.scope,
+    }
     with transaction(connection) as plain:
         if not has_table(plain, "forecast_sync_batch"):
             return {}

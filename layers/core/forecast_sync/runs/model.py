@@ -181,6 +181,7 @@ class BranchStatus(Answered):
 
     git_ref: str
     neon_branch: str
+    table: str | None = TableName
     state: FreshnessState
     age_seconds: int | None = Field(
         description="Since the oldest file was uploaded that is neither loaded nor accepted; "

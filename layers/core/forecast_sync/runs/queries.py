@@ -29,6 +29,7 @@ class RunQuery(Model):
     trigger: str | None = None
     after: str | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = HISTORY_LIMIT
+    table: str | None = None
 
 
 class RecordedRun(NamedTuple):
@@ -72,13 +73,13 @@ def find_run(connection: Connection, run_id: str) -> RecordedRun | None:
     return None
 
 
-def count_surveyed(connection: Connection, began_at: str) -> int | None:
+def count_surveyed(connection: Connection, began_at: str, run_id: str) -> int | None:
     """How many objects the survey of a run that began then (ISO 8601) has judged so far."""
     with transaction(connection) as cursor:
         if not has_table(cursor, "forecast_sync_file"):
             return None
         count_them = statement("runs/count_surveyed.sql")
-        row = cursor.execute(count_them, {"began_at": began_at}).fetchone()
+        row = cursor.execute(count_them, {"began_at": began_at, "run_id": run_id}).fetchone()
     return int(row[0]) if row else None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from psycopg import sql
 from pydantic import Field
 
 from forecast_sync.adapters.postgres import Connection
+from forecast_sync.config import Settings
 from forecast_sync.contracts.base import Model
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.runs.model import Reject, RejectReason, RejectRow, Rejects
@@ -42,20 +44,31 @@ class RejectQuery(Model):
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
-def list_rejects(connection: Connection, table: Table, query: RejectQuery) -> Rejects:
+def list_rejects(
+    connection: Connection,
+    tables: Sequence[Table],
+    query: RejectQuery,
+    one_of_several: Settings | None = None,
+) -> Rejects:
     """A page of rejects, newest first, and the totals of all that match, by reason.
 
+    ``tables`` are those that the rejects may be of; ``one_of_several`` are the settings of one of
+    several tables, None for the rejects of all.
     A row of more than ``ROW_BYTES`` is shortened value by value; ``read_reject`` has it whole. A
     page has fewer rejects than ``limit`` when they are large.
     """
     parameters = query.model_dump()
+    parameters |= {
+        "table": one_of_several and one_of_several.table_file,
+        "lake": one_of_several and one_of_several.data_location,
+    }
     parameters |= {"row_bytes": ROW_BYTES, "characters": VALUE_CHARACTERS, "groups": MAX_REASONS}
     parameters["weight"] = MAX_READ_BYTES
     rows = fetch_rows(connection, "runs/list_rejects.sql", parameters, nul=sql.Literal(NUL))
     page_rows = max((row.pop("page_rows") for row in rows), default=0)
     page = fitting(rows)
     is_last = len(page) == page_rows < query.limit
-    day = _date_of_reject(table)
+    day = sql.SQL("coalesce({})").format(sql.SQL(", ").join(map(_date_of_reject, tables)))
     reasons = fetch_rows(connection, "runs/group_rejects.sql", parameters, day=day)
     return Rejects(
         rejects=[Reject.model_validate(row) for row in page],

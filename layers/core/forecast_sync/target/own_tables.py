@@ -30,6 +30,8 @@ NEEDED = {
         "deletes_deferred",
         "deletions",
     },
+    # The columns of an index, which have the names of its expressions.
+    "forecast_sync_status_lease_of_table": {"coalesce"},
     "forecast_sync_waiting": {"run_id", "seen_at"},
     "forecast_sync_batch": {
         "query_execution_id",
@@ -42,7 +44,13 @@ NEEDED = {
     "forecast_sync_deletion": {"query_execution_id", "number", "row_key"},
     "forecast_sync_deletion_date": {"table_name", "lake", "business_date", "waits"},
     "forecast_sync_file": {"table_name", "lake", "key", "state", "withdrawn_from", "survey_id"},
-    "forecast_sync_rejects": {"content_hash", "last_run_id", "resolved_run_id", "row_json"},
+    "forecast_sync_rejects": {
+        "content_hash",
+        "last_run_id",
+        "resolved_run_id",
+        "row_json",
+        "table_name",
+    },
     "forecast_sync_announced": {"neon_branch", "topic", "state"},
 }
 

@@ -20,6 +20,9 @@ RUN_ID_PATHS = (
 )
 """Where an event names its run: a state's payload, a status-change event, a request to the API."""
 
+TABLE_PATHS = ("run", "input", "result", "queryStringParameters")
+"""Where an event names its table."""
+
 logger = Logger(level="INFO", function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
 
 
@@ -37,11 +40,23 @@ def log_failure(error: Exception) -> None:
 
 
 @contextmanager
-def about(run_id: str | None) -> Iterator[None]:
-    """Put the run, None where there is none, and the table on each line logged in this context."""
-    table = os.environ.get("FORECAST_TABLE_NAME") or "forecast"
+def about(run_id: str | None, table: str | None = None) -> Iterator[None]:
+    """Put the run and the table, None where there is none, on each line logged in this context.
+
+    In a stack with one table that is always the table's name in Glue.
+    """
+    if not os.environ.get("TABLES"):
+        table = os.environ.get("FORECAST_TABLE_NAME") or "forecast"
     with logger.append_context_keys(run_id=run_id, table=table):
         yield
+
+
+def find_table(event: dict[str, Any]) -> str | None:
+    """The table that an event of a stack with several names: as ``find_run_id`` finds the run."""
+    for fields in (event, *(event.get(outer) for outer in TABLE_PATHS)):
+        if isinstance(fields, dict) and isinstance(fields.get("table"), str):
+            return str(fields["table"])
+    return None
 
 
 def find_run_id(event: dict[str, Any]) -> str | None:

@@ -48,10 +48,19 @@ def measure_run(run: Run, result: RunResult) -> None:
     _emit(rows, unit="Count", run=run)
 
 
-def measure_freshness(neon_branch: str, age: timedelta) -> None:
-    """How long the oldest file that isn't in the table has waited, or the lake went unlisted."""
+def measure_freshness(neon_branch: str, table: str | None, age: timedelta) -> None:
+    """How long the oldest file that isn't in the table has waited, or the lake went unlisted.
+
+    ``table`` is named where a stack has several.
+    """
     # In hours, as the alarm's threshold is: CloudFormation can't multiply a parameter.
-    _emit({"HoursBehind": age / timedelta(hours=1)}, unit="None", neon_branch=neon_branch)
+    hours = age / timedelta(hours=1)
+    _emit({"HoursBehind": hours}, unit="None", neon_branch=neon_branch, table=table)
+
+
+def measure_outside(objects: int) -> None:
+    """How many uploaded files belong to no table of the stack, and so start nothing."""
+    _emit({"FilesOutsideTables": objects}, unit="Count")
 
 
 def _emit(
@@ -60,16 +69,20 @@ def _emit(
     unit: str,
     run: Run | None = None,
     neon_branch: str | None = None,
+    table: str | None = None,
     run_id: str | None = None,
 ) -> None:
-    metrics = EphemeralMetrics(namespace=NAMESPACE)
     if run:
-        neon_branch, run_id = run.neon_branch, run.run_id
-    if neon_branch:
-        # Previews share one series: each value of a dimension is billed as a metric of its own.
-        metrics.add_dimension("branch", neon_branch.split("/")[0])
-    if run_id:
-        metrics.add_metadata("run_id", run_id)
-    for name, value in values.items():
-        metrics.add_metric(name, unit, value)
-    metrics.flush_metrics()
+        neon_branch, table, run_id = run.neon_branch, run.scope, run.run_id
+    # Previews share one series: each value of a dimension is billed as a metric of its own.
+    branch = {"branch": neon_branch.split("/")[0]} if neon_branch else {}
+    # Of several tables, each has a series beside the one of them all.
+    for dimensions in [branch, {**branch, "table": table}] if table else [branch]:
+        metrics = EphemeralMetrics(namespace=NAMESPACE)
+        for name, member in dimensions.items():
+            metrics.add_dimension(name, member)
+        if run_id:
+            metrics.add_metadata("run_id", run_id)
+        for name, value in values.items():
+            metrics.add_metric(name, unit, value)
+        metrics.flush_metrics()

@@ -3,3 +3,4 @@
 SELECT max(last_sync_timestamp)
 FROM forecast_sync_status
 WHERE status = 'succeeded' AND run_id IS NOT NULL AND source = %(source)s
+  AND (%(scope)s::text IS NULL OR table_name = %(scope)s)

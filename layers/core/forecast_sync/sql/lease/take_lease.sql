@@ -1,4 +1,4 @@
--- Takes the lease: the partial unique index admits one running row. May run twice: the caller has
+-- Takes the lease: the partial unique index admits one running row of a table. May run twice: the caller has
 -- looked for the run's own row before, under the exclusive lock.
 INSERT INTO forecast_sync_status (
     sync_type, last_sync_timestamp, last_sync_date, records_synced, status, run_id, execution_arn,

@@ -1,7 +1,7 @@
 -- Deletes history below one cut: the oldest run that works, waits for its rerun, or ended within
 -- the kept days. A run above the cut may be redriven, and then asks whether a later run has
 -- written, so nothing above it is touched; nor are rows without a run, nor the newest success of
--- a lake, which is its watermark. Runs that wait for the lease don't wait for days, and files that are
+-- a lake and table, which is their watermark. Runs that wait for the lease don't wait for days, and files that are
 -- gone aren't asked for. May run twice: the second time finds nothing.
 WITH cut AS (
     SELECT min(id) AS id
@@ -12,10 +12,10 @@ WITH cut AS (
               > clock_timestamp() - make_interval(days => %(days)s))
 ),
 watermarks AS (
-    SELECT DISTINCT ON (source) id
+    SELECT DISTINCT ON (source, table_name) id
     FROM forecast_sync_status
     WHERE run_id IS NOT NULL AND status = 'succeeded' AND date_from IS NULL AND date_to IS NULL
-    ORDER BY source, last_sync_timestamp DESC, id DESC
+    ORDER BY source, table_name, last_sync_timestamp DESC, id DESC
 ),
 runs AS (
     DELETE FROM forecast_sync_status

@@ -15,6 +15,8 @@ SET status = %(status)s,
         SELECT coalesce(max(before.generation), 0)
         FROM forecast_sync_status AS before
         WHERE before.run_id <> ended.run_id AND before.source = ended.source
+          AND coalesce(before.table_name = ended.table_name
+                       OR before.target ->> 'oid' = ended.target ->> 'oid', true)
     ) + CASE WHEN %(is_full)s THEN 1 ELSE 0 END ELSE generation END,
     finished_at = clock_timestamp()
 WHERE run_id = %(run_id)s AND status = 'running'

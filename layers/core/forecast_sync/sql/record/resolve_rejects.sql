@@ -5,5 +5,6 @@ WHERE resolved_run_id IS NULL AND last_run_id <> %(run_id)s
   AND starts_with(source_file, (
       SELECT source FROM forecast_sync_status WHERE run_id = %(run_id)s
   ))
+  AND (%(scope)s::text IS NULL OR table_name IS NULL OR table_name = %(scope)s)
   AND (%(date_from)s::text IS NULL OR {day} >= %(date_from)s::text)
   AND (%(date_to)s::text IS NULL OR {day} <= %(date_to)s::text)

@@ -9,10 +9,14 @@ FROM forecast_sync_rejects JOIN (
     SELECT reason, row_number() OVER (ORDER BY count(*) DESC, reason) AS place
     FROM forecast_sync_rejects
     WHERE (%(all)s OR resolved_run_id IS NULL)
+      AND (%(table)s::text IS NULL OR table_name = %(table)s
+           OR (table_name IS NULL AND starts_with(source_file, %(lake)s)))
       AND (%(run_id)s::text IS NULL OR %(run_id)s IN (run_id, last_run_id))
     GROUP BY reason
 ) AS ranked USING (reason)
 WHERE (%(all)s OR resolved_run_id IS NULL)
+  AND (%(table)s::text IS NULL OR table_name = %(table)s
+       OR (table_name IS NULL AND starts_with(source_file, %(lake)s)))
   AND (%(run_id)s::text IS NULL OR %(run_id)s IN (run_id, last_run_id))
 GROUP BY 1, place > %(groups)s
 ORDER BY place > %(groups)s, rows DESC, reason

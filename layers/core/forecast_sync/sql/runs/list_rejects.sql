@@ -23,6 +23,8 @@ FROM (
     FROM (
         SELECT * FROM forecast_sync_rejects
         WHERE (%(all)s OR resolved_run_id IS NULL)
+          AND (%(table)s::text IS NULL OR table_name = %(table)s
+               OR (table_name IS NULL AND starts_with(source_file, %(lake)s)))
           AND (%(run_id)s::text IS NULL OR %(run_id)s IN (run_id, last_run_id))
           AND (%(reason)s::text IS NULL OR reason = %(reason)s)
           AND (%(after)s::text IS NULL OR (rejected_at, content_hash) < (

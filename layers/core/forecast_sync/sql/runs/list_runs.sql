@@ -14,6 +14,7 @@ WHERE run_id IS NOT NULL
   AND (%(status)s::text IS NULL OR status = %(status)s)
   AND (%(sync_type)s::text IS NULL OR sync_type = %(sync_type)s)
   AND (%(trigger)s::text IS NULL OR trigger = %(trigger)s)
+  AND (%(table)s::text IS NULL OR to_jsonb(run) ->> 'table_name' = %(table)s)
   AND (%(after)s::text IS NULL OR id < (
       SELECT id FROM forecast_sync_status AS last WHERE last.run_id = %(after)s))
 ORDER BY id DESC LIMIT %(limit)s

@@ -47,8 +47,11 @@ ALTER TABLE forecast_sync_status
     ADD COLUMN IF NOT EXISTS deletions JSONB;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run
     ON forecast_sync_status (run_id) WHERE run_id IS NOT NULL;
-CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_lease
-    ON forecast_sync_status ((true)) WHERE status = 'running' AND run_id IS NOT NULL;
+-- One run of a table holds its lease; an older version has one for the database.
+DROP INDEX IF EXISTS forecast_sync_status_lease;
+CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_lease_of_table
+    ON forecast_sync_status ((coalesce(table_name, '')))
+    WHERE status = 'running' AND run_id IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS forecast_sync_waiting (
     run_id TEXT PRIMARY KEY,
@@ -154,6 +157,7 @@ CREATE TABLE IF NOT EXISTS forecast_sync_rejects (
     row_json JSON NOT NULL,
     rejected_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
 );
+ALTER TABLE forecast_sync_rejects ADD COLUMN IF NOT EXISTS table_name TEXT;
 
 CREATE TABLE IF NOT EXISTS forecast_sync_announced (
     neon_branch TEXT NOT NULL,
