@@ -17,7 +17,9 @@ from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import Deployment
 
 TARGET_PAGE = 20_000
-Difference = Literal["only in the lake", "only in Postgres", "different"]
+Difference = Literal["only in the lake", "only in Postgres", "different", "deleted in the lake"]
+DELETED = ""
+"""The hash of a key whose newest row in the lake deletes it."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +170,12 @@ def _compare_keys(sides: Sides, day: date) -> list[Key]:
     names = sides.deployment.table.target.key
     differing = []
     for key in sorted({*lake, *target}):
-        if lake.get(key) == target.get(key):
+        if lake.get(key) == target.get(key) or (lake.get(key) == DELETED and key not in target):
             continue
         difference: Difference = "different"
-        if key not in target:
+        if lake.get(key) == DELETED:
+            difference = "deleted in the lake"
+        elif key not in target:
             difference = "only in the lake"
         elif key not in lake:
             difference = "only in Postgres"

@@ -62,12 +62,16 @@ class Synced(NamedTuple):
 
 @dataclass(frozen=True)
 class LocalSync:
-    """A folder to sync into a database, by a table file; ``batch_size`` None is the default."""
+    """A folder to sync into a database, by a table file; ``batch_size`` None is the default.
+
+    ``allow_deletes`` is how many rows may leave the target, however much of it they are.
+    """
 
     folder: Path
     database_url: str
     table_file: TableFile
     batch_size: int | None = None
+    allow_deletes: int | None = None
 
     def run(
         self,
@@ -102,6 +106,8 @@ class LocalSync:
             payload: dict[str, Any] = {"sync_type": "full", "trigger": "cli"}
             if self.batch_size is not None:
                 payload["batch_size"] = self.batch_size
+            if self.allow_deletes is not None:
+                payload["allow_deletes"] = self.allow_deletes
             arn = executions.start(deployed, run_id, payload)
             for snapshot in run_status.follow(deployed, arn):
                 on_progress(snapshot)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from forecast_sync import errors
+from forecast_sync.contracts.result import RunResult
 from forecast_sync.runs.model import OUTCOMES
 
 from forecast_sync_cli.client.run_status import Snapshot
@@ -159,6 +160,8 @@ def show_outcome(terminal: Terminal, snapshot: Snapshot, *, next_step: str | Non
     if counts:
         terminal.table(counts_table(counts.model_dump()))
         show_warnings(terminal, counts.warnings)
+    if snapshot.deletes_deferred and isinstance(snapshot.result, RunResult):
+        show_deferred(terminal, snapshot.deletes_deferred, snapshot.result.deletes_deferred_reason)
     if snapshot.report:
         terminal.line(f"  in detail: forecast-sync plan {snapshot.run_id}")
     elif snapshot.outcome == "coalesced":
@@ -173,6 +176,13 @@ def show_warnings(terminal: Terminal, warnings: dict[str, int]) -> None:
     for message, count in warnings.items():
         rows = "1 row" if count == 1 else f"{count:,} rows"
         terminal.line(Styled("warning", "yellow"), f" expectation broken in {rows}: {message}")
+
+
+def show_deferred(terminal: Terminal, count: int, reason: str | None) -> None:
+    """Show how many rows should leave the target and wait, why, and what lets them go."""
+    rows = "1 row stays" if count == 1 else f"{count:,} rows stay"
+    terminal.line(Styled("deferred", "yellow"), f" {rows} that should leave: {reason or ''}")
+    terminal.line(f"  if the lake is right, let them go once: --allow-deletes {count}")
 
 
 def _headline(snapshot: Snapshot) -> str:
@@ -194,7 +204,9 @@ def _next_step(snapshot: Snapshot, error: str) -> str:
 
 def counts_table(counts: dict[str, int]) -> Table:
     """A run's row counts by outcome, as a table of one row."""
-    names = ("window_rows", "rejected", "candidates", "superseded", "good", *OUTCOMES[:3])
+    names = ["window_rows", "rejected", "candidates", "superseded", "good", *OUTCOMES[:3]]
+    if counts.get("deleted"):
+        names.append("deleted")
     headings = [name.replace("_", " ") for name in names]
     table = Table(*headings, right=headings)
     table.add_row(*(f"{counts[name]:,}" for name in names))

@@ -105,7 +105,7 @@ class DiffKey(Model):
     """A key whose rows differ."""
 
     key: dict[str, str]
-    difference: Literal["only in the lake", "only in Postgres", "different"]
+    difference: Literal["only in the lake", "only in Postgres", "different", "deleted in the lake"]
 
 
 class DiffShape(Model):
@@ -196,6 +196,9 @@ class TableShape(Model):
     columns: int
     reject_rules: int
     expectations: int
+    leaves: str | None = Field(
+        default=None, description="When rows leave the target, as a sentence; null if none does."
+    )
     losses: list[str]
 
 

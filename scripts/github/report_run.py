@@ -39,7 +39,9 @@ def describe(execution: dict[str, Any]) -> str:
         f"[{code(execution['name'])}](<{links.console_url(execution['executionArn'])}>)",
     ]
     if "counts" in output:
-        names = (*COUNTS, *CHANGES)
+        names = [*COUNTS, *CHANGES]
+        if output["counts"].get("deleted"):
+            names.append("deleted")
         lines += [
             "",
             f"{code(output['git_ref'])} to the Neon branch {code(output['neon_branch'])}:",
@@ -48,6 +50,9 @@ def describe(execution: dict[str, Any]) -> str:
         lines.append("| " + " | ".join(name.replace("_", " ") for name in names) + " |")
         lines.append("|" + "---:|" * len(names))
         lines.append("| " + " | ".join(f"{output['counts'][name]:,}" for name in names) + " |")
+        if deferred := output.get("deletes_deferred"):
+            reason = visible(output.get("deletes_deferred_reason") or "")
+            lines += ["", f"{deferred:,} rows that should leave the table stay: {code(reason)}"]
     elif execution["status"] == "SUCCEEDED":
         ahead = coalesced_into(execution.get("output") or "")
         active = code(ahead) if ahead else "Another run"

@@ -31,7 +31,7 @@ CASES = [
 ]
 
 
-SURVEYING = {"Survey lake", "Find bad files"}
+SURVEYING = {"Survey lake", "Find bad files", "Delete rows"}
 ADDED_SINCE = {"without_definition": SURVEYING, "without_survey": SURVEYING}
 """By release: the states that only later ones have."""
 

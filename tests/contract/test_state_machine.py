@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from devtools.render_state_machine import render
 from forecast_sync import errors
-from forecast_sync.contracts import page, query, result, run
+from forecast_sync.contracts import deletions, page, query, result, run
 from forecast_sync.contracts.base import Model
 from forecast_sync.dry_run.report import ReportRequest
 from forecast_sync.resolve.run import ResolveRequest
@@ -35,6 +35,7 @@ PAYLOADS: dict[str, type[Model]] = {
     "plan_pages": page.PlanRequest,
     "upsert_batches": page.UpsertRequest,
     "verify_load": result.VerifyRequest,
+    "delete_rows": deletions.DeletionsRequest,
     "report_changes": ReportRequest,
     "record_status": result.RecordRequest,
     "notify": result.NotifyRequest,

@@ -56,6 +56,12 @@ ALL = [
     messages.recovered(RESULT, SETTINGS),
     messages.rejected(RESULT, SETTINGS),
     messages.quarantined(RESULT.model_copy(update={"quarantined": 2}), SETTINGS),
+    messages.deferred(
+        RESULT.model_copy(
+            update={"deletes_deferred": 120, "deletes_deferred_reason": "They are too many."}
+        ),
+        SETTINGS,
+    ),
     messages.succeeded(RESULT, SETTINGS),
     messages.stale(make_stale(), SETTINGS),
 ]
@@ -224,3 +230,11 @@ def test_a_link_to_the_console_stands_only_where_there_is_one() -> None:
     assert f"{details}{in_aws}" in shown
     assert "or the console's Redrive" in shown
     assert "console" not in failed.to_text()
+
+
+def test_deferred_deletions_say_how_many_why_and_what_lets_them_go() -> None:
+    changes = {"deletes_deferred": 120, "deletes_deferred_reason": "They are too many."}
+    text = messages.deferred(RESULT.model_copy(update=changes), SETTINGS).to_text()
+    assert "120 rows that should leave the table stay" in text
+    assert "They are too many." in text
+    assert "forecast-sync start --allow-deletes 120" in text

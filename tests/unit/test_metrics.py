@@ -57,6 +57,8 @@ def test_a_run_is_measured_by_outcome_in_one_line(capsys: pytest.CaptureFixture[
         "RowsUnchanged": [3],
         "RowsSuperseded": [5],
         "RowsRejected": [4],
+        "RowsDeleted": [0],
+        "DeletesDeferred": [0],
         "FilesQuarantined": [0],
         "SyncsSucceeded": [1],
     }

@@ -14,7 +14,7 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.extract.athena_sql import build_extract, build_profile
-from forecast_sync.tables import known_tables, load_table, parse_table
+from forecast_sync.tables import known_tables, load_table, parse_table, read_table
 from forecast_sync.tables.expressions import Expression, find_fault
 from forecast_sync.tables.files import find_folders, read_table_file
 from forecast_sync_cli.errors import UserError
@@ -22,7 +22,7 @@ from forecast_sync_cli.table_lint import find_sql_mistakes, read_checked
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.builders import STARTED_AT, make_run
+from tests.builders import FORECAST_FILE, STARTED_AT, make_run
 
 PRICE = read_table_file("price")
 SETTINGS = Settings(environment="dev", athena_db_name="d")
@@ -334,3 +334,33 @@ def test_a_function_reads_table_files_from_its_layers(
     assert (read_table_file("sales"), read_table_file("stock")) == ("own", "stock")
     with pytest.raises(ConfigurationInvalid, match="the tables are sales, stock"):
         read_table_file("../sales")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('newest = "updated_at"', 'newest = "updated_at"\ndeleted = "is_gone"', "is_gone isn't a"),
+        ('newest = "updated_at"', 'newest = "updated_at"\ndeleted = "y_50"', "y_50 is double, exp"),
+        ('table = "forecast_data"', 'table = "forecast_data"\nmissing = "drop"', "'delete'"),
+        ('table = "forecast_data"', 'table = "forecast_data"\nmax_delete_percent = 101', "100"),
+    ],
+)
+def test_what_lets_rows_leave_is_checked(old: str, new: str, message: str) -> None:
+    faults = read_table(FORECAST_FILE.replace(old, new, 1), "wrong.toml")
+    assert isinstance(faults, list)
+    (fault,) = faults
+    assert message in fault
+
+
+def test_a_table_file_says_when_rows_leave() -> None:
+    text = FORECAST_FILE.replace(
+        'newest = "updated_at"', 'newest = "updated_at"\ndeleted = "y_50<0"'
+    )
+    table = parse_table(
+        text.replace('table = "fore', 'missing = "delete"\ntable = "fore'), "t.toml"
+    )
+    assert table.leaves == (
+        "a row leaves forecast_data when its newest row has y_50<0 or no file of the lake has its "
+        "key; at most 5% of the table a day, unless you allow more"
+    )
+    assert load_table().leaves is None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import compileall
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +79,24 @@ def copy_project(folder: Path) -> Path:
 
 @contextmanager
 def copied_project(
-    folder: Path, parameters: dict[str, str] | None = None, **options: Any
+    folder: Path,
+    parameters: dict[str, str] | None = None,
+    constants: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[Project]:
     """Deploy a copy of the project, made in ``folder``, for the length of a block.
 
     Its layer is compiled, because its functions start cold after each deployment, and can't write
-    there. ``options`` are those of ``cloud.running``.
+    there. ``constants`` are assigned in modules of it, by ``package/module.NAME``; ``options`` are
+    those of ``cloud.running``.
     """
     template = copy_project(folder)
+    for place, value in (constants or {}).items():
+        module, _, name = place.rpartition(".")
+        file = folder / f"layers/core/forecast_sync/{module}.py"
+        changed, found = re.subn(f"(?m)^{name} = .*$", f"{name} = {value}", file.read_text())
+        assert found == 1, place
+        file.write_text(changed)
     compileall.compile_dir(folder / "layers/core", quiet=1)
     with cloud.running(
         template=template,

@@ -100,9 +100,24 @@ def list_changes(before: Table, after: Table) -> Iterator[str]:
         ("the target", before.target.table, after.target.table),
         ("the key", ", ".join(before.target.key), ", ".join(after.target.key)),
         ("written_at", before.target.written_at, after.target.written_at),
+        ("missing", before.target.missing, after.target.missing),
+        (
+            "max_delete_percent",
+            f"{before.target.max_delete_percent:g}",
+            f"{after.target.max_delete_percent:g}",
+        ),
         *(
             (what, getattr(before.source, what), getattr(after.source, what))
-            for what in ("date", "newest", "filter", "bad_files", "prefix", "path", "modified")
+            for what in (
+                "date",
+                "newest",
+                "filter",
+                "deleted",
+                "bad_files",
+                "prefix",
+                "path",
+                "modified",
+            )
         ),
     ):
         if then != now:

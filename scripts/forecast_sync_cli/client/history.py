@@ -17,7 +17,7 @@ from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.run import SyncType
 from forecast_sync.contracts.survey import RunFiles
 from forecast_sync.runs import history
-from forecast_sync.runs.model import OUTCOMES, TableName, WindowReason
+from forecast_sync.runs.model import OUTCOMES, DeletesDeferred, TableName, WindowReason
 from forecast_sync.runs.outcome import (
     Outcome,
     coalesced_into,
@@ -63,6 +63,10 @@ class HistoryItem(ListedRun):
     rows: dict[str, int] | None = Field(
         description="Rows by outcome; null unless it has ended well."
     )
+    deleted: int | None = Field(
+        default=None, description="Rows that have left the table; null unless it has ended well."
+    )
+    deletes_deferred: int | None = DeletesDeferred
 
 
 def read_history(
@@ -137,6 +141,8 @@ def _read(workflow: Workflow, item: ListedRun) -> HistoryItem:
         window_reason=_text(output.get("window_reason") or window.get("reason")),
         files=history.find_files(events, output),
         rows=_rows(output),
+        deleted=_number(output.get("counts"), "deleted"),
+        deletes_deferred=_number(output, "deletes_deferred"),
     )
 
 
@@ -148,6 +154,11 @@ def _find_type(*documents: Mapping[str, Any]) -> Any:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _number(document: object, name: str) -> int | None:
+    value = document.get(name) if isinstance(document, dict) else None
+    return value if isinstance(value, int) else None
 
 
 def _rows(output: Mapping[str, Any]) -> dict[str, int] | None:

@@ -108,6 +108,11 @@ class Snapshot(Model):
         return self.result.counts if isinstance(self.result, RunResult) else None
 
     @property
+    def deletes_deferred(self) -> int:
+        """How many rows should leave the target and wait for somebody."""
+        return self.result.deletes_deferred if isinstance(self.result, RunResult) else 0
+
+    @property
     def report(self) -> str | None:
         """The ``s3://`` location of a dry run's report."""
         return self.result.report if isinstance(self.result, RunResult) else None

@@ -108,6 +108,15 @@ BatchSizeOption = Annotated[
         help="Rows per batch. Default: as deployed.",
     ),
 ]
+AllowDeletesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--allow-deletes",
+        metavar="ROWS",
+        min=1,
+        help="Let up to so many rows leave the target in this run, although they are much of it.",
+    ),
+]
 TableFileOption = Annotated[
     str | None,
     typer.Option(

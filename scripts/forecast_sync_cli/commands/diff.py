@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from forecast_sync.extract.athena_sql import Dates
 from forecast_sync.stack_names import DEFAULT_PROJECT
+from forecast_sync.tables import Table
 
 from forecast_sync_cli import diff
 from forecast_sync_cli.client import deployment
@@ -60,12 +61,12 @@ def show_diff(
     if as_json:
         print_json(result.to_dict())
     else:
-        _show(out(), result)
+        _show(out(), result, deployed.table)
     if result.days:
         raise typer.Exit(1)
 
 
-def _show(terminal: Terminal, result: diff.Diff) -> None:
+def _show(terminal: Terminal, result: diff.Diff, table: Table) -> None:
     terminal.line(
         f"{result.days_compared:,} business dates: {result.lake_rows:,} rows in the lake,"
         f" {result.postgres_rows:,} in Postgres"
@@ -84,8 +85,16 @@ def _show(terminal: Terminal, result: diff.Diff) -> None:
     terminal.table(keys)
     if not result.complete:
         terminal.line(Styled("more keys differ: raise --limit to see them", "dim"))
-    if any(item.difference == "only in Postgres" for item in result.keys):
+    found = {item.difference for item in result.keys}
+    if "only in Postgres" in found:
         terminal.line("Rows only in Postgres have left the lake or were written by something else:")
-        terminal.line("no run deletes them.")
-    if any(item.difference != "only in Postgres" for item in result.keys):
+        terminal.line(
+            "the next full run deletes them, unless they are too many."
+            if table.is_mirror
+            else "no run deletes them."
+        )
+    if "deleted in the lake" in found:
+        terminal.line("What is deleted in the lake waits until somebody lets it go:")
+        terminal.line("`forecast-sync history` says how many rows wait, `plan` why.")
+    if found & {"only in the lake", "different"}:
         terminal.line("To sync the other keys: forecast-sync start --sync-type full")

@@ -36,7 +36,7 @@ from forecast_sync_cli.commands.common import (
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import counts_table, show_warnings
+from forecast_sync_cli.progress import counts_table, show_deferred, show_warnings
 from forecast_sync_cli.table_lint import read_checked
 from forecast_sync_cli.terminal import Part, Styled, Table, Terminal
 from forecast_sync_cli.units import show_size
@@ -160,6 +160,7 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
         _show_groups(terminal, name, _by(report["groups"], position), limit)
     _show_reasons(terminal, report["reasons"], report.get("examples", {}))
     _show_largest(terminal, report, limit)
+    _show_deletions(terminal, report, limit)
     scanned = sum(query["scanned_bytes"] for query in report["queries"])
     usd = sum(query["usd"] for query in report["queries"])
     terminal.line()
@@ -243,6 +244,20 @@ def _show_largest(terminal: Terminal, report: dict[str, Any], limit: int) -> Non
     terminal.line()
     terminal.line(f"largest changes of {report['watched']}")
     terminal.table(table)
+
+
+def _show_deletions(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
+    """Some of the rows that should leave the target, and why they wouldn't, if they are many."""
+    if report.get("deletions"):
+        table = plain_table(*(name.replace("_", " ") for name in report["key"]), "why it leaves")
+        words = {"tombstone": "deleted in the lake", "missing": "in no file any more"}
+        _fill(table, report["deletions"], limit, lambda row: [*row["key"], words[row["why"]]])
+        total = report["counts"].get("deleted", 0) + report["deletes_deferred"]
+        terminal.line()
+        terminal.line(f"rows that should leave the table: {total:,}")
+        terminal.table(table)
+    if report.get("deletes_deferred"):
+        show_deferred(terminal, report["deletes_deferred"], report["deletes_deferred_reason"])
 
 
 def _fill(

@@ -16,6 +16,7 @@ from forecast_sync_cli.client import history as history_client
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.client.history import HistoryItem
 from forecast_sync_cli.commands.common import (
+    AllowDeletesOption,
     BatchSizeOption,
     DateFromOption,
     DateToOption,
@@ -56,6 +57,7 @@ def start(
         bool, typer.Option("--dry-run", help="Compare with the target, but write no row.")
     ] = False,
     batch_size: BatchSizeOption = None,
+    allow_deletes: AllowDeletesOption = None,
     name: Annotated[
         str | None, typer.Option("--name", help="A unique name for the run. Default: generated.")
     ] = None,
@@ -78,6 +80,7 @@ def start(
         "date_to": date_text(date_to),
         "dry_run": dry_run or None,
         "batch_size": batch_size,
+        "allow_deletes": allow_deletes,
         "trigger": "cli",
     }
     payload = {key: value for key, value in options.items() if value is not None}
@@ -228,12 +231,15 @@ def _what_it_did(run: HistoryItem) -> Iterator[str]:
     if run.files:
         yield run.files.in_words(are_loaded=run.outcome == "succeeded")
     if run.rows is not None:
-        changes = [f"{count:,} {name}" for name, count in run.rows.items() if count]
+        outcomes = {**run.rows, "deleted": run.deleted or 0}
+        changes = [f"{count:,} {name}" for name, count in outcomes.items() if count]
         did = ", ".join(changes)
         if run.dry_run:
             yield f"no row was written; would have been {did}" if did else "nothing would change"
         else:
             yield did or "nothing new"
+    if run.deletes_deferred:
+        yield f"{run.deletes_deferred:,} to delete wait for --allow-deletes"
     if run.window_reason:
         yield f"read the whole lake: {run.window_reason}"
 
@@ -308,13 +314,23 @@ def _show_freshness(document: dict[str, Any]) -> None:
     terminal.line(f"running now: {document['running'] or 'nothing'}")
     if table_in_use := document["table"]:
         show_table(terminal, table_in_use)
-    table = plain_table("run", "status", "type", *OUTCOMES)
+    names = list(OUTCOMES)
+    if any(run.get("deleted") for run in document["runs"][:10]):
+        names.append("deleted")
+    table = plain_table("run", "status", "type", *names)
     for run in document["runs"][:10]:
-        counts = ("" if run[name] is None else f"{run[name]:,}" for name in OUTCOMES)
+        counts = ("" if run[name] is None else f"{run[name]:,}" for name in names)
         status = run["status"].replace("_", " ")
         table.add_row(run["run_id"], status, run["sync_type"], *counts)
     if document["runs"]:
         terminal.table(table)
+    last = next((run for run in document["runs"] if run["status"] == "succeeded"), None)
+    if last and last.get("deletes_deferred"):
+        terminal.line(
+            f"{last['deletes_deferred']:,} rows that should leave the table wait for somebody: "
+            "`forecast-sync plan` shows some, `forecast-sync start --allow-deletes "
+            f"{last['deletes_deferred']}` lets them go"
+        )
     for run in document["runs"][:10]:
         if run.get("window_reason"):
             terminal.line(f"{run['run_id']} read the whole lake: {run['window_reason']}")

@@ -11,6 +11,7 @@ from forecast_sync.stack_names import DEFAULT_TABLE
 
 from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.commands.common import (
+    AllowDeletesOption,
     BatchSizeOption,
     JsonOption,
     TableFileOption,
@@ -27,8 +28,8 @@ from forecast_sync_cli.terminal import Styled
 
 REASONS_SHOWN = 10
 
-LEFT_OUT = 3
-"""The exit code of a sync that has left out bad files."""
+INCOMPLETE = 3
+"""The exit code of a sync that has left out bad files or deferred deletions."""
 
 
 def sync(
@@ -40,6 +41,7 @@ def sync(
     ],
     table: TableFileOption = None,
     batch_size: BatchSizeOption = None,
+    allow_deletes: AllowDeletesOption = None,
     wait: Annotated[
         bool,
         typer.Option("--wait/--no-wait", help="Wait while another sync works in the database."),
@@ -50,10 +52,13 @@ def sync(
 
     The whole workflow runs in a temporary local cloud; nothing is left running. It can be repeated
     at any time: a row that is there already isn't written again. Exits with 1 if the run fails,
-    and with 3 if it has left out files that can't be read; their names and reasons come last.
+    and with 3 if something waits for you: files that can't be read are left out, or rows that
+    should leave the table stay; what and why comes last.
     """
     terminal = err()
-    job = LocalSync(folder, database_url, read_checked(table or DEFAULT_TABLE), batch_size)
+    job = LocalSync(
+        folder, database_url, read_checked(table or DEFAULT_TABLE), batch_size, allow_deletes
+    )
     files = find_files(folder)
 
     def tell(who: str) -> None:
@@ -79,8 +84,8 @@ def sync(
             out().line(f"left out: {file} {reason}")
     if last.status != "SUCCEEDED":
         raise typer.Exit(1)
-    if synced.left_out:
-        raise typer.Exit(LEFT_OUT)
+    if synced.left_out or last.deletes_deferred:
+        raise typer.Exit(INCOMPLETE)
 
 
 def _after(step: Steps, progress: Progress) -> Callable[[Snapshot], None]:

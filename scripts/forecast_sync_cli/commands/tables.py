@@ -107,8 +107,8 @@ def check(table: TableArguments, as_json: JsonOption = False) -> None:
     """Check table files: their keys, their SQL, their columns.
 
     Reports each mistake in a line of its own with file, line and key, and exits with 1. Of a valid
-    file it says which columns are rounded. Several files, or one and those in tables/, must be able
-    to be in one stack: no folder of the lake may hold another's.
+    file it says which columns are rounded, and when rows leave the target. Several files, or one
+    and those in tables/, must be able to be in one stack: no folder of the lake may hold another's.
     """
     read = read_together(table)
     if clashes := find_clashes_with_known(read):
@@ -122,7 +122,7 @@ def check(table: TableArguments, as_json: JsonOption = False) -> None:
             f"valid: {document['target']}, {document['columns']} columns, "
             f"{document['reject_rules']} reject rules, {document['expectations']} expectations"
         )
-        for line in document["losses"]:
+        for line in filter(None, (document["leaves"], *document["losses"])):
             out().line(f"  {line}")
 
 
@@ -132,6 +132,7 @@ def _describe(table: Table) -> dict[str, Any]:
         "columns": len(table.column),
         "reject_rules": len(table.reject),
         "expectations": len(table.expect),
+        "leaves": table.leaves,
         "losses": find_losses(table),
     }
 

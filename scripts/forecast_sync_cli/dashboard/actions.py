@@ -25,7 +25,8 @@ from forecast_sync_cli.dashboard.view_models import Views
 from forecast_sync_cli.errors import UserError
 
 CHANGED = {"HX-Trigger": "changed"}
-FIELDS = frozenset({"git_ref", "sync_type", "date_from", "date_to", "batch_size", "dry_run"})
+NUMBERS = ("batch_size", "allow_deletes")
+FIELDS = frozenset({"git_ref", "sync_type", "date_from", "date_to", "dry_run", *NUMBERS})
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """An idempotency key, sent as a header: a second click finds the same run."""
 
@@ -168,6 +169,9 @@ def find_mistakes(filled: Mapping[str, str], environment: str) -> dict[str, str]
         wrong["date_from"] = f"{first} is after {last}: give the earlier day first."
     if size and not (size.isascii() and size.isdigit() and 1 <= int(size) <= MAX_BATCH_SIZE):
         wrong["batch_size"] = f"Expected a whole number from 1 to {MAX_BATCH_SIZE:,}."
+    allowed = filled.get("allow_deletes")
+    if allowed and not (allowed.isascii() and allowed.isdigit() and int(allowed) >= 1):
+        wrong["allow_deletes"] = "Expected a whole number of rows."
     return wrong
 
 
@@ -175,7 +179,8 @@ def _request_of(filled: Mapping[str, str]) -> dict[str, Any]:
     """The request body of a filled form, without its empty fields."""
     body: dict[str, Any] = {name: value for name, value in filled.items() if value}
     body["dry_run"] = "dry_run" in body
-    if body.get("batch_size", "").isdigit():
-        body["batch_size"] = int(body["batch_size"])
+    for name in NUMBERS:
+        if body.get(name, "").isdigit():
+            body[name] = int(body[name])
     body["trigger"] = "dashboard"
     return body

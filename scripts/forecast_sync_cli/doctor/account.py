@@ -13,8 +13,8 @@ from forecast_sync_cli.errors import UserError
 
 FUNCTIONS = (
     "start_sync", "resolve_branch", "read_watermark", "start_athena_query", "poll_athena_query",
-    "plan_pages", "upsert_batches", "verify_load", "record_status", "notify", "status_api",
-    "inspect_database", "report_changes", "clean_history", "check_branch",
+    "plan_pages", "upsert_batches", "verify_load", "delete_rows", "record_status", "notify",
+    "status_api", "inspect_database", "report_changes", "clean_history", "check_branch",
 )  # fmt: skip
 
 

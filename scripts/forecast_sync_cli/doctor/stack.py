@@ -16,7 +16,7 @@ from forecast_sync_cli.errors import UserError
 SOUND = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 ALARMS = (
     "function-errors", "run-duration", "loader-duration", "run-failed", "run-timed-out",
-    "run-throttled", "freshness", "rejects", "lost-uploads",
+    "run-throttled", "freshness", "rejects", "deletes-deferred", "lost-uploads",
 )  # fmt: skip
 OTHER_FUNCTIONS = 6
 """Concurrent executions that runs need besides their loaders."""

@@ -26,7 +26,8 @@ class Profile(Payload):
     """What Athena counted in the lake; ``checksum`` is the sum of 60 bits of md5 per good line.
 
     ``source_rows`` is how many rows the window's objects have, before filter; None in a result of
-    an older version.
+    an older version. ``tombstones`` are the touched keys whose newest row deletes them, ``kept``
+    the rejects whose key is valid, and ``key_checksum`` is the sum over the lines of these keys.
     """
 
     window_rows: int
@@ -36,6 +37,9 @@ class Profile(Payload):
     checksum: BigInteger
     warnings: dict[str, int] = Field(default_factory=dict)
     source_rows: int | None = None
+    tombstones: int = 0
+    kept: int = 0
+    key_checksum: BigInteger = 0
 
     @property
     def superseded(self) -> int:
@@ -48,6 +52,7 @@ class Counts(Payload):
 
     window_rows = valid + rejected; candidates = good + superseded;
     good = inserted + updated + unchanged. ``warnings`` are good rows that break an expectation.
+    ``deleted`` are rows that left the target; in a dry run, those that would.
     """
 
     window_rows: int = 0
@@ -58,4 +63,5 @@ class Counts(Payload):
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
+    deleted: int = 0
     warnings: dict[str, int] = Field(default_factory=dict)

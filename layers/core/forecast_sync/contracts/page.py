@@ -40,7 +40,11 @@ class PlanRequest(Payload):
 
 
 class Plan(Payload):
-    """Where the pages file is, how many pages may load at once, and what they must add up to."""
+    """Where the pages file is, how many pages may load at once, and what they must add up to.
+
+    ``deletes`` is whether rows may have to leave the target; ``deletions_key`` is then the key of
+    the file, beside the pages file, with the steps in which *Delete rows* finds them.
+    """
 
     pages: int
     concurrency: int
@@ -48,6 +52,8 @@ class Plan(Payload):
     pages_key: str
     profile: Profile
     definition: str | None = None
+    deletes: bool = False
+    deletions_key: str | None = None
 
 
 class ChildExecution(Payload):

@@ -72,6 +72,10 @@ class RunResult(Payload):
         default=0, description="Files of the lake that can't be read and are left out."
     )
     files: RunFiles | None = Field(default=None, description="The files that the run is about.")
+    deletes_deferred: int = Field(
+        default=0, description="Rows that should leave the target and wait for somebody."
+    )
+    deletes_deferred_reason: str | None = Field(default=None, description="Why they wait.")
     waiting_files: int = Field(
         default=0, description="Files that are still neither loaded nor accepted."
     )

@@ -30,6 +30,7 @@ class SyncRequest(Model):
     date_to: Day | None = None
     dry_run: StrictBool = False
     batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
+    allow_deletes: Annotated[StrictInt, Field(ge=1)] | None = None
     trigger: Annotated[Line, Field(min_length=1, max_length=64)] = "manual"
     table: Annotated[str, Field(max_length=255, pattern=TABLE_PATTERN)] | None = None
 
@@ -64,7 +65,8 @@ class Run(ExecutionIdentity):
 
     ``table`` names the table file; None in an execution of an older version. ``scope`` is the same
     name where the stack syncs several tables: the run then has a lease of its table's own, and
-    nothing to do with runs of others. None is the whole database.
+    nothing to do with runs of others. None is the whole database. ``allow_deletes`` is how many
+    rows the run may delete, however much of the table they are.
     """
 
     trigger: str
@@ -80,6 +82,7 @@ class Run(ExecutionIdentity):
     neon_branch_id: str | None = None
     table: str | None = None
     scope: str | None = None
+    allow_deletes: int | None = None
 
     @property
     def moves_watermark(self) -> bool:

@@ -26,12 +26,21 @@ def build_lake_sums(table: Table, settings: Settings, dates: Dates, window: Wind
 
 
 def build_lake_keys(table: Table, settings: Settings, day: date, window: Window) -> str:
-    """The Athena query for key columns and ``line_hash`` of the lake's good rows of a date."""
-    keys = (f"{_field(table, name)} AS {quote_name(name)}" for name in table.target.key)
+    """The Athena query for key columns and ``line_hash`` of the lake's good rows of a date.
+
+    Keys whose newest row is a tombstone are among them, with an empty ``line_hash``.
+    """
+    keys = (f"{_key_field(table, name)} AS {quote_name(name)}" for name in table.target.key)
+    has_tombstones = table.source.deleted is not None
     return read_statement("diagnostics/lake_keys.athena.sql").format(
         sources=build_sources(table, settings, Dates(day, day), window),
         keys=", ".join(keys),
-        line_hash=LINE_HASH,
+        line_hash=(
+            f"CASE WHEN row__kind = 'row' THEN CAST({LINE_HASH} AS varchar) ELSE '' END"
+            if has_tombstones
+            else LINE_HASH
+        ),
+        kinds="'row', 'tombstone'" if has_tombstones else "'row'",
     )
 
 
@@ -66,6 +75,14 @@ def list_target(
     with transaction(connection) as cursor:
         cursor.execute(select, {"day": day, "limit": limit, "offset": offset})
         return [[*keys, str(hashed)] for *keys, hashed in cursor]
+
+
+def _key_field(table: Table, name: str) -> str:
+    """A column of a row's or a tombstone's key, as COPY text."""
+    if table.source.deleted is None:
+        return _field(table, name)
+    key_field = f"split_part(key__line, chr(9), {table.target.key.index(name) + 1})"
+    return f"CASE WHEN row__kind = 'row' THEN {_field(table, name)} ELSE {key_field} END"
 
 
 def _field(table: Table, name: str) -> str:

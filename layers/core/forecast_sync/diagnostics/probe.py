@@ -171,7 +171,8 @@ def _probe(table: Table) -> str:
         modified=quote_literal(PROBED_AT.isoformat()),
         values=", ".join(
             f"{_expression(column, table)} AS {quote_name(column.name)}" for column in table.column
-        ),
+        )
+        + (", false AS row__deleted" if table.source.deleted else ""),
     )
 
 

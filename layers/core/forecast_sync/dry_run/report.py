@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -20,6 +21,7 @@ from forecast_sync.contracts.query import Queries, StartedQuery
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.contracts.survey import RunFiles
+from forecast_sync.delete.rows import read_deletions
 from forecast_sync.dry_run.changes import (
     EXAMPLES,
     LARGEST,
@@ -83,10 +85,18 @@ class ScannedQuery(Payload):
     usd: float
 
 
+class Deletion(Payload):
+    """A row that should leave the target: a tombstone deletes it, or its key is missing."""
+
+    key: tuple[str, ...]
+    why: Literal["tombstone", "missing"]
+
+
 class ChangeReport(Payload):
     """What a run would change in the target, and what its queries cost.
 
-    The run itself reads as much of ``files``. ``examples`` are of the rejects of each reason.
+    The run itself reads as much of ``files``. ``examples`` are of the rejects of each reason,
+    ``deletions`` of the rows that should leave. Of those ``deletes_deferred`` would wait.
     ``losses`` say which values are rounded to fit the target.
     """
 
@@ -107,6 +117,9 @@ class ChangeReport(Payload):
     files: RunFiles | None = None
     schema_differences: tuple[SchemaDifference, ...]
     losses: tuple[str, ...] = ()
+    deletions: tuple[Deletion, ...] = ()
+    deletes_deferred: int = 0
+    deletes_deferred_reason: str | None = None
 
 
 def report_changes(
@@ -132,6 +145,9 @@ def report_changes(
         made_at = extract.redrive_count
         raise_if_stale(error, made_at=made_at, redrive_count=request.redrive_count)
         raise
+    deletions = read_deletions(connection, run, extract.query_execution_id)
+    if deletions:
+        counts = counts.model_copy(update={"deleted": deletions.planned})
     report = ChangeReport(
         run_id=run.run_id,
         git_ref=run.git_ref,
@@ -147,10 +163,25 @@ def report_changes(
         files=request.window.survey.files if request.window.survey else None,
         schema_differences=_find_schema_differences(connection, catalog, table, settings),
         losses=tuple(find_losses(table)),
+        deletions=_list_deletions(connection, table, extract.query_execution_id),
+        deletes_deferred=deletions.deferred if deletions else 0,
+        deletes_deferred_reason=deletions.reason if deletions else None,
     )
     location = report_location(settings, run)
     storage.write(*split_location(location), report.model_dump_json().encode())
     return ReportLocation(report=location)
+
+
+def _list_deletions(
+    connection: Connection, table: Table, query_execution_id: str
+) -> tuple[Deletion, ...]:
+    values = {"query_execution_id": query_execution_id, "limit": LARGEST}
+    with transaction(connection) as cursor:
+        cursor.execute(statement("delete/list_examples.sql"), values)
+        return tuple(
+            Deletion(key=tuple(str(row_key[name]) for name in table.target.key), why=kind)
+            for kind, row_key in cursor
+        )
 
 
 def _read_batches(

@@ -12,7 +12,7 @@ from forecast_sync.contracts.survey import DateRange
 from forecast_sync.sql import read_statement
 from forecast_sync.survey.lists import partition_keys, survey_table
 from forecast_sync.tables import Column, Table
-from forecast_sync.tables.index_limits import TextLimit, find_text_limits
+from forecast_sync.tables.index_limits import KEY_INDEX, TextLimit, find_text_limits
 from forecast_sync.tables.model import EXACT_SUFFIX
 
 FIRST_DATE, LAST_DATE = "0001-01-01", "9999-12-31"
@@ -33,11 +33,19 @@ UUID_PATTERN = (
 
 INTEGER_BITS = {"smallint": 16, "integer": 32}
 
-LINE_HASH = "CAST(from_base(substr(to_hex(md5(to_utf8(line))), 1, 15), 16) AS decimal(38, 0))"
-"""60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
+
+def _hash(line: str) -> str:
+    """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
+    return f"CAST(from_base(substr(to_hex(md5(to_utf8({line}))), 1, 15), 16) AS decimal(38, 0))"
+
+
+LINE_HASH = _hash("line")
 
 
 IS_GOOD = "row__kind = 'row' AND is_touched AND newest_first = 1"
+IS_TOMBSTONE = "row__kind = 'tombstone' AND is_touched AND newest_first = 1"
+IS_KEPT = "row__kind = 'reject' AND key__line IS NOT NULL"
+"""Rows whose key the lake has, though no valid row of it."""
 
 
 class Dates(NamedTuple):
@@ -61,10 +69,13 @@ def build_extract(
     Rows with the same value in the key's first column are in the same of ``parts`` partitions.
     ``source`` is as in ``build_sources``.
     """
-    return read_statement("extract/extract.athena.sql").format(
+    name = "extract/extract_deletions.athena.sql" if table.deletes else "extract/extract.athena.sql"
+    rejects = "ARRAY['reject', 'kept']" if table.is_mirror else "ARRAY['reject']"
+    return read_statement(name).format(
         sources=build_sources(table, settings, dates, window, source, with_rejects=True),
         part=_part(parts),
         prefix=quote_literal(prefix),
+        kinds=f"CASE WHEN row__kind = 'reject' THEN {rejects} ELSE ARRAY[row__kind] END",
     )
 
 
@@ -80,6 +91,8 @@ def build_profile(
         sources=build_sources(table, settings, dates, window, source),
         line_hash=LINE_HASH,
         is_good=IS_GOOD,
+        is_rejected=f"row__kind = 'reject'{' AND row__new' if table.is_mirror else ''}",
+        counted_keys=_counted_keys(table),
         counted_warnings=_counted_warnings(table, IS_GOOD),
     )
 
@@ -95,6 +108,19 @@ def build_search(table: Table, settings: Settings, dates: Run | Dates, window: W
 def _counted_warnings(table: Table, condition: str) -> str:
     return "".join(
         f", count(CASE WHEN {condition} THEN {name} END) AS {name}" for name in warning_names(table)
+    )
+
+
+def _counted_keys(table: Table) -> str:
+    """Further columns of a profile: how many keys leave or only have rejects, and their sum."""
+    if not table.deletes:
+        return ""
+    kept = IS_KEPT if table.is_mirror else "false"
+    hashed = f"CASE WHEN ({IS_TOMBSTONE}) OR ({kept}) THEN {_hash('key__line')} END"
+    return (
+        f", count(CASE WHEN {IS_TOMBSTONE} THEN 1 END) AS tombstones"
+        f", count(CASE WHEN {kept} THEN 1 END) AS kept"
+        f", coalesce(sum({hashed}), CAST(0 AS decimal(38, 0))) AS key_checksum"
     )
 
 
@@ -168,6 +194,19 @@ def _copy_line(table: Table) -> str:
     return _joined([f"coalesce({_as_text(column)}, '\\N')" for column in table.column])
 
 
+def _key_line(table: Table) -> str:
+    """Further columns of a SELECT: a row's key as a line of ``COPY``, NULL if it isn't valid."""
+    if not table.deletes:
+        return ""
+    columns = {column.name: column for column in table.column}
+    rules = [rule for name in table.target.key for rule in _reject_rules(columns[name])]
+    limits = (limit for limit in find_text_limits(table) if limit.index_name == KEY_INDEX)
+    rules += map(_length_rule, limits)
+    invalid = " OR ".join(f"({condition})" for condition, _ in rules)
+    line = _joined([_as_text(columns[name]) for name in table.target.key])
+    return f", CASE WHEN {invalid} THEN NULL ELSE {line} END AS key__line"
+
+
 def build_sources(
     table: Table,
     settings: Settings,
@@ -179,11 +218,11 @@ def build_sources(
 ) -> str:
     """The WITH clause that all these queries share.
 
-    Its ``ranked`` has, of each row, whether its ``row__kind`` is ``row``, ``reject`` or
-    ``left out``, the ``line``, whether its object is ``row__new`` and its key ``is_touched``, and
-    ``newest_first``, which is 1 for the newest row of a key; ``with_rejects`` also the
-    ``reject_line``. ``source`` is a query that replaces the lake. It returns what ``build_listed``
-    does.
+    Its ``ranked`` has, of each row, whether its ``row__kind`` is ``row``, ``tombstone``,
+    ``reject`` or ``left out``, the ``line``, whether its object is ``row__new`` and its key
+    ``is_touched``, and ``newest_first``, which is 1 for the newest row of a key; ``with_rejects``
+    also the ``reject_line``, and of a table whose rows may leave the ``key__line``. ``source`` is a
+    query that replaces the lake. It returns what ``build_listed`` does.
     """
     values = _key_values(table)
     key = ", ".join(values.values())
@@ -194,25 +233,47 @@ def build_sources(
         f", CASE WHEN NOT ({rule.that}) THEN 1 END AS {name}"
         for name, rule in zip(warning_names(table), table.expect, strict=True)
     )
+    has_tombstones = table.source.deleted is not None
+    is_alone = "row__kind NOT IN ('row', 'tombstone')" if has_tombstones else "row__kind <> 'row'"
+    is_read = "row__kind IN ('row', 'tombstone')" if has_tombstones else "row__kind = 'row'"
     return read_statement("extract/sources.athena.sql").format(
         source=source,
+        key_line=_key_line(table),
+        key_name=", key__line" if table.deletes else "",
+        tombstone=(
+            " WHEN row__deleted AND key__line IS NOT NULL THEN 'tombstone'"
+            if has_tombstones
+            else ""
+        ),
+        is_alone=is_alone,
+        # Of equals in everything else, the one that deletes nothing.
+        tie=", row__kind" if has_tombstones else "",
+        is_read="row__kind <> 'left out'" if table.is_mirror else is_read,
         exact_columns=_exact_columns(table),
         reject_reason=_reject_reason(table),
         line=_copy_line(table),
-        first_key=values[table.target.key[0]],
+        first_key=_first_key(table, values),
         key=key,
         newest=NEWEST,
         reject_line=_reject_column(table) if with_rejects else "",
         warnings=warnings,
-        is_touched=_is_touched(key, values[table.source.date], window),
+        is_touched=_is_touched(key, values[table.source.date], window, is_alone),
     )
+
+
+def _first_key(table: Table, values: dict[str, str]) -> str:
+    """What rows are partitioned by; of a mirror, text that Postgres too has of the target's row."""
+    name = table.target.key[0]
+    if not table.is_mirror:
+        return values[name]
+    return _as_text(next(column for column in table.column if column.name == name))
 
 
 def _reject_column(table: Table) -> str:
     return f", CASE WHEN row__kind = 'reject' THEN {_reject_line(table)} END AS reject_line"
 
 
-def _is_touched(key: str, day: str, window: Window) -> str:
+def _is_touched(key: str, day: str, window: Window, is_alone: str) -> str:
     """Whether a run looks at a key: one of the window's rows has it, or one withdrawn had its date.
 
     Of the whole lake every key is looked at, and nothing has to be kept for that.
@@ -220,9 +281,7 @@ def _is_touched(key: str, day: str, window: Window) -> str:
     if window.survey is None or window.low is None:
         return "true"
     touching = " OR ".join(["row__new", *_in_ranges(day, window.survey.touched)])
-    return (
-        f"bool_or({touching}) OVER (PARTITION BY {key}, CASE WHEN row__kind <> 'row' THEN line END)"
-    )
+    return f"bool_or({touching}) OVER (PARTITION BY {key}, CASE WHEN {is_alone} THEN line END)"
 
 
 def _in_ranges(day: str, ranges: Iterable[DateRange]) -> list[str]:
@@ -276,10 +335,12 @@ def _read_dates(table: Table, ranges: Sequence[DateRange]) -> str:
 def _source_columns(table: Table) -> dict[str, str]:
     columns = [f"{source_of(column)} AS {quote_name(column.name)}" for column in table.column]
     columns.append(f"({table.source.newest}) AS {NEWEST}")
+    deleted = table.source.deleted
     return {
         "path": f"({table.source.path})",
         "modified": f"({table.source.modified})",
         "columns": ", ".join(columns),
+        "deleted": f", coalesce(({deleted}), false) AS row__deleted" if deleted else "",
     }
 
 

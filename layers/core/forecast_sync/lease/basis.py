@@ -214,6 +214,13 @@ def _counted(cursor: Cursor, table: Table, target: Target) -> Target:
     return target.model_copy(update={"rows": _count(cursor, table, 1)})
 
 
+def count_rows(cursor: Cursor, table: Table) -> int:
+    """The target's rows; Postgres' own estimate when counting takes long."""
+    values = {"target": table.target.table}
+    row = cursor.execute(statement("lease/estimate_target.sql"), values).fetchone()
+    return _count(cursor, table, int(row[0]) if row else 0)
+
+
 def _count(cursor: Cursor, table: Table, otherwise: int) -> int:
     """The target's rows; ``otherwise`` when counting takes longer than a table that was emptied."""
     count = statement("lease/count_target.sql", target=sql.Identifier(table.target.table))

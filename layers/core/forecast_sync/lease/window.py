@@ -137,7 +137,7 @@ def _coalesce_or_wait(
     cursor: Cursor, settings: Settings, ahead: lease.Holder | Waiting, run: Run
 ) -> Window | LeaseHeld:
     """Request a rerun from the run that is ahead, if that does what this run is for, or wait."""
-    is_plain = run.sync_type == "incremental" and run.moves_watermark
+    is_plain = run.sync_type == "incremental" and run.moves_watermark and not run.allow_deletes
     if is_plain and lease.is_same_lake(settings, ahead.source, ahead.table_name):
         if isinstance(ahead, Waiting):
             waiting.request_rerun(cursor, ahead.run_id)

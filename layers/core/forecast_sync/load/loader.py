@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from psycopg import sql
-
-from forecast_sync.adapters.postgres import Connection, Cursor, fetch_last, statement, transaction
+from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.contracts.page import Page, UpsertProgress, UpsertRequest
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.errors import (
@@ -18,6 +16,7 @@ from forecast_sync.errors import (
     SchemaMismatch,
 )
 from forecast_sync.lease import lease
+from forecast_sync.load.fence import compose_opening, find_committed
 from forecast_sync.load.foreign_index import refuse_foreign_index
 from forecast_sync.load.merge import Merger
 from forecast_sync.load.page_reader import PageReader, Stream
@@ -41,6 +40,7 @@ class BatchCounts(NamedTuple):
     unchanged: int = 0
     rejected: int = 0
     checksum: int = 0
+    deleted: int = 0
 
     @property
     def rows(self) -> int:
@@ -93,7 +93,8 @@ def _load(
     absent = find_addable(target, table) if is_dry else ()
     reader = PageReader(stream, request.page)
     merger = Merger(table, checksum=request.run.sums_content, absent=absent)
-    opening = _compose_opening(connection, request, joined)
+    page = request.page
+    opening = compose_opening(connection, request.run, page.query_execution_id, page.number, joined)
     reader.skip_to(_read_position(connection, request.page))
     slowest = 0
     while reader.has_more():
@@ -129,7 +130,7 @@ def _load_batch(
     The batch is loaded if it begins there. If another call has committed more, the reader skips it.
     """
     with transaction(connection, opening) as cursor:
-        committed = _find_committed(cursor, request)
+        committed = find_committed(cursor, request.run, request.page.definition)
         if committed == reader.position:
             _write_batch(cursor, reader, merger, request)
             if save_changes:
@@ -137,35 +138,6 @@ def _load_batch(
     if committed is not None and committed > reader.position:
         reader.skip_to(committed)
     return committed
-
-
-def _compose_opening(
-    connection: Connection, request: UpsertRequest, redrive_count: int | None
-) -> bytes:
-    """The statements that open each batch of a page, sent in one round trip with literal values."""
-    page = request.page
-    return statement(
-        "load/open_batch.sql",
-        lease=lease.lock_of(request.run.scope),
-        query_execution_id=sql.Literal(page.query_execution_id),
-        page=sql.Literal(page.number),
-        run_id=sql.Literal(request.run.run_id),
-        redrive_count=sql.Literal(redrive_count),
-    ).as_bytes(connection)
-
-
-def _find_committed(cursor: Cursor, request: UpsertRequest) -> int | None:
-    """How many lines of the page are committed; None when the run no longer has its lease.
-
-    The opened transaction holds the lease's shared lock until it ends, so the answer stays true.
-    Raises ``Superseded`` when the run was overtaken, and ``InputsOutdated`` when it has gone over
-    to another definition since this call began.
-    """
-    status, is_current, committed, definition = fetch_last(cursor)
-    lease.refuse_overtaken(status, request.run)
-    if definition is not None:
-        refuse_other_definitions(definition, request.page.definition)
-    return int(committed) if status == "running" and is_current else None
 
 
 def _write_batch(

@@ -17,8 +17,9 @@ from forecast_sync.runs.model import BranchStatus, name_waiting
 from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
 from forecast_sync.text.visible import inert_in_chat, visible
 
-Kind = Literal["failed", "quarantined", "recovered", "rejected", "stale", "succeeded"]
+Kind = Literal["deferred", "failed", "quarantined", "recovered", "rejected", "stale", "succeeded"]
 TITLES: dict[Kind, str] = {
+    "deferred": "Forecast sync deferred deletions",
     "failed": "Forecast sync failed",
     "quarantined": "Forecast sync left files out",
     "recovered": "Forecast sync recovered",
@@ -133,6 +134,7 @@ def _chat_link(link: Link) -> str:
 
 
 MARKS: dict[Kind, str] = {
+    "deferred": ":warning:",
     "failed": ":x:",
     "quarantined": ":warning:",
     "recovered": ":white_check_mark:",
@@ -239,6 +241,25 @@ def quarantined(result: RunResult, settings: Settings) -> Notification:
     )
 
 
+def deferred(result: RunResult, settings: Settings) -> Notification:
+    """Rows should leave the target and wait for somebody."""
+    count = result.deletes_deferred
+    rows = (
+        "1 row that should leave the table stays"
+        if count == 1
+        else (f"{count:,} rows that should leave the table stay")
+    )
+    start = _command("start", settings, "--allow-deletes", str(count))
+    return _of_result(
+        "deferred",
+        result,
+        settings,
+        f"{rows}; all else was loaded. {result.deletes_deferred_reason or ''}".rstrip(),
+        "See some of them: " + _command("plan", settings),
+        f"If they are to go, let them go once: {start}",
+    )
+
+
 def succeeded(result: RunResult, settings: Settings) -> Notification:
     """A success like the one before."""
     return _of_result("succeeded", result, settings, "")
@@ -330,7 +351,8 @@ def _links(execution_arn: str, error: str, settings: Settings) -> tuple[Link, ..
 
 
 def _in_words(counts: Counts) -> str:
+    deleted = f"{counts.deleted:,} deleted, " if counts.deleted else ""
     return (
         f"{counts.inserted:,} rows inserted, {counts.updated:,} updated, "
-        f"{counts.unchanged:,} unchanged, {counts.rejected:,} rejected."
+        f"{counts.unchanged:,} unchanged, {deleted}{counts.rejected:,} rejected."
     )

@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.sns import Topic
     from forecast_sync.adapters.stepfunctions import Workflow
 
-Subject = Literal["run", "rejects", "freshness", "files"]
+Subject = Literal["run", "rejects", "freshness", "files", "deletions"]
 HEALTHY: dict[Subject, str] = {
     "run": "well",
     "rejects": "few",
     "freshness": "fresh",
     "files": "all read",
+    "deletions": "none deferred",
 }
 
 
@@ -49,15 +50,18 @@ def notify_result(
 ) -> list[str]:
     """Publish what a successful run changes, or the success itself, if that is wanted.
 
-    News are a recovery, rejected rows, and files that can't be read and are left out. Returns the
-    kinds that were published. A dry run changes nothing, and whoever started it is watching it. A
-    failure that couldn't be saved in the database counts for a recovery, too.
+    News are a recovery, rejected rows, files that can't be read and are left out, and deletions
+    that wait for somebody. Returns the kinds that were published. A dry run changes nothing, and
+    whoever started it is watching it. A failure that couldn't be saved in the database counts for
+    a recovery, too.
     """
     if result.status != "succeeded":
         return []
     is_many = result.counts.rejected >= settings.notify_rejected_rows
     states: dict[Subject, str] = {"run": HEALTHY["run"], "rejects": "many" if is_many else "few"}
     states["files"] = f"{result.quarantined} left out" if result.quarantined else HEALTHY["files"]
+    deferred = result.deletes_deferred
+    states["deletions"] = f"{deferred} deferred" if deferred else HEALTHY["deletions"]
     if _is_fresh(_age(result), settings):
         states["freshness"] = HEALTHY["freshness"]
     with transaction(connection) as cursor:
@@ -69,6 +73,8 @@ def notify_result(
             news.append(messages.rejected(result, settings))
         if result.quarantined and "files" in changed:
             news.append(messages.quarantined(result, settings))
+        if deferred and "deletions" in changed:
+            news.append(messages.deferred(result, settings))
         if settings.notify_successes and not news:
             news.append(messages.succeeded(result, settings))
         for notification in news:

@@ -18,6 +18,7 @@ from forecast_sync.errors import (
     TooManyRejects,
     VerificationFailed,
 )
+from forecast_sync.plan.deletion_steps import plan_steps
 from forecast_sync.plan.profile import read_profile
 from forecast_sync.plan.reject_limit import refuse_too_many_rejects
 from forecast_sync.plan.reject_sample import name_reasons
@@ -80,7 +81,8 @@ def _plan(
         return list_result_files(storage, profile, query_execution_id, manifest)
 
     refuse_too_many_rejects(profile, settings, lambda: name_reasons(storage, list_files))
-    files = list_files()
+    listed = list_files()
+    files = [file for file in listed if file.kind in ("row", "reject")]
     workers = share_workers(settings, request.window.connections)
     limit = page_limit(sum(file.size for file in files), settings.page_bytes, workers)
     pages = group_into_pages(query_execution_id, files, limit, definition)
@@ -88,6 +90,11 @@ def _plan(
     pages_key = f"{key.rpartition('/')[0]}/{query_execution_id}-pages.json".lstrip("/")
     body = json.dumps([page.model_dump(mode="json") for page in pages])
     storage.write(bucket, pages_key, body.encode())
+    steps = plan_steps(table, request, profile, listed)
+    deletions_key = f"{pages_key.removesuffix('-pages.json')}-deletions.json" if steps else None
+    if deletions_key:
+        body = json.dumps([step.model_dump(mode="json") for step in steps])
+        storage.write(bucket, deletions_key, body.encode())
     return Plan(
         pages=len(pages),
         concurrency=max(1, min(len(pages), workers)),
@@ -95,6 +102,8 @@ def _plan(
         pages_key=pages_key,
         profile=profile,
         definition=definition,
+        deletes=bool(steps),
+        deletions_key=deletions_key,
     )
 
 
@@ -168,7 +177,7 @@ class _Group:
         return Page(
             query_execution_id=query_execution_id,
             number=number,
-            kind=self.files[0].kind,
+            kind="reject" if self.files[0].kind == "reject" else "row",
             bucket=self.files[0].bucket,
             keys=tuple(file.key for file in self.files),
             definition=definition,

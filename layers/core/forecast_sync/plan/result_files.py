@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Literal, NamedTuple
 
 from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.contracts.counts import Profile
-from forecast_sync.contracts.page import PageKind
 from forecast_sync.errors import ResultInvalid
+
+FileKind = Literal["row", "reject", "tombstone", "kept"]
 
 
 class ResultFile(NamedTuple):
@@ -18,9 +20,16 @@ class ResultFile(NamedTuple):
     size: int
 
     @property
-    def kind(self) -> PageKind:
-        """Whether its lines are good rows or rejects: the extract is partitioned by that."""
-        return "reject" if "/kind=reject/" in self.key else "row"
+    def kind(self) -> FileKind:
+        """What its lines are: the extract is partitioned by that."""
+        named: tuple[FileKind, ...] = ("reject", "tombstone", "kept")
+        return next((kind for kind in named if f"/kind={kind}/" in self.key), "row")
+
+    @property
+    def part(self) -> int:
+        """The part of the keys that its lines are of."""
+        found = re.search(r"/part=(\d+)/", self.key)
+        return int(found[1]) if found else 0
 
 
 def list_result_files(
@@ -34,7 +43,7 @@ def list_result_files(
     manifest = storage.find(*split_location(manifest_location)) if manifest_location else None
     if manifest is not None:
         return _measure(storage, manifest)
-    if profile.good + profile.rejected:
+    if profile.good + profile.rejected + profile.tombstones + profile.kept:
         raise ResultInvalid(
             f"Athena query {query_execution_id} has no result manifest, expected one of "
             f"{profile.good} rows and {profile.rejected} rejects; redrive to query again."

@@ -16,6 +16,7 @@ from forecast_sync.adapters.postgres import (
 )
 from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
+from forecast_sync.contracts.deletions import Deletions
 from forecast_sync.contracts.redrive import refuse_other_definitions
 from forecast_sync.contracts.result import RecordRequest, RunResult
 from forecast_sync.contracts.run import Run, Window
@@ -60,12 +61,16 @@ def record_success(
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor, run.scope)
         lease.resume_locked(cursor, run, request.redrive_count)
+        deletions = _read_deletions(cursor, request)
+        if run.dry_run and deletions:
+            counts = counts.model_copy(update={"deleted": deletions.planned})
         _refuse_lost_rows(cursor, table, run)
         cursor.execute(
             statement("record/finish_run.sql"),
             {
                 **counts.model_dump(),
                 "warnings": Json(counts.warnings),
+                "deletes_deferred": deletions.deferred if deletions else 0,
                 "status": status,
                 "run_id": run.run_id,
                 "watermark": _earned_watermark(run, request.window),
@@ -74,6 +79,7 @@ def record_success(
             },
         )
         take_in(cursor, settings, run, request.window)
+        _forget_deletions(cursor, settings, run, request.window)
         if is_full and not run.dry_run:
             _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
@@ -93,10 +99,45 @@ def record_success(
         window_reason=request.window.reason,
         quarantined=request.window.survey.quarantined if request.window.survey else 0,
         files=request.window.survey.files if request.window.survey else None,
+        deletes_deferred=deletions.deferred if deletions else 0,
+        deletes_deferred_reason=deletions.reason if deletions else None,
         **waiting,
     )
     measure_run(run, result)
     return result
+
+
+def _read_deletions(cursor: Cursor, request: RecordRequest) -> Deletions | None:
+    """What became of the run's deletions; None when it had none to look for.
+
+    Raises ``Superseded`` when they weren't done: the run's state machine has no *Delete rows*.
+    """
+    if not request.plan.deletes:
+        return None
+    values = {"run_id": request.run.run_id}
+    row = cursor.execute(statement("delete/read_progress.sql"), values).fetchone()
+    deletions = Deletions.model_validate(row[0]) if row and row[0] else None
+    query = request.queries.extract.query_execution_id
+    if deletions is None or deletions.query_execution_id != query or not deletions.done:
+        raise Superseded(
+            f"Run {request.run.run_id} began under another release of this stack, which deletes no "
+            f"rows; start a new {request.run.sync_type} run instead."
+        )
+    return deletions
+
+
+def _forget_deletions(cursor: Cursor, settings: Settings, run: Run, window: Window) -> None:
+    """Forget the list of deletions; dates that wait stay until a run has looked at them again."""
+    cursor.execute(
+        statement("delete/forget.sql"),
+        {
+            "table_name": settings.table_file,
+            "lake": settings.data_location,
+            "run_id": run.run_id,
+            "takes_in": run.moves_watermark and window.survey is not None,
+            "survey_id": window.survey.survey_id if window.survey else "",
+        },
+    )
 
 
 def _refuse_lost_rows(cursor: Cursor, table: Table, run: Run) -> None:

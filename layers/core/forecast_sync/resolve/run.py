@@ -48,4 +48,5 @@ def resolve_run(neon: NeonClient | None, settings: Settings, request: ResolveReq
         neon_branch_id=neon.find_branch(mapping.neon_branch) if neon else None,
         table=table,
         scope=table if settings.has_several_tables else None,
+        allow_deletes=sync.allow_deletes,
     )

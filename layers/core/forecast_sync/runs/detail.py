@@ -74,6 +74,8 @@ def describe_sync(
         error=failure,
         files=history.find_files(events, result),
         files_surveyed=surveyed,
+        deletes_deferred=result.get("deletes_deferred"),
+        deletes_deferred_reason=result.get("deletes_deferred_reason"),
         report=result.get("report"),
         warning=warning,
         refused=Actions(

@@ -18,6 +18,9 @@ WindowReason = Field(
     default=None, description="Why an incremental run has read the whole lake by itself."
 )
 TableName = Field(default=None, description="The table file's name.")
+DeletesDeferred = Field(
+    default=None, description="Rows that should leave the table and wait for somebody."
+)
 FreshnessState = Literal["fresh", "stale", "never", "unreachable"]
 
 
@@ -56,6 +59,8 @@ class Sync(Answered):
     definition: str | None = Definition
     window_reason: str | None = WindowReason
     table: str | None = TableName
+    deleted: int | None = Field(default=None, description="Rows that have left the table.")
+    deletes_deferred: int | None = DeletesDeferred
 
 
 class Syncs(Answered):
@@ -158,6 +163,8 @@ class SyncDetail(Answered):
     files_surveyed: int | None = Field(
         default=None, description="New or changed files judged so far, while the lake is surveyed."
     )
+    deletes_deferred: int | None = DeletesDeferred
+    deletes_deferred_reason: str | None = Field(default=None, description="Why they wait.")
     report: str | None = Field(
         default=None, description="Where a dry run's report is (`s3://...`)."
     )

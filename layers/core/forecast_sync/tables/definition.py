@@ -31,9 +31,9 @@ def canonical_form(table: Table) -> dict[str, Any]:
 
     So a later release can add an option without changing the definition of the files that don't
     use it. Left out too is what decides no value: the prefix, indexes, expectations, the report,
-    what a bad file does, the order of rules and of the key, and the wording of reasons. The order
-    of columns stays: a line has it. So does how much text an index holds: a row with more is a
-    reject.
+    what a bad file does, how much may be deleted, the order of rules and of the key, and the
+    wording of reasons. The order of columns stays: a line has it. So does how much text an index
+    holds: a row with more is a reject.
     """
     form = table.model_dump(mode="json", exclude_defaults=True)
     for name in ("expect", "report"):
@@ -41,6 +41,7 @@ def canonical_form(table: Table) -> dict[str, Any]:
     form["source"].pop("bad_files", None)
     form["source"].pop("prefix", None)
     form["target"].pop("index", None)
+    form["target"].pop("max_delete_percent", None)
     if limits := _index_limits(table):
         form["target"]["limits"] = limits
     form["target"]["key"].sort()

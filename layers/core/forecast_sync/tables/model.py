@@ -213,6 +213,8 @@ QUERY_COLUMNS = (
     "row__new",
     "row__kept",
     "row__kind",
+    "row__deleted",
+    "key__line",
 )
 """The columns that Athena's statements add to the target's; see ``sources.athena.sql``."""
 
@@ -273,6 +275,16 @@ class Target(Model):
         description="A timestamp column that is set whenever a row is written; not a `[[column]]`."
     )
     index: tuple[Index, ...] = Field(default=(), description="Further indexes.")
+    missing: Literal["keep", "delete"] = Field(
+        default="keep",
+        description="What becomes of a row whose key no file of the lake has any more: it stays "
+        "(`keep`), or leaves the target (`delete`).",
+    )
+    max_delete_percent: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=5,
+        description="How much of the table may be deleted within a day; what is more waits for "
+        "`forecast-sync start --allow-deletes`. Below 100 rows it doesn't apply.",
+    )
 
 
 PREFIX_PATTERN = r"^([A-Za-z0-9!_.'()=-]+/)+$"
@@ -318,6 +330,11 @@ class Source(Model):
     )
     filter: Expression | None = Field(
         default=None, description="Athena SQL: a run ignores rows for which this isn't true."
+    )
+    deleted: Expression | None = Field(
+        default=None,
+        description="Athena SQL: where it is true in the newest row of a key, the key is deleted "
+        "from the target. Of such a row only the key has to be valid.",
     )
     bad_files: Literal["quarantine", "fail"] = Field(
         default="quarantine",
@@ -424,6 +441,31 @@ class Table(Model):
         return tuple(name for name in self.names if name not in self.target.key)
 
     @property
+    def is_mirror(self) -> bool:
+        """Whether a row leaves the target when no file of the lake has its key any more."""
+        return self.target.missing == "delete"
+
+    @property
+    def deletes(self) -> bool:
+        """Whether rows can leave the target at all."""
+        return self.is_mirror or self.source.deleted is not None
+
+    @property
+    def leaves(self) -> str | None:
+        """When rows leave the target, as a sentence; None if they never do."""
+        conditions = []
+        if self.source.deleted is not None:
+            conditions.append(f"its newest row has {self.source.deleted}")
+        if self.is_mirror:
+            conditions.append("no file of the lake has its key")
+        if not conditions:
+            return None
+        return (
+            f"a row leaves {self.target.table} when {' or '.join(conditions)}; at most "
+            f"{self.target.max_delete_percent:g}% of the table a day, unless you allow more"
+        )
+
+    @property
     def source_date(self) -> str | None:
         """The source's date column that the key's date is; None if it is computed."""
         (column,) = (column for column in self.column if column.name == self.source.date)
@@ -438,6 +480,7 @@ class Table(Model):
             (("source", "modified"), source.modified),
             (("source", "newest"), source.newest),
             (("source", "filter"), source.filter),
+            (("source", "deleted"), source.deleted),
             *((("column", n, "source"), item.source) for n, item in enumerate(self.column)),
         ]
         for location, text in texts:
@@ -531,10 +574,14 @@ class Table(Model):
             name = self.source.date
             words = f"{name} isn't a date column of the key{suggest(name, {*columns} - {name})}"
             yield ("source", "date"), words
-        newest = self.source.newest
-        if re.fullmatch(IDENTIFIER, newest) and newest not in self.source.columns:
-            near = suggest(newest, self.source.columns)
-            yield ("source", "newest"), f"{newest} isn't a column of the source{near}"
+        for option, text in (("newest", self.source.newest), ("deleted", self.source.deleted)):
+            if text and re.fullmatch(IDENTIFIER, text) and text not in self.source.columns:
+                near = suggest(text, self.source.columns)
+                yield ("source", option), f"{text} isn't a column of the source{near}"
+        deleted = self.source.types.get(self.source.deleted or "", "boolean")
+        if deleted != "boolean":
+            words = f"{self.source.deleted} is {deleted}, expected a condition: compare it, like"
+            yield ("source", "deleted"), f"{words} `{self.source.deleted} = ...`"
         known = {*columns, *OWN_COLUMNS, self.target.written_at}
         for position, index in enumerate(self.target.index):
             for name in sorted(set(index.columns) - known):

@@ -40,6 +40,8 @@ def measure_run(run: Run, result: RunResult) -> None:
         "RowsUnchanged": counts.unchanged,
         "RowsSuperseded": counts.superseded,
         "RowsRejected": counts.rejected,
+        "RowsDeleted": counts.deleted,
+        "DeletesDeferred": result.deletes_deferred,
         "SyncsSucceeded": int(run.moves_watermark),
         "FilesQuarantined": result.quarantined,
     }

@@ -14,7 +14,7 @@ def read_counts(
         row = cursor.execute(
             statement("verify/sum_ledger.sql"), {"query_execution_id": query_execution_id}
         ).fetchone()
-    inserted, updated, unchanged, rejected, checksum = map(int, row or (0, 0, 0, 0, 0))
+    inserted, updated, unchanged, rejected, checksum, deleted = map(int, row or (0,) * 6)
     counts = Counts(
         window_rows=profile.window_rows,
         rejected=rejected,
@@ -24,6 +24,7 @@ def read_counts(
         inserted=inserted,
         updated=updated,
         unchanged=unchanged,
+        deleted=deleted,
         warnings=profile.warnings,
     )
     return counts, checksum

@@ -1,5 +1,6 @@
 -- The run that moved this lake's watermark last; whether another one has written to the same target since,
--- with another definition or from another lake; and how many rows were inserted since. A run of an older version has
+-- with another definition or from another lake; and how many more rows were inserted than deleted since. A
+-- run of an older version has
 -- neither definition nor target. Only reads.
 SELECT basis.run_id, basis.definition, EXISTS (
     SELECT FROM forecast_sync_status AS run
@@ -10,7 +11,7 @@ SELECT basis.run_id, basis.definition, EXISTS (
       AND (run.id > basis.id OR run.finished_at > basis.finished_at)
       AND (run.source <> basis.source OR batch.definition <> %(definition)s)
 ) AS mixed, basis.target, (
-    SELECT coalesce(sum(batch.inserted), 0)
+    SELECT coalesce(sum(batch.inserted - coalesce(batch.deleted, 0)), 0)
     FROM forecast_sync_status AS run
     JOIN forecast_sync_batch AS batch ON batch.run_id = run.run_id
     WHERE NOT run.dry_run AND run.id >= basis.id

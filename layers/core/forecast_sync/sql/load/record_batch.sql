@@ -8,5 +8,5 @@ SELECT ledger.* FROM jsonb_populate_record(NULL::forecast_sync_batch, jsonb_buil
     'run_id', %(run_id)s::text, 'inserted', %(inserted)s::bigint, 'updated', %(updated)s::bigint,
     'unchanged', %(unchanged)s::bigint, 'rejected', %(rejected)s::bigint,
     'checksum', %(checksum)s::numeric, 'committed_at', clock_timestamp(),
-    'definition', %(definition)s::text
+    'definition', %(definition)s::text, 'deleted', %(deleted)s::bigint
 )) AS ledger

@@ -33,6 +33,9 @@ files AS (
     WHERE state = 'gone' AND withdrawn_from IS NULL
       AND changed_at < clock_timestamp() - make_interval(days => %(days)s)
 ),
+deletions AS (
+    DELETE FROM forecast_sync_deletion WHERE run_id IN (SELECT run_id FROM runs)
+),
 batches AS (
     DELETE FROM forecast_sync_batch WHERE run_id IN (SELECT run_id FROM runs) RETURNING 1
 )

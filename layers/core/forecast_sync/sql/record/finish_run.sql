@@ -10,7 +10,7 @@ SET status = %(status)s,
     window_rows = %(window_rows)s, rejected = %(rejected)s, candidates = %(candidates)s,
     superseded = %(superseded)s, good = %(good)s,
     inserted = %(inserted)s, updated = %(updated)s, unchanged = %(unchanged)s,
-    warnings = %(warnings)s,
+    warnings = %(warnings)s, deleted = %(deleted)s, deletes_deferred = %(deletes_deferred)s,
     generation = CASE WHEN %(takes_in)s THEN (
         SELECT coalesce(max(before.generation), 0)
         FROM forecast_sync_status AS before

@@ -6,7 +6,8 @@ SELECT run.status, count(DISTINCT page) AS pages_begun,
        json_build_object(
            'window_rows', run.window_rows, 'rejected', run.rejected,
            'candidates', run.candidates, 'superseded', run.superseded, 'good', run.good,
-           'inserted', run.inserted, 'updated', run.updated, 'unchanged', run.unchanged
+           'inserted', run.inserted, 'updated', run.updated, 'unchanged', run.unchanged,
+           'deleted', coalesce((to_jsonb(run) ->> 'deleted')::bigint, 0)
        ) AS counts,
        to_jsonb(run) ->> 'definition' AS definition,
        to_jsonb(run) ->> 'window_reason' AS window_reason

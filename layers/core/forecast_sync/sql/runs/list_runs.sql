@@ -6,7 +6,9 @@ SELECT run_id, status, sync_type, trigger, git_ref, neon_branch, dry_run, execut
        left(error_message, %(characters)s) AS error_message, created_at, finished_at,
        to_jsonb(run) ->> 'definition' AS definition,
        to_jsonb(run) ->> 'window_reason' AS window_reason,
-       to_jsonb(run) ->> 'table_name' AS "table"
+       to_jsonb(run) ->> 'table_name' AS "table",
+       (to_jsonb(run) ->> 'deleted')::bigint AS deleted,
+       (to_jsonb(run) ->> 'deletes_deferred')::bigint AS deletes_deferred
 FROM forecast_sync_status AS run
 WHERE run_id IS NOT NULL
   AND (%(status)s::text IS NULL OR status = %(status)s)

@@ -1,5 +1,5 @@
--- The business dates that an incremental run looks at: of the pending objects and of versions that are
--- replaced or gone, within the run's bounds. Only reads.
+-- The business dates that an incremental run looks at: of the pending objects, of versions that are
+-- replaced or gone, and of deletions that wait, within the run's bounds. Only reads.
 SELECT lower(merged), upper(merged) - 1
 FROM (
     SELECT unnest(range_agg(dates * daterange(%(first)s, %(last)s, '[]'))) AS merged
@@ -12,6 +12,10 @@ FROM (
         SELECT daterange(withdrawn_from, withdrawn_to, '[]')
         FROM forecast_sync_file
         WHERE table_name = %(table_name)s AND lake = %(lake)s AND withdrawn_from IS NOT NULL
+        UNION ALL
+        SELECT daterange(business_date, business_date, '[]')
+        FROM forecast_sync_deletion_date
+        WHERE table_name = %(table_name)s AND lake = %(lake)s AND waits
     ) AS found
 ) AS ranges
 ORDER BY 1

@@ -1,5 +1,5 @@
--- Creates the status table, the queue for the lease, the ledger, the file ledger, the rejects and the
--- published states. May run twice: every statement says IF NOT EXISTS, and the caller holds an advisory lock, without
+-- Creates the status table, the queue for the lease, the ledger, the file ledger, the deletions, the rejects
+-- and the published states. May run twice: every statement says IF NOT EXISTS, and the caller holds an advisory lock, without
 -- which concurrent sessions fail.
 CREATE TABLE IF NOT EXISTS forecast_sync_status (
     id SERIAL PRIMARY KEY,
@@ -40,7 +40,11 @@ ALTER TABLE forecast_sync_status
     ADD COLUMN IF NOT EXISTS window_reason TEXT,
     ADD COLUMN IF NOT EXISTS target JSONB,
     ADD COLUMN IF NOT EXISTS table_name TEXT,
-    ADD COLUMN IF NOT EXISTS generation INTEGER;
+    ADD COLUMN IF NOT EXISTS generation INTEGER,
+    ADD COLUMN IF NOT EXISTS decided_at TIMESTAMPTZ,
+    ADD COLUMN IF NOT EXISTS deleted BIGINT,
+    ADD COLUMN IF NOT EXISTS deletes_deferred BIGINT,
+    ADD COLUMN IF NOT EXISTS deletions JSONB;
 CREATE UNIQUE INDEX IF NOT EXISTS forecast_sync_status_run
     ON forecast_sync_status (run_id) WHERE run_id IS NOT NULL;
 -- One run of a table holds its lease; an older version has one for the database.
@@ -74,7 +78,9 @@ CREATE TABLE IF NOT EXISTS forecast_sync_batch (
     committed_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (query_execution_id, page, first_row)
 );
-ALTER TABLE forecast_sync_batch ADD COLUMN IF NOT EXISTS definition TEXT;
+ALTER TABLE forecast_sync_batch
+    ADD COLUMN IF NOT EXISTS definition TEXT,
+    ADD COLUMN IF NOT EXISTS deleted BIGINT;
 CREATE INDEX IF NOT EXISTS forecast_sync_batch_run ON forecast_sync_batch (run_id);
 
 -- An object of the lake by table, lake and key, and what became of it. 0001-01-01 to 9999-12-31 are
@@ -115,6 +121,31 @@ CREATE INDEX IF NOT EXISTS forecast_sync_file_open ON forecast_sync_file (table_
     WHERE state NOT IN ('loaded', 'gone') OR withdrawn_from IS NOT NULL;
 CREATE INDEX IF NOT EXISTS forecast_sync_file_newest ON forecast_sync_file (table_name, lake, modified)
     WHERE state = 'loaded';
+
+-- The rows that a query's results say should leave the target.
+CREATE TABLE IF NOT EXISTS forecast_sync_deletion (
+    query_execution_id TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    step INTEGER NOT NULL,
+    run_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    business_date DATE NOT NULL,
+    row_key JSONB NOT NULL,
+    PRIMARY KEY (query_execution_id, number)
+);
+-- How many they are by business date. Those that wait are looked for again by the next run.
+CREATE TABLE IF NOT EXISTS forecast_sync_deletion_date (
+    table_name TEXT NOT NULL,
+    lake TEXT NOT NULL,
+    survey_id TEXT NOT NULL,
+    query_execution_id TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    business_date DATE NOT NULL,
+    row_count BIGINT NOT NULL,
+    waits BOOLEAN NOT NULL DEFAULT false,
+    found_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (table_name, lake, query_execution_id, step, business_date)
+);
 
 CREATE TABLE IF NOT EXISTS forecast_sync_rejects (
     content_hash TEXT PRIMARY KEY,
