@@ -18,7 +18,7 @@ STATE_MACHINE := statemachine/sync.asl.json
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 # Hashes look like secrets, in locks and recorded payloads; so do the names of secrets, and the
 # passwords that tests and messages invent.
-LOCKS := requirements\.lock|requirements\.txt|tools/.*\.txt|package-lock\.json|tests/payloads/.*\.json
+LOCKS := requirements\.lock|requirements\.txt|tools/.*\.txt|package-lock\.json|tests/payloads/.*\.json|tests/releases/.*\.sql
 MADE_UP := ^(password|secret|canary|test)$$
 export SAM_CLI_TELEMETRY := 0
 

@@ -39,7 +39,10 @@ def resolve(environment: str, git_ref: str) -> dict[str, Any]:
         "execution_arn": arn,
         "started_at": datetime.now(UTC).isoformat(),
     }
-    request = {"input": {"git_ref": git_ref, "dry_run": True}, "execution": execution}
+    sync: dict[str, Any] = {"git_ref": git_ref, "dry_run": True}
+    if table := os.environ.get("TABLE"):
+        sync["table"] = table
+    request = {"input": sync, "execution": execution}
     return invoke(f"{stack_name(environment)}-resolve-branch", request)
 
 

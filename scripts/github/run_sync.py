@@ -57,6 +57,7 @@ def execution_input() -> dict[str, Any]:
         "sync_type": os.environ.get("SYNC_TYPE", ""),
         "date_from": os.environ.get("DATE_FROM", ""),
         "date_to": os.environ.get("DATE_TO", ""),
+        "table": os.environ.get("TABLE", ""),
     }
     given: dict[str, Any] = {name: value for name, value in inputs.items() if value}
     if os.environ.get("DRY_RUN") == "true":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -117,18 +116,26 @@ def test_a_batch_of_one_table_doesn_t_wait_for_another_s_lease(
 ) -> None:
     begin(connection, run_of("sales", "a"))
     begin(connection, run_of("stock", "b"))
-    with connect(database_url) as other, other.transaction(), other.cursor() as cursor:
-        lease.lock_exclusively(cursor, "stock")
-        free = _in_time(lambda: lease.resume(connection, run_of("sales", "a"), 0))
-        assert free
-        assert not _in_time(lambda: lease.resume(connection, run_of("stock", "b"), 0), seconds=0.5)
+    resumed = {table: threading.Event() for table in ("sales", "stock")}
 
+    def resume(table: str, run_id: str) -> None:
+        with connect(database_url) as own:
+            lease.resume(own, run_of(table, run_id), 0)
+        resumed[table].set()
 
-def _in_time(work: Callable[[], object], seconds: float = 10) -> bool:
-    done = threading.Thread(target=work, daemon=True)
-    done.start()
-    done.join(seconds)
-    return not done.is_alive()
+    threads = [
+        threading.Thread(target=resume, args=run) for run in (("sales", "a"), ("stock", "b"))
+    ]
+    with connect(database_url) as other:
+        with other.transaction(), other.cursor() as cursor:
+            lease.lock_exclusively(cursor, "stock")
+            for thread in threads:
+                thread.start()
+            assert resumed["sales"].wait(10)
+            assert not resumed["stock"].is_set()
+        assert resumed["stock"].wait(10)
+    for thread in threads:
+        thread.join()
 
 
 def test_what_an_older_version_recorded_goes_to_the_first_table_whose_target_has_rows(

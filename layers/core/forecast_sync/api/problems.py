@@ -29,7 +29,7 @@ from forecast_sync.errors import (
     TransientError,
 )
 from forecast_sync.links import runbook_url
-from forecast_sync.runs.control import RunConflict, RunNotFound
+from forecast_sync.runs.control import RunConflict, RunNotFound, TableNotFound
 from forecast_sync.runs.files import FileConflict
 from forecast_sync.runs.rejects import RejectNotFound
 from forecast_sync.telemetry.logging import logger
@@ -49,6 +49,7 @@ STATUS: dict[type[ForecastSyncError], HTTPStatus] = {
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     BranchNotFound: HTTPStatus.NOT_FOUND,
     RunNotFound: HTTPStatus.NOT_FOUND,
+    TableNotFound: HTTPStatus.NOT_FOUND,
     RejectNotFound: HTTPStatus.NOT_FOUND,
     RunConflict: HTTPStatus.CONFLICT,
     FileConflict: HTTPStatus.CONFLICT,

@@ -68,7 +68,7 @@ def read_status(
     """
     settings = clients.settings()
     changed = {} if goal_hours is None else {"freshness_goal_hours": goal_hours}
-    names = settings.table_names if table is None else (settings.require_table(table),)
+    names = settings.table_names if table is None else (_require_table(table),)
     tables = [clients.settings_of(name).model_copy(update=changed) for name in names]
     git_refs = [git_ref] if git_ref else clients.served_refs()
     return model.StatusReport(
@@ -130,7 +130,7 @@ def start_sync(
     """Start a run; `GET /syncs/{run_id}` shows its progress."""
     named = request if "trigger" in request.model_fields_set else _by_api(request)
     settings = clients.settings()
-    settings.require_table(request.table)
+    _require_table(request.table)
     return _accepted(
         control.start_run(
             clients.workflow(), settings.environment, named, idempotency_key, clients.require_branch
@@ -180,7 +180,7 @@ def list_rejects(
 ) -> model.Rejects:
     """A page of the rows that the table can't hold, and the totals of all of them by reason."""
     settings = clients.settings()
-    names = settings.table_names if table is None else (settings.require_table(table),)
+    names = settings.table_names if table is None else (_require_table(table),)
     one = clients.settings_of(table) if table and settings.has_several_tables else None
     query = rejects.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
     tables = [clients.table(name) for name in names]
@@ -247,9 +247,21 @@ def retry_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.Fil
     return request
 
 
+def _require_table(table: str | None) -> str:
+    """The table that a request names, or the only one.
+
+    Raises ``InvalidInput`` with the list where it has to name one, and ``TableNotFound``.
+    """
+    settings = clients.settings()
+    if table is not None and table not in settings.table_names:
+        known = ", ".join(settings.table_names)
+        raise control.TableNotFound(f"This stack doesn't sync {table}: its tables are {known}.")
+    return settings.require_table(table)
+
+
 def _settings_of(table: str | None) -> Settings:
-    """The settings of the table that a request names; raises ``InvalidInput`` with the list."""
-    return clients.settings_of(clients.settings().require_table(table))
+    """The settings of the table that a request names; raises what ``_require_table`` does."""
+    return clients.settings_of(_require_table(table))
 
 
 def _caller() -> str:

@@ -32,6 +32,10 @@ class RunNotFound(ForecastSyncError):
     """There is no run of this name."""
 
 
+class TableNotFound(ForecastSyncError):
+    """The stack syncs no table of this name."""
+
+
 class RunConflict(ForecastSyncError):
     """The run's current state doesn't allow the operation."""
 
