@@ -96,7 +96,8 @@ trino: .venv/.trino
 chaos: setup
 	@echo "chaos: every fault in its long form, then $(ROUNDS) rounds of random faults with seed $(SEED)"
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/chaos tests/workflow/test_retries.py \
-	  tests/workflow/test_redrive.py tests/workflow/test_definitions.py tests/e2e/test_sync.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
+	  tests/workflow/test_redrive.py tests/workflow/test_definitions.py \
+	  tests/workflow/test_many_tables.py tests/e2e/test_sync.py $(if $(shell PATH=$$PATH:/usr/sbin command -v pgbouncer),--pooled)
 	@$(BIN)/python -m tests.chaos.rounds --rounds $(ROUNDS) --seed $(SEED) --clouds $(CLOUDS)
 
 # Bytes that no writer produces, guided by coverage: FUZZ_SECONDS=60 for a short run. Findings go to

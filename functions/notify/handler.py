@@ -38,14 +38,11 @@ def publish_result(request: NotifyRequest) -> dict[str, Any]:
 @task(FreshnessCheck)
 def check_freshness(_check: FreshnessCheck) -> dict[str, Any]:
     """Publish each table that has become stale on the environment's branch; what was sent."""
-    stale = [
-        name
-        for name in clients.settings().table_names
-        if notifier.check_freshness(
-            workflow=clients.workflow(),
-            settings=clients.settings_of(name),
-            connect=clients.connection_of,
-            topic=clients.topic(),
-        )
-    ]
-    return {"told": ["stale"] * len(stale)}
+    names = clients.settings().table_names
+    kinds = notifier.check_freshness(
+        workflow=clients.workflow(),
+        tables=[clients.settings_of(name) for name in names],
+        connect=clients.connection_of,
+        topic=clients.topic(),
+    )
+    return {"told": kinds}

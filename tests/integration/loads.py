@@ -22,13 +22,15 @@ LONG = 900_000
 
 
 class Starts(Workflow):
-    """Step Functions, which keeps the names of what is started."""
+    """Step Functions, which keeps the names and the inputs of what is started."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.payloads: list[Mapping[str, Any]] = []
 
-    def start(self, name: str, payload: Mapping[str, Any]) -> bool:  # noqa: ARG002
+    def start(self, name: str, payload: Mapping[str, Any]) -> bool:
         self.names.append(name)
+        self.payloads.append(payload)
         return True
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import uuid
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import psycopg
 from forecast_sync.tables import parse_table
 from forecast_sync_cli.table_lint import write_ddl
 from localcloud import cloud
@@ -18,9 +18,6 @@ from localcloud import cloud
 from tests.builders import FORECAST_FILE
 from tests.lake import KEY, VALUES, Row, Table, reference, to_parquet
 from tests.workflow.deployed import PARAMETERS, Deployed, Ended
-
-ATTENTION = 50
-"""Enough executions to have all of a test's."""
 
 
 def table_text(name: str, prefix: str | None = None) -> str:
@@ -56,10 +53,13 @@ class Several(Deployed):
             self.remember(key, content)
 
     def rows_of(self, name: str) -> Table:
-        """A target's rows; none before the first run has created it."""
+        """A target's rows; none while it isn't as the table file says."""
         if self.query("SELECT to_regclass(%s)", [f"t_{name}"]) == [(None,)]:
             return {}
-        rows = self.query(f"SELECT {', '.join((*KEY, *VALUES))} FROM t_{name}")
+        try:
+            rows = self.query(f"SELECT {', '.join((*KEY, *VALUES))} FROM t_{name}")
+        except psycopg.errors.UndefinedColumn:
+            return {}
         return {row[: len(KEY)]: row[len(KEY) :] for row in rows}
 
     def expected(self, name: str) -> Table:
@@ -94,6 +94,10 @@ class Several(Deployed):
             dict(zip(("run_id", "status", "trigger", "error"), row, strict=True)) for row in rows
         ]
 
+    def table_of(self, ended: Ended) -> str:
+        """The table that an execution was started for."""
+        return str(json.loads(self.describe(ended.arn)["input"])["table"])
+
     def await_end_of_runs(self, seconds: float = 120) -> None:
         """Wait until nothing runs."""
         for arn in self.executions(statusFilter="RUNNING"):
@@ -118,8 +122,3 @@ def running_tables(
         deployed = Several(started, texts=texts)
         deployed.postpone_schedules()
         yield deployed
-
-
-def unique(prefix: str) -> str:
-    """A name for an object that no other test has."""
-    return f"{prefix}{re.sub('-', '', str(uuid.uuid4()))[:12]}.parquet"

@@ -82,6 +82,12 @@ def prefixes() -> dict[str, str]:
     tables = {name: load_table(name) for name in settings().table_names}
     if clashes := find_clashes(tables):
         raise ConfigurationInvalid(" ".join(clashes))
+    reserved = settings().reserved_loaders
+    if 0 < reserved < len(tables):
+        raise ConfigurationInvalid(
+            f"ReservedLoaders is {reserved}, and the stack syncs {len(tables)} tables: one table's "
+            "first load could keep all others waiting. Reserve at least one for each, or none (0)."
+        )
     return {name: prefix_of(name, table) for name, table in tables.items()}
 
 

@@ -32,7 +32,8 @@ class Settings(Model):
     counts compressed bytes; ``max_scan_bytes`` is what a run that reads the whole lake by itself
     may read; ``reject_percent`` is a percentage of the window's rows;
     ``history_days`` must exceed the 14 days in which a run can be redriven. ``lookback_hours`` is
-    ignored: a version that is rolled back to reads it.
+    ignored: a version that is rolled back to reads it. ``reserved_loaders`` is the loader's
+    reserved concurrency, 0 for none.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
@@ -53,6 +54,7 @@ class Settings(Model):
     max_scan_bytes: Annotated[int, Field(ge=0)] = 10**12
     verify_checksum: bool = True
     load_concurrency: Annotated[int, Field(ge=1, le=1000)] = 100
+    reserved_loaders: Annotated[int, Field(ge=0, le=1000)] = 0
     lookback_hours: Annotated[float, Field(ge=0)] = 6
     reject_percent: Annotated[float, Field(ge=0, le=100)] = 1
     reject_rows: Annotated[int, Field(ge=1)] = 100

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from psycopg import sql
+
 from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, WatermarkRequest, Window
@@ -84,8 +86,9 @@ def _open(
 ) -> Window | LeaseHeld:
     lease.resume_locked(cursor, run, redrive_count)
     if run.scope and settings.adopts_unnamed:
+        target = sql.Identifier(table.target.table)
         values = {"scope": run.scope, "source": settings.data_location}
-        cursor.execute(statement("lease/name_table.sql"), values)
+        cursor.execute(statement("lease/name_table.sql", target=target), values)
     watermark = _read_time(cursor, "lease/read_watermark.sql", settings)
     own = lease.find_own_row(cursor, run.run_id)
     if own is not None and own.had_lease:
@@ -168,9 +171,6 @@ def _decide(
     basis = read_basis(cursor, settings.data_location, definition, run.scope)
     own = None if starts else read_own_part(cursor, run.run_id)
     target, reason = examine(cursor, table, basis, definition, own)
-    if basis is not None and basis.target is None and run.scope and not target.rows:
-        # An older version has filled another table from this lake.
-        basis, watermark = None, None
     if run.sync_type == "full":
         reason = None
     if reason and basis and starts:

@@ -7,7 +7,7 @@ reached, the branch's previous run decides what is news (see ``outages``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +24,7 @@ from forecast_sync.notify import messages, outages
 from forecast_sync.notify.messages import Notification
 from forecast_sync.resolve.git_refs import DEFAULT_REFS, map_git_ref
 from forecast_sync.runs.freshness import judge_branch
+from forecast_sync.runs.model import BranchStatus
 from forecast_sync.telemetry.metrics import measure_freshness
 
 if TYPE_CHECKING:
@@ -122,37 +123,55 @@ def notify_unresolved(
 
 
 def check_freshness(
-    workflow: Workflow, settings: Settings, connect: Callable[[str], Connection], topic: Topic
-) -> bool:
-    """Measure how old the environment's own branch is, and publish that it has become stale.
+    workflow: Workflow,
+    tables: Sequence[Settings],
+    connect: Callable[[str], Connection],
+    topic: Topic,
+) -> list[str]:
+    """Measure how old each table of the environment's own branch is, and publish what is stale.
 
-    ``settings`` are those of the table that is looked at.
-
-    Step Functions is asked first, so that no suspended database is woken while runs keep the
-    branch fresh. A branch about which nothing is known has no age, and its metric no value.
-    Returns whether anything was published.
+    ``tables`` are the settings of each. Step Functions is asked first, so that no suspended
+    database is woken while runs keep the branch fresh. A table about which nothing is known has no
+    age, and its metric no value; then the branch has none either, which alarms like an old one.
+    Returns the kinds that were published.
     """
-    git_ref = DEFAULT_REFS[settings.environment]
-    neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
-    age = _age_by_result(workflow, settings, neon_branch)
-    if age is not None and _is_fresh(age, settings):
-        measure_freshness(neon_branch, settings.scope, age)
-        return False
-    branch = judge_branch(git_ref, settings, connect)
+    git_ref = DEFAULT_REFS[tables[0].environment]
+    neon_branch = map_git_ref(git_ref, tables[0].environment).neon_branch
+    ages, published = [], []
+    for settings in tables:
+        age = _age_by_result(workflow, settings, neon_branch)
+        if age is None or not _is_fresh(age, settings):
+            branch = judge_branch(git_ref, settings, connect)
+            age = _age_of_branch(branch) or age
+            if branch.state == "stale" and _publish_stale(
+                connect(git_ref), topic, settings, branch
+            ):
+                published.append("stale")
+        ages.append(age)
+        if age is not None and settings.scope:
+            measure_freshness(neon_branch, settings.scope, age)
+    known = [age for age in ages if age is not None]
+    if len(known) == len(ages):
+        measure_freshness(neon_branch, None, max(known))
+    return published
+
+
+def _age_of_branch(branch: BranchStatus) -> timedelta | None:
     if branch.age_seconds is not None:
-        age = timedelta(seconds=branch.age_seconds)
-    elif branch.waiting_since is not None:
-        age = datetime.now(UTC) - branch.waiting_since
-    if age is not None:
-        measure_freshness(neon_branch, settings.scope, age)
-    if branch.state != "stale":
-        return False
-    with transaction(connect(git_ref)) as cursor:
-        stale: dict[Subject, str] = {"freshness": "stale"}
-        is_news = bool(_save_states(cursor, settings, neon_branch, branch.last_run, stale))
-        if is_news:
-            _publish(topic, messages.stale(branch, settings))
-    return is_news
+        return timedelta(seconds=branch.age_seconds)
+    return datetime.now(UTC) - branch.waiting_since if branch.waiting_since else None
+
+
+def _publish_stale(
+    connection: Connection, topic: Topic, settings: Settings, branch: BranchStatus
+) -> bool:
+    """Publish that a table is stale; False if that is known."""
+    states: dict[Subject, str] = {"freshness": "stale"}
+    with transaction(connection) as cursor:
+        if not _save_states(cursor, settings, branch.neon_branch, branch.last_run, states):
+            return False
+        _publish(topic, messages.stale(branch, settings))
+    return True
 
 
 def _save_states(

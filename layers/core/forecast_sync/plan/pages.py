@@ -83,7 +83,7 @@ def _plan(
     refuse_too_many_rejects(profile, settings, lambda: name_reasons(storage, list_files))
     listed = list_files()
     files = [file for file in listed if file.kind in ("row", "reject")]
-    workers = count_workers(settings.load_concurrency, request.window.connections)
+    workers = share_workers(settings, request.window.connections)
     limit = page_limit(sum(file.size for file in files), settings.page_bytes, workers)
     pages = group_into_pages(query_execution_id, files, limit, definition)
     bucket, key = split_location(manifest or settings.athena_output_location)
@@ -130,6 +130,19 @@ def count_workers(limit: int, connections: int) -> int:
     if connections == 0:
         return limit
     return max(1, min(limit, connections // CONNECTIONS_PER_WORKER))
+
+
+def share_workers(settings: Settings, connections: int) -> int:
+    """How many pages a run of this table may load at once.
+
+    Each table of a stack has an equal share of what the database and the function's reserved
+    concurrency allow, and at least one, whether or not others use theirs: a first load doesn't give
+    back what it has, and an upload of another table mustn't wait for it.
+    """
+    limit = settings.load_concurrency
+    if settings.reserved_loaders:
+        limit = min(limit, settings.reserved_loaders)
+    return max(1, count_workers(limit, connections) // len(settings.table_names))
 
 
 def page_limit(total: int, page_bytes: int, concurrency: int) -> int:

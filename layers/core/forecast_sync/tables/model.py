@@ -319,7 +319,7 @@ class Source(Model):
     ) = Field(
         default=None,
         description="The folder of the lake's bucket with the Parquet files, like `sales/`. "
-        "Default: the table file's name; a stack that reads another one needs `DataPrefix`.",
+        "Default: the table file's name; a stack with one table needs `DataPrefix` for another.",
     )
     date: Identifier = Field(
         description="The key's date column, which bounds a run, its candidates and its reports."

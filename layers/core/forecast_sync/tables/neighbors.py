@@ -38,6 +38,13 @@ def find_clashes(tables: Mapping[str, Table]) -> list[str]:
         prefixes = prefix_of(one, first), prefix_of(other, second)
         if is_nested(*prefixes):
             clashes.append(say_nested(one, prefixes[0], other, prefixes[1]))
+        if both := {index.name for index in first.target.index} & {
+            index.name for index in second.target.index
+        }:
+            clashes.append(
+                f"tables {one} and {other} both name an index {min(both)}, and a database has one "
+                "index of a name. Rename it in one of them."
+            )
         if first.target.table == second.target.table:
             clashes.append(
                 f"tables {one} and {other} have the same [target] table, {first.target.table}: "

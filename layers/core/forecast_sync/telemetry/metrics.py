@@ -51,11 +51,11 @@ def measure_run(run: Run, result: RunResult) -> None:
 def measure_freshness(neon_branch: str, table: str | None, age: timedelta) -> None:
     """How long the oldest file that isn't in the table has waited, or the lake went unlisted.
 
-    ``table`` is named where a stack has several.
+    ``table`` is one of several; None is the branch, which is as old as its oldest table.
     """
     # In hours, as the alarm's threshold is: CloudFormation can't multiply a parameter.
     hours = age / timedelta(hours=1)
-    _emit({"HoursBehind": hours}, unit="None", neon_branch=neon_branch, table=table)
+    _emit_one({"HoursBehind": hours}, "None", _dimensions(neon_branch, table))
 
 
 def measure_outside(objects: int) -> None:
@@ -74,15 +74,25 @@ def _emit(
 ) -> None:
     if run:
         neon_branch, table, run_id = run.neon_branch, run.scope, run.run_id
+    # Of several tables, each has a series beside the one of them all.
+    for one in dict.fromkeys((None, table)):
+        _emit_one(values, unit, _dimensions(neon_branch, one), run_id)
+
+
+def _dimensions(neon_branch: str | None, table: str | None) -> dict[str, str]:
     # Previews share one series: each value of a dimension is billed as a metric of its own.
     branch = {"branch": neon_branch.split("/")[0]} if neon_branch else {}
-    # Of several tables, each has a series beside the one of them all.
-    for dimensions in [branch, {**branch, "table": table}] if table else [branch]:
-        metrics = EphemeralMetrics(namespace=NAMESPACE)
-        for name, member in dimensions.items():
-            metrics.add_dimension(name, member)
-        if run_id:
-            metrics.add_metadata("run_id", run_id)
-        for name, value in values.items():
-            metrics.add_metric(name, unit, value)
-        metrics.flush_metrics()
+    return {**branch, "table": table} if table else branch
+
+
+def _emit_one(
+    values: Mapping[str, float], unit: str, dimensions: Mapping[str, str], run_id: str | None = None
+) -> None:
+    metrics = EphemeralMetrics(namespace=NAMESPACE)
+    for name, member in dimensions.items():
+        metrics.add_dimension(name, member)
+    if run_id:
+        metrics.add_metadata("run_id", run_id)
+    for name, value in values.items():
+        metrics.add_metric(name, unit, value)
+    metrics.flush_metrics()
