@@ -241,3 +241,21 @@ def test_an_incremental_run_looks_only_at_dates_of_which_it_has_read_everything(
     assert scope_of(make_run(), make_window(survey)) == [ANY_DATE]
     bounded = make_run(date_from="2026-01-02", date_to="2026-01-08")
     assert scope_of(bounded, window) == [days(2, 2), days(8, 8)]
+
+
+def test_a_dry_run_lists_what_would_leave_a_target_that_lacks_a_column(
+    connection: Connection,
+) -> None:
+    run = make_run(batch_size=10, dry_run=True)
+    results = prepare(connection, run, range(4))
+    connection.execute("ALTER TABLE forecast_data DROP COLUMN y_95")
+    step, counted = tombstones(results, range(3))
+    results.files.add("rows.gz", [to_line(make_row(0))])
+    missing = DeletionStep(
+        kind="missing", bucket="results", rows=("rows.gz",), tombstones=("tombstones.gz",)
+    )
+    assert delete(connection, results, request(run, results, [step, missing], good=1, **counted))
+    assert numbers_in(connection) == [0, 1, 2, 3]
+    listed = connection.execute("SELECT kind, count(*) FROM forecast_sync_deletion GROUP BY 1")
+    assert dict(listed.fetchall()) == {"tombstone": 3, "missing": 1}
+    assert deleted(connection) == []

@@ -232,6 +232,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         source=SimpleNamespace(prefix=None),
         column=[],
         reject=[],
+        leaves=EVIL,
         expect=[],
     )
     job = SimpleNamespace(

@@ -23,7 +23,9 @@ from tests.workflow.leaving import (
     to_parquet,
     tombstone,
 )
+from tests.workflow.permissions import find_permissions, is_permitted, read_calls
 from tests.workflow.project import Project, copied_project
+from tests.workflow.test_permissions import BASICS
 
 LATER = MORNING + timedelta(hours=1)
 
@@ -34,6 +36,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory, athena: Athena) -> Iterator
     # Small lakes are read in several parts, each of which is compared in a step of its own.
     constants = {"extract/queries.PART_BYTES": "2_000", "plan/deletion_steps.STEP_BYTES": "1"}
     with copied_project(folder, constants=constants, wait_scale=0.02, athena=athena) as project:
+        project.cloud.calls_dir.mkdir()
         declare(project)
         project.deploy(BOTH)
         project.warm_up()
@@ -300,3 +303,21 @@ def test_an_incremental_history_gives_what_one_full_run_gives(
         # The key of a reject is still in the lake, so what it had before stays.
         assert more <= keys_of(copied.files)
     assert not more & deleted_keys(copied.files) or not has_tombstones
+
+
+def test_the_function_that_deletes_may_do_what_it_does_and_no_more(project: Project) -> None:
+    project.upload("a", make_rows(range(4)))
+    project.succeed()
+    project.upload("a", make_rows(range(2)))
+    with project.held_query():
+        arn = project.start()
+        eventually(lambda: "Run queries" in project.entered(arn), what="the queries")
+        project.upload("new", make_rows([5]))
+    project.wait(arn)
+    calls = {call for call in read_calls(project) if call.function == "delete_rows"}
+    assert [call for call in calls if not is_permitted(project, call)] == []
+    assert [
+        (item.action, item.resource)
+        for item in find_permissions(project, "delete_rows")
+        if item.action not in BASICS and not any(item.covers(call) for call in calls)
+    ] == []

@@ -28,6 +28,7 @@ from tests.workflow.permissions import (
 from tests.workflow.test_bad_files import with_damaged_page
 
 ATHENA = "Athena does it on behalf of who starts a query"
+LEAVING = "tests/workflow/test_leaving.py has a table whose rows may leave"
 QUEUE = "Lambda's poller does it on behalf of the function"
 VPC = "Lambda joins the VPC on behalf of the function"
 MACHINE = "Step Functions does it for the state machine"
@@ -55,6 +56,10 @@ ON_BEHALF = {
     ("find_bad_files", "glue:UpdateTable"): "Survey lake has, unless a deployment comes between",
     ("inspect_database", "glue:CreateTable"): "Survey lake has made it, unless somebody dropped it",
     ("inspect_database", "glue:UpdateTable"): "Survey lake has, unless a deployment comes between",
+    **{
+        ("delete_rows", action): LEAVING
+        for action in ("s3:GetObject", "s3:ListBucket", "secretsmanager:GetSecretValue")
+    },
     ("clean_history", "glue:DeletePartition"): "of lists that have expired",
     ("start_sync", "sqs:ReceiveMessage"): QUEUE,
     ("start_sync", "sqs:DeleteMessage"): QUEUE,

@@ -43,8 +43,10 @@ from forecast_sync.lease.basis import count_rows
 from forecast_sync.load.fence import compose_opening, find_committed
 from forecast_sync.load.page_reader import PageReader
 from forecast_sync.survey.proof import require_survey
-from forecast_sync.tables import Table, definition_of
+from forecast_sync.tables import Column, Table, definition_of
+from forecast_sync.target.differences import find_addable
 from forecast_sync.target.expressions import Parts, compose_parts, copy_field
+from forecast_sync.target.schema import refuse_differences
 
 RESERVE_MILLISECONDS = 60_000
 RESERVE_BATCHES = 3
@@ -135,7 +137,9 @@ class _Deleting:
         self._query = request.queries.extract.query_execution_id
         self._survey = require_survey(request.run, request.window)
         self._opening = compose_opening(connection, request.run, self._query, PAGE, joined)
-        self._parts = _compose(table)
+        is_dry = request.run.dry_run
+        target = refuse_differences(connection, table, may_lack=is_dry)
+        self._parts = _compose(table, find_addable(target, table) if is_dry else ())
         self._of = {
             "table_name": settings.table_file,
             "lake": settings.data_location,
@@ -441,12 +445,12 @@ class _Deleting:
         return changed
 
 
-def _compose(table: Table) -> Parts:
-    """The values of the statements' placeholders."""
+def _compose(table: Table, absent: Sequence[Column]) -> Parts:
+    """The values of the statements' placeholders; ``absent`` are columns that a dry run lacks."""
     key, columns = table.target.key, {column.name: column for column in table.column}
     pairs = [item for name in key for item in (sql.Literal(name), sql.Identifier("target", name))]
     return {
-        **compose_parts(table, checksum=False),
+        **compose_parts(table, checksum=False, absent=absent),
         "row_key": sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs)),
         "date": sql.Identifier(table.source.date),
         "first_field": copy_field(columns[key[0]]),

@@ -1,6 +1,6 @@
 -- A run, its counts, and what its batches have committed so far. What an older version has no column
 -- for is read as JSON. Only reads.
-SELECT run.status, count(DISTINCT page) AS pages_begun,
+SELECT run.status, count(DISTINCT page) FILTER (WHERE page >= 0) AS pages_begun,
        coalesce(sum(batch.inserted), 0) AS inserted, coalesce(sum(batch.updated), 0) AS updated,
        coalesce(sum(batch.unchanged), 0) AS unchanged, coalesce(sum(batch.rejected), 0) AS rejected,
        json_build_object(
