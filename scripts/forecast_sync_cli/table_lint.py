@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import sqlglot
 from forecast_sync.tables import Table, known_tables, read_table
 from forecast_sync.tables.expressions import Expression, find_fault
 from forecast_sync.tables.faults import describe, suggest
@@ -15,9 +14,11 @@ from forecast_sync.tables.files import read_table_file
 from forecast_sync.tables.lines import Location
 from forecast_sync.tables.model import OWN_COLUMNS
 from forecast_sync.target.schema import define_target
-from sqlglot import exp
 
 from forecast_sync_cli.errors import Faults, UserError
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 HIDDEN = {"$path", "$file_modified_time", "$file_size", "$bucket", "$partition"}
 
@@ -72,6 +73,8 @@ def find_sql_mistakes(table: Table) -> Iterator[tuple[Location, str]]:
         "source": {*table.source.columns, *HIDDEN},
         "target": {*table.names, *HIDDEN},
     }
+    from sqlglot import exp
+
     indexed = {*table.names, *OWN_COLUMNS, table.target.written_at}
     for expression in table.expressions():
         location, text, dialect, over = expression
@@ -88,6 +91,9 @@ def find_sql_mistakes(table: Table) -> Iterator[tuple[Location, str]]:
 
 def _parse(expression: Expression) -> exp.Expression | str:
     """The syntax tree of an expression, or what is wrong with it."""
+    import sqlglot
+    from sqlglot import exp
+
     if fault := find_fault(expression):
         return fault
     try:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-import pyarrow.parquet as pq
 from forecast_sync.survey.parquet_footer import ParquetColumn, footer_size, read_footer
 from forecast_sync.survey.readable import CODECS
 from forecast_sync.tables.faults import suggest
@@ -325,6 +324,8 @@ class _Sample:
         return f"numeric({whole + decimals},{decimals})"
 
     def _values(self, name: str) -> Iterator[Decimal]:
+        import pyarrow.parquet as pq
+
         parquet = pq.ParquetFile(self._file)
         stored = next(item for item in parquet.schema_arrow.names if item.lower() == name)
         batch = next(parquet.iter_batches(SAMPLED_ROWS, columns=[stored]), None)
