@@ -135,7 +135,7 @@ def _close_files() -> None:
 
 
 def _collect_less() -> None:
-    """Leave what is imported out of garbage collections, which took a tenth of the server's time."""
+    """Leave what is imported out of garbage collections, a tenth of the server's time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 10, 10)
