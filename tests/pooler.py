@@ -52,7 +52,9 @@ def pooled(url: str, port: int, folder: Path, *tls: Path) -> Iterator[str]:
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = scram-sha-256\nauth_file = {folders.reach(users)}\n"
         "pool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 500\n"
-        "server_login_retry = 0.2\n" + _tls_settings(*map(folders.reach, tls))
+        # Each test has a database and so a pool, and one server holds 200 connections.
+        "server_login_retry = 0.2\nserver_idle_timeout = 5\n"
+        + _tls_settings(*map(folders.reach, tls))
     )
     for path in (folder, users, settings, *tls):
         hand_over(path)

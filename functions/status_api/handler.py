@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from forecast_sync import api
+from forecast_sync.api import routes
 
-handler = api.answer
+handler = routes.answer

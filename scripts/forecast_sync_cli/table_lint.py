@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import sqlglot
 from forecast_sync.tables import Table, known_tables, load_table, read_table
 from forecast_sync.tables.expressions import Expression, find_fault
 from forecast_sync.tables.faults import describe, suggest
@@ -16,9 +15,11 @@ from forecast_sync.tables.lines import Location
 from forecast_sync.tables.model import OWN_COLUMNS
 from forecast_sync.tables.neighbors import find_clashes, is_nested, prefix_of, say_nested
 from forecast_sync.target.schema import define_target
-from sqlglot import exp
 
 from forecast_sync_cli.errors import Faults, UserError
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 HIDDEN = {"$path", "$file_modified_time", "$file_size", "$bucket", "$partition"}
 
@@ -99,6 +100,8 @@ def find_sql_mistakes(table: Table) -> Iterator[tuple[Location, str]]:
         "source": {*table.source.columns, *HIDDEN},
         "target": {*table.names, *HIDDEN},
     }
+    from sqlglot import exp
+
     indexed = {*table.names, *OWN_COLUMNS, table.target.written_at}
     for expression in table.expressions():
         location, text, dialect, over = expression
@@ -115,6 +118,9 @@ def find_sql_mistakes(table: Table) -> Iterator[tuple[Location, str]]:
 
 def _parse(expression: Expression) -> exp.Expression | str:
     """The syntax tree of an expression, or what is wrong with it."""
+    import sqlglot
+    from sqlglot import exp
+
     if fault := find_fault(expression):
         return fault
     try:

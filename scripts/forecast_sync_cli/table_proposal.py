@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-import pyarrow.parquet as pq
 from forecast_sync.survey.parquet_footer import ParquetColumn, footer_size, read_footer
 from forecast_sync.survey.readable import CODECS
 from forecast_sync.tables.faults import suggest
@@ -315,6 +314,8 @@ class _Sample:
     """A file's first rows and its own schema, which say what its types alone don't."""
 
     def __init__(self, file: Path) -> None:
+        import pyarrow.parquet as pq
+
         self._parquet = pq.ParquetFile(file)
         self._stored = {item.lower(): item for item in self._parquet.schema_arrow.names}
 

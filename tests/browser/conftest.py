@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,18 +16,20 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.e2e.cli import COMMAND, clean_environment
+from tests.waiting import eventually
 from tests.workflow.deployed import Deployed
 
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("dark", "light")
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+KEEPS_SCREENSHOTS = bool(os.environ.get("CI") or os.environ.get("SCREENSHOTS"))
+"""Nothing compares them, they are for people and take a fifth of the time."""
 WIDE, NARROW = 1440, 360
 AXE = Axe()
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOR_RULES = ["color-contrast", "link-in-text-block"]
 """Those of them that can end differently in a page of which only the colors have changed."""
-ALL: tuple[tuple[int, Scheme], ...] = ((WIDE, "dark"), (NARROW, "light"), (NARROW, "dark"))
 PARTS = ("#status", "#now", "#runs", "#table", "#files", "#rejects")
 
 # Four fragments requested at once may start four functions, which is slow on a busy machine.
@@ -64,14 +67,6 @@ class Dashboard:
         self.pages.append(page)
         return page
 
-    def shoot(self, page: Page, name: str, *more: tuple[int, Scheme]) -> None:
-        """Screenshots of a state: of the open page, and narrow and dark, or as ``more`` says."""
-        check(page, f"{name}-{WIDE}-light")
-        for width, scheme in more or ((NARROW, "dark"),):
-            other = self.open(width, scheme)
-            check(other, f"{name}-{width}-{scheme}")
-            other.context.close()
-
     def _note(self, request: Request) -> None:
         self.asked.append(request.url)
 
@@ -82,21 +77,35 @@ class Dashboard:
 
 
 def check(page: Page, name: str, rules: Sequence[str] = AXE_RULES) -> None:
-    """A screenshot, nothing wider than the page, and what axe finds, which is nothing."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(
-        path=SCREENSHOTS / f"{name}.png", full_page=not page.locator("dialog[open]").count()
-    )
-    width = page.evaluate("document.documentElement.scrollWidth")
+    """Nothing wider than the page, nothing that axe finds, and a screenshot if one is wanted."""
+    if KEEPS_SCREENSHOTS:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        is_whole = not page.locator("dialog[open]").count()
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=is_whole)
     viewport = page.viewport_size
     assert viewport is not None
-    assert width <= viewport["width"], f"{name} is {width} px wide"
+    # A new width has its effect on the chart and on scripts one frame later.
+    eventually(
+        lambda: page.evaluate("document.documentElement.scrollWidth") <= viewport["width"],
+        5,
+        f"{name}, nothing wider than {viewport['width']} px,",
+    )
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.axe_script)
     options = {"runOnly": rules, "resultTypes": ["violations"]}
     findings = page.evaluate("async options => (await axe.run(options)).violations", options)
     violations = [(found["id"], [node["target"] for node in found["nodes"]]) for found in findings]
     assert violations == [], name
+
+
+def check_extremes(page: Page, name: str) -> None:
+    """The same state wide and light, then narrow and dark; then the page is as it was."""
+    check(page, f"{name}-{WIDE}-light")
+    page.set_viewport_size({"width": NARROW, "height": 900})
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    check(page, f"{name}-{NARROW}-dark")
+    page.set_viewport_size({"width": WIDE, "height": 900})
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
 
 
 def check_everywhere(page: Page, name: str) -> None:

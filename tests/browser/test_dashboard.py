@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import ALL, NARROW, Dashboard, check, check_everywhere
+from tests.browser.conftest import NARROW, Dashboard, check, check_everywhere, check_extremes
 from tests.builders import DEFINITION
 from tests.lake import MORNING, make_row, make_rows, reference
 from tests.waiting import eventually
@@ -66,7 +66,7 @@ def test_a_run_is_started_watched_stopped_and_redriven_without_a_reload(
     expect(page.locator("#status")).to_contain_text("Running")
     tops = "nodes => new Set(nodes.map(node => node.offsetTop)).size"
     assert page.locator(".machine li").evaluate_all(tops) == 1, "the picture is one row"
-    dashboard.shoot(page, "running", *ALL)
+    check_everywhere(page, "running")
 
     page.get_by_role("button", name="Stop").click()
     dialog = page.get_by_role("dialog", name="Stop this run?")
@@ -135,7 +135,7 @@ def test_a_failed_run_says_what_happened_and_what_to_do(
     expect(now.locator("[data-progress=failed]")).to_contain_text("Load pages")
     expect(page.locator("#status")).to_contain_text("The last run failed")
     expect(page.locator("#chart")).to_be_visible()
-    dashboard.shoot(page, "failed", *ALL)
+    check_everywhere(page, "failed")
     page.get_by_role("link", name="The runbook on BatchRefused").click()
     expect(page.get_by_role("heading", name="BatchRefused")).to_be_in_viewport()
     check_everywhere(page, "runbook")
@@ -184,7 +184,7 @@ def test_a_run_shows_its_definition_and_why_it_has_read_the_whole_lake(
     page.get_by_text("columns, ").click()
     expect(page.get_by_role("region", name="Table of columns")).to_contain_text("restaurant_id")
     check_everywhere(page, "table")
-    dashboard.shoot(page, "whole-lake")
+    check_extremes(page, "whole-lake")
 
 
 def test_rejected_rows_stand_by_reason(dashboard: Dashboard, deployed: Deployed) -> None:
@@ -196,7 +196,7 @@ def test_rejected_rows_stand_by_reason(dashboard: Dashboard, deployed: Deployed)
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("state is longer than 2 characters")
     expect(rows.first.locator("meter")).to_have_attribute("value", "4")
-    dashboard.shoot(page, "rejects")
+    check_extremes(page, "rejects")
     page.get_by_role("button", name="Show rows: state is longer than 2 characters").click()
     shown = page.locator("#reject-rows")
     expect(shown.get_by_role("heading")).to_have_text(
@@ -233,13 +233,11 @@ def test_a_dry_run_shows_its_plan(dashboard: Dashboard, deployed: Deployed) -> N
     expect(plan).to_contain_text("1 file to take in, 1 read beside; those that are read have")
     expect(plan.get_by_role("region", name="Table of the largest changes")).to_contain_text("1000")
     expect(page.locator(".skeleton")).to_have_count(0)
-    check(page, "plan-1440-light")
-    for width, scheme in ALL:
-        other = dashboard.open(width, scheme)
-        other.goto(f"{dashboard.url}?run={ended.name}")
-        expect(other.locator("#plan")).to_contain_text("read by Athena")
-        expect(other.locator(".skeleton")).to_have_count(0)
-        check(other, f"plan-{width}-{scheme}")
+    check_everywhere(page, "plan")
+    other = dashboard.open(NARROW, "dark")
+    other.goto(f"{dashboard.url}?run={ended.name}")
+    expect(other.locator("#plan")).to_contain_text("read by Athena")
+    expect(other.locator(".skeleton")).to_have_count(0)
 
 
 def test_the_list_says_why_and_the_chart_shows_what_changed(
@@ -263,7 +261,7 @@ def test_the_list_says_why_and_the_chart_shows_what_changed(
         page.goto(f"{dashboard.url}?run={coalesced.name}")
         expect(page.locator("#now .badge").first).to_have_text("Coalesced")
         expect(page.locator("#now")).to_contain_text(f"{name} was ahead")
-        dashboard.shoot(page, "coalesced")
+        check_extremes(page, "coalesced")
     deployed.wait(holder)
     deployed.wait(waiting)
     page.goto(dashboard.url)
@@ -372,7 +370,7 @@ def test_an_unreachable_database_or_api_is_shown_in_its_place(
         expect(page.locator("#rejects")).to_contain_text("This can't be shown right now.")
         # The list of runs asks no database.
         expect(page.locator("#runs tbody tr").first).to_contain_text("20")
-        dashboard.shoot(page, "unreachable")
+        check_extremes(page, "unreachable")
     finally:
         deployed.execute(deny + "true", branch="main")
     page.evaluate("htmx.trigger(document.body, 'changed')")

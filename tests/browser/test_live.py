@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from localcloud import cloud
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Dashboard, check_everywhere, serving
+from tests.browser.conftest import Dashboard, check_everywhere, check_extremes, serving
 
 SAID_SECONDS = 10.0
 """After the end of the cloud."""
@@ -42,7 +42,7 @@ def test_when_the_cloud_is_gone_the_page_says_so_within_ten_seconds(chromium: Br
             stack.callback(page.context.close)
             expect(page.locator("#connection")).to_have_text("Live")
             expect_how_to_begin(page)
-            dashboard.shoot(page, "empty")
+            check_extremes(page, "empty")
             os.kill(own.pid, signal.SIGSTOP)
             try:
                 expect_no_data(page, time.monotonic())

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import api, clients
+from forecast_sync import clients
 from forecast_sync.adapters.postgres import Connection, connect, transaction
+from forecast_sync.api import routes
 from forecast_sync.diagnostics.inspect import KeysQuestion, _list_keys
 from forecast_sync.dry_run.changes import describe_batch
 from forecast_sync.runs.rejects import RejectQuery, list_rejects
@@ -66,7 +67,7 @@ def ask(path: str, **query: str) -> dict[str, Any]:
             "authorizer": {"iam": {"userArn": "arn:aws:iam::000000000000:root"}},
         },
     }
-    answer = api.answer(event, LambdaContext())
+    answer = routes.answer(event, LambdaContext())
     assert len(json.dumps(answer)) < LIMIT
     assert answer["statusCode"] == 200, answer["body"][:500]
     document: dict[str, Any] = json.loads(answer["body"])

@@ -8,8 +8,9 @@ from typing import Any, NoReturn
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import api, clients
+from forecast_sync import clients
 from forecast_sync.adapters.stepfunctions import Execution
+from forecast_sync.api import routes
 from forecast_sync.errors import (
     BranchNotFound,
     DatabaseRefused,
@@ -113,7 +114,7 @@ def ask(
             "authorizer": caller,
         },
     }
-    answer = api.answer(event, LambdaContext())
+    answer = routes.answer(event, LambdaContext())
     return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
 
 

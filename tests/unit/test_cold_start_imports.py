@@ -1,4 +1,4 @@
-"""What each function imports at a cold start, observed in a new process."""
+"""What each function and the command line import when they start, observed in a new process."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ def imported(function: str) -> set[str]:
         **os.environ,
         "PYTHONPATH": f"{ROOT / 'layers/core'}:{ROOT / 'functions' / function}",
     }
-    program = "import json, sys, handler; print(json.dumps(sorted(sys.modules)))"
+    return imported_by("import handler", environment)
+
+
+def imported_by(program: str, environment: dict[str, str]) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, check=True, text=True
+        [sys.executable, "-c", f"{program}; import json, sys; print(json.dumps([*sys.modules]))"],
+        env=environment,
+        capture_output=True,
+        check=True,
+        text=True,
     )
     return set(json.loads(done.stdout))
 
@@ -42,4 +49,19 @@ def test_a_function_starts_without_what_it_may_never_touch(function: str) -> Non
         "pandas",
         "pyarrow",
         "polars",
+    }
+
+
+def test_the_command_line_starts_without_what_few_commands_need() -> None:
+    """Each of these takes a tenth of a second or more, and every command would wait for it."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'layers/core'}:{ROOT / 'scripts'}"}
+    modules = imported_by("from forecast_sync_cli import main; main.make_app()", environment)
+    assert "forecast_sync_cli.commands.tables" in modules
+    assert not modules & {
+        "aws_lambda_powertools.event_handler.openapi",
+        "duckdb",
+        "ministack",
+        "polars",
+        "pyarrow",
+        "sqlglot",
     }

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import api
 from forecast_sync.adapters.stepfunctions import Execution, Workflow
+from forecast_sync.api import routes
 from forecast_sync.contracts.base import parse_payload
 from forecast_sync.contracts.run import SyncRequest
 from forecast_sync.diagnostics.inspect import InspectRequest
@@ -134,7 +134,7 @@ def send(**changes: Any) -> tuple[int, dict[str, Any]]:
         },
         **changes,
     }
-    answer = api.answer(event, LambdaContext())
+    answer = routes.answer(event, LambdaContext())
     return answer["statusCode"], json.loads(answer["body"])
 
 

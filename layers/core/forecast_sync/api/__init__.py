@@ -1,11 +1,5 @@
 """The status API: routes, schemas and problem details over the use cases in ``runs``.
 
-The function's handler calls ``answer``; ``app`` has the routes and makes the OpenAPI document from
-them.
+``routes`` has what the function's handler calls. It isn't imported here, because the command line
+needs only the schemas, and the routes' packages take half a second.
 """
-
-from __future__ import annotations
-
-from forecast_sync.api.routes import answer, app
-
-__all__ = ["answer", "app"]
