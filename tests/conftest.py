@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Trino needs a second or two for what the embedded engine does in some hundredths."""
+    # A shell ignores SIGINT for what it starts in the background, and all that is started there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--athena") == "trino":
         waiting.PATIENCE = 4.0
 

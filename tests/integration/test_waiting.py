@@ -83,7 +83,13 @@ class Queries:
 def make_functions(queries: Queries) -> dict[str, Any]:
     """Functions that answer just what the states look at."""
     run = {"run_id": "run-1", "dry_run": False}
-    plan = {"pages": 1, "concurrency": 1, "pages_bucket": "b", "pages_key": "k"}
+    plan = {
+        "pages": 1,
+        "concurrency": 1,
+        "pages_bucket": "b",
+        "pages_key": "k",
+        "deletes": True,
+    }
     return {
         "resolve_branch": lambda _: run,
         "survey_lake": lambda _: make_window().model_dump(mode="json"),
@@ -94,6 +100,7 @@ def make_functions(queries: Queries) -> dict[str, Any]:
         "plan_pages": lambda _: plan,
         "upsert_batches": lambda _: {"done": True},
         "verify_load": lambda _: {},
+        "delete_rows": lambda _: {"done": True},
         "report_changes": lambda _: {},
         "record_status": lambda _: {"status": "succeeded"},
         "notify": lambda _: {},

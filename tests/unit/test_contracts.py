@@ -39,14 +39,6 @@ def test_an_input_that_does_not_fit_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_whole_number_may_have_a_point_in_json() -> None:
-    request = SyncRequest.parse({"batch_size": 44.0, "allow_deletes": 7.0})
-    assert (request.batch_size, request.allow_deletes) == (44, 7)
-    for number in (44.5, float("inf"), True, "44"):
-        with pytest.raises(InvalidInput, match="batch_size"):
-            SyncRequest.parse({"batch_size": number})
-
-
 def test_a_raw_upload_event_is_a_plain_incremental_run() -> None:
     event = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {}}}
     assert SyncRequest.parse(event) == SyncRequest(trigger="s3")

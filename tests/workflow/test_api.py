@@ -185,7 +185,9 @@ def _can_be_told_by_a_schema(case: schemathesis.Case[Any]) -> bool:
     first, last = body.get("date_from"), body.get("date_to")
     both = isinstance(first, str) and isinstance(last, str)
     in_order = not both or str(first) <= str(last)
-    is_whole = not isinstance(body.get("batch_size"), float)
+    is_whole = not any(
+        isinstance(body.get(name), float) for name in ("batch_size", "allow_deletes")
+    )
     return in_order and is_whole and not {"main", "refs/heads/main"} & set(refs)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt, model_validator
 
 from forecast_sync.contracts.base import Day, Line, Model, Payload, parse_payload
 from forecast_sync.contracts.survey import Survey
@@ -13,17 +13,10 @@ from forecast_sync.contracts.survey import Survey
 SyncType = Literal["incremental", "full"]
 
 MAX_BATCH_SIZE = 10_000_000
+MAX_DELETES = 1_000_000_000
 
 TABLE_PATTERN = r"^[a-z_][a-z0-9_]*$"
 """A table's name, which is that of its file."""
-
-
-def _as_int(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WHOLE = BeforeValidator(_as_int)
-"""In JSON 44.0 is a whole number too."""
 
 
 class SyncRequest(Model):
@@ -37,8 +30,8 @@ class SyncRequest(Model):
     date_from: Day | None = None
     date_to: Day | None = None
     dry_run: StrictBool = False
-    batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_SIZE), WHOLE] | None = None
-    allow_deletes: Annotated[StrictInt, Field(ge=1), WHOLE] | None = None
+    batch_size: Annotated[StrictInt, Field(ge=1, le=MAX_BATCH_SIZE)] | None = None
+    allow_deletes: Annotated[StrictInt, Field(ge=1, le=MAX_DELETES)] | None = None
     trigger: Annotated[Line, Field(min_length=1, max_length=64)] = "manual"
     table: Annotated[str, Field(max_length=255, pattern=TABLE_PATTERN)] | None = None
 
