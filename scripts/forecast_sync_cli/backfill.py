@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from typing import Any, Literal
 
@@ -30,6 +30,8 @@ class Backfill:
     date_to: date
     days_per_run: int
     label: str | None = None
+    table: str | None = field(default=None, repr=False)
+    """The table of several; None where there is one."""
 
     def windows(self) -> Iterator[tuple[date, date]]:
         """The first and last date of each run, both inclusive."""
@@ -44,7 +46,8 @@ class Backfill:
 
     def run_name(self, first: date, last: date) -> str:
         """The name of a window's run, the same for equal backfills."""
-        digest = hashlib.sha256(repr(self).encode()).hexdigest()[:8]
+        # Without a table the names are those of earlier versions, so that their runs are found.
+        digest = hashlib.sha256(f"{self!r}{self.table or ''}".encode()).hexdigest()[:8]
         name = f"{self.label}-{digest}" if self.label else digest
         return f"backfill-{name}-{first:%Y%m%d}-{last:%Y%m%d}"
 

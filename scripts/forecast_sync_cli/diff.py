@@ -115,8 +115,7 @@ class Sides:
         return athena.read_rows(run_query(athena, query))
 
     def _inspect(self, question: dict[str, Any]) -> dict[str, Any]:
-        payload = {"git_ref": self.git_ref, "question": question}
-        return self.deployment.invoke("inspect_database", payload)
+        return self.deployment.inspect(self.git_ref, question)
 
 
 def compare(
@@ -156,8 +155,9 @@ def compare(
 
 
 def watermark(deployment: Deployment, git_ref: str | None) -> datetime | None:
-    """The branch's watermark; None before its first successful run without dates."""
-    answer = deployment.ask_status("/syncs", {"git_ref": git_ref} if git_ref else {})
+    """The table's watermark in the branch; None before its first successful run without dates."""
+    query = {"git_ref": git_ref} if git_ref else {}
+    answer = deployment.ask_status("/syncs", {**query, **deployment.table_choice})
     for run in (answer or {"syncs": []})["syncs"]:
         if run["status"] == "succeeded":
             time = datetime.fromisoformat(run["last_sync_timestamp"]).replace(tzinfo=UTC)

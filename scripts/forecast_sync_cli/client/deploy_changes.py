@@ -82,9 +82,8 @@ def _find_target(
     """The target as the database has it; or why that isn't known."""
     if deployed.table.target.table != table.target.table:
         return None, f"the target is another table, {table.target.table}"
-    question = {"git_ref": git_ref, "question": {"about": "database"}}
     try:
-        answer = deployed.invoke("inspect_database", question)
+        answer = deployed.inspect(git_ref, {"about": "database"})
     except UserError as error:
         return None, str(error)
     if "described" not in answer:

@@ -64,10 +64,12 @@ def find_table(name: str, ask_status: AskStatus, *, is_one_of_several: bool = Fa
     return TableInUse(name, table, answer.definition, difference, answer.location)
 
 
-def describe_table(name: str, ask_status: AskStatus) -> dict[str, str | None] | None:
+def describe_table(
+    name: str, ask_status: AskStatus, *, is_one_of_several: bool = False
+) -> dict[str, str | None] | None:
     """The deployed table as ``--json`` prints it; None if it can't be found out."""
     try:
-        return find_table(name, ask_status).to_dict()
+        return find_table(name, ask_status, is_one_of_several=is_one_of_several).to_dict()
     except (UserError, ConfigurationInvalid):
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import time
@@ -30,7 +31,7 @@ from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_n
 from forecast_sync.tables import Table
 
 from forecast_sync_cli.client.api import ApiClient, find_url
-from forecast_sync_cli.client.deployed_table import TableInUse, find_table
+from forecast_sync_cli.client.deployed_table import TableInUse, describe_table, find_table
 from forecast_sync_cli.errors import UserError
 
 if TYPE_CHECKING:
@@ -119,16 +120,48 @@ class Deployment:
         return self.stack_settings.table_names
 
     @property
+    def has_several_tables(self) -> bool:
+        """Whether requests to the stack have to say which table they are about."""
+        return len(self.tables) > 1
+
+    @property
     def table_name(self) -> str:
         """The selected table, or the only one; raises ``UserError`` with the list of several."""
         if self.selected_table is not None:
             return self.selected_table
-        if len(self.tables) > 1:
+        if self.has_several_tables:
             raise UserError(
                 f"the stack {self.name} syncs several tables: name one with --table, of "
                 f"{', '.join(self.tables)}"
             )
         return self.tables[0]
+
+    @property
+    def table_choice(self) -> dict[str, str]:
+        """What a request or an execution input says about its table: nothing where there is one.
+
+        Raises ``UserError`` with the list of several.
+        """
+        return {"table": self.table_name} if self.has_several_tables else {}
+
+    def one_table(self) -> Deployment:
+        """The same for the selected table, or the only one.
+
+        Raises ``UserError`` with the list of several.
+        """
+        return self.of_table(self.table_name)
+
+    def each_table(self) -> list[Deployment]:
+        """The same for the selected table only, or else for each one."""
+        return [self.of_table(self.selected_table)] if self.selected_table else self.all_tables()
+
+    def all_tables(self) -> list[Deployment]:
+        """The same for each of its tables."""
+        return [self.of_table(name) for name in self.tables]
+
+    def run_label(self, run_id: str, table: str | None) -> str:
+        """A run as messages name it: with its table, where there are several."""
+        return f"{run_id} of {table}" if table and self.has_several_tables else run_id
 
     def select_table(self, given: str) -> Deployment:
         """The same for one of its tables, given by its name or by the path of its file.
@@ -137,15 +170,21 @@ class Deployment:
         """
         name = Path(given).stem if given.endswith(TABLE_SUFFIX) else given
         if name not in self.tables:
+            near = difflib.get_close_matches(name, self.tables, 1)
+            guess = f"Did you mean {near[0]}? " if near else ""
             raise UserError(
-                f"--table {given}: the stack {self.name} doesn't sync this table. Deployed: "
+                f"--table {given}: the stack {self.name} doesn't sync this table. {guess}Deployed: "
                 f"{', '.join(self.tables)}. To deploy another one, see docs/tables.md"
             )
         return self.of_table(name)
 
     def of_table(self, name: str) -> Deployment:
         """The same for one of its tables."""
-        return replace(self, selected_table=name)
+        other = replace(self, selected_table=name)
+        # What is the same for each table is asked for once.
+        shared = {key: vars(self)[key] for key in ("stack_settings", "api") if key in vars(self)}
+        vars(other).update(shared)
+        return other
 
     @cached_property
     def table(self) -> Table:
@@ -156,7 +195,12 @@ class Deployment:
     def table_in_use(self) -> TableInUse:
         """The same with its name and its definition, and how the local file differs."""
         name = self.table_name
-        return find_table(name, self.ask_status, is_one_of_several=len(self.tables) > 1)
+        return find_table(name, self.ask_status, is_one_of_several=self.has_several_tables)
+
+    def describe_table(self) -> dict[str, str | None] | None:
+        """The table as ``--json`` prints it; None if it can't be found out."""
+        name = self.table_name
+        return describe_table(name, self.ask_status, is_one_of_several=self.has_several_tables)
 
     def execution_arn(self, run: str) -> str:
         """The execution ARN of a run, given by its name or by the ARN itself."""
@@ -178,6 +222,14 @@ class Deployment:
             error, message = decoded.get("errorType", "error"), decoded.get("errorMessage", "")
             raise FunctionFailed(name, error, message)
         return decoded
+
+    def inspect(self, git_ref: str | None, question: Mapping[str, Any]) -> dict[str, Any]:
+        """What the database of a git ref's branch answers a question about the table.
+
+        Raises ``FunctionFailed``.
+        """
+        payload = {"git_ref": git_ref, "question": question, **self.table_choice}
+        return self.invoke("inspect_database", payload)
 
     @cached_property
     def api(self) -> ApiClient:

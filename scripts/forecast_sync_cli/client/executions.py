@@ -30,6 +30,10 @@ from forecast_sync_cli.client.run_status import (
 from forecast_sync_cli.errors import UserError
 
 
+LISTED_RUNS = 100
+"""Among so many runs the one to redrive is looked for."""
+
+
 class ListedRun(Model):
     """One execution, as Step Functions lists it."""
 
@@ -49,9 +53,10 @@ def new_name(trigger: str) -> str:
 def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
     """Start an execution and return its ARN; the same name and input find the same execution.
 
-    Raises ``InvalidInput``, or ``UserError`` if Neon has no branch for the git ref: in either case
-    nothing is started.
+    The input names the table where there are several. Raises ``InvalidInput``, or ``UserError`` if
+    no table is selected or Neon has no branch for the git ref: in either case nothing is started.
     """
+    payload = {**payload, **deployment.table_choice}
     request = SyncRequest.parse(payload)
     if request.git_ref is not None:
         _refuse_missing_branch(deployment, request.git_ref)
@@ -84,14 +89,15 @@ def redrive(deployment: Deployment, execution_arn: str) -> int:
     """
     client = deployment.stepfunctions
     run = describe(deployment, execution_arn)
+    label = deployment.run_label(run.run_id, run.table)
     if reason := _why_not_redrivable(deployment, run.run_id):
-        raise UserError(f"{run.run_id} can't be redriven: {reason}")
+        raise UserError(f"{label} can't be redriven: {reason}")
     before = run.redrive_count
     try:
         client.redrive_execution(executionArn=execution_arn)
     except client.exceptions.ExecutionNotRedrivable as error:
         reason = error.response.get("Error", {}).get("Message", "")
-        raise UserError(f"{execution_arn.rsplit(':', 1)[-1]} can't be redriven: {reason}") from None
+        raise UserError(f"{label} can't be redriven: {reason}") from None
     return before + 1
 
 
@@ -111,7 +117,8 @@ def stop(deployment: Deployment, execution_arn: str) -> None:
     """Stop a running execution; it can be redriven."""
     run = describe(deployment, execution_arn)
     if run.status not in ALIVE:
-        raise UserError(f"{run.run_id} can't be stopped: it has ended already ({run.status})")
+        label = deployment.run_label(run.run_id, run.table)
+        raise UserError(f"{label} can't be stopped: it has ended already ({run.status})")
     deployment.stepfunctions.stop_execution(
         executionArn=execution_arn, error="StoppedByHand", cause="forecast-sync stop"
     )
@@ -138,26 +145,54 @@ def list_runs(deployment: Deployment, limit: int, status: str | None = None) -> 
     ]
 
 
-def latest_redrivable(deployment: Deployment) -> str:
+def find_redrivable(deployment: Deployment) -> str:
     """The ARN of the newest run that writes and didn't coalesce.
 
-    Raises ``UserError`` unless it has failed.
+    Of several tables each has such a run, and that of the selected table is meant, or else the only
+    one that has failed. Raises ``UserError`` unless it has failed, or when several have.
     """
+    newest = _newest_by_table(deployment)
+    failed = {table: run for table, run in newest.items() if run.status in REDRIVABLE}
+    if len(failed) == 1:
+        return deployment.execution_arn(next(iter(failed.values())).run_id)
+    if failed:
+        labels = [deployment.run_label(run.run_id, table) for table, run in failed.items()]
+        raise UserError(
+            f"the newest runs of several tables have failed: {', '.join(labels)}. Name the run to "
+            "redrive, or its table with --table"
+        )
+    if len(newest) > 1:
+        raise UserError("no table's newest run has failed: name the run to redrive")
+    for table, run in newest.items():
+        label = deployment.run_label(run.run_id, table)
+        if run.status == "RUNNING":
+            raise UserError(f"{label} is running: name the run to redrive")
+        raise UserError(f"the newest run, {label}, has succeeded: name the run to redrive")
+    raise UserError(f"none of the last {LISTED_RUNS} runs failed: name the run to redrive")
+
+
+def _newest_by_table(deployment: Deployment) -> dict[str, ListedRun]:
+    """The newest run of each table that is meant, but for dry and coalesced ones."""
+    names = [each.table_name for each in deployment.each_table()]
     workflow = Workflow(deployment.stepfunctions, deployment.state_machine_arn)
-    for item in list_runs(deployment, 20):
+    newest: dict[str, ListedRun] = {}
+    for item in list_runs(deployment, LISTED_RUNS):
         arn = deployment.execution_arn(item.run_id)
         execution = workflow.describe(arn)
-        if execution and read_object(execution.input).get("dry_run") is True:
+        given = read_object(execution.input) if execution else {}
+        if given.get("dry_run") is True:
             continue
-        if item.status in REDRIVABLE:
-            return arn
-        if item.status == "RUNNING":
-            raise UserError(f"{item.run_id} is running: name the run to redrive")
-        if describe(deployment, arn).state != "Coalesced":
-            raise UserError(
-                f"the newest run, {item.run_id}, has succeeded: name the run to redrive"
-            )
-    raise UserError("none of the last 20 runs failed: name the run to redrive")
+        table = names[0]
+        if deployment.has_several_tables:
+            # A run that began when there was one table has a table that its input doesn't name.
+            table = given.get("table") or describe(deployment, arn).table
+        if table not in names or table in newest:
+            continue
+        if item.status != "SUCCEEDED" or describe(deployment, arn).state != "Coalesced":
+            newest[table] = item
+        if len(newest) == len(names):
+            break
+    return newest
 
 
 def page_number(child_input: str) -> int:

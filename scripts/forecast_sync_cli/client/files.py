@@ -17,16 +17,26 @@ NO_FILES = "the deployment's status API has no /files: deploy the current templa
 
 
 def read(deployment: Deployment, limit: int, **query: str | None) -> Iterator[dict[str, Any]]:
-    """At most ``limit`` files in the order of their keys, page by page."""
+    """At most ``limit`` files, table by table in the order of their keys, page by page."""
+    left = limit
+    for each in deployment.each_table():
+        for file in _read_table(each, left, **query):
+            left -= 1
+            yield file
+
+
+def _read_table(
+    deployment: Deployment, limit: int, **query: str | None
+) -> Iterator[dict[str, Any]]:
     after, left = None, limit
     while left > 0:
-        texts = {**query, "after": after, "limit": str(min(left, PAGE_FILES))}
+        texts = {**query, **deployment.table_choice, "after": after, "limit": str(min(left, PAGE_FILES))}
         answer = deployment.ask_status(
             "/files", {name: value for name, value in texts.items() if value is not None}
         )
         if answer is None:
             raise UserError(NO_FILES)
-        yield from answer["files"]
+        yield from ({**file, "table": deployment.table_name} for file in answer["files"])
         after, left = answer["next"], left - len(answer["files"])
         if after is None:
             return
@@ -40,7 +50,8 @@ def decide(
 ) -> None:
     """Accept quarantined files, or have them judged again; ``UserError`` says why not."""
     for first in range(0, len(keys), PAGE_FILES):
-        body: dict[str, Any] = {"keys": [*keys[first : first + PAGE_FILES]]}
+        batch = [*keys[first : first + PAGE_FILES]]
+        body: dict[str, Any] = {"keys": batch, **deployment.table_choice}
         if git_ref is not None:
             body["git_ref"] = git_ref
         answer = deployment.api.call("POST", f"/files/{decision}", body=body)

@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from forecast_sync.resolve.git_refs import DEFAULT_REFS
 from forecast_sync.runs.model import BranchStatus, StatusReport, Sync, Syncs
 
 from forecast_sync_cli.client.api import parse
-from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import Deployment
+
+STATES = ("fresh", "stale", "never", "unreachable")
+"""The further behind, the later."""
 
 
 def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> dict[str, Any]:
     """What ``status --json`` prints: how fresh the branch is, why, and its last runs.
 
-    ``goal_hours`` None means the deployment's own goal.
+    ``goal_hours`` None means the deployment's own goal. Of several tables, unless one is selected,
+    the branch is as fresh as the one that is furthest behind.
     """
     query = {"git_ref": git_ref or DEFAULT_REFS.get(deployed.environment, deployed.environment)}
+    if deployed.has_several_tables and deployed.selected_table:
+        query |= deployed.table_choice
     goal = {} if goal_hours is None else {"goal_hours": f"{goal_hours:g}"}
     report = parse(StatusReport, deployed.ask_status("/status", {**query, **goal}) or {})
-    [branch] = report.branches
-    is_reachable = branch.state != "unreachable"
+    is_reachable = any(branch.state != "unreachable" for branch in report.branches)
     listed = deployed.ask_status("/syncs", query) if is_reachable else None
     runs: list[Sync] = parse(Syncs, listed).syncs if listed else []
-    shown = branch.model_dump(mode="json")
+    by_name = {each.table_name: each for each in deployed.each_table()}
+    tables = []
+    for branch in report.branches:
+        # A stack of an earlier version doesn't name its only table.
+        table = by_name.get(branch.table or "") or deployed.one_table()
+        tables.append(_describe(branch, report.goal_seconds) | {"table": table.describe_table()})
     return {
         "environment": report.environment,
         "git_ref": git_ref,
-        "state": branch.state,
-        "why": _why(branch, report.goal_seconds / 3600),
         "goal_seconds": report.goal_seconds,
+        **max(tables, key=_behind),
+        "tables": tables if len(tables) > 1 else [],
+        "runs": [run.model_dump(mode="json") for run in runs],
+    }
+
+
+def _behind(table: Mapping[str, Any]) -> tuple[int, int]:
+    """The larger, the further a table is behind."""
+    return STATES.index(table["state"]), table["age_seconds"] or 0
+
+
+def _describe(branch: BranchStatus, goal_seconds: int) -> dict[str, Any]:
+    """How fresh a branch is for one table."""
+    shown = branch.model_dump(mode="json")
+    return {
+        "state": branch.state,
+        "why": _why(branch, goal_seconds / 3600),
         "age_seconds": branch.age_seconds,
         "waiting_files": branch.waiting_files,
         "waiting_file": branch.waiting_file,
@@ -38,8 +63,6 @@ def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> 
         "running": branch.running,
         "last_success": branch.last_success,
         "watermark": shown["watermark"],
-        "table": describe_table(deployed.settings.table_file, deployed.ask_status),
-        "runs": [run.model_dump(mode="json") for run in runs],
     }
 
 

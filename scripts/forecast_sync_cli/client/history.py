@@ -37,6 +37,7 @@ READERS = 8
 BURST, READS_PER_SECOND = 200, 10
 """Step Functions takes some hundred descriptions at once, and then about so many a second."""
 
+MOST_RUNS = 1000
 ERROR_CHARACTERS = 300
 
 
@@ -76,20 +77,39 @@ def read_history(
     *,
     table: str | None = None,
 ) -> list[HistoryItem]:
-    """The newest runs, newest first; with ``table``, without those of other tables.
+    """The newest runs, newest first; with ``table``, the newest of this table.
 
-    ``known`` has the runs of an earlier call by name, which isn't asked about again while they are
-    as they were; this call adds its own.
+    They are looked for among the last ``MOST_RUNS`` of all tables. ``known`` has the runs of an
+    earlier call by name, which isn't asked about again while they are as they were; this call adds
+    its own.
     """
-    listed = list_runs(deployment, limit)
     remembered = known if known is not None else {}
+    listed = limit
+    while True:
+        runs = _read_listed(deployment, listed, remembered)
+        if table is None:
+            return runs
+        own = [run for run in runs if _is_of(run, table, deployment)]
+        if len(own) >= limit or len(runs) < listed or listed >= MOST_RUNS:
+            return own[:limit]
+        listed = min(MOST_RUNS, listed * 4)
+
+
+def _is_of(run: HistoryItem, table: str, deployment: Deployment) -> bool:
+    """Whether a run is of a table; one that never got any is of the only one, or of none."""
+    return run.table == table if run.table else not deployment.has_several_tables
+
+
+def _read_listed(
+    deployment: Deployment, limit: int, remembered: MutableMapping[str, HistoryItem]
+) -> list[HistoryItem]:
+    listed = list_runs(deployment, limit)
     unknown = [item for item in listed if not _is_known(item, remembered)]
     workflow = Workflow(deployment.stepfunctions, deployment.state_machine_arn)
     with ThreadPoolExecutor(READERS) as pool:
         read = list(pool.map(partial(_read_paced, workflow), unknown, range(len(unknown))))
     remembered.update({item.run_id: item for item in read})
-    runs = [remembered[item.run_id] for item in listed]
-    return [run for run in runs if table is None or run.table in (table, None)]
+    return [remembered[item.run_id] for item in listed]
 
 
 def _is_known(item: ListedRun, known: Mapping[str, HistoryItem]) -> bool:
@@ -137,7 +157,7 @@ def _read(workflow: Workflow, item: ListedRun) -> HistoryItem:
         dry_run=given.get("dry_run") is True,
         trigger=_text(run.get("trigger") or given.get("trigger")),
         git_ref=_text(output.get("git_ref") or run.get("git_ref")),
-        table=_text(output.get("table") or run.get("table")),
+        table=_text(output.get("table") or run.get("table") or given.get("table")),
         window_reason=_text(output.get("window_reason") or window.get("reason")),
         files=history.find_files(events, output),
         rows=_rows(output),

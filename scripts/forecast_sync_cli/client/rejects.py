@@ -26,14 +26,28 @@ NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
 def ask(deployment: Deployment, **query: str | int | bool | None) -> dict[str, Any]:
-    """One page: ``rejects``, ``next`` (where the next page starts) and ``reasons``."""
+    """One page: ``rejects``, ``next`` (where the next page starts) and ``reasons``.
+
+    Those of all tables, unless one of several is selected.
+    """
     texts = {name: _text(value) for name, value in query.items() if value not in (None, False)}
+    if deployment.selected_table is not None:
+        texts |= deployment.table_choice
     answer = deployment.ask_status("/rejects", texts)
     if answer is None:
         raise UserError(
             "the deployment's status API has no /rejects: deploy the current template.yaml"
         )
     return answer
+
+
+def count_by_reason(deployment: Deployment, **query: str | bool | None) -> list[dict[str, Any]]:
+    """The totals by reason, table by table."""
+    return [
+        {**group, "table": each.table_name}
+        for each in deployment.each_table()
+        for group in ask(each, **query, limit=1)["reasons"]
+    ]
 
 
 def read(deployment: Deployment, limit: int | None, **query: Any) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.errors import ForecastSyncError
 from forecast_sync.runs import history
-from forecast_sync.runs.model import Definition, SyncDetail, WindowReason
+from forecast_sync.runs.model import Definition, SyncDetail, TableName, WindowReason
 from forecast_sync.runs.outcome import Outcome, coalesced_into, find_wait, outcome_of
 from forecast_sync.text.strict_json import read_object
 from pydantic import Field
@@ -59,6 +59,7 @@ class Snapshot(Model):
         description="How long it has taken so far, since its start or last redrive."
     )
     redrive_count: int
+    table: str | None = TableName
     outcome: Outcome = Field(description="What became of it.")
     coalesced_into: str | None = Field(
         default=None, description="The run that starts one more run for this coalesced one."
@@ -158,7 +159,9 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
     is_planned = history.find_plan(events) is not None
     is_surveying = execution.is_alive and current_state(events) == history.SURVEYING
     is_known = is_planned or is_surveying
-    known = _ask(deployment, run_id, read_object(execution.input)) if is_known else None
+    given, output = read_object(execution.input), read_object(execution.output)
+    known = _ask(deployment, run_id, given) if is_known else None
+    tables = (each.get("table") for each in (output, history.find_run(events) or {}, given))
     return Snapshot.model_validate(
         {
             "run_id": run_id,
@@ -169,6 +172,7 @@ def describe(deployment: Deployment, execution_arn: str) -> Snapshot:
             "stopped_at": utc(stopped_at) if stopped_at else None,
             "seconds": round(((stopped_at or datetime.now(UTC)) - began_at).total_seconds(), 1),
             "redrive_count": execution.redrive_count,
+            "table": next((name for name in tables if isinstance(name, str)), None),
             "outcome": outcome_of(execution.status, execution.output, failure),
             "coalesced_into": coalesced_into(execution.output),
             "waits": find_wait(events) if execution.is_alive else None,
