@@ -38,10 +38,12 @@ class Progress:
     """A run's progress: call it with each snapshot, within a ``with`` block.
 
     A terminal shows one line that changes; a pipe gets a line whenever there is something new.
+    ``names_table`` has each line name the run's table.
     """
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, *, names_table: bool = False) -> None:
         self._terminal = terminal
+        self._names_table = names_table
         self._stack = ExitStack()
         self._update: Callable[..., None] | None = None
         self._shown: Snapshot | None = None
@@ -63,7 +65,7 @@ class Progress:
         first = self._first
         if snapshot.rows_done and (first is None or first.redrive_count != snapshot.redrive_count):
             self._first = snapshot
-        line = _line(snapshot, self._first)
+        line = _line(snapshot, self._first, names_table=self._names_table)
         if self._terminal.is_live:
             self._update = self._update or self._stack.enter_context(self._terminal.live())
             self._update(*line)
@@ -135,21 +137,32 @@ class Steps:
             step = self._step
 
 
-def show_progress(terminal: Terminal, snapshots: Iterable[Snapshot]) -> Snapshot:
+def show_progress(
+    terminal: Terminal, snapshots: Iterable[Snapshot], *, names_table: bool = False
+) -> Snapshot:
     """Show a run until it has ended, and return its last snapshot."""
-    with Progress(terminal) as show:
+    with Progress(terminal, names_table=names_table) as show:
         for snapshot in snapshots:
             show(snapshot)
     return snapshot
 
 
-def show_outcome(terminal: Terminal, snapshot: Snapshot, *, next_step: str | None = None) -> None:
-    """Show how a run ended and, if it failed, what to do next: a redrive, or ``next_step``."""
+def show_outcome(
+    terminal: Terminal,
+    snapshot: Snapshot,
+    *,
+    next_step: str | None = None,
+    label: str | None = None,
+) -> None:
+    """Show how a run ended and, if it failed, what to do next: a redrive, or ``next_step``.
+
+    ``label`` is what the run is called, by default its name.
+    """
     color = OUTCOME_COLORS.get(snapshot.outcome, "red")
     redriven = f", redriven {count_times(snapshot.redrive_count)}" if snapshot.redrive_count else ""
     terminal.line(
         Styled(_headline(snapshot), color),
-        f" {snapshot.run_id} in {snapshot.seconds:.1f} s{redriven}",
+        f" {label or snapshot.run_id} in {snapshot.seconds:.1f} s{redriven}",
     )
     if snapshot.window_reason:
         terminal.line(f"  the whole lake was read: {snapshot.window_reason}")
@@ -228,9 +241,10 @@ def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
     return counts_before != counts_after
 
 
-def _line(snapshot: Snapshot, first: Snapshot | None) -> list[Part]:
+def _line(snapshot: Snapshot, first: Snapshot | None, *, names_table: bool = False) -> list[Part]:
     state = snapshot.state or "starting"
-    line: list[Part] = [f"{snapshot.seconds:7.1f} s  ", Styled(f"{state:<18}", "bold")]
+    table = f"{snapshot.table}  " if names_table and snapshot.table else ""
+    line: list[Part] = [f"{snapshot.seconds:7.1f} s  {table}", Styled(f"{state:<18}", "bold")]
     if snapshot.waits:
         return [*line, "  waits: ", snapshot.waits]
     if snapshot.files is not None and snapshot.pages is None:

@@ -37,14 +37,11 @@ class TableInUseShape(Model):
     )
 
 
-class StatusShape(Model):
-    """How fresh a branch is."""
+class FreshnessOfTable(Model):
+    """How fresh a branch is for one table."""
 
-    environment: str
-    git_ref: str | None = Field(description="As given; null means the environment's own.")
     state: FreshnessState
     why: str = Field(description="The reason for the state, as a sentence.")
-    goal_seconds: int
     age_seconds: int | None = Field(
         description="Since the oldest file was uploaded that is neither loaded nor accepted; "
         "without one, since the lake was last listed; null before the first success."
@@ -58,7 +55,25 @@ class StatusShape(Model):
         description="Every file uploaded before then is in the table, except those that wait."
     )
     table: TableInUseShape | None = Field(
-        default=None, description="Null if the stack can't say which one it syncs."
+        default=None, description="Null if the stack can't say what it has deployed."
+    )
+
+
+class TableStatus(FreshnessOfTable):
+    """How fresh a branch is for one of several tables."""
+
+    name: str = Field(description="The table file's name.")
+
+
+class StatusShape(FreshnessOfTable):
+    """How fresh a branch is; where several tables are shown, for the one furthest behind."""
+
+    environment: str
+    git_ref: str | None = Field(description="As given; null means the environment's own.")
+    goal_seconds: int
+    tables: list[TableStatus] = Field(
+        default_factory=list,
+        description="Each of several tables; empty where there is one, or one is chosen.",
     )
     runs: list[Sync] = Field(description="Newest first, as `GET /syncs` lists them.")
 
@@ -71,7 +86,7 @@ class LogLine(Model):
     message: str
     stream: str
     details: dict[str, Any] = Field(
-        description="The line's `function`, `xray_trace_id` and `answer`, if any."
+        description="The line's `function`, `table`, `xray_trace_id` and `answer`, if any."
     )
 
 
@@ -79,6 +94,9 @@ class CheckResult(Model):
     """The result of one of doctor's checks."""
 
     check: str
+    table: str | None = Field(
+        default=None, description="Of several tables, the one that is checked; else null."
+    )
     status: Literal["ok", "advice", "finding", "skipped"]
     found: str
     advice: str | None = Field(description="What to do.")
@@ -111,6 +129,7 @@ class DiffKey(Model):
 class DiffShape(Model):
     """A comparison of lake and Postgres."""
 
+    table: str = Field(description="The table file's name.")
     equal: bool
     as_of: Time = Field(description="The lake is compared as it was then.")
     days_compared: int
@@ -155,6 +174,7 @@ class FilledWindow(Model):
 class BackfillShape(Model):
     """A backfill, up to its last or first failed run."""
 
+    table: str = Field(description="The table file's name.")
     complete: bool
     windows: list[FilledWindow]
 
@@ -164,7 +184,10 @@ class PreviewShape(Model):
 
     git_ref: str
     exists: bool = Field(description="Whether Neon has the branch.")
-    run: Snapshot | None
+    run: Snapshot | None = Field(
+        description="Of several, the first that failed, or else the first."
+    )
+    runs: list[Snapshot] = Field(description="Of each table.")
 
 
 class Reject(model.Reject):

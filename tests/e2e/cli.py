@@ -102,6 +102,8 @@ def shape_of(*arguments: str, failed: bool) -> Any:
         for name in (" ".join(arguments[:2]), arguments[0])
         if name in SHAPES and not name.endswith(" RUN")
     )
+    if command == "plan --table" and not arguments[2].endswith(".toml"):
+        command = "plan"
     if command == "plan" and failed:
         return SHAPES["start"]
     of_run = command == "status" and len(arguments) > 1 and not arguments[1].startswith("-")

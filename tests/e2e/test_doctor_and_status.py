@@ -23,7 +23,7 @@ def test_doctor_finds_nothing_wrong_in_a_sound_deployment(
     assert (first["healthy"], first["findings"]) == (True, 0)
     statuses = {item["check"]: item["status"] for item in first["checks"]}
     assert {name for name, status in statuses.items() if status != "ok"} == {
-        "lake",
+        "files",
         "announcements",
     }
     assert "will be created by the first run" in str(first)

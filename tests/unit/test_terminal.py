@@ -59,7 +59,7 @@ GROUP = {
     "undated": 0,
 }
 FILE_OF_THE_LAKE = {
-    **dict.fromkeys(("key", "reason", "run_id"), EVIL),
+    **dict.fromkeys(("key", "table", "reason", "run_id"), EVIL),
     **dict.fromkeys(("modified", "taken_in_at", "first_seen_at"), AT),
     **dict.fromkeys(("first_date", "last_date"), "2026-01-01"),
     "state": "quarantined",
@@ -69,6 +69,7 @@ FILE_OF_THE_LAKE = {
 REJECT = {
     **dict.fromkeys(("content_hash", "run_id", "last_run_id", "resolved_run_id"), EVIL),
     "source_file": EVIL,
+    "table": EVIL,
     "reason": EVIL,
     "row_json": {EVIL: EVIL},
     "rejected_at": AT,
@@ -107,6 +108,7 @@ SNAPSHOT = run_status.Snapshot(
     stopped_at=AT,
     seconds=1.0,
     redrive_count=1,
+    table=EVIL,
     outcome="failed",
     coalesced_into=EVIL,
     waits=EVIL,
@@ -126,20 +128,24 @@ SNAPSHOT = run_status.Snapshot(
         report=EVIL,
     ),
 )
-FRESH = {
+FRESH: dict[str, Any] = {
     **dict.fromkeys(("environment", "git_ref", "why", "running"), EVIL),
     "state": "stale",
     "waiting_files": 1,
     "watermark": AT,
     "table": dict.fromkeys(("name", "target", "definition", "difference"), EVIL),
+    "tables": [],
     "runs": [
         {
             **COUNTS,
-            **dict.fromkeys(("run_id", "status", "sync_type", "window_reason"), EVIL),
+            **dict.fromkeys(("run_id", "sync_type", "window_reason", "table"), EVIL),
+            "status": "succeeded",
+            "deletes_deferred": 1,
             "rejected": None,
         }
     ],
 }
+FRESH["tables"] = [{**FRESH, "name": EVIL}]
 LINE = {
     "timestamp": AT,
     "level": "ERROR",
@@ -222,10 +228,18 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ask_status=give(None),
         client=give(None),
         selected_table=None,
-        tables=("price",),
+        tables=(EVIL, "price"),
+        has_several_tables=True,
+        table_name=EVIL,
+        table_choice={"table": EVIL},
+        table_option=f" --table {EVIL}",
+        run_label=lambda run, table: f"{run} of {table}",
+        inspect=give({}),
+        describe_table=give(FRESH["table"]),
         table_in_use=SimpleNamespace(label=EVIL, difference=EVIL),
     )
-    deployed.of_table = give(deployed)
+    deployed.of_table = deployed.one_table = give(deployed)
+    deployed.each_table = give([deployed, deployed])
     planned = SimpleNamespace(**{**SNAPSHOT.__dict__, "status": "SUCCEEDED"})
     table = SimpleNamespace(
         target=SimpleNamespace(table=EVIL),
@@ -272,7 +286,6 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (run_status, "follow", [SNAPSHOT, SNAPSHOT]),
         (freshness, "ask", FRESH),
         (logs, "read", [LINE]),
-        (plan, "describe_table", FRESH["table"]),
         (plan, "find_changes", DEPLOY_CHANGES),
         (plan, "_dry_run", planned),
         (plan, "read_report", REPORT),

@@ -144,6 +144,14 @@ class Deployment:
         """
         return {"table": self.table_name} if self.has_several_tables else {}
 
+    @property
+    def table_option(self) -> str:
+        """How a suggested command names the table: `` --table NAME``, or "" where there is one.
+
+        Raises ``UserError`` with the list of several.
+        """
+        return f" --table {self.table_name}" if self.has_several_tables else ""
+
     def one_table(self) -> Deployment:
         """The same for the selected table, or the only one.
 
@@ -182,8 +190,9 @@ class Deployment:
         """The same for one of its tables."""
         other = replace(self, selected_table=name)
         # What is the same for each table is asked for once.
-        shared = {key: vars(self)[key] for key in ("stack_settings", "api") if key in vars(self)}
-        vars(other).update(shared)
+        for key in ("stack_settings", "api"):
+            if key in vars(self):
+                vars(other)[key] = vars(self)[key]
         return other
 
     @cached_property

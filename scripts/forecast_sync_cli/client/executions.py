@@ -29,7 +29,6 @@ from forecast_sync_cli.client.run_status import (
 )
 from forecast_sync_cli.errors import UserError
 
-
 LISTED_RUNS = 100
 """Among so many runs the one to redrive is looked for."""
 
@@ -182,11 +181,11 @@ def _newest_by_table(deployment: Deployment) -> dict[str, ListedRun]:
         given = read_object(execution.input) if execution else {}
         if given.get("dry_run") is True:
             continue
-        table = names[0]
+        table: str | None = names[0]
         if deployment.has_several_tables:
             # A run that began when there was one table has a table that its input doesn't name.
             table = given.get("table") or describe(deployment, arn).table
-        if table not in names or table in newest:
+        if table is None or table not in names or table in newest:
             continue
         if item.status != "SUCCEEDED" or describe(deployment, arn).state != "Coalesced":
             newest[table] = item

@@ -30,7 +30,12 @@ def _read_table(
 ) -> Iterator[dict[str, Any]]:
     after, left = None, limit
     while left > 0:
-        texts = {**query, **deployment.table_choice, "after": after, "limit": str(min(left, PAGE_FILES))}
+        texts = {
+            **query,
+            **deployment.table_choice,
+            "after": after,
+            "limit": str(min(left, PAGE_FILES)),
+        }
         answer = deployment.ask_status(
             "/files", {name: value for name, value in texts.items() if value is not None}
         )

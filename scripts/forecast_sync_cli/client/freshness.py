@@ -29,17 +29,17 @@ def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> 
     is_reachable = any(branch.state != "unreachable" for branch in report.branches)
     listed = deployed.ask_status("/syncs", query) if is_reachable else None
     runs: list[Sync] = parse(Syncs, listed).syncs if listed else []
-    by_name = {each.table_name: each for each in deployed.each_table()}
     tables = []
     for branch in report.branches:
         # A stack of an earlier version doesn't name its only table.
-        table = by_name.get(branch.table or "") or deployed.one_table()
-        tables.append(_describe(branch, report.goal_seconds) | {"table": table.describe_table()})
+        each = deployed.of_table(branch.table) if branch.table else deployed.one_table()
+        described = _describe(branch, report.goal_seconds)
+        tables.append({"name": each.table_name, **described, "table": each.describe_table()})
     return {
         "environment": report.environment,
         "git_ref": git_ref,
         "goal_seconds": report.goal_seconds,
-        **max(tables, key=_behind),
+        **{key: value for key, value in max(tables, key=_behind).items() if key != "name"},
         "tables": tables if len(tables) > 1 else [],
         "runs": [run.model_dump(mode="json") for run in runs],
     }

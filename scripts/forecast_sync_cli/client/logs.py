@@ -83,7 +83,9 @@ def _line(event: dict[str, Any]) -> Line:
         **line,
         "level": str(parsed.get("level", "INFO")),
         "message": str(parsed["message"]),
-        "details": {name: parsed[name] for name in ("function", "table", "xray_trace_id") if name in parsed}
+        "details": {
+            name: parsed[name] for name in ("function", "table", "xray_trace_id") if name in parsed
+        }
         | ({"answer": answer} if answer is not None else {}),
     }
 

@@ -42,10 +42,11 @@ def ask(deployment: Deployment, **query: str | int | bool | None) -> dict[str, A
 
 
 def count_by_reason(deployment: Deployment, **query: str | bool | None) -> list[dict[str, Any]]:
-    """The totals by reason, table by table."""
+    """The totals by reason; of several tables, those of each, which they name."""
+    tables = deployment.each_table()
     return [
-        {**group, "table": each.table_name}
-        for each in deployment.each_table()
+        {**group, "table": each.table_name if len(tables) > 1 else None}
+        for each in tables
         for group in ask(each, **query, limit=1)["reasons"]
     ]
 

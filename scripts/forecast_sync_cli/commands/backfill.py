@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from forecast_sync.text.sentences import end_sentence
 
 from forecast_sync_cli.backfill import Backfill, Filled, fill
 from forecast_sync_cli.client import deployment, run_status
+from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
     DeployedTableOption,
     EnvironmentOption,
@@ -56,7 +58,8 @@ def backfill(
     run fails; the windows after it aren't started.
     """
     options = _read_backfill(environment, git_ref, date_from, date_to, days_per_run, name)
-    deployed = deployment.find(environment, project, table_name)
+    deployed = deployment.find(environment, project, table_name).one_table()
+    options = replace(options, table=deployed.table_choice.get("table"))
     terminal = err()
 
     def follow(arn: str, redrive_count: int) -> run_status.Snapshot:
@@ -67,7 +70,7 @@ def backfill(
         filled.append(window)
         dates = f"{window.date_from} to {window.date_to}"
         terminal.line(f"{dates}: {window.status}, {window.begun}")
-    _report_backfill(filled, as_json=as_json)
+    _report_backfill(deployed, filled, as_json=as_json)
 
 
 def _read_backfill(
@@ -84,11 +87,12 @@ def _read_backfill(
     return Backfill(environment, git_ref, date_from.date(), date_to.date(), days_per_run, name)
 
 
-def _report_backfill(filled: list[Filled], *, as_json: bool) -> None:
+def _report_backfill(deployed: Deployment, filled: list[Filled], *, as_json: bool) -> None:
     last = filled[-1]
     if as_json:
         windows = [window.to_dict() for window in filled]
-        print_json({"complete": last.status == "SUCCEEDED", "windows": windows})
+        complete = last.status == "SUCCEEDED"
+        print_json({"table": deployed.table_name, "complete": complete, "windows": windows})
     else:
         table = plain_table("dates", "run", *OUTCOMES)
         for window in filled:
@@ -98,7 +102,8 @@ def _report_backfill(filled: list[Filled], *, as_json: bool) -> None:
         out().table(table)
     if last.status != "SUCCEEDED":
         failure = end_sentence(last.error or "unknown")
+        label = deployed.run_label(last.run_id, deployed.table_name)
         raise UserError(
-            f"{last.run_id} ended as {last.status}: {failure} Fix the cause, then repeat the "
+            f"{label} ended as {last.status}: {failure} Fix the cause, then repeat the "
             "command: it resumes from there"
         )

@@ -131,8 +131,16 @@ DeployedTableOption = Annotated[
     typer.Option(
         "--table",
         metavar="TABLE",
-        help="A deployed table, by its name or the path of its file. Default: the one that is "
-        "deployed.",
+        help="A deployed table, by its name or the path of its file. Needed where the stack syncs "
+        "several.",
+    ),
+]
+EachTableOption = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        metavar="TABLE",
+        help="Only this deployed table, given by its name or the path of its file. Default: all.",
     ),
 ]
 DATE = "YYYY-MM-DD"
@@ -217,7 +225,9 @@ def wait_for_run(deployed: Deployment, arn: str, *, redrive_count: int = 0) -> r
     terminal = err()
     try:
         return show_progress(
-            terminal, run_status.follow(deployed, arn, redrive_count=redrive_count)
+            terminal,
+            run_status.follow(deployed, arn, redrive_count=redrive_count),
+            names_table=deployed.has_several_tables,
         )
     except KeyboardInterrupt:
         name = arn.rsplit(":", 1)[-1]
@@ -228,9 +238,10 @@ def wait_for_run(deployed: Deployment, arn: str, *, redrive_count: int = 0) -> r
         raise
 
 
-def report_run(snapshot: run_status.Snapshot, *, as_json: bool) -> None:
+def report_run(deployed: Deployment, snapshot: run_status.Snapshot, *, as_json: bool) -> None:
     """Print a run on stdout, as JSON or for people."""
     if as_json:
         print_json(snapshot.to_dict())
     else:
-        show_outcome(out(), snapshot)
+        label = deployed.run_label(snapshot.run_id, snapshot.table)
+        show_outcome(out(), snapshot, label=label)

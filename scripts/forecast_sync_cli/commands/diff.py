@@ -52,21 +52,23 @@ def show_diff(
     Exits with 1 if anything differs.
     """
     check_dates(date_from, date_to)
-    deployed = deployment.find(environment, project, table_name)
+    deployed = deployment.find(environment, project, table_name).one_table()
     as_of = None if now else diff.watermark(deployed, git_ref)
     sides = diff.Sides(deployed, git_ref, as_of or datetime.now(UTC), now=as_of is None)
     dates = Dates(date_from and date_from.date(), date_to and date_to.date())
     with Steps(err()) as step:
         result = diff.compare(sides, dates, limit, step)
     if as_json:
-        print_json(result.to_dict())
+        print_json({"table": deployed.table_name, **result.to_dict()})
     else:
-        _show(out(), result, deployed.table)
+        if deployed.has_several_tables:
+            out().line(f"table {deployed.table_name}")
+        _show(out(), result, deployed.table, deployed.table_option)
     if result.days:
         raise typer.Exit(1)
 
 
-def _show(terminal: Terminal, result: diff.Diff, table: Table) -> None:
+def _show(terminal: Terminal, result: diff.Diff, table: Table, option: str) -> None:
     terminal.line(
         f"{result.days_compared:,} business dates: {result.lake_rows:,} rows in the lake,"
         f" {result.postgres_rows:,} in Postgres"
@@ -95,6 +97,6 @@ def _show(terminal: Terminal, result: diff.Diff, table: Table) -> None:
         )
     if "deleted in the lake" in found:
         terminal.line("What is deleted in the lake waits until somebody lets it go:")
-        terminal.line("`forecast-sync history` says how many rows wait, `plan` why.")
+        terminal.line(f"`forecast-sync history{option}` says how many rows wait, `plan` why.")
     if found & {"only in the lake", "different"}:
-        terminal.line("To sync the other keys: forecast-sync start --sync-type full")
+        terminal.line(f"To sync the other keys: forecast-sync start{option} --sync-type full")

@@ -7,7 +7,7 @@ from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment
 from forecast_sync_cli.commands.common import (
-    DeployedTableOption,
+    EachTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -31,7 +31,7 @@ MARKS = {
 
 def doctor(
     git_ref: GitRefOption = None,
-    table_name: DeployedTableOption = None,
+    table_name: EachTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -39,7 +39,8 @@ def doctor(
     """Check a deployment, from credentials to a row in Postgres.
 
     Athena's UNLOAD writes the row, and Postgres reads it into a temporary table; nothing is left
-    in the database. Exits with 1 if anything is wrong.
+    in the database. Where the stack syncs several tables, what they share is checked once, and then
+    each table. Exits with 1 if anything is wrong.
     """
     if table_name is not None:
         deployment.find(environment, project, table_name)
@@ -49,13 +50,16 @@ def doctor(
     # In a pipe, each result is a line anyway.
     with Steps(shown, announces=False) as steps:
 
-        def begins(check: str) -> None:
-            steps(f"checking {check} ({len(results) + 1} of {len(CHECKS)})")
+        def begins(check: str, total: int) -> None:
+            steps(f"checking {check} ({len(results) + 1} of {total})")
 
-        for result in run_checks(Context(environment, git_ref, project), CHECKS, begins):
-            results.append(result)
+        context = Context(environment, git_ref, project, table_name)
+        for result in run_checks(context, CHECKS, begins):
             if not as_json:
+                if result.table and (not results or results[-1].table != result.table):
+                    terminal.line(f"table {result.table}")
                 _show(terminal, result)
+            results.append(result)
     findings = sum(result.status == "finding" for result in results)
     if as_json:
         print_json(

@@ -12,6 +12,7 @@ from forecast_sync_cli.client import deployment
 from forecast_sync_cli.client import files as client
 from forecast_sync_cli.commands.common import (
     DeployedTableOption,
+    EachTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -44,7 +45,7 @@ def main(
     run: RunOption = None,
     git_ref: GitRefOption = None,
     limit: LimitOption = 100,
-    table_name: DeployedTableOption = None,
+    table_name: EachTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -64,13 +65,14 @@ def main(
     if not found:
         out().line("no files")
         return
-    table = Table("state", "rows", "bytes", "dates", "file", "run", right={"rows", "bytes"})
+    # They are those of several tables only where none was chosen.
+    of = ["table"] if len(deployed.each_table()) > 1 else []
+    table = Table(*of, "state", "rows", "bytes", "dates", "file", "run", right={"rows", "bytes"})
     for file in found:
         dates = " to ".join(sorted({file["first_date"] or "", file["last_date"] or ""} - {""}))
         rows = "" if file["rows"] is None else f"{file['rows']:,}"
-        table.add_row(
-            file["state"], rows, f"{file['size']:,}", dates, file["key"], file["run_id"] or ""
-        )
+        cells = (file["state"], rows, f"{file['size']:,}", dates, file["key"], file["run_id"] or "")
+        table.add_row(*(file[name] for name in of), *cells)
     out().table(table)
     for file in found:
         if file["reason"]:
@@ -91,7 +93,8 @@ def accept(
     They no longer count as missing. If rows of a file were loaded before it went bad, runs go on,
     and for these rows' keys the lake's older rows win.
     """
-    client.decide(deployment.find(environment, project, table_name), "accept", keys, git_ref)
+    deployed = deployment.find(environment, project, table_name).one_table()
+    client.decide(deployed, "accept", keys, git_ref)
     cause = "it" if len(keys) == 1 else "them"
     advice = f"redrive a run that failed because of {cause}, or start one"
     _say(keys, as_json, f"accepted {_counted(keys)}: {advice}")
@@ -110,8 +113,10 @@ def retry(
 
     It isn't needed for a corrected upload, which the next run judges by itself.
     """
-    client.decide(deployment.find(environment, project, table_name), "retry", keys, git_ref)
-    _say(keys, as_json, f"the next run judges {_counted(keys)} again: forecast-sync start")
+    deployed = deployment.find(environment, project, table_name).one_table()
+    client.decide(deployed, "retry", keys, git_ref)
+    again = f"forecast-sync start{deployed.table_option}"
+    _say(keys, as_json, f"the next run judges {_counted(keys)} again: {again}")
 
 
 def _say(keys: list[str], as_json: bool, line: str) -> None:

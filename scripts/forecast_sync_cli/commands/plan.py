@@ -13,7 +13,6 @@ from forecast_sync.stack_names import DEFAULT_PROJECT
 
 from forecast_sync_cli.client import deployment, executions, plans, run_status
 from forecast_sync_cli.client.deploy_changes import DeployChanges, find_changes
-from forecast_sync_cli.client.deployed_table import describe_table
 from forecast_sync_cli.client.deployment import TABLE_SUFFIX, Deployment
 from forecast_sync_cli.commands.common import (
     DateFromOption,
@@ -57,8 +56,8 @@ def plan(
         typer.Option(
             "--table",
             metavar="TABLE",
-            help="The name of a deployed table. Or the path of a .toml file: start nothing, and"
-            " show what deploying this table file would change.",
+            help="The name of a deployed table, needed where the stack syncs several. Or the path"
+            " of a .toml file: start nothing, and show what deploying this file would change.",
         ),
     ] = None,
     environment: EnvironmentOption = "dev",
@@ -80,21 +79,25 @@ def plan(
     local = read_checked(table) if table is not None and is_file else None
     deployed = deployment.find(environment, project, None if is_file else table)
     if local is not None:
+        if deployed.has_several_tables:
+            deployed = deployed.select_table(local.name)
         _show_deployment(find_changes(deployed, local, git_ref), as_json=as_json)
         return
-    if described := describe_table(deployed.settings.table_file, deployed.ask_status):
+    earlier = None if run is None else run_status.describe(deployed, deployed.execution_arn(run))
+    if earlier is not None and earlier.table in deployed.tables:
+        deployed = deployed.of_table(earlier.table)
+    deployed = deployed.one_table()
+    if described := deployed.describe_table():
         # On stderr, where it comes before the progress of the dry run.
         show_table(err(), described)
         if described["difference"]:
             here = read_checked(deployed.settings.table_file)
             show_changes(err(), find_changes(deployed, here, git_ref))
-    if run is None:
-        dates = {"date_from": date_text(date_from), "date_to": date_text(date_to)}
-        last = _dry_run(deployed, {"git_ref": git_ref, "sync_type": sync_type.value, **dates})
-    else:
-        last = run_status.describe(deployed, deployed.execution_arn(run))
+    dates = {"date_from": date_text(date_from), "date_to": date_text(date_to)}
+    options = {"git_ref": git_ref, "sync_type": sync_type.value, **dates}
+    last = earlier or _dry_run(deployed, options)
     if last.status != "SUCCEEDED":
-        report_run(last, as_json=as_json)
+        report_run(deployed, last, as_json=as_json)
         raise typer.Exit(1)
     report = read_report(deployed, last)
     if as_json:
@@ -144,7 +147,8 @@ def read_report(deployed: Deployment, snapshot: run_status.Snapshot) -> dict[str
     location = snapshot.report
     if not location:
         raise UserError(
-            f"{snapshot.run_id} has no report: only dry runs that don't coalesce write one"
+            f"{deployed.run_label(snapshot.run_id, snapshot.table)} has no report: only dry runs "
+            "that don't coalesce write one"
         )
     return plans.read_report(deployed, location)
 

@@ -13,16 +13,18 @@ from forecast_sync_cli.client import deployment, executions
 from forecast_sync_cli.client.deployment import Deployment, FunctionFailed
 from forecast_sync_cli.client.polling import poll
 from forecast_sync_cli.commands.common import (
+    EachTableOption,
     EnvironmentOption,
     JsonOption,
     ProjectOption,
     err,
     out,
     print_json,
+    report_run,
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import Steps, show_outcome
+from forecast_sync_cli.progress import Steps
 
 PREVIEW = re.compile(r"(?:preview/pr-)?(\d+)")
 BRANCH_GONE = 3
@@ -40,6 +42,7 @@ def preview(
         float,
         typer.Option("--wait-for-branch", min=0, help="Wait this many seconds for the branch."),
     ] = 0,
+    table_name: EachTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -47,8 +50,8 @@ def preview(
     """Fill a pull request's Neon branch, or report that it is gone.
 
     The first run of an empty branch reads the whole lake; a branch that was copied from dev
-    continues from dev's watermark. Exits with 3 if there is no such branch, with 1 if the run
-    fails.
+    continues from dev's watermark. Where the stack syncs several tables, each gets a run, and one
+    that fails stops no other. Exits with 3 if there is no such branch, with 1 if a run fails.
     """
     number = PREVIEW.fullmatch(pull_request)
     if number is None:
@@ -57,35 +60,42 @@ def preview(
         )
     git_ref = f"preview/pr-{number[1]}"
     map_git_ref(git_ref, environment)
-    deployed = deployment.find(environment, project)
+    tables = deployment.find(environment, project, table_name).each_table()
     with Steps(err()) as step:
         if wait_for_branch:
             step(f"waiting up to {wait_for_branch:.0f} s for Neon's branch {git_ref}")
-        exists = _await_branch(deployed, git_ref, wait_for_branch)
+        exists = _await_branch(tables[0], git_ref, wait_for_branch)
     if not exists:
         if as_json:
-            print_json({"git_ref": git_ref, "exists": False, "run": None})
+            print_json({"git_ref": git_ref, "exists": False, "run": None, "runs": []})
         else:
             out().line(f"{git_ref}: the Neon branch is gone, or was never created; nothing was run")
         raise typer.Exit(BRANCH_GONE)
     payload: dict[str, Any] = {"git_ref": git_ref, "trigger": "preview"}
-    arn = executions.start(deployed, executions.new_name(f"pr-{number[1]}"), payload)
-    last = wait_for_run(deployed, arn)
+    started = [
+        (each, executions.start(each, executions.new_name(f"pr-{number[1]}"), payload))
+        for each in tables
+    ]
+    runs = []
+    for each, arn in started:
+        runs.append(wait_for_run(each, arn))
+        if not as_json:
+            report_run(each, runs[-1], as_json=False)
+    failed = [run for run in runs if run.status != "SUCCEEDED"]
     if as_json:
-        print_json({"git_ref": git_ref, "exists": True, "run": last.to_dict()})
-    else:
-        show_outcome(out(), last)
-    if last.status != "SUCCEEDED":
+        first = (failed or runs)[0].to_dict()
+        every = [run.to_dict() for run in runs]
+        print_json({"git_ref": git_ref, "exists": True, "run": first, "runs": every})
+    if failed:
         raise typer.Exit(1)
 
 
 def _await_branch(deployed: Deployment, git_ref: str, seconds: float) -> bool:
     """Whether Neon has the branch. A deployed function asks: it has the key, operators don't."""
-    question = {"git_ref": git_ref, "question": {"about": "database"}}
 
     def exists() -> bool:
         try:
-            deployed.invoke("inspect_database", question)
+            deployed.inspect(git_ref, {"about": "database"})
         except FunctionFailed as failed:
             if failed.error != "BranchNotFound":
                 raise

@@ -13,6 +13,7 @@ from forecast_sync_cli.client import deployment, executions, rejects, run_status
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.commands.common import (
     DeployedTableOption,
+    EachTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -26,7 +27,7 @@ from forecast_sync_cli.commands.common import (
     wait_for_run,
 )
 from forecast_sync_cli.errors import UserError
-from forecast_sync_cli.progress import Steps, show_outcome
+from forecast_sync_cli.progress import Steps
 from forecast_sync_cli.terminal import Styled, Table
 
 app = typer.Typer()
@@ -42,7 +43,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="Include resolved rejects
 def main(
     context: typer.Context,
     git_ref: GitRefOption = None,
-    table_name: DeployedTableOption = None,
+    table_name: EachTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -68,7 +69,7 @@ def list_(
     reason: ReasonOption = None,
     everything: AllOption = False,
     limit: LimitOption = 20,
-    table_name: DeployedTableOption = None,
+    table_name: EachTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -86,7 +87,8 @@ def list_(
     terminal = out()
     for reject in newest:
         state = f"  resolved by {reject['resolved_run_id']}" if reject["resolved_run_id"] else ""
-        terminal.line(Styled(reject["reason"], "bold"), f"  {reject['source_file']}{state}")
+        of = f"{reject.get('table')}: " if len(deployed.each_table()) > 1 else ""
+        terminal.line(of, Styled(reject["reason"], "bold"), f"  {reject['source_file']}{state}")
         values = "  ".join(f"{name}={value}" for name, value in reject["row_json"].items())
         terminal.line(f"  {values}")
         if reject.get("shortened"):
@@ -103,24 +105,26 @@ def reasons(
     git_ref: GitRefOption = None,
     run: RunOption = None,
     everything: AllOption = False,
-    table_name: DeployedTableOption = None,
+    table_name: EachTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Count rejects by reason, most frequent first."""
     deployed = deployment.find(environment, project, table_name)
-    groups = rejects.ask(deployed, git_ref=git_ref, run_id=run, all=everything, limit=1)["reasons"]
+    groups = rejects.count_by_reason(deployed, git_ref=git_ref, run_id=run, all=everything)
     if as_json:
         print_json(groups)
         return
     if not groups:
         out().line("no rejects")
         return
-    table = Table("rows", "files", "reason", "for example in", right={"rows", "files"})
+    of = ["table"] if len(deployed.each_table()) > 1 else []
+    table = Table(*of, "rows", "files", "reason", "for example in", right={"rows", "files"})
     for group in groups:
+        counts = f"{group['rows']:,}", f"{group['files']:,}"
         table.add_row(
-            f"{group['rows']:,}", f"{group['files']:,}", group["reason"], group["example_file"]
+            *(group[name] for name in of), *counts, group["reason"], group["example_file"]
         )
     out().table(table)
 
@@ -145,7 +149,7 @@ def export(
     get a leading apostrophe: those that start with `=`, `+`, `-`, `@`, a tab or a line break and
     aren't numbers. So do values that start with an apostrophe; to restore a value, remove one.
     """
-    deployed = deployment.find(environment, project, table_name)
+    deployed = deployment.find(environment, project, table_name).one_table()
     query = {"git_ref": git_ref, "run_id": run, "reason": reason, "all": everything}
     table = deployed.table
     with Steps(err()) as step:
@@ -182,21 +186,21 @@ def replay(
     Rows that the table can hold now are loaded; the others stay rejects. Exits with 1 if the run
     fails.
     """
-    deployed = deployment.find(environment, project, table_name)
+    deployed = deployment.find(environment, project, table_name).one_table()
     before = rejects.ask(deployed, git_ref=git_ref, limit=1)["reasons"]
     if not before:
         raise UserError(
             "there are no open rejects to replay; to see resolved ones:"
-            " `forecast-sync rejects list --all`"
+            f" `forecast-sync rejects list{deployed.table_option} --all`"
         )
     payload = rejects.replay_input(before) | ({"git_ref": git_ref} if git_ref else {})
     arn = executions.start(deployed, executions.new_name("replay"), payload)
     if not wait:
-        report_run(run_status.describe(deployed, arn), as_json=as_json)
+        report_run(deployed, run_status.describe(deployed, arn), as_json=as_json)
         return
     last = wait_for_run(deployed, arn)
     if last.status != "SUCCEEDED":
-        report_run(last, as_json=as_json)
+        report_run(deployed, last, as_json=as_json)
         raise typer.Exit(1)
     _report_replay(deployed, git_ref, last, sum(group["rows"] for group in before), as_json=as_json)
 
@@ -214,5 +218,5 @@ def _report_replay(
     if as_json:
         print_json({**last.to_dict(), "rejects_before": before, "rejects_after": after})
         return
-    show_outcome(out(), last)
+    report_run(deployed, last, as_json=False)
     out().line(f"rejects: {before:,} before, {after:,} now")

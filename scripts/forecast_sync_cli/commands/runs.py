@@ -21,6 +21,7 @@ from forecast_sync_cli.commands.common import (
     DateFromOption,
     DateToOption,
     DeployedTableOption,
+    EachTableOption,
     EnvironmentOption,
     GitRefOption,
     JsonOption,
@@ -39,8 +40,19 @@ from forecast_sync_cli.commands.common import (
     show_table,
     wait_for_run,
 )
+from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.progress import OUTCOME_COLORS, Steps, count_times
 from forecast_sync_cli.terminal import Styled, Terminal, write_json
+
+RedrivenTableOption = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        metavar="TABLE",
+        help="Without RUN: the newest run of this table, given by its name or the path of its "
+        "file. Needed where the newest runs of several tables have failed.",
+    ),
+]
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
 STATES = {"fresh": "green", "stale": "red", "never": "red", "unreachable": "red"}
@@ -85,7 +97,7 @@ def start(
     }
     payload = {key: value for key, value in options.items() if value is not None}
     SyncRequest.parse(payload)
-    deployed = deployment.find(environment, project, table_name)
+    deployed = deployment.find(environment, project, table_name).one_table()
     arn = executions.start(deployed, name or executions.new_name("cli"), payload)
     _finish(deployed, arn, wait=wait, as_json=as_json)
 
@@ -98,6 +110,7 @@ def redrive(
             help="The run's name or ARN. Default: the newest run but dry ones, if it failed.",
         ),
     ] = None,
+    table_name: RedrivenTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     wait: WaitOption = True,
@@ -107,8 +120,10 @@ def redrive(
 
     Only what hasn't succeeded runs again. Exits with 1 if the run fails.
     """
-    deployed = deployment.find(environment, project)
-    arn = deployed.execution_arn(run) if run else executions.latest_redrivable(deployed)
+    if run is not None and table_name is not None:
+        raise UserError("pass RUN or --table: a run that is named is of one table anyway")
+    deployed = deployment.find(environment, project, table_name)
+    arn = deployed.execution_arn(run) if run else executions.find_redrivable(deployed)
     count = executions.redrive(deployed, arn)
     _finish(deployed, arn, wait=wait, as_json=as_json, redrive_count=count)
 
@@ -126,7 +141,7 @@ def stop(
     deployed = deployment.find(environment, project)
     arn = deployed.execution_arn(run)
     executions.stop(deployed, arn)
-    report_run(run_status.describe(deployed, arn), as_json=as_json)
+    report_run(deployed, run_status.describe(deployed, arn), as_json=as_json)
 
 
 def status(
@@ -143,7 +158,7 @@ def status(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 unless the branch is fresh.")
     ] = False,
-    table_name: DeployedTableOption = None,
+    table_name: EachTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -151,12 +166,14 @@ def status(
     """Show how fresh a branch is and what is running, or one run.
 
     A branch is as old as the oldest file that is neither loaded nor accepted. If there is none, it
-    is as old as the last listing of the lake. Exits with 1 if the database can't be reached.
+    is as old as the last listing of the lake. Where the stack syncs several tables, it shows each,
+    and the branch is as fresh as the one that is furthest behind. Exits with 1 if the database
+    can't be reached.
     """
     deployed = deployment.find(environment, project, table_name)
     if run:
         snapshot = run_status.describe(deployed, deployed.execution_arn(run))
-        report_run(snapshot, as_json=as_json)
+        report_run(deployed, snapshot, as_json=as_json)
         if snapshot.definition and not as_json:
             out().line(f"  definition {snapshot.definition}")
         return
@@ -164,7 +181,8 @@ def status(
     if as_json:
         print_json(document)
     else:
-        _show_freshness(document)
+        one = None if document["tables"] else deployed.table_choice.get("table")
+        _show_freshness(out(), document, one)
     if document["state"] == "unreachable" or (check and document["state"] != "fresh"):
         raise typer.Exit(1)
 
@@ -173,7 +191,7 @@ def history(
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, max=1000, help="List at most this many runs.")
     ] = 20,
-    table_name: DeployedTableOption = None,
+    table_name: EachTableOption = None,
     environment: EnvironmentOption = "dev",
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
@@ -288,20 +306,49 @@ def _finish(
     deployed: Deployment, arn: str, *, wait: bool, as_json: bool, redrive_count: int = 0
 ) -> None:
     if not wait:
-        report_run(run_status.describe(deployed, arn), as_json=as_json)
+        report_run(deployed, run_status.describe(deployed, arn), as_json=as_json)
         return
     last = wait_for_run(deployed, arn, redrive_count=redrive_count)
-    report_run(last, as_json=as_json)
+    report_run(deployed, last, as_json=as_json)
     if last.status != "SUCCEEDED":
         raise typer.Exit(1)
 
 
-def _show_freshness(document: dict[str, Any]) -> None:
-    terminal = out()
+def _show_freshness(terminal: Terminal, document: dict[str, Any], one: str | None) -> None:
+    """``one`` is the table of several that the document is about."""
+    branch = document["git_ref"] or document["environment"]
+    tables = {table["name"]: table for table in document["tables"]} or {one: document}
+    for name, each in tables.items():
+        _show_state(terminal, f"{branch}, {name}" if name else branch, each)
+    if document["state"] == "unreachable":
+        return
+    for each in tables.values():
+        if each["table"]:
+            show_table(terminal, each["table"])
+    runs = document["runs"][:10]
+    shown_tables = bool(document["tables"])
+    names = list(OUTCOMES)
+    if any(run.get("deleted") for run in runs):
+        names.append("deleted")
+    table = plain_table("run", "status", "type", *(["table"] if shown_tables else []), *names)
+    for run in runs:
+        counts = ("" if run[name] is None else f"{run[name]:,}" for name in names)
+        status = run["status"].replace("_", " ")
+        of = [run.get("table") or ""] if shown_tables else []
+        table.add_row(run["run_id"], status, run["sync_type"], *of, *counts)
+    if runs:
+        terminal.table(table)
+    _show_deferred(terminal, document["runs"], one, by_table=shown_tables)
+    for run in runs:
+        if run.get("window_reason"):
+            terminal.line(f"{run['run_id']} read the whole lake: {run['window_reason']}")
+
+
+def _show_state(terminal: Terminal, label: str, document: dict[str, Any]) -> None:
+    """How fresh a branch is, for its only table or for one of several, and what is running."""
     color = STATES[document["state"]]
     state = STATE_WORDS.get(document["state"], document["state"])
-    branch = document["git_ref"] or document["environment"]
-    terminal.line(f"{branch}: ", Styled(state, color), f": {document['why']}")
+    terminal.line(f"{label}: ", Styled(state, color), f": {document['why']}")
     if document["state"] == "unreachable":
         return
     watermark = document["watermark"]
@@ -312,25 +359,21 @@ def _show_freshness(document: dict[str, Any]) -> None:
         but = f", except for {files}" if count else ""
         terminal.line(f"everything uploaded until {utc_time} UTC has arrived{but}")
     terminal.line(f"running now: {document['running'] or 'nothing'}")
-    if table_in_use := document["table"]:
-        show_table(terminal, table_in_use)
-    names = list(OUTCOMES)
-    if any(run.get("deleted") for run in document["runs"][:10]):
-        names.append("deleted")
-    table = plain_table("run", "status", "type", *names)
-    for run in document["runs"][:10]:
-        counts = ("" if run[name] is None else f"{run[name]:,}" for name in names)
-        status = run["status"].replace("_", " ")
-        table.add_row(run["run_id"], status, run["sync_type"], *counts)
-    if document["runs"]:
-        terminal.table(table)
-    last = next((run for run in document["runs"] if run["status"] == "succeeded"), None)
-    if last and last.get("deletes_deferred"):
-        terminal.line(
-            f"{last['deletes_deferred']:,} rows that should leave the table wait for somebody: "
-            "`forecast-sync plan` shows some, `forecast-sync start --allow-deletes "
-            f"{last['deletes_deferred']}` lets them go"
-        )
-    for run in document["runs"][:10]:
-        if run.get("window_reason"):
-            terminal.line(f"{run['run_id']} read the whole lake: {run['window_reason']}")
+
+
+def _show_deferred(
+    terminal: Terminal, runs: list[dict[str, Any]], one: str | None, *, by_table: bool
+) -> None:
+    """For each table whose last success left rows that should leave: how to let them go."""
+    last: dict[str | None, dict[str, Any]] = {}
+    for run in runs:
+        if run["status"] == "succeeded":
+            last.setdefault(run.get("table") if by_table else one, run)
+    for name, run in last.items():
+        if count := run.get("deletes_deferred"):
+            of, option = (f" {name}", f" --table {name}") if name else (" the table", "")
+            terminal.line(
+                f"{count:,} rows that should leave{of} wait for somebody: `forecast-sync plan"
+                f"{option}` shows some, `forecast-sync start{option} --allow-deletes {count}` lets "
+                "them go"
+            )

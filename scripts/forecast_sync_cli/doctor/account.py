@@ -93,7 +93,7 @@ def lake(context: Context) -> str:
     bucket, prefix = split_location(context.settings.data_location)
     s3 = context.client("s3")
     try:
-        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000)
+        s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
     except s3.exceptions.NoSuchBucket:
         raise Finding(
             f"There is no bucket {bucket}.",
@@ -105,6 +105,13 @@ def lake(context: Context) -> str:
             f"s3://{bucket} doesn't send its events to EventBridge: uploads start no run.",
             "Turn that on; docs/deploy.md says how, under existing buckets.",
         )
+    return f"s3://{bucket}, which sends its events to EventBridge"
+
+
+def files(context: Context) -> str:
+    """The table's folder has files."""
+    bucket, prefix = split_location(context.settings.data_location)
+    listed = context.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1000)
     objects = [item for item in listed.get("Contents", []) if item["Key"].endswith(".parquet")]
     if not objects:
         raise Advice(

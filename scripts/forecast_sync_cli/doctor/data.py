@@ -31,6 +31,7 @@ from forecast_sync.survey.lists import OTHER, WINDOW, partition_keys, register_l
 from forecast_sync.tables import Table, is_declared
 from forecast_sync.target.differences import Target, find_added, tell_differences
 from forecast_sync.target.remedies import write_remedies
+from psycopg import sql
 
 from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import FunctionFailed
@@ -38,6 +39,7 @@ from forecast_sync_cli.doctor.runner import Advice, Context, Finding
 
 DECLARE = "`forecast-sync tables declare` lets Glue declare what the table file says."
 NARROW = "Runs don't mind, but a query of yours fails at a number that is too large for that type."
+ALWAYS_NEEDED = ("SELECT", "INSERT", "UPDATE")
 MOST_JUDGED = 100
 """Of so many objects one at least should be readable."""
 
@@ -106,9 +108,7 @@ def workgroup(context: Context) -> str:
 def database(context: Context) -> str:
     """A function reaches the branch's database, and the target matches the table file."""
     try:
-        answer = context.deployment.invoke(
-            "inspect_database", {"git_ref": context.git_ref, "question": {"about": "database"}}
-        )
+        answer = context.deployment.inspect(context.git_ref, {"about": "database"})
     except FunctionFailed as failed:
         raise Finding(f"{failed.error}: {failed.message}", _database_advice(failed)) from None
     added = _columns_to_add(answer, context.table)
@@ -117,10 +117,28 @@ def database(context: Context) -> str:
         remedies = "; ".join(write_remedies(context.table, differences))
         advice = "Change the table or the table file." + (f" {remedies}." if remedies else "")
         raise Finding(f"{answer['target']}: {tell_differences(differences)}.", advice)
+    if missing := missing_rights(context.table, answer.get("rights")):
+        target, role = (sql.Identifier(answer[name]).as_string() for name in ("target", "user"))
+        why = f", and {context.table.leaves}" if "DELETE" in missing else ", as runs do"
+        raise Finding(
+            f"{answer['user']} may not {' or '.join(missing)} in {answer['target']}{why}.",
+            f"As its owner: GRANT {', '.join(missing)} ON {target} TO {role};",
+        )
     state = "matches the table file" if answer["exists"] else "will be created by the first run"
     if added:
         state = f"gets {', '.join(added)} by the next run"
     return f"{answer['server']} as {answer['user']}; {answer['target']} {state}"
+
+
+def missing_rights(table: Table, rights: Sequence[str] | None) -> list[str]:
+    """The rights on the target that runs need and the role lacks.
+
+    None are known of a target that doesn't exist yet, and in a stack of an earlier version.
+    """
+    if rights is None:
+        return []
+    deletes = ["DELETE"] if table.leaves else []
+    return [right for right in (*ALWAYS_NEEDED, *deletes) if right not in rights]
 
 
 def _columns_to_add(answer: Mapping[str, Any], table: Table) -> list[str]:
@@ -232,9 +250,7 @@ def copy(context: Context) -> str:
     probe: Answer = context.shared["probe"]
     files = probe.files
     question = {"about": "probe", "bucket": files[0][0], "keys": [key for _, key in files]}
-    answer = context.deployment.invoke(
-        "inspect_database", {"git_ref": context.git_ref, "question": question}
-    )
+    answer = context.deployment.inspect(context.git_ref, question)
     expected = expected_values(context.table)
     if answer["rows"] != [expected]:
         raise Finding(f"Postgres read {answer['rows']}, expected {expected}.", REPORT)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,6 +19,8 @@ from forecast_sync_cli.client.deployment import Deployment, why_unreachable
 from forecast_sync_cli.errors import UserError
 
 Status = Literal["ok", "advice", "finding", "skipped"]
+Begins = Callable[[str, int], None]
+"""Called before each check with its name and how many checks there are, as far as is known."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Result:
     status: Status
     found: str
     advice: str | None = None
+    table: str | None = None
+    """The one of several that was checked."""
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -48,17 +53,25 @@ class Advice(Finding):
 
 @dataclass
 class Context:
-    """The deployment to check, and what checks share."""
+    """The deployment to check, one of its tables or all, and what checks share."""
 
     environment: str
     git_ref: str | None
     project: str = DEFAULT_PROJECT
+    table_name: str | None = None
+    found: Deployment | None = None
     shared: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def deployment(self) -> Deployment:
         """The deployment; raises ``UserError`` if there is none."""
-        return deployment.find(self.environment, self.project)
+        return self.found or deployment.find(self.environment, self.project)
+
+    def each_table(self) -> list[Context]:
+        """The same for the chosen table, or for each; raises ``UserError``."""
+        shared = self.deployment
+        chosen = [shared.select_table(self.table_name)] if self.table_name else shared.all_tables()
+        return [replace(self, found=each, shared={}) for each in chosen]
 
     @property
     def settings(self) -> Settings:
@@ -82,21 +95,51 @@ class Context:
 
 @dataclass(frozen=True)
 class Check:
-    """One check; it is skipped if any check that it ``needs`` failed or was skipped."""
+    """One check; it is skipped if any check that it ``needs`` failed or was skipped.
+
+    One that is ``by_table`` is about a table, the others about what all tables share.
+    """
 
     name: str
     run: Callable[[Context], str]
     needs: tuple[str, ...] = ()
+    by_table: bool = False
 
 
 def run_checks(
-    context: Context, checks: Sequence[Check], begins: Callable[[str], None] = lambda _: None
+    context: Context, checks: Sequence[Check], begins: Begins = lambda *_: None
 ) -> Iterator[Result]:
     """Run one check after the other, skipping those whose needs have failed.
 
-    ``begins`` is called with the name of each check before it runs.
+    What tables share is checked once, then each table.
     """
+    shared, own = (
+        [check for check in checks if check.by_table == by_table] for by_table in (False, True)
+    )
     failed: set[str] = set()
+    yield from _run_all(context, shared, failed, lambda name: begins(name, len(checks)))
+    if not own:
+        return
+    tables: dict[str | None, Context] = {None: context}
+    # If they can't be found out, a check above has said why, and those of a table need it.
+    with suppress(UserError, ForecastSyncError, BotoCoreError, ClientError):
+        tables = {each.deployment.table_choice.get("table"): each for each in context.each_table()}
+    total = len(shared) + len(own) * len(tables)
+    for table, each in tables.items():
+        of = f" of {table}" if table else ""
+        begin = partial(_begin, begins, of, total)
+        for result in _run_all(each, own, {*failed}, begin):
+            yield replace(result, table=table)
+
+
+def _begin(begins: Begins, of: str, total: int, name: str) -> None:
+    begins(f"{name}{of}", total)
+
+
+def _run_all(
+    context: Context, checks: Sequence[Check], failed: set[str], begins: Callable[[str], None]
+) -> Iterator[Result]:
+    """Run these checks, and add those that fail to ``failed``."""
     for check in checks:
         blocked = [name for name in check.needs if name in failed]
         if not blocked:

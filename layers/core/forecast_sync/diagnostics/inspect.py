@@ -120,10 +120,10 @@ def inspect(
     """Answer a question.
 
     About ``database``: ``{"server", "user", "target", "exists", "differences": [{"column",
-    "expected", "found"}], "described": the fields of a ``Target``}``; about ``probe``: ``{"rows":
-    [{column: text or None}], "hashes": [int as text]}``; about ``sums``: ``{"sums": [[date, rows,
-    checksum as text]]}``; about ``lake``: ``{"survey_id": whose partition of the survey table the
-    objects are}``; about
+    "expected", "found"}], "described": the fields of a ``Target``, "rights": what the role may do
+    with its rows, None without one}``; about ``probe``: ``{"rows": [{column: text or None}],
+    "hashes": [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``;
+    about ``lake``: ``{"survey_id": whose partition of the survey table the objects are}``; about
     ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to go on at, or None}``, with
     fewer rows than asked for when they are large. A probe's values are shortened.
     """
@@ -210,7 +210,16 @@ def _describe_database(connection: Connection, table: Table) -> dict[str, Any]:
         "exists": target.exists,
         "differences": list_differences(target, table),
         "described": target._asdict(),
+        "rights": _read_rights(connection, table) if target.exists else None,
     }
+
+
+def _read_rights(connection: Connection, table: Table) -> list[str]:
+    with transaction(connection) as cursor:
+        rights = cursor.execute(
+            statement("diagnostics/read_rights.sql"), {"table": table.target.table}
+        )
+        return [right for (right,) in rights.fetchall()]
 
 
 def _read_probe(

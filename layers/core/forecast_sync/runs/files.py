@@ -47,7 +47,7 @@ def list_files(connection: Connection, settings: Settings, query: FileQuery) -> 
     page = fitting(rows)
     is_last = len(page) == len(rows) < query.limit
     return Files(
-        files=[File.model_validate(row) for row in page],
+        files=[File.model_validate({**row, "table": settings.table_file}) for row in page],
         next=None if is_last else page[-1]["key"],
     )
 

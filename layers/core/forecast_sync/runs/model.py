@@ -230,6 +230,7 @@ class Reject(Answered):
     """A row that the table can't hold."""
 
     content_hash: str
+    table: str | None = TableName
     run_id: str = Field(description="The run that met it first.")
     last_run_id: str = Field(description="The last full run that met the row again.")
     resolved_run_id: str | None
@@ -286,6 +287,7 @@ class File(Answered):
     """An object of the lake, and what became of it."""
 
     key: str
+    table: str | None = TableName
     state: FileState = Field(
         description="`pending`: not taken in yet; `loaded`: its rows are in the target; "
         "`quarantined`: can't be read and is left out; `archived`: in a storage class that Athena "

@@ -2,7 +2,7 @@
 -- value by value, with \u2400 for NUL, which Postgres can't read. The page ends before reading its
 -- rows costs much more than `weight` bytes; `page_rows` is how many it would otherwise have had.
 -- Only reads.
-SELECT content_hash, run_id, last_run_id, resolved_run_id,
+SELECT content_hash, table_name AS "table", run_id, last_run_id, resolved_run_id,
        left(source_file, 1024) AS source_file, left(reason, 1024) AS reason,
        CASE WHEN octet_length(row_json::text) <= %(row_bytes)s THEN row_json ELSE (
            SELECT json_object_agg(name, CASE WHEN length(value) <= %(characters)s THEN value ELSE
