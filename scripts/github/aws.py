@@ -110,6 +110,12 @@ def stack_name(environment: str) -> str:
     return stack_names.stack_name(project, environment)
 
 
+def tables() -> list[str | None]:
+    """The tables that ``TABLE`` names, separated by commas; None is the stack's only one."""
+    names = (name.strip() for name in os.environ.get("TABLE", "").split(","))
+    return [name for name in names if name] or [None]
+
+
 def machine_arn(environment: str) -> str:
     """The state machine's ARN, from its name and the caller's account."""
     partition, account = aws("sts", "get-caller-identity")["Arn"].split(":")[1:5:3]

@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from aws import AwsRefused, invoke, machine_arn, stack_name
+from aws import AwsRefused, invoke, machine_arn, stack_name, tables
 from forecast_sync.stack_names import execution_arn_of
 from output import fail, say
 
@@ -19,7 +19,8 @@ def main() -> int:
     """Print the branch and its server, or why there is none."""
     environment, git_ref = os.environ["ENVIRONMENT"], os.environ["GIT_REF"]
     try:
-        run = resolve(environment, git_ref)
+        # Each table, so that a misspelled one is found before any is synced.
+        run, *_ = [resolve(environment, git_ref, table) for table in tables()]
         checked = invoke(f"{stack_name(environment)}-check-branch", {"git_ref": git_ref})
     except AwsRefused as error:
         return fail(str(error))
@@ -31,7 +32,7 @@ def main() -> int:
     return 0
 
 
-def resolve(environment: str, git_ref: str) -> dict[str, Any]:
+def resolve(environment: str, git_ref: str, table: str | None) -> dict[str, Any]:
     """The run as the state machine would begin it; raises ``FunctionFailed`` with what it says."""
     arn = execution_arn_of(machine_arn(environment), "check")
     execution = {
@@ -40,7 +41,7 @@ def resolve(environment: str, git_ref: str) -> dict[str, Any]:
         "started_at": datetime.now(UTC).isoformat(),
     }
     sync: dict[str, Any] = {"git_ref": git_ref, "dry_run": True}
-    if table := os.environ.get("TABLE"):
+    if table:
         sync["table"] = table
     request = {"input": sync, "execution": execution}
     return invoke(f"{stack_name(environment)}-resolve-branch", request)

@@ -1,4 +1,4 @@
-"""Writes a run's outcome to the job's summary: counts, the failure, and a link to the console.
+"""Writes the runs' outcomes to the job's summary: counts, failures, and links to the console.
 
 Reads ``RESULT_FILE``, which run_sync.py writes, and appends to ``GITHUB_STEP_SUMMARY``.
 """
@@ -26,15 +26,16 @@ def main() -> int:
     if not result.exists():
         return fail("There is no result: the run wasn't started, or couldn't be followed.")
     with Path(os.environ["GITHUB_STEP_SUMMARY"]).open("a") as summary:
-        summary.write(describe(json.loads(result.read_text())))
+        summary.writelines(describe(json.loads(line)) for line in result.read_text().splitlines())
     return 0
 
 
 def describe(execution: dict[str, Any]) -> str:
     """The summary in Markdown; names and messages are code in it."""
     output = json.loads(execution.get("output") or "{}")
+    table = f", {code(execution['table'])}" if execution.get("table") else ""
     lines = [
-        f"## Forecast sync: {_headline(execution)}",
+        f"## Forecast sync{table}: {_headline(execution)}",
         "",
         f"[{code(execution['name'])}](<{links.console_url(execution['executionArn'])}>)",
     ]

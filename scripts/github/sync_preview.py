@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import run_sync
-from aws import AwsRefused, FunctionFailed
+from aws import AwsRefused, FunctionFailed, tables
 from check_branch import resolve
 from forecast_sync_cli.client.polling import poll
 from output import annotate, answer, code, fail
@@ -37,7 +37,7 @@ def main() -> int:
 def _exists() -> bool:
     """Whether Neon has the branch. A deployed function asks: it has the key, this job doesn't."""
     try:
-        resolve(os.environ["ENVIRONMENT"], os.environ["GIT_REF"])
+        resolve(os.environ["ENVIRONMENT"], os.environ["GIT_REF"], tables()[0])
     except FunctionFailed as failed:
         if failed.error != "BranchNotFound":
             raise

@@ -111,6 +111,7 @@ WITH_TABLE = [
     if {"--table", "--environment"} <= {name for option in command.params for name in option.opts}
 ]
 NEEDED = {
+    "preview": ("7",),
     "backfill": ("--from", "2026-01-01", "--to", "2026-01-31"),
     "files accept": ("x",),
     "files retry": ("x",),
@@ -123,6 +124,7 @@ def test_a_table_can_be_named_wherever_its_runs_rows_or_files_are(
 ) -> None:
     assert {"start", "backfill", "plan", "diff", "status", "history", "doctor"} <= {*WITH_TABLE}
     assert {"rejects", "rejects replay", "files", "files accept"} <= {*WITH_TABLE}
+    assert {"redrive", "preview"} <= {*WITH_TABLE}
     before = [*by_name(at)]
     for command in WITH_TABLE:
         line = error_of(*command.split(), *NEEDED.get(command, ()), "--table", "sales", **at)

@@ -94,6 +94,7 @@ def test_diff_names_the_keys_that_differ(deployed: Deployed, at: dict[str, Any])
     as_json("start", **at)
     deployed.upload("later", make_rows(range(100, 105)))
     assert as_json("diff", **at) | {"as_of": ""} == {
+        "table": "forecast",
         "equal": True,
         "as_of": "",
         "days_compared": 10,
@@ -153,6 +154,6 @@ def test_a_preview_branch_is_filled_and_a_missing_one_is_reported(
     assert (filled["exists"], filled["run"]["result"]["counts"]["inserted"]) == (True, 10)
     assert deployed.query("SELECT count(*) FROM forecast_data", branch="preview/pr-7") == [(10,)]
     gone = as_json("preview", "preview/pr-99", code=3, **at)
-    assert gone == {"git_ref": "preview/pr-99", "exists": False, "run": None}
+    assert gone == {"git_ref": "preview/pr-99", "exists": False, "run": None, "runs": []}
     assert "is gone" in forecast_sync("preview", "99", code=3, **at).stdout
     assert "expected a number such as 12" in error_of("preview", "main", **at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from localcloud.protocol import Athena
 from tests.e2e.cli import as_json, error_of, forecast_sync
 from tests.lake import make_row, make_rows
 from tests.waiting import eventually
+from tests.workflow.runner import Runner
 from tests.workflow.several import Several, running_tables, table_text
 
 TEXTS = {
     "sales": table_text("sales"),
     "stock": table_text("stock", "shared/"),
-    "waste": table_text("waste", "shared/"),
+    "waste": table_text("waste", "shared/").replace("[target]", '[target]\nmissing = "delete"'),
 }
 LIST = "sales, stock, waste"
 DATES = ("--from", "2026-12-01", "--to", "2026-12-10")
@@ -297,8 +299,9 @@ def test_preview_fills_the_branch_with_each_table_and_one_failure_stops_no_other
 
 def test_doctor_checks_the_stack_once_and_each_table(several: Several, at: dict[str, Any]) -> None:
     several.put("sales/a.parquet", make_rows(range(20)))
-    several.create_target("waste")
-    several.execute("ALTER TABLE t_waste ALTER y_05 TYPE numeric(12, 3)")
+    for name in ("sales", "waste"):
+        several.create_target(name)
+        several.execute(f"REVOKE DELETE ON t_{name} FROM current_user")
     checks = as_json("doctor", code=1, **at)["checks"]
     shared = [check["check"] for check in checks if check["table"] is None]
     assert {"credentials", "alarms", "lake", "workgroup"} <= {*shared}
@@ -310,12 +313,45 @@ def test_doctor_checks_the_stack_once_and_each_table(several: Several, at: dict[
     names = {name: [*own] for name, own in by_table.items()}
     assert names["sales"] == names["stock"] == names["waste"]
     assert not {*names["sales"]} & {*shared}
-    assert by_table["sales"]["copy"]["status"] == "ok"
+    assert by_table["sales"]["copy"]["status"] == "ok", "no row leaves it"
     assert "/shared/ has no *.parquet object" in by_table["stock"]["files"]["found"]
     assert by_table["stock"]["declared table"]["found"].endswith("columns as in the table file")
-    assert "y_05 is numeric(12,3)" in by_table["waste"]["database"]["found"]
+    refused = by_table["waste"]["database"]
+    assert " may not DELETE in t_waste, and a row leaves t_waste when " in refused["found"]
     assert by_table["waste"]["copy"]["status"] == "skipped"
+    several.execute(refused["advice"].removeprefix("As its owner: "))
+    granted = as_json("doctor", "--table", "waste", code=1, **at)["checks"]
+    statuses = {check["check"]: check["status"] for check in granted}
+    assert (statuses["database"], statuses["copy"]) == ("ok", "ok")
     words = forecast_sync("doctor", "--table", "stock", code=1, **at).stdout
     assert "table stock\n" in words
     assert "t_stock will be created by the first run" in words.replace("\n", " ")
     assert "t_waste" not in words
+
+
+def test_github_syncs_the_tables_that_its_variable_lists(
+    several: Several, at: dict[str, Any], tmp_path: Path
+) -> None:
+    fill(several)
+    several.execute("CREATE TABLE t_stock (id integer)")
+    given = {"ENVIRONMENT": "dev", "GIT_REF": "dev", "GITHUB_RUN_ID": "77"}
+    runner = Runner(tmp_path, {**at, "AWS_DEFAULT_REGION": several.cloud.region, **given})
+    none = runner.step("check_branch.py")
+    assert none.stderr.startswith("::error::InvalidInput: This stack syncs several tables: name")
+    assert "sales, stock, waste" in none.stderr
+    assert runner.step("check_branch.py", TABLE="sales, stok").returncode == 1
+    assert runner.step("check_branch.py", TABLE="sales, stock").returncode == 0
+    before = several.executions()
+    ended = runner.step("run_sync.py", TABLE="sales, stock", ALLOW_DELETES="3")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("::error::The run of stock is FAILED. SchemaMismatch: ")
+    assert several.is_right("sales")
+    started = [arn for arn in several.executions() if arn not in before]
+    inputs = [json.loads(several.describe(arn)["input"]) for arn in reversed(started)]
+    assert [(each["table"], each["allow_deletes"]) for each in inputs] == [
+        ("sales", 3),
+        ("stock", 3),
+    ]
+    assert runner.step("report_run.py").returncode == 0
+    assert "## Forecast sync, `sales`: SUCCEEDED" in runner.summary()
+    assert "## Forecast sync, `stock`: FAILED" in runner.summary()
