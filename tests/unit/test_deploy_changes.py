@@ -54,15 +54,14 @@ def described(**changes: Any) -> dict[str, Any]:
 def deployed(answer: dict[str, Any] | Exception) -> Deployment:
     table = parse_table(PRICE, "price")
 
-    def invoke(name: str, payload: dict[str, Any]) -> dict[str, Any]:
-        assert name == "inspect_database"
-        assert payload["question"] == {"about": "database"}
+    def inspect(_: str | None, question: dict[str, Any]) -> dict[str, Any]:
+        assert question == {"about": "database"}
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     in_use = SimpleNamespace(table=table, definition=definition_of(table))
-    found = SimpleNamespace(table=table, table_in_use=in_use, invoke=invoke)
+    found = SimpleNamespace(table=table, table_in_use=in_use, inspect=inspect)
     return cast("Deployment", found)
 
 

@@ -29,8 +29,8 @@ class StepFunctions:
     def get_paginator(self, _: str) -> Any:
         return self
 
-    def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        return [{"executions": list(self.executions.values())}]
+    def paginate(self, *, PaginationConfig: Any, **_: Any) -> list[dict[str, Any]]:  # noqa: N803
+        return [{"executions": list(self.executions.values())[: PaginationConfig["MaxItems"]]}]
 
     def describe_execution(self, executionArn: str) -> dict[str, Any]:  # noqa: N803
         name = executionArn.rpartition(":")[2]
@@ -88,6 +88,26 @@ def test_an_ended_run_is_asked_about_once_until_it_is_redriven() -> None:
     assert sorted(client.described) == ["bad", "going", "going"]
     client.executions["bad"] |= {"redriveCount": 1, "status": "SUCCEEDED", "output": "{}"}
     assert [item.outcome for item in read(client, known)] == ["running", "succeeded"]
+
+
+def test_a_table_s_newest_runs_are_found_behind_those_of_others() -> None:
+    names = [f"stock-{n}" for n in range(9)] + ["refused", "sales-0", "sales-1"]
+    runs = {name: execution(name, "RUNNING") for name in names}
+    for name, run in runs.items():
+        table = name.partition("-")[0]
+        run["input"] = json.dumps({} if table == "refused" else {"table": table})
+    client = StepFunctions(**runs)
+
+    def find(limit: int, *, several: bool = True) -> list[str]:
+        deployed = SimpleNamespace(
+            stepfunctions=client, state_machine_arn=MACHINE, has_several_tables=several
+        )
+        found = read_history(cast("Deployment", deployed), limit, table="sales")
+        return [run.run_id for run in found]
+
+    assert find(1) == ["sales-0"]
+    assert find(5) == ["sales-0", "sales-1"]
+    assert find(5, several=False) == ["refused", "sales-0", "sales-1"], "whose else could it be?"
 
 
 def test_a_redriven_run_s_time_counts_from_its_redrive() -> None:
