@@ -38,7 +38,8 @@ OF_ONE_TABLE: dict[str, tuple[str, ...]] = {
 @pytest.fixture(scope="module")
 def stack(athena: Athena) -> Iterator[Several]:
     with running_tables(TEXTS, athena=athena) as deployed:
-        forecast_sync("tables", "declare", **deployed.cloud.variables)
+        at: dict[str, Any] = deployed.cloud.variables
+        forecast_sync("tables", "declare", **at)
         yield deployed
 
 
