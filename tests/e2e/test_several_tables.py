@@ -13,7 +13,7 @@ from localcloud.protocol import Athena
 from tests.e2e.cli import as_json, error_of, forecast_sync
 from tests.lake import make_row, make_rows
 from tests.waiting import eventually
-from tests.workflow.runner import Runner
+from tests.workflow.runner import runner_at
 from tests.workflow.several import Several, running_tables, table_text
 
 TEXTS = {
@@ -330,13 +330,10 @@ def test_doctor_checks_the_stack_once_and_each_table(several: Several, at: dict[
     assert "t_waste" not in words
 
 
-def test_github_syncs_the_tables_that_its_variable_lists(
-    several: Several, at: dict[str, Any], tmp_path: Path
-) -> None:
+def test_github_syncs_the_tables_that_its_variable_lists(several: Several, tmp_path: Path) -> None:
     fill(several)
     several.execute("CREATE TABLE t_stock (id integer)")
-    given = {"ENVIRONMENT": "dev", "GIT_REF": "dev", "GITHUB_RUN_ID": "77"}
-    runner = Runner(tmp_path, {**at, "AWS_DEFAULT_REGION": several.cloud.region, **given})
+    runner = runner_at(several, tmp_path)
     none = runner.step("check_branch.py")
     assert none.stderr.startswith("::error::InvalidInput: This stack syncs several tables: name")
     assert "sales, stock, waste" in none.stderr

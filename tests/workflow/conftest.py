@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import pytest
 
 from tests.workflow.deployed import Deployed
-from tests.workflow.runner import CLI, Runner
+from tests.workflow.runner import Runner, runner_at
 
 
 @pytest.fixture
@@ -18,12 +17,4 @@ def offline(tmp_path: Path) -> Runner:
 
 @pytest.fixture
 def runner(tmp_path: Path, deployed: Deployed) -> Runner:
-    assert CLI.is_dir(), "the AWS CLI is missing: make test installs it"
-    cloud = {
-        **deployed.cloud.variables,
-        "AWS_DEFAULT_REGION": deployed.cloud.region,
-        "ENVIRONMENT": "dev",
-        "GIT_REF": "dev",
-        "GITHUB_RUN_ID": uuid.uuid4().hex[:12],
-    }
-    return Runner(tmp_path, cloud)
+    return runner_at(deployed, tmp_path)

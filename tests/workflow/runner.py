@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,19 @@ class Runner:
 
     def summary(self) -> str:
         return (self.folder / "summary.md").read_text()
+
+
+def runner_at(deployed: Deployed, folder: Path) -> Runner:
+    """A runner of its own run, for the environment and branch ``dev``."""
+    assert CLI.is_dir(), "the AWS CLI is missing: make test installs it"
+    cloud = {
+        **deployed.cloud.variables,
+        "AWS_DEFAULT_REGION": deployed.cloud.region,
+        "ENVIRONMENT": "dev",
+        "GIT_REF": "dev",
+        "GITHUB_RUN_ID": uuid.uuid4().hex[:12],
+    }
+    return Runner(folder, cloud)
 
 
 def execution_arn(runner: Runner, deployed: Deployed, trigger: str) -> str:

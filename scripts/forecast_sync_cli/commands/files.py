@@ -65,7 +65,6 @@ def main(
     if not found:
         out().line("no files")
         return
-    # They are those of several tables only where none was chosen.
     of = ["table"] if len(deployed.each_table()) > 1 else []
     table = Table(*of, "state", "rows", "bytes", "dates", "file", "run", right={"rows", "bytes"})
     for file in found:

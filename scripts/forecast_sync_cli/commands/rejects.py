@@ -84,10 +84,10 @@ def list_(
     if as_json:
         print_json(newest)
         return
-    terminal = out()
+    terminal, is_of_several = out(), len(deployed.each_table()) > 1
     for reject in newest:
         state = f"  resolved by {reject['resolved_run_id']}" if reject["resolved_run_id"] else ""
-        of = f"{reject.get('table')}: " if len(deployed.each_table()) > 1 else ""
+        of = f"{reject.get('table')}: " if is_of_several else ""
         terminal.line(of, Styled(reject["reason"], "bold"), f"  {reject['source_file']}{state}")
         values = "  ".join(f"{name}={value}" for name, value in reject["row_json"].items())
         terminal.line(f"  {values}")
