@@ -137,7 +137,7 @@ def _read(workflow: Workflow, item: ListedRun) -> HistoryItem:
         dry_run=given.get("dry_run") is True,
         trigger=_text(run.get("trigger") or given.get("trigger")),
         git_ref=_text(output.get("git_ref") or run.get("git_ref")),
-        table=_text(output.get("table") or run.get("table")),
+        table=_text(output.get("table") or run.get("table") or given.get("table")),
         window_reason=_text(output.get("window_reason") or window.get("reason")),
         files=history.find_files(events, output),
         rows=_rows(output),
