@@ -73,8 +73,11 @@ def test_a_stack_with_one_table_is_asked_and_shown_as_before(part: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_a_table_that_the_stack_does_not_have_is_said_in_words(part: str) -> None:
     shown = get(StackInMemory(), in_table(part).replace("price", "<b>prize"))
-    assert "This stack doesn't sync <b>prize: its tables are forecast, price, promotion" in shown
+    assert "There is no table <b>prize here." in shown
     assert "The page keeps trying" not in shown
+    shown = get(StackInMemory(), "/status?table=prize")
+    assert "This stack doesn't sync prize: its tables are forecast, price, promotion" in shown
+    assert {"/", *(f"/?table={name}" for name in TABLES)} == links(shown)
     alone = get(StackInMemory(tables=ONE), "/status?table=forecast")
     assert "This stack doesn't sync forecast: its only table is price." in alone
 
@@ -211,6 +214,8 @@ def test_a_run_says_how_many_rows_left_and_why_others_stay() -> None:
     assert "start a run that allows 119 deletions" in shown
     dry = get(StackInMemory(), "/now?run=price-plan")
     assert "1 row would leave the table." in dry
+    assert "119 rows that should leave the table would stay." in dry
+    assert "To let them go once, start a run that allows 119 deletions" in dry
     assert "the table stay" not in get(StackInMemory(), "/now?run=calendar-old")
 
 

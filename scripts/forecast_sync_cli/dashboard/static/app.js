@@ -142,6 +142,8 @@
     if (button && button.hasAttribute("data-close")) dialog.close();
   });
   dialog.addEventListener("close", () => {
+    // The event comes a little after the end, when the next dialog may be shown already.
+    if (dialog.open) return;
     dialog.replaceChildren();
     const back = typeof opener === "string" ? byId(opener) : opener;
     if (back && back.isConnected && !back.disabled) back.focus();
