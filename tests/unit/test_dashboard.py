@@ -12,11 +12,11 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
-from forecast_sync.tables import load_table
 from forecast_sync_cli.client.api import Answer
 from forecast_sync_cli.client.deployment import Deployment
 from forecast_sync_cli.dashboard import formatting, runbook, state_graph
 from forecast_sync_cli.dashboard.app import make_app
+from forecast_sync_cli.dashboard.scope import Scope
 from forecast_sync_cli.dashboard.security import Keys
 from forecast_sync_cli.dashboard.throughput import Rates
 from forecast_sync_cli.dashboard.view_models import Views, axis_labels, chart_of
@@ -128,6 +128,7 @@ class Unanswered:
         self._answer = Answer(status, {"detail": "no"})
         self.keys: list[str | None] = []
         self.deployment = SimpleNamespace(environment="dev")
+        self.tables = ("forecast",)
 
     def act(self, _path: str, _body: dict[str, Any], key: str | None) -> Answer:
         self.keys.append(key)
@@ -188,7 +189,7 @@ def test_the_chart_shows_what_was_written() -> None:
         {**common, "run_id": "b", "started_at": AT.replace("10:00", "10:01"), "dry_run": True},
         {**common, "run_id": "a", "started_at": AT, "dry_run": False},
     ]
-    chart = json.loads(chart_of(runs))
+    chart = json.loads(chart_of(runs, Scope(("forecast",))))
     assert chart["runs"] == ["a", "b"]
     assert chart["rows"] == {name: [count, 0] for name, count in counts.items()}
 
@@ -214,9 +215,14 @@ class Files:
         self._files = files
         self._is_there = is_there
         self.settings = SimpleNamespace(table_file="price")
-        self.table = load_table("price")
+        self.tables = ("price",)
+
+    def renewed(self) -> Files:
+        return self
 
     def ask_status(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+        if path == "/table":  # As an older deployment, whose table file is the checkout's.
+            return None
         assert path == "/files"
         state, run_id, limit = query.get("state"), query.get("run_id"), int(query["limit"])
         chosen = [

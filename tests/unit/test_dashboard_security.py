@@ -11,6 +11,7 @@ import pytest
 from forecast_sync_cli.client.api import Answer
 from forecast_sync_cli.dashboard import server
 from forecast_sync_cli.dashboard.app import make_app
+from forecast_sync_cli.dashboard.scope import Scope
 from forecast_sync_cli.dashboard.security import PAGES, Keys
 from forecast_sync_cli.dashboard.view_models import Views
 from starlette.routing import Mount, Route
@@ -28,24 +29,25 @@ class Deployment:
     reached: list[str] = field(default_factory=list)
     label: str = "dev"
     place: str = HOSTILE
+    tables: tuple[str, ...] = ("forecast",)
     neon_branch: str = HOSTILE
 
     @property
     def deployment(self) -> Deployment:
         return self
 
-    def now(self, run: str | None) -> None:
+    def now(self, run: str | None, _scope: Scope) -> None:
         self.reached.append(f"now {run}")
 
-    def status(self) -> dict[str, Any]:
+    def status(self, _scope: Scope) -> dict[str, Any]:
         self.reached.append("status")
         return {"branches": []}
 
-    def runs(self) -> list[Any]:
+    def runs(self, _scope: Scope) -> list[Any]:
         self.reached.append("runs")
         return []
 
-    def rejects(self) -> list[dict[str, Any]]:
+    def rejects(self, _scope: Scope) -> list[dict[str, Any]]:
         self.reached.append("rejects")
         return [{"reason": HOSTILE, "rows": 1, "files": 1, "example_file": HOSTILE}]
 

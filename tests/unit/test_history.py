@@ -117,5 +117,5 @@ def test_a_redriven_run_s_time_counts_from_its_redrive() -> None:
         "stopped_at": None,
         "asked_at": "2026-11-27T10:00:05+00:00",
     }
-    assert Now(run, [], Rate(None, None), None).seconds == 5
-    assert Now({**run, "redriven_at": None}, [], Rate(None, None), None).seconds == 7205
+    assert Now(run, [], Rate(None, None), None, {}).seconds == 5
+    assert Now({**run, "redriven_at": None}, [], Rate(None, None), None, {}).seconds == 7205

@@ -96,7 +96,7 @@ def test_a_batch_size_is_refused_before_a_cloud_is_started(size: str, tmp_path: 
     ],
 )
 def test_the_page_refuses_at_the_field(filled: dict[str, str], wrong: set[str]) -> None:
-    assert set(find_mistakes(filled, "dev")) == wrong
+    assert set(find_mistakes(filled, "dev", ("forecast",))) == wrong
 
 
 @pytest.mark.parametrize(

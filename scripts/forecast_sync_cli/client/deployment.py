@@ -186,6 +186,10 @@ class Deployment:
             )
         return self.of_table(name)
 
+    def renewed(self) -> Deployment:
+        """The same without what it remembers, to see what has been deployed since."""
+        return replace(self)
+
     def of_table(self, name: str) -> Deployment:
         """The same for one of its tables."""
         other = replace(self, selected_table=name)

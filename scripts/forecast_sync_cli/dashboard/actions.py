@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from botocore.exceptions import BotoCoreError, ClientError
 from forecast_sync.contracts.run import MAX_BATCH_SIZE
 from forecast_sync.errors import BranchNotMapped
 from forecast_sync.resolve.git_refs import map_git_ref
@@ -19,14 +18,14 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
 from forecast_sync_cli.client.api import Answer
-from forecast_sync_cli.client.deployment import why_unreachable
+from forecast_sync_cli.dashboard.failures import FAILURES, UnknownTable, explain
+from forecast_sync_cli.dashboard.scope import requested_table
 from forecast_sync_cli.dashboard.security import run_name
 from forecast_sync_cli.dashboard.view_models import Views
-from forecast_sync_cli.errors import UserError
 
 CHANGED = {"HX-Trigger": "changed"}
 NUMBERS = ("batch_size", "allow_deletes")
-FIELDS = frozenset({"git_ref", "sync_type", "date_from", "date_to", "dry_run", *NUMBERS})
+FIELDS = frozenset({"table", "git_ref", "sync_type", "date_from", "date_to", "dry_run", *NUMBERS})
 KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """An idempotency key, sent as a header: a second click finds the same run."""
 
@@ -72,7 +71,8 @@ class Actions:
         """The dialog of an action, to fill in or confirm."""
         action = request.path_params["action"]
         if action == "start":
-            return self._form(request, {}, {}, None)
+            table = requested_table(request)
+            return self._form(request, {"table": table} if table else {}, {}, None)
         if action not in QUESTIONS:
             raise HTTPException(404)
         run_id = run_name(request.query_params.get("run", ""))
@@ -85,12 +85,21 @@ class Actions:
         key = filled.pop("key", "") or None
         if filled.keys() - FIELDS or (key and not KEY.fullmatch(key)):
             raise HTTPException(400, "The form doesn't send such a request: reload the page.")
-        wrong = find_mistakes(filled, self._views.deployment.environment)
+        return await run_in_threadpool(self._start, request, filled, key)
+
+    def _start(self, request: Request, filled: dict[str, str], key: str | None) -> Response:
+        try:
+            tables = self._views.tables
+        except FAILURES as error:
+            return self._form(request, filled, {}, explain(error), status=422, key=key)
+        wrong = find_mistakes(filled, self._views.deployment.environment, tables)
         if wrong:
             # A git ref of another environment is also said above the form: the page serves one.
             reason = wrong.pop("", None)
             return self._form(request, filled, wrong, reason, status=422)
-        answer = await run_in_threadpool(self._act, "/syncs", _request_of(filled), key)
+        if len(tables) == 1:  # Older deployments don't know the key.
+            filled.pop("table", None)
+        answer = self._act("/syncs", _request_of(filled), key)
         if answer.ok:
             return Response(status_code=204, headers=CHANGED)
         mistakes = {
@@ -116,10 +125,15 @@ class Actions:
     def _act(self, path: str, body: dict[str, Any] | None = None, key: str | None = None) -> Answer:
         try:
             return self._views.act(path, body, key)
-        except BotoCoreError as error:
-            return Answer(502, {"detail": why_unreachable(error)})
-        except (UserError, ClientError) as error:
-            return Answer(502, {"detail": str(error)})
+        except FAILURES as error:
+            return Answer(502, {"detail": explain(error)})
+
+    def _find_table(self, run_id: str) -> str | None:
+        """The table of a run, if there are several and somebody knows."""
+        try:
+            return self._views.table_of(run_id) if len(self._views.tables) > 1 else None
+        except FAILURES:
+            return None
 
     def _form(
         self,
@@ -130,8 +144,14 @@ class Actions:
         status: int = 200,
         key: str | None = None,
     ) -> Response:
+        tables: tuple[str, ...] = ()
+        try:
+            tables = self._views.tables
+        except FAILURES as error:
+            reason = reason or explain(error)
         values = {
             "filled": filled,
+            "tables": tables if len(tables) > 1 else (),
             "mistakes": mistakes,
             "reason": reason,
             # With the same key, a second click finds the same run.
@@ -148,6 +168,7 @@ class Actions:
             "question": QUESTIONS[action],
             "action": action,
             "run_id": run_id,
+            "table": self._find_table(run_id),
             "reason": reason,
         }
         return self._templates.TemplateResponse(
@@ -155,9 +176,16 @@ class Actions:
         )
 
 
-def find_mistakes(filled: Mapping[str, str], environment: str) -> dict[str, str]:
+def find_mistakes(
+    filled: Mapping[str, str], environment: str, tables: tuple[str, ...]
+) -> dict[str, str]:
     """What is wrong in a form and can be known here, by field; "" is the form as a whole."""
     wrong: dict[str, str] = {}
+    table = filled.get("table")
+    if table and table not in tables:
+        wrong[""] = wrong["table"] = explain(UnknownTable(table, tables)) + "."
+    elif not table and len(tables) > 1:
+        wrong["table"] = "Choose the table that the run is about."
     git_ref, size = filled.get("git_ref"), filled.get("batch_size")
     if git_ref:
         try:

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from botocore.exceptions import BotoCoreError, ClientError
-from forecast_sync.errors import ForecastSyncError
 from forecast_sync.runs.model import OUTCOMES, FileState
 from forecast_sync.text.visible import visible
 from markupsafe import Markup
@@ -22,9 +20,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
-from forecast_sync_cli.client.deployment import why_unreachable
 from forecast_sync_cli.dashboard import formatting, runbook
 from forecast_sync_cli.dashboard.actions import Actions
+from forecast_sync_cli.dashboard.failures import FAILURES, Refused, UnknownTable, explain
+from forecast_sync_cli.dashboard.scope import Scope, for_templates, requested_table
 from forecast_sync_cli.dashboard.security import (
     HOSTS,
     RUN_NAME,
@@ -35,17 +34,14 @@ from forecast_sync_cli.dashboard.security import (
 )
 from forecast_sync_cli.dashboard.view_models import (
     FILE_FILTERS,
-    Refused,
     Views,
     chart_of,
     sum_of_queries,
 )
-from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.progress import count_times
 from forecast_sync_cli.units import show_size
 
 HERE = Path(__file__).parent
-FAILURES = (UserError, ForecastSyncError, ClientError, BotoCoreError)
 logger = logging.getLogger(__name__)
 
 NO_DATA = {"X-Data": "none"}
@@ -56,7 +52,7 @@ Endpoint = Callable[[Request], Response]
 
 def make_app(views: Views, keys: Keys) -> Starlette:
     """The application; it serves only callers who hold its keys."""
-    templates = Jinja2Templates(HERE / "templates")
+    templates = Jinja2Templates(HERE / "templates", context_processors=[for_templates])
     templates.env.finalize = _shown
     templates.env.globals.update(
         number=formatting.number,
@@ -73,6 +69,7 @@ def make_app(views: Views, keys: Keys) -> Starlette:
     actions = Actions(views, templates)
     routes = [
         Route("/", pages.whole),
+        Route("/switch", pages.fragment("switch.html", pages.switch)),
         Route("/now", pages.fragment("now.html", pages.now)),
         Route("/status", pages.fragment("status.html", pages.status)),
         Route("/runs", pages.fragment("runs.html", pages.runs)),
@@ -123,11 +120,11 @@ class Pages:
         def show(request: Request) -> Response:
             try:
                 return self._templates.TemplateResponse(request, name, gather(request))
+            except UnknownTable as error:
+                values = {"reason": explain(error), "tables": error.tables, "part": name}
+                return self._templates.TemplateResponse(request, "unknown_table.html", values)
             except FAILURES as error:
-                reason = str(error)
-                if isinstance(error, BotoCoreError):
-                    reason = why_unreachable(error)
-                values = {"reason": reason[:1].upper() + reason[1:]}
+                values = {"reason": explain(error)}
                 headers = {} if isinstance(error, Refused) else NO_DATA
                 return self._templates.TemplateResponse(
                     request, "unavailable.html", values, headers=headers
@@ -135,32 +132,44 @@ class Pages:
 
         return show
 
+    def switch(self, _: Request) -> dict[str, Any]:
+        """The stack's tables, to choose one."""
+        return {"scope": Scope(self._views.tables)}
+
     def now(self, request: Request) -> dict[str, Any]:
         """The run to show: the one in the address, the active one, or the last one."""
-        requested = _requested_run(request)
-        return {"now": self._views.now(requested), "pinned": requested}
+        requested, scope = _requested_run(request), self._scope(request)
+        return {"now": self._views.now(requested, scope), "pinned": requested, "scope": scope}
 
-    def status(self, _: Request) -> dict[str, Any]:
-        """How fresh each branch is."""
-        return {"status": self._views.status()}
+    def status(self, request: Request) -> dict[str, Any]:
+        """How fresh each branch is, or each table of each branch."""
+        scope = self._scope(request)
+        return {"status": self._views.status(scope), "scope": scope}
 
-    def runs(self, _: Request) -> dict[str, Any]:
+    def runs(self, request: Request) -> dict[str, Any]:
         """The last runs, for the table and the chart."""
-        runs = self._views.runs()
-        return {"runs": runs, "chart": chart_of(runs)}
+        scope = self._scope(request)
+        runs = self._views.runs(scope)
+        return {"runs": runs, "chart": chart_of(runs, scope), "scope": scope}
 
-    def rejects(self, _: Request) -> dict[str, Any]:
+    def rejects(self, request: Request) -> dict[str, Any]:
         """Open rejects by reason."""
-        return {"reasons": self._views.rejects()}
+        scope = self._scope(request)
+        return {"reasons": self._views.rejects(scope), "scope": scope}
 
     def reject_rows(self, request: Request) -> dict[str, Any]:
         """The newest rejects with the reason in the address."""
-        reason = request.query_params.get("reason", "")
-        return {"reason": reason, "rows": self._views.reject_rows(reason)}
+        reason, scope = request.query_params.get("reason", ""), self._scope(request)
+        rows = self._views.reject_rows(reason, scope)
+        return {"reason": reason, "rows": rows, "scope": scope}
 
-    def table(self, _: Request) -> dict[str, Any]:
-        """The deployed table."""
-        return {"table": self._views.table(), "table_file": self._views.table_file}
+    def table(self, request: Request) -> dict[str, Any]:
+        """The deployed table, or a line about each."""
+        scope = self._scope(request)
+        if scope.is_all:
+            return {"described": self._views.all_tables(scope), "scope": scope}
+        found = self._views.table(scope)
+        return {"table": found.table, "table_file": found.name, "scope": scope}
 
     def files(self, request: Request) -> dict[str, Any]:
         """The lake's files that the filters in the address let through."""
@@ -168,17 +177,22 @@ class Pages:
         filters = {name: value for name, value in given.items() if value}
         if "run" in filters and not RUN_NAME.fullmatch(filters["run"]):
             raise Refused(f"no run is named {filters['run']}: expected {RUN_NAME_IN_WORDS}")
-        return {"filters": filters, **self._views.files(filters)}
+        scope = self._scope(request)
+        return {"filters": filters, "scope": scope, **self._views.files(filters, scope)}
 
     def plan(self, request: Request) -> dict[str, Any]:
         """What the dry run in the address would have changed; nothing for any other run."""
-        run_id = _requested_run(request)
-        return {"plan": self._views.plan(run_id) if run_id else None}
+        run_id, scope = _requested_run(request), Scope(self._views.tables)
+        return {"plan": self._views.plan(run_id) if run_id else None, "scope": scope}
 
     def runbook(self, request: Request) -> Response:
         """The runbook, so that links to it work without the repository."""
         values = {"body": runbook.read_whole(), "run": _requested_run(request) or ""}
         return self._templates.TemplateResponse(request, "runbook.html", values)
+
+    def _scope(self, request: Request) -> Scope:
+        """The table in the address, or all; raises ``UnknownTable``."""
+        return Scope(self._views.tables, requested_table(request))
 
 
 def _requested_run(request: Request) -> str | None:

@@ -13,7 +13,9 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from urllib.parse import urlencode
 
+from forecast_sync.contracts.run import TABLE_PATTERN
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -32,6 +34,9 @@ STATIC = "/static/"
 OWN_SITES = frozenset({"same-origin", "none"})
 RUN_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 RUN_NAME_IN_WORDS = "1 to 80 letters, digits, - and _"
+KEPT = {"table": re.compile(TABLE_PATTERN), "run": RUN_NAME}
+"""What of the printed address stays in the page's."""
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -119,8 +124,12 @@ class Guard:
         It isn't a redirect: if the address was a link on another page, browsers wouldn't send a
         strict cookie along.
         """
-        run = request.query_params.get("run", "")
-        target = request.url.path + (f"?run={run}" if RUN_NAME.fullmatch(run) else "")
+        kept = {
+            name: request.query_params[name]
+            for name, pattern in KEPT.items()
+            if pattern.fullmatch(request.query_params.get(name, ""))
+        }
+        target = request.url.path + (f"?{urlencode(kept)}" if kept else "")
         values = {"key": self._keys.page, "target": target}
         response = self._templates.TemplateResponse(request, "enter.html", values)
         response.set_cookie(

@@ -204,6 +204,9 @@ class BranchStatus(Answered):
         default=None, description="When the oldest of them was uploaded."
     )
     waiting_file: str | None = Field(default=None, description="The key of the oldest of them.")
+    quarantined_files: int | None = Field(
+        default=None, description="How many of them can't be read and are left out."
+    )
     newest_file: str | None = Field(
         default=None, description="The key of the newest file that is loaded."
     )
@@ -255,6 +258,9 @@ class RejectReason(Answered):
     """Rejects of one reason."""
 
     reason: str
+    table: str | None = Field(
+        default=None, description="Their table; null unless those of several are listed."
+    )
     rows: int
     files: int
     example_file: str
@@ -265,7 +271,10 @@ class RejectReason(Answered):
 
 
 class Rejects(Answered):
-    """A page of rejects, newest first, and the totals of all that match, by reason."""
+    """A page of rejects, newest first, and the totals of all that match, by reason.
+
+    Where the rejects of several tables are listed, those of each table are apart in the totals.
+    """
 
     rejects: list[Reject]
     next: str | None = Field(description="Give it as `after` for the next page; null at the end.")

@@ -50,7 +50,7 @@ def list_rejects(
     query: RejectQuery,
     one_of_several: Settings | None = None,
 ) -> Rejects:
-    """A page of rejects, newest first, and the totals of all that match, by reason.
+    """A page of rejects, newest first, and the totals of all that match, by table and reason.
 
     ``tables`` are those that the rejects may be of; ``one_of_several`` are the settings of one of
     several tables, None for the rejects of all.
@@ -63,6 +63,7 @@ def list_rejects(
         "lake": one_of_several and one_of_several.data_location,
     }
     parameters |= {"row_bytes": ROW_BYTES, "characters": VALUE_CHARACTERS, "groups": MAX_REASONS}
+    parameters["by_table"] = len(tables) > 1
     parameters["weight"] = MAX_READ_BYTES
     rows = fetch_rows(connection, "runs/list_rejects.sql", parameters, nul=sql.Literal(NUL))
     page_rows = max((row.pop("page_rows") for row in rows), default=0)

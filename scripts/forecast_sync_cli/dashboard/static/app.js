@@ -107,6 +107,32 @@
   addEventListener("resize", hint);
   document.addEventListener("toggle", hint, true);
 
+  // The table switch: a choice by pointer shows at once; arrow keys only choose, Enter and Show show.
+  let isChosenByKey = false;
+  const isChoice = (element) => element.id === "table-choice";
+  document.addEventListener("keydown", (event) => {
+    if (isChoice(event.target)) isChosenByKey = event.key !== "Tab";
+  });
+  document.addEventListener("pointerdown", (event) => {
+    if (isChoice(event.target)) isChosenByKey = false;
+  });
+  document.addEventListener("change", (event) => {
+    if (isChoice(event.target) && !isChosenByKey) event.target.form.requestSubmit();
+  });
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "table-switch") return;
+    event.preventDefault();
+    const table = byId("table-choice").value;
+    sessionStorage.setItem("switched", "1");
+    location.assign(table ? `/?table=${encodeURIComponent(table)}` : "/");
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.id !== "switch" || !sessionStorage.getItem("switched")) return;
+    sessionStorage.removeItem("switched");
+    const choice = byId("table-choice");
+    if (choice) choice.focus({ preventScroll: true });
+  });
+
   // Dialogs: filled by the server, shown when filled, closed when the server has nothing to add.
   const dialog = byId("dialog");
   let opener = null;
@@ -116,6 +142,8 @@
     if (button && button.hasAttribute("data-close")) dialog.close();
   });
   dialog.addEventListener("close", () => {
+    // The event comes a little after the end, when the next dialog may be shown already.
+    if (dialog.open) return;
     dialog.replaceChildren();
     const back = typeof opener === "string" ? byId(opener) : opener;
     if (back && back.isConnected && !back.disabled) back.focus();
@@ -190,7 +218,10 @@
         interaction: { mode: "index", intersect: false },
         onClick: (_event, _items, at) => {
           const hit = at.getElementsAtEventForMode(_event, "index", { intersect: false }, true)[0];
-          if (hit) location.assign(`/?run=${encodeURIComponent(data.runs[hit.index])}`);
+          if (!hit) return;
+          const query = new URLSearchParams(location.search);
+          query.set("run", data.runs[hit.index]);
+          location.assign(`/?${query}`);
         },
         scales: {
           x: { stacked: true, grid: { display: false }, ticks: { color: ink, maxRotation: 0, autoSkip: true } },
@@ -205,7 +236,7 @@
               legend.chart.update();
             },
           },
-          tooltip: { callbacks: { title: (items) => `${data.runs[items[0].dataIndex]} (${data.outcomes[items[0].dataIndex].replace("_", " ")})` } },
+          tooltip: { callbacks: { title: (items) => data.titles[items[0].dataIndex] } },
         },
       },
     });
