@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from samtranslator.yaml_helper import yaml_parse
-
 from localcloud.errors import LocalCloudError
 from localcloud.function_processes import bootstrap
+from localcloud.yaml_files import load_template, load_yaml
 
 ARTIFACTS_BUCKET = "forecast-sync-local-artifacts"
 RUNTIME = "provided.al2023"
@@ -51,7 +49,7 @@ class Package:
 
 def read_template(path: Path) -> Template:
     """A SAM template with its short tags (``!Sub``) in their long form."""
-    template = yaml_parse(path.read_text())
+    template = load_template(path.read_text())
     if not isinstance(template, dict) or "Resources" not in template:
         raise LocalCloudError(f"{path} was read, a SAM template with Resources was expected")
     return template
@@ -87,9 +85,9 @@ def _read_definition(path: Path) -> Any:
     If there is a YAML file of the same name, it is the source of the JSON file: raises
     ``LocalCloudError`` if the JSON is out of date.
     """
-    definition = yaml.safe_load(path.read_text())
+    definition = load_yaml(path.read_text())
     source = path.with_suffix(".yaml")
-    if source.is_file() and yaml.safe_load(source.read_text()) != definition:
+    if source.is_file() and load_yaml(source.read_text()) != definition:
         raise LocalCloudError(f"{path} differs from {source.name}, its source: run `make render`")
     return definition
 

@@ -7,11 +7,11 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-import yaml
 from ministack.services import iam
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
 
 from localcloud.protocol import ACCOUNT, REGION
+from localcloud.yaml_files import load_yaml
 
 TEXT_FUNCTIONS = {"Fn::Join", "Fn::Select", "Fn::Split", "Fn::Sub"}
 
@@ -31,7 +31,7 @@ def install(endpoint_url: str) -> None:
 
     def definition_as_json(properties: dict[str, Any]) -> str:
         definition: str = read_definition(properties)
-        return json.dumps(yaml.safe_load(definition)) if _is_yaml(definition) else definition
+        return json.dumps(load_yaml(definition)) if _is_yaml(definition) else definition
 
     def evaluate_conditions(
         template: dict[str, Any], parameters: dict[str, Any]
