@@ -57,6 +57,9 @@ $(STAMP): requirements.lock tools/installer.txt pyproject.toml layers/core/requi
 demo: setup
 	@$(BIN)/forecast-sync demo
 
+# What the tests start keeps its bytecode, even where Python may not write any: nothing is compiled twice.
+test pooled test-localcloud conformance chaos: export PYTHONDONTWRITEBYTECODE :=
+
 test: setup .tools/awscli/.installed .tools/sam/.installed
 	@echo "test: unit, contract, integration, workflow and e2e, with a real Postgres and the local cloud"
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder

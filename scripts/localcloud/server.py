@@ -74,8 +74,9 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         listener = ports.listen(state_dir, config.port)
         endpoint_url = f"http://{ports.LOOPBACK}:{listener.getsockname()[1]}"
         os.environ.update(_environment(config, endpoint_url))
-        _close_files()
         layers = config.all_layers
+        function_processes.compile_layers(layers)
+        _close_files()
         trino = _start_trino(config, endpoint_url, stack)
         forks = function_processes.start_forks(state_dir, layers)
         if forks is not None:

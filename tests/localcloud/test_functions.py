@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,12 @@ def handler(*_):
 """
 
 
+COMPILED = Path(cache_from_source(str(TOY.parent / "layer" / "toy_layer.py")))
+
+
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
+    COMPILED.unlink(missing_ok=True)
     with local.running(template=TOY) as cloud:
         yield cloud
 
@@ -70,6 +75,11 @@ class TestFunctions:
             "NEON_API_URL": cloud.neon_api_url,
         }
         assert 1500 < answer["remaining_ms"] <= 2000
+
+    @pytest.mark.usefixtures("cloud")
+    def test_its_layer_is_compiled_for_whoever_it_runs_as(self) -> None:
+        """It can't write there itself, and would compile the layer at each cold start."""
+        assert COMPILED.stat().st_mode & 0o044 == 0o044
 
     def test_its_own_module_comes_before_a_package_of_that_name(self, cloud: Cloud) -> None:
         """Though what forks functions has imported the package."""
