@@ -130,8 +130,8 @@ def differing(
     """Keys for which a settled table isn't as it must be: what must stand there, and what does.
 
     ``before`` was its content when the round began, and ``states`` are the lakes since. Rows of
-    keys that no file has any more stay in a table that isn't a mirror, unless somebody has damaged
-    it.
+    keys that no file has any more stay as they are in a table that isn't a mirror; if somebody has
+    damaged it, no file repairs them.
     """
     expected, actual = scene.expected(table), scene.rows_of(table)
     present = table.newest(scene.files)
@@ -144,7 +144,5 @@ def differing(
             continue
         known = set[Values | None]().union(*(newest.get(key, set()) for newest in past))
         allowed = {before.get(key), *spell(known, plain=True, exchanged=True)}
-        if is_damaged or key not in before:
-            allowed.add(None)
-        if found not in allowed:
+        if found not in allowed and not is_damaged:
             yield key, (allowed, found)
