@@ -387,7 +387,8 @@ class _Deleting:
 
     def _allow(self) -> Allowance:
         with transaction(self._connection) as cursor:
-            recorded = _count(cursor.execute(statement("delete/count_recorded.sql"), self._of))
+            values = {**self._of, "run_id": self._run.run_id}
+            recorded = _count(cursor.execute(statement("delete/count_recorded.sql"), values))
             return allow(self._table, self._run, count_rows(cursor, self._table), recorded)
 
     def _count_waiting(
