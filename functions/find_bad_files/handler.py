@@ -17,8 +17,8 @@ def handler(request: BadFilesRequest, remaining_milliseconds: RemainingMilliseco
         athena=clients.athena(),
         storage=clients.storage(),
         catalog=clients.catalog(),
-        table=clients.table(run.table),
-        settings=clients.settings_of(run.table),
+        table=clients.table_of(run),
+        settings=clients.settings_for(run),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
     )

@@ -14,7 +14,7 @@ def handler(request: PlanRequest) -> Plan:
     return plan_pages(
         athena=clients.athena(),
         storage=clients.storage(),
-        table=clients.table(request.run.table),
-        settings=clients.settings_of(request.run.table),
+        table=clients.table_of(request.run),
+        settings=clients.settings_for(request.run),
         request=request,
     )

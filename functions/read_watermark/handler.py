@@ -15,11 +15,11 @@ def handler(request: WatermarkRequest) -> Window:
     run = request.run
     refuse_older_release(request)
     connection = clients.connection(run.neon_branch_id, run.run_id)
-    table = clients.table(run.table)
+    table = clients.table_of(run)
     ensure_schema(connection, table, "leave" if run.dry_run else "add")
     return open_window(
         connection=connection,
-        settings=clients.settings_of(run.table),
+        settings=clients.settings_for(run),
         table=table,
         run=run,
         is_alive=clients.workflow().is_alive,

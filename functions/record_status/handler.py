@@ -29,8 +29,8 @@ def record_success(request: RecordRequest) -> RunResult:
     return outcome.record_success(
         connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
         workflow=clients.workflow(),
-        table=clients.table(request.run.table),
-        settings=clients.settings_of(request.run.table),
+        table=clients.table_of(request.run),
+        settings=clients.settings_for(request.run),
         request=request,
     )
 

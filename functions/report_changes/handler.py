@@ -15,7 +15,7 @@ def handler(request: ReportRequest) -> ReportLocation:
         athena=clients.athena(),
         storage=clients.storage(),
         catalog=clients.catalog(),
-        table=clients.table(request.run.table),
-        settings=clients.settings_of(request.run.table),
+        table=clients.table_of(request.run),
+        settings=clients.settings_for(request.run),
         request=request,
     )

@@ -13,7 +13,7 @@ def handler(request: QueryRequest) -> StartedQuery:
     """Return the submitted query, which is the same one for the same request."""
     return start_query(
         athena=clients.athena(),
-        table=clients.table(request.run.table),
-        settings=clients.settings_of(request.run.table),
+        table=clients.table_of(request.run),
+        settings=clients.settings_for(request.run),
         request=request,
     )

@@ -16,8 +16,8 @@ def handler(request: SurveyRequest, remaining_milliseconds: RemainingMillisecond
         connection=clients.connection(run.neon_branch_id, run.run_id),
         storage=clients.storage(),
         catalog=clients.catalog(),
-        table=clients.table(run.table),
-        settings=clients.settings_of(run.table),
+        table=clients.table_of(run),
+        settings=clients.settings_for(run),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
     )

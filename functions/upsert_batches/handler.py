@@ -17,7 +17,7 @@ def handler(
     return load_page(
         connection=clients.connection(run.neon_branch_id, run.run_id),
         stream=clients.storage().stream,
-        table=clients.table(run.table),
+        table=clients.table_of(run),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
         save_changes=clients.changes_writer(run),

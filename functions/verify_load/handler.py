@@ -15,7 +15,7 @@ def handler(request: VerifyRequest) -> Counts:
     return verify_load(
         connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
         storage=clients.storage(),
-        table=clients.table(request.run.table),
-        settings=clients.settings_of(request.run.table),
+        table=clients.table_of(request.run),
+        settings=clients.settings_for(request.run),
         request=request,
     )

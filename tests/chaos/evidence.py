@@ -13,7 +13,13 @@ import psycopg
 from tests.workflow.deployed import Deployed
 
 LOG_GROUP = "/aws/lambda/forecast-sync-dev"
-TABLES = ("forecast_sync_status", "forecast_sync_batch", "forecast_sync_waiting")
+TABLES = (
+    "forecast_sync_status",
+    "forecast_sync_batch",
+    "forecast_sync_waiting",
+    "forecast_sync_file",
+    "forecast_sync_deletion_date",
+)
 
 
 @contextmanager

@@ -6,14 +6,21 @@ functions, and who holds the lease. Then somebody redrives what has failed, and 
 nothing disturbs, loads what is left. There is no lookback, so that no run repairs what one before
 it has left out.
 
+Ten rounds are an episode, which begins with an empty lake and an empty database. Episodes take
+turns with their tables: one that keeps its rows, one with tombstones, one that mirrors the lake,
+and three of one stack, one of each kind, that read the same objects. Where rows may leave, files
+are removed and replaced, too.
+
 What a round proves:
 
-- After the last run the table is, row by row, what the Parquet files say under the table file that
-  is deployed then.
+- After the last run each table is, row by row, what the Parquet files say under the table file that
+  is deployed then. A key whose newest row is a tombstone has no row; of a key that no file has any
+  more, a mirror has none, and any other table the one that it had.
 - The round's own run, if it succeeded, isn't *green and wrong*. At its end, each key of the files
   that were there when it began has a row whose own time no other row's is later than, with the
   values that the table file of the run gives it; or, if a later run has come to it already, those
-  of a file that was uploaded since, or of the table file that is deployed now.
+  of a lake as it was since, or of the table file that is deployed now. If the lake has rested, the
+  rows that must leave have left; if not, the run may have left them to the next one.
 - If the target was emptied, dropped or altered after the run had come to *Record status*, rows may
   be missing, or altered, but none may be an older one. A later run then has to read the whole lake
   without being asked to, and say why in its ``window_reason``. Before that, the run itself has to
@@ -21,10 +28,9 @@ What a round proves:
 - A run that failed succeeds after at most five redrives, unless a later one has overtaken it; and
   no run holds the lease in the end.
 
-Ten rounds are an episode, which begins with an empty lake and an empty database. A round is made of
-the seed and its number, whichever cloud plays it, so ``--first 41 --rounds 50`` plays an episode
-again. Chance in the machine's own timing remains: the evidence of a round that isn't right is kept
-in build/chaos.
+A round is made of the seed and its number, whichever cloud plays it, so ``--first 41 --rounds 50``
+plays an episode again, and ``--tables mirror`` only the rounds of such episodes. Chance in the
+machine's own timing remains: the evidence of a round that isn't right is kept in build/chaos.
 """
 
 from __future__ import annotations
@@ -39,9 +45,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,14 +62,27 @@ from rich.console import Console
 from rich.table import Table
 
 from tests import waiting
-from tests.builders import FORECAST_FILE
 from tests.chaos import evidence, scene
-from tests.lake import MORNING, SCHEMA, Row, make_row, newest_values, reference, to_parquet
-from tests.lake import Table as Rows
+from tests.chaos.synced import (
+    KEPT,
+    MIRROR,
+    ONE_FOLDER,
+    TOMBSTONES,
+    Files,
+    Newest,
+    Scene,
+    Synced,
+    Values,
+    differing,
+    spell,
+)
+from tests.lake import KEY, MORNING, SCHEMA, Row, make_row, to_parquet
 from tests.pooler import pooled
 from tests.waiting import eventually
-from tests.workflow.deployed import Deployed, Ended
-from tests.workflow.project import EXCHANGED, Project, copied_project, exchange_values, exchanged
+from tests.workflow.deployed import PREFIX, Deployed, Ended
+from tests.workflow.leaving import WITH_DELETED
+from tests.workflow.project import copied_project
+from tests.workflow.several import running_tables
 
 EPISODE = 10
 """Rounds that share one lake and one database."""
@@ -82,7 +101,16 @@ FIRST_PACE = 2.0
 FOLDER = Path("build/chaos")
 """Where the evidence of rounds with differences goes."""
 
-Fault = Callable[[Project, random.Random, str], object]
+EPISODES: dict[str, tuple[Synced, ...]] = {
+    "kept": (KEPT,),
+    "tombstones": (TOMBSTONES,),
+    "mirror": (MIRROR,),
+    "several": ONE_FOLDER,
+}
+"""The tables of episodes, which take turns."""
+SHARE_OF_TOMBSTONES = 0.15
+
+Fault = Callable[[Scene, random.Random, str], object]
 
 
 def kill_functions(deployed: Deployed, chance: random.Random, _arn: str) -> None:
@@ -149,38 +177,54 @@ def compact(deployed: Deployed, chance: random.Random, _arn: str) -> None:
         scene.compact(deployed, path, f"compacted-{chance.randrange(10**9)}")
 
 
-def truncate_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+def truncate_target(project: Scene, _chance: random.Random, _arn: str) -> None:
     """Somebody empties the target."""
     with suppress(psycopg.Error):
-        deployed.execute("SET lock_timeout = '5s'; TRUNCATE forecast_data")
+        project.execute(f"SET lock_timeout = '5s'; TRUNCATE {project.main.target}")
 
 
-def drop_target(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+def drop_target(project: Scene, _chance: random.Random, _arn: str) -> None:
     """Somebody drops the target."""
     with suppress(psycopg.Error):
-        deployed.execute("SET lock_timeout = '5s'; DROP TABLE forecast_data")
+        project.execute(f"SET lock_timeout = '5s'; DROP TABLE {project.main.target}")
 
 
-def round_column(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+def round_column(project: Scene, _chance: random.Random, _arn: str) -> None:
     """Somebody narrows a column of the target, and widens it again."""
-    alter = "ALTER TABLE forecast_data ALTER y_50 TYPE"
+    alter = f"ALTER TABLE {project.main.target} ALTER y_50 TYPE"
     with suppress(psycopg.Error):
-        deployed.execute(f"SET lock_timeout = '5s'; {alter} numeric(10,0); {alter} numeric(10,2)")
+        project.execute(f"SET lock_timeout = '5s'; {alter} numeric(10,0); {alter} numeric(10,2)")
 
 
-def exchange_columns(deployed: Deployed, _chance: random.Random, _arn: str) -> None:
+def exchange_columns(project: Scene, _chance: random.Random, _arn: str) -> None:
     """Somebody gives two columns of the target each other's name."""
-    rename = "ALTER TABLE forecast_data RENAME"
+    rename = f"ALTER TABLE {project.main.target} RENAME"
     with suppress(psycopg.Error):
-        deployed.execute(
+        project.execute(
             f"SET lock_timeout = '5s'; {rename} y_05 TO y_00; {rename} y_95 TO y_05;"
             f"{rename} y_00 TO y_95"
         )
 
 
-def upload_more(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+def upload_more(project: Scene, chance: random.Random, _arn: str) -> None:
     """Somebody uploads another file."""
-    deployed.upload(f"late-{chance.randrange(10**9)}", _file(chance))
+    project.upload(f"late-{chance.randrange(10**9)}", _file(project, chance))
+
+
+def remove_object(project: Scene, chance: random.Random, _arn: str) -> None:
+    """Somebody removes an object, but never the last one."""
+    if len(project.files) > 1:
+        project.delete(_name_of(chance.choice(sorted(project.files))))
+
+
+def replace_object(project: Scene, chance: random.Random, _arn: str) -> None:
+    """Somebody replaces an object by one with other rows."""
+    name = _name_of(chance.choice(sorted(project.files)))
+    project.upload(name, _file(project, chance))
+
+
+def _name_of(path: str) -> str:
+    return path.partition(PREFIX)[2].removesuffix(".parquet")
 
 
 def redrive_earlier(deployed: Deployed, chance: random.Random, _arn: str) -> None:
@@ -198,30 +242,29 @@ def redrive_earlier(deployed: Deployed, chance: random.Random, _arn: str) -> Non
             sfn.redrive_execution(executionArn=chance.choice(failed))
 
 
-def start_another(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+def start_another(project: Scene, chance: random.Random, _arn: str) -> None:
     """Another trigger fires."""
-    deployed.start(sync_type=chance.choice(["full", "incremental"]))
+    project.start(sync_type=chance.choice(["full", "incremental"]), **project.main.input)
 
 
-def lock_rows(deployed: Deployed, chance: random.Random, _arn: str) -> None:
+def lock_rows(project: Scene, chance: random.Random, _arn: str) -> None:
     """An application locks some rows briefly."""
-    with suppress(psycopg.Error), psycopg.connect(deployed.cloud.database_urls["dev"]) as session:
-        session.execute(
-            "SELECT FROM forecast_data WHERE restaurant_id %% 7 = %s FOR UPDATE",
-            [chance.randrange(7)],
-        )
+    rows = f"SELECT FROM {project.main.target} WHERE restaurant_id % 7 = {chance.randrange(7)}"
+    with suppress(psycopg.Error), psycopg.connect(project.cloud.database_urls["dev"]) as session:
+        session.execute(f"{rows} FOR UPDATE".encode())
         session.execute("SELECT pg_sleep(0.5)")
 
 
-def deploy_again(project: Project, chance: random.Random, _arn: str) -> None:
+def deploy_again(project: Scene, chance: random.Random, _arn: str) -> None:
     """A deployment with the same table file replaces some functions, or all."""
     functions = project.functions()
     project.deploy_again(chance.sample(functions, chance.randint(1, len(functions))))
 
 
-def deploy_another_table_file(project: Project, chance: random.Random, _arn: str) -> None:
+def deploy_another_table_file(project: Scene, chance: random.Random, _arn: str) -> None:
     """A deployment gives the functions another table file, some of them a little later."""
-    other = EXCHANGED if project.table_file == FORECAST_FILE else FORECAST_FILE
+    main = project.main
+    other = main.exchanged if project.table_file == main.file else main.file
     functions = project.functions()
     project.deploy(other, *chance.sample(functions, chance.randint(1, len(functions))))
     time.sleep(chance.uniform(0, 0.5))
@@ -236,6 +279,8 @@ FAULTS: list[Fault] = [
 ALTERATIONS: list[Fault] = [round_column, exchange_columns]
 ALL_FAULTS: list[Fault] = [*FAULTS, *ALTERATIONS, deploy_another_table_file]
 """The last one needs a copy of the project."""
+DELETIONS: list[Fault] = [remove_object, replace_object]
+"""They come only where rows may leave."""
 TARGET_FAULTS: set[Fault] = {truncate_target, drop_target, *ALTERATIONS}
 """They may come after a run's end; the next one then says that it is full for it."""
 
@@ -283,18 +328,31 @@ class Timeline:
         self.lines.append(f"{self.seconds:.2f} s: {what}")
 
 
+def tables_of(number: int) -> str:
+    """Which tables a round's episode has."""
+    return [*EPISODES][(number - 1) // EPISODE % len(EPISODES)]
+
+
 def play(
-    project: Project, numbers: Iterable[int], seed: int, faults: Sequence[Fault] = ALL_FAULTS
+    project: Scene, numbers: Iterable[int], seed: int, faults: Sequence[Fault] = ALL_FAULTS
 ) -> Iterator[Round]:
     """Play the rounds with these numbers, over one lake and one database for each episode."""
     is_new, pace = True, FIRST_PACE
     for number in numbers:
         if is_new or number % EPISODE == 1:
-            project.reset()
+            project.begin(*EPISODES[tables_of(number)])
         chance = random.Random(f"{seed}-{number}")
+        if len(project.synced) > 1:
+            project.main = chance.choice(project.synced)
         for part in range(chance.randint(1, 3)):
-            project.upload(f"round-{number}-{part}", _file(chance))
-        chosen = chance.sample(faults, chance.randint(1, 3))
+            project.upload(f"round-{number}-{part}", _file(project, chance))
+        available = list(faults)
+        if project.has_deletions:
+            available += DELETIONS
+            chance.choice(DELETIONS)(project, chance, "")
+        if project.main.name:
+            available = [one for one in available if one is not deploy_another_table_file]
+        chosen = chance.sample(available, chance.randint(1, 3))
         file = FOLDER / f"seed-{seed}-round-{number}.txt"
         try:
             with evidence.kept(project, file) as notes:
@@ -307,7 +365,7 @@ def play(
 
 
 def _play_round(
-    project: Project,
+    project: Scene,
     number: int,
     chance: random.Random,
     chosen: Sequence[Fault],
@@ -320,13 +378,18 @@ def _play_round(
     however busy the machine is.
     """
     timeline = Timeline(time.monotonic())
-    uploaded = dict(project.files)
-    arn = project.start(batch_size=BATCH_SIZE, sync_type=chance.choice(["full", "incremental"]))
-    damaged = _disturb(project, chance, arn, chosen, pace, timeline)
+    main = project.main
+    before = {table: project.rows_of(table) for table in project.synced}
+    states: list[Files] = [dict(project.files)]
+    sync_type = chance.choice(["full", "incremental"])
+    arn = project.start(batch_size=BATCH_SIZE, sync_type=sync_type, **main.input)
+    for table in set(project.synced) - {main}:
+        project.start(batch_size=BATCH_SIZE, **table.input)
+    damaged = _disturb(project, chance, arn, chosen, pace, timeline, states)
     ended, redrives = _recover(project, arn)
     timeline.note(ended)
     is_altered = not set(ALTERATIONS).isdisjoint(chosen)
-    judged = _judge(project, ended, uploaded, is_altered) if _has_worked(ended) else ({}, {})
+    judged = _judge(project, ended, states, is_altered) if _has_worked(ended) else ({}, {})
     lost, wrong = judged
     ((checked_at,),) = project.query("SELECT clock_timestamp()")
     last, pace = _settle_down(project)
@@ -342,11 +405,12 @@ def _play_round(
         eventually(lambda: not _holders(project), what="the end of the last lease")
     except AssertionError:
         problem = f"a run that has ended holds the lease: {_holders(project)}"
-    expected, actual = _expect(project), project.table()
     different = {
-        key: (expected.get(key), actual.get(key))
-        for key in expected.keys() | actual.keys()
-        if expected.get(key) != actual.get(key)
+        (table.target, *key): rows
+        for table in project.synced
+        for key, rows in differing(
+            project, table, before[table], states, is_damaged=damaged is not None and table is main
+        )
     }
     for name, rows in (("green and wrong", wrong), ("different in the end", different)):
         if rows:
@@ -356,7 +420,7 @@ def _play_round(
         faults=[fault.__name__ for fault in chosen],
         outcome="COALESCED" if ended.entered[-1] == "Coalesced" else ended.status,
         redrives=redrives,
-        rows=len(expected),
+        rows=sum(len(project.expected(table)) for table in project.synced),
         differences=len(different) + len(wrong),
         wrong=len(wrong),
         seconds=timeline.seconds,
@@ -369,66 +433,62 @@ def _play_round(
 
 
 def _disturb(
-    project: Project,
+    project: Scene,
     chance: random.Random,
     arn: str,
     chosen: Sequence[Fault],
     pace: float,
     timeline: Timeline,
+    states: list[Files],
 ) -> datetime | None:
-    """Inject the faults at any time of an undisturbed run; when the target was damaged last."""
+    """Inject the faults at any time of an undisturbed run; when the target was damaged last.
+
+    ``states`` gets the lake as it is after each fault that changes it.
+    """
     damaged = None
     for fault, part in zip(chosen, sorted(chance.random() for _ in chosen), strict=True):
         # Not a synchronization: the time is what varies.
         time.sleep(max(0.0, part * pace - timeline.seconds))
         timeline.note(fault.__name__)
         fault(project, chance, arn)
+        if project.files != states[-1]:
+            states.append(dict(project.files))
         if fault in TARGET_FAULTS:
             damaged = datetime.now(UTC)
     return damaged
 
 
-def _expect(project: Project) -> Rows:
-    """The reference under the table file that is deployed."""
-    rows = reference(project.files)
-    return exchanged(rows) if project.table_file == EXCHANGED else rows
-
-
 def _judge(
-    project: Project,
-    ended: Ended,
-    uploaded: Mapping[str, tuple[datetime, bytes]],
-    is_altered: bool,
+    project: Scene, ended: Ended, states: Sequence[Files], is_altered: bool
 ) -> tuple[dict[Any, Any], dict[Any, Any]]:
     """Rows that the target has lost, and those that aren't the newest, with what is there instead.
 
-    A run that has succeeded has read all that was ``uploaded`` before it began; it may have read
-    what came later, too. Where somebody has altered columns, rows with other values are lost.
+    A run that has succeeded has read the lake in its first state, or in a later one. Where somebody
+    has altered columns, rows with other values are lost. Where the lake has changed since the run
+    began, the run may have left rows that must leave to the next one.
     """
-    try:
-        loaded = project.table()
-    except psycopg.errors.UndefinedTable:
-        loaded = {}
-    files = {project.definition_of(name): name for name in (FORECAST_FILE, EXCHANGED)}
-    accepted = {files[ended.output["definition"]], project.table_file}
-    latest = newest_values(project.files)
+    table, loaded = project.main, project.rows_of(project.main)
+    files = {project.definition_of(file): file for file in (table.file, table.exchanged)}
+    accepted = {files[ended.output["definition"]], project.deployed_file(table)}
+    read: list[Newest] = [table.newest(state) for state in states]
     lost: dict[Any, Any] = {}
     wrong: dict[Any, Any] = {}
-    for key, newest in newest_values(uploaded).items():
-        plain = newest | latest[key]
-        values: set[tuple[Any, ...]] = set()
-        if FORECAST_FILE in accepted:
-            values |= plain
-        if EXCHANGED in accepted:
-            values |= set(map(exchange_values, plain))
+    for key in read[0]:
+        known = set[Values | None]().union(*(newest.get(key, set()) for newest in read))
+        values = spell(known, plain=table.file in accepted, exchanged=table.exchanged in accepted)
+        may_leave = None in values or any(key not in newest for newest in read)
+        if may_leave and (key not in loaded or len(states) > 1):
+            continue
         if key not in loaded:
             lost[key] = (values, None)
         elif loaded[key] not in values:
             (lost if is_altered else wrong)[key] = (values, loaded[key])
+    if table.is_mirror and len(states) == 1:
+        wrong |= {key: (None, loaded[key]) for key in loaded.keys() - read[0].keys()}
     return lost, wrong
 
 
-def _began_recording(project: Project, arn: str) -> datetime:
+def _began_recording(project: Scene, arn: str) -> datetime:
     """When a run that succeeded came to the state that compares the target for the last time."""
     times: list[datetime] = [
         event["timestamp"]
@@ -438,24 +498,25 @@ def _began_recording(project: Project, arn: str) -> datetime:
     return times[-1]
 
 
-def _was_filled(project: Project, since: datetime) -> bool:
+def _was_filled(project: Scene, since: datetime) -> bool:
     """Whether a run that ended since then has read the whole lake, by itself or as it was told."""
     return bool(
         project.query(
             "SELECT FROM forecast_sync_status WHERE finished_at > %s AND status = 'succeeded' "
-            "AND window_low IS NULL AND (window_reason IS NOT NULL OR sync_type = 'full')",
-            [since],
+            "AND window_low IS NULL AND (window_reason IS NOT NULL OR sync_type = 'full') "
+            "AND coalesce(table_name = %s, true)",
+            [since, project.main.name],
         )
     )
 
 
-def _holders(project: Project) -> list[str]:
+def _holders(project: Scene) -> list[str]:
     """The runs that hold the lease: one that has ended, or a rerun that has just started."""
     running = "SELECT run_id FROM forecast_sync_status WHERE status = 'running'"
     return [run for (run,) in project.query(running)]
 
 
-def _recover(project: Project, arn: str) -> tuple[Ended, int]:
+def _recover(project: Scene, arn: str) -> tuple[Ended, int]:
     """What an operator does: press Redrive, unless a later run has taken over; how often."""
     ended = project.wait(arn, PATIENCE)
     scene.await_postgres(project)
@@ -468,7 +529,7 @@ def _recover(project: Project, arn: str) -> tuple[Ended, int]:
     return ended, redrives
 
 
-def _settle_down(project: Project) -> tuple[Ended, float]:
+def _settle_down(project: Scene) -> tuple[Ended, float]:
     """The end of all faults, and a run that nothing disturbs; how many seconds that took."""
     project.request_faults()
     project.athena_faults()
@@ -476,25 +537,31 @@ def _settle_down(project: Project) -> tuple[Ended, float]:
     return eventually(lambda: _settle(project), 120, "a run that succeeds after all faults")
 
 
-def _settle(project: Project) -> tuple[Ended, float] | None:
-    """A separate run, to load what was uploaded meanwhile; a fault may still hit it."""
+def _settle(project: Scene) -> tuple[Ended, float] | None:
+    """A separate run of each table, for what was uploaded meanwhile; a fault may still hit it."""
     began = time.monotonic()
-    ended = project.wait(project.start(), PATIENCE)
+    arns = [project.start(**table.input) for table in project.synced]
+    ended = [project.wait(arn, PATIENCE) for arn in arns]
     seconds = time.monotonic() - began
     scene.await_quiet(project)
-    return (ended, seconds) if _has_worked(ended) else None
+    main = project.synced.index(project.main)
+    return (ended[main], seconds) if all(map(_has_worked, ended)) else None
 
 
 def _has_worked(ended: Ended) -> bool:
     return ended.status == "SUCCEEDED" and ended.entered[-1] != "Coalesced"
 
 
-def _overtaken(project: Project, ended: Ended) -> bool:
+def _overtaken(project: Scene, ended: Ended) -> bool:
     return (project.status(ended.name) or {}).get("status") == "superseded"
 
 
-def _file(chance: random.Random) -> bytes:
-    """A file of random rows, so large that several files are loaded in several pages."""
+def _file(project: Scene, chance: random.Random) -> bytes:
+    """A file of random rows, so large that several files are loaded in several pages.
+
+    Where a table has tombstones, some rows are; in a lake that another table reads too, they are
+    valid rows to it.
+    """
     rows: list[Row] = []
     for _ in range(chance.randint(50, MOST_ROWS)):
         row: dict[str, Any] = {
@@ -505,26 +572,60 @@ def _file(chance: random.Random) -> bytes:
             ),
         }
         rows.append(make_row(chance.randrange(KEYS), **row))
+    schema = SCHEMA
+    if any(table.has_tombstones for table in project.synced):
+        schema = WITH_DELETED
+        rows = [_perhaps_deleted(row, chance, project) for row in rows]
     rows[0]["padding"] = chance.randbytes(PADDING_BYTES)
-    return to_parquet(rows, SCHEMA.append(pa.field("padding", pa.binary())))
+    return to_parquet(rows, schema.append(pa.field("padding", pa.binary())))
+
+
+def _perhaps_deleted(row: Row, chance: random.Random, project: Scene) -> Row:
+    if chance.random() > SHARE_OF_TOMBSTONES:
+        return {**row, "is_deleted": chance.choice([None, False])}
+    if len(project.synced) == 1 and chance.random() < 0.5:
+        row = {name: row[name] if name in (*KEY, "updated_at") else None for name in row}
+    return {**row, "is_deleted": True}
 
 
 def _play_in_cloud(numbers: Sequence[int], seed: int, played: Queue[Round]) -> None:
-    """Play the rounds with these numbers in a local cloud of their own."""
+    """Play the rounds with these numbers in local clouds of their own.
+
+    One has a stack with a single table, whose file is deployed anew; another one has several.
+    """
     waiting.PATIENCE = PATIENCE_FACTOR
+    for tables in (EPISODES["kept"], EPISODES["several"]):
+        is_one = len(tables) == 1
+        own = [number for number in numbers if (len(EPISODES[tables_of(number)]) == 1) is is_one]
+        if not own:
+            continue
+        with _scene(tables) as project:
+            for one in play(project, own, seed):
+                played.put(one)
+
+
+@contextmanager
+def _scene(tables: Sequence[Synced]) -> Iterator[Scene]:
+    """A stack with these tables in a local cloud, behind a pooler if there is one."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = free_port() if shutil.which("pgbouncer") else None
-        project = stack.enter_context(
-            copied_project(folder, {"LookbackHours": "0"}, wait_scale=WAIT_SCALE, pooler_port=port)
-        )
+        options: dict[str, Any] = {"wait_scale": WAIT_SCALE, "pooler_port": port}
+        parameters = {"LookbackHours": "0"}
+        if tables[0].name is None:
+            copied = stack.enter_context(copied_project(folder, parameters, **options))
+            project = Scene(copied.cloud, tables=copied.tables)
+        else:
+            texts = {table.name or "": table.file for table in tables}
+            several = stack.enter_context(running_tables(texts, parameters, **options))
+            project = Scene(several.cloud)
         if port is not None:
             settings = folder / "pooler"
             settings.mkdir()
             stack.enter_context(pooled(project.cloud.database_urls["dev"], port, settings))
-        project.warm_up()
-        for one in play(project, numbers, seed):
-            played.put(one)
+        project.begin(*tables)
+        project.warm_up(**tables[0].input)
+        yield project
 
 
 def play_in_clouds(numbers: Sequence[int], seed: int, clouds: int) -> Iterator[Round]:
@@ -532,15 +633,12 @@ def play_in_clouds(numbers: Sequence[int], seed: int, clouds: int) -> Iterator[R
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(clouds, context) as pool:
         played: Queue[Round] = manager.Queue()
-        working = [
-            pool.submit(
-                _play_in_cloud,
-                [number for number in numbers if (number - 1) // EPISODE % clouds == turn],
-                seed,
-                played,
-            )
+        episodes = sorted({(number - 1) // EPISODE for number in numbers})
+        turns = [
+            [number for number in numbers if (number - 1) // EPISODE in episodes[turn::clouds]]
             for turn in range(clouds)
         ]
+        working = [pool.submit(_play_in_cloud, own, seed, played) for own in turns]
         while not all(one.done() for one in working) or not played.empty():
             with suppress(Empty):
                 yield played.get(timeout=1)
@@ -555,13 +653,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=1, help="the first round")
     parser.add_argument("--clouds", type=int, default=1, help="play side by side in so many")
+    parser.add_argument("--tables", action="append", choices=[*EPISODES], help="only with these")
     options = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     played = []
-    numbers = range(options.first, options.rounds + 1)
+    wanted = options.tables or EPISODES
+    numbers = [
+        number for number in range(options.first, options.rounds + 1) if tables_of(number) in wanted
+    ]
     for one in play_in_clouds(numbers, options.seed, options.clouds):
         console.print(
-            f"round {one.number}: {', '.join(one.faults)}; {one.outcome}, {one.redrives} redrives; "
+            f"round {one.number} ({tables_of(one.number)}): {', '.join(one.faults)}; "
+            f"{one.outcome}, {one.redrives} redrives; "
             f"{one.differences} of {one.rows:,} rows differ; {one.seconds:.1f} s {one.problem}"
         )
         played.append(one)

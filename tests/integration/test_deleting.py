@@ -15,6 +15,7 @@ from forecast_sync.contracts.page import Plan
 from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Run
 from forecast_sync.contracts.survey import DateRange
+from forecast_sync.delete.guard import allow
 from forecast_sync.delete.rows import delete_rows, scope_of
 from forecast_sync.errors import BatchConflict, BatchRefused, ResultInvalid
 from forecast_sync.survey.judge import ANY_DATE
@@ -259,3 +260,40 @@ def test_a_dry_run_lists_what_would_leave_a_target_that_lacks_a_column(
     listed = connection.execute("SELECT kind, count(*) FROM forecast_sync_deletion GROUP BY 1")
     assert dict(listed.fetchall()) == {"tombstone": 3, "missing": 1}
     assert deleted(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "recorded", "percent", "allowed"),
+    [
+        (100_000, 0, 4.35, 4_350),
+        (95_651, 4_349, 4.35, 1),
+        (95_650, 4_350, 4.35, 0),
+        (1_980, 0, 5, 99),
+        (2_000, 0, 5, 100),
+        (10, 90, 0, 9),
+        (0, 99, 5, 0),
+    ],
+)
+def test_exactly_the_percentage_of_a_day_may_leave(
+    rows: int, recorded: int, percent: float, allowed: int
+) -> None:
+    table = parse_table(table_file(mirror=True, percent=percent), "mirror.toml")
+    assert allow(table, make_run(), rows, recorded).allowed == allowed
+
+
+@pytest.mark.parametrize("changes", ["source = 's3://moved/'", "table_name = 'renamed'"])
+def test_what_left_the_table_before_it_got_another_lake_or_name_counts_within_a_day(
+    connection: Connection, changes: str
+) -> None:
+    run = make_run(batch_size=10)
+    results = prepare(connection, run, range(4))
+    connection.execute("UPDATE forecast_sync_batch SET deleted = 99 WHERE run_id = 'run-0'")
+    connection.execute(f"UPDATE forecast_sync_status SET {changes} WHERE run_id = 'run-0'".encode())
+    step, counted = tombstones(results, range(3))
+    assert delete(connection, results, request(run, results, [step], **counted))
+    assert numbers_in(connection) == [0, 1, 2, 3]
+    row = connection.execute(
+        "SELECT deletions ->> 'reason' FROM forecast_sync_status WHERE run_id = %s", [run.run_id]
+    ).fetchone()
+    assert row
+    assert "after 99 within the last day" in row[0]

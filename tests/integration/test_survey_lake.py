@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from forecast_sync.adapters.glue import Catalog
 from forecast_sync.adapters.postgres import Connection, transaction
-from forecast_sync.adapters.s3 import Listed, Storage
+from forecast_sync.adapters.s3 import Listed, ObjectArchived, Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, SurveyRequest, Window
 from forecast_sync.contracts.survey import DateRange, Survey
@@ -63,6 +63,8 @@ class Lake(Storage):
     clock: datetime = STARTED_AT
     listings: int = 0
     looked_at: list[str] = field(default_factory=list)
+    archived: set[str] = field(default_factory=set)
+    """Names of objects that were archived without another storage class."""
     between_pages: Callable[[str], None] = lambda _last: None
 
     def put(self, name: str, content: bytes, **changes: Any) -> None:
@@ -98,7 +100,10 @@ class Lake(Storage):
         return self.objects.get(key)
 
     def read_tail(self, _bucket: str, key: str, size: int) -> bytes | None:
-        self.looked_at.append(key.removeprefix("forecast/"))
+        name = key.removeprefix("forecast/")
+        self.looked_at.append(name)
+        if name in self.archived:
+            raise ObjectArchived("InvalidObjectState")
         return self.content[key][-size:] if key in self.objects else None
 
     def write(self, _bucket: str, key: str, content: bytes) -> None:
@@ -477,8 +482,24 @@ def test_an_archived_object_is_not_read_and_its_rows_are_not_withdrawn(world: Wo
     assert (archived.window, archived.other, archived.survey.touched) == (["b.parquet"], [], ())
     assert world.states() == {"a.parquet": "archived", "b.parquet": "loaded"}
     world.lake.objects[key] = world.lake.objects[key]._replace(storage_class="STANDARD")
-    assert world.run().window == []
+    restored = world.run()
+    assert restored.window == []
     assert world.states()["a.parquet"] == "loaded"
+    # Meanwhile, older rows of b.parquet may have won.
+    assert restored.survey.touched == (DateRange(first=day(0), last=day(0)),)
+    assert set(restored.other) == {"a.parquet", "b.parquet"}
+    assert world.run().survey.touched == ()
+
+
+def test_an_object_of_a_tier_that_archives_is_read_when_it_is_restored(world: World) -> None:
+    """Intelligent-Tiering changes neither the storage class nor the time."""
+    world.lake.put("a.parquet", file_of(0), storage_class="INTELLIGENT_TIERING")
+    world.lake.archived = {"a.parquet"}
+    assert world.run().window == []
+    assert world.states() == {"a.parquet": "archived"}
+    world.lake.archived.clear()
+    assert world.run().window == ["a.parquet"]
+    assert world.states() == {"a.parquet": "loaded"}
 
 
 def test_a_file_without_rows_is_loaded_and_never_listed(world: World) -> None:

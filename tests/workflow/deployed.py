@@ -70,17 +70,17 @@ class Deployed(Databases):
             )
         return self.clients[service]
 
-    def warm_up(self) -> None:
+    def warm_up(self, **payload: Any) -> None:
         """Run once, and fail once, so that no test waits for the first start of its functions.
 
         On a busy machine these starts take longer than a test may wait for a run.
         """
         self.reset()
         self.upload("cold", [make_row(1)])
-        ended = self.wait(self.start(), WARM_UP_SECONDS)
+        ended = self.wait(self.start(**payload), WARM_UP_SECONDS)
         assert ended.status == "SUCCEEDED", f"{ended.error}: {ended.cause}"
         self.athena_faults({"match": "UNLOAD", "state": "FAILED"})
-        failed = self.wait(self.start(), WARM_UP_SECONDS)
+        failed = self.wait(self.start(**payload), WARM_UP_SECONDS)
         assert failed.error == "QueryFailed", failed
         recorded = partial(self._is_recorded, failed.name)
         eventually(recorded, WARM_UP_SECONDS, "the record of a failure")

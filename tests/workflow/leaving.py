@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -93,18 +94,51 @@ def deleted_keys(files: Files) -> set[tuple[Any, ...]]:
     return {key for key, item in newest.items() if item.values is None}
 
 
+def newest_values(files: Files) -> dict[tuple[Any, ...], set[tuple[Any, ...] | None]]:
+    """By key, the values of the rows whose own time no other row's is later than.
+
+    None stands for a tombstone. Objects that are rewritten change which of them the newest is, but
+    not which ones it may be.
+    """
+    newest: dict[tuple[Any, ...], tuple[tuple[bool, datetime], set[tuple[Any, ...] | None]]] = {}
+    for _, content in files.values():
+        for row in _read(content, tombstones=True):
+            if row.key not in newest or row.updated > newest[row.key][0]:
+                newest[row.key] = (row.updated, set())
+            if row.updated == newest[row.key][0]:
+                newest[row.key][1].add(row.values)
+    return {key: values for key, (_, values) in newest.items()}
+
+
+class _Known(NamedTuple):
+    """A valid row or a tombstone; ``updated`` sorts rows without a time first."""
+
+    key: tuple[Any, ...]
+    updated: tuple[bool, datetime]
+    values: tuple[Any, ...] | None
+    line: bytes
+
+
+@lru_cache(maxsize=100)
+def _read(content: bytes, *, tombstones: bool) -> list[_Known]:
+    """The rows of a file that count; a tombstone has no values, but its line has."""
+    rows = []
+    for row in pq.read_table(io.BytesIO(content)).to_pylist():
+        key, values, updated = tuple(row[name] for name in KEY), _values(row), row["updated_at"]
+        deletes = tombstones and bool(row.get("is_deleted")) and None not in key
+        if values is None and not deletes:
+            continue
+        line = _line((*key, *(values or (None,) * len(VALUES))))
+        time = (updated is not None, updated or MORNING)
+        rows.append(_Known(key, time, None if deletes else values, line))
+    return rows
+
+
 def _find_newest(files: Files, *, tombstones: bool) -> dict[tuple[Any, ...], _Newest]:
     newest: dict[tuple[Any, ...], _Newest] = {}
     for path, (modified, content) in files.items():
-        for row in pq.read_table(io.BytesIO(content)).to_pylist():
-            key = tuple(row[name] for name in KEY)
-            deletes = tombstones and bool(row.get("is_deleted")) and None not in key
-            values = None if deletes else _values(row)
-            if values is None and not deletes:
-                continue
-            updated = row["updated_at"]
-            line = _line((*key, *(values or (None,) * len(VALUES))))
-            rank = (updated is not None, updated or MORNING, modified, path, line, not deletes)
-            if key not in newest or rank > newest[key].rank:
-                newest[key] = _Newest(rank, values)
+        for row in _read(content, tombstones=tombstones):
+            rank = (*row.updated, modified, path, row.line, row.values is not None)
+            if row.key not in newest or rank > newest[row.key].rank:
+                newest[row.key] = _Newest(rank, row.values)
     return newest

@@ -22,7 +22,12 @@ from tests.workflow.deployed import PARAMETERS, Deployed, Ended
 
 def table_text(name: str, prefix: str | None = None) -> str:
     """The forecast's table file, but with the target ``t_NAME`` and names of its own."""
-    text = FORECAST_FILE.replace('"forecast_data"', f'"t_{name}"')
+    return rename_target(FORECAST_FILE, name, prefix)
+
+
+def rename_target(text: str, name: str, prefix: str | None = None) -> str:
+    """A table file with the target ``t_NAME`` and names of its own."""
+    text = text.replace('"forecast_data"', f'"t_{name}"')
     text = text.replace('"idx_forecast_', f'"idx_{name}_')
     return text if prefix is None else text.replace("[source]", f'[source]\nprefix = "{prefix}"')
 
@@ -118,7 +123,8 @@ def running_tables(
     """A cloud that syncs these tables, as ``local up`` with a ``--table`` for each starts it."""
     given = {**PARAMETERS, "Tables": ",".join(texts), **(parameters or {})}
     layer = {f"{name}.toml": text for name, text in texts.items()}
-    with cloud.running(wait_scale=0.02, parameters=given, layer_files=layer, **options) as started:
+    options = {"wait_scale": 0.02, **options}
+    with cloud.running(parameters=given, layer_files=layer, **options) as started:
         deployed = Several(started, texts=texts)
         deployed.postpone_schedules()
         yield deployed

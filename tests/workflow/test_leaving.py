@@ -13,6 +13,7 @@ from localcloud.protocol import Athena
 
 from tests.lake import MORNING, Row, make_row, make_rows
 from tests.waiting import eventually
+from tests.workflow.breakages import RAISE
 from tests.workflow.leaving import (
     BOTH,
     declare,
@@ -321,3 +322,75 @@ def test_the_function_that_deletes_may_do_what_it_does_and_no_more(project: Proj
         for item in find_permissions(project, "delete_rows")
         if item.action not in BASICS and not any(item.covers(call) for call in calls)
     ] == []
+
+
+def test_a_dry_run_forgets_nothing_of_a_run_that_waits_for_its_redrive(project: Project) -> None:
+    project.upload("many", make_rows(range(400)))
+    project.upload("few", make_rows(range(1000, 1110)))
+    project.succeed()
+    project.delete("few")
+    project.execute(
+        RAISE + "CREATE TRIGGER refuse BEFORE UPDATE ON forecast_sync_status FOR EACH ROW "
+        "WHEN ((NEW.deletions ->> 'decided')::boolean) EXECUTE FUNCTION refuse()"
+    )
+    failed = project.run()
+    assert failed.entered[-1] == "Delete rows"
+    project.execute("DROP FUNCTION refuse CASCADE")
+    assert project.succeed(dry_run=True).output["deletes_deferred"] == 110
+    assert project.redrive(failed).output["deletes_deferred"] == 110
+    # Nothing is new, and they are still found.
+    assert project.succeed().output["deletes_deferred"] == 110
+
+
+def test_uploads_that_never_rest_keep_no_tombstone_from_its_row(project: Project) -> None:
+    project.upload("rows", make_rows(range(20)))
+    project.succeed()
+    project.upload("gone", to_parquet([tombstone(1, updated_at=LATER)]))
+    with project.held_query():
+        arn = project.start()
+        eventually(lambda: "Run queries" in project.entered(arn), what="the queries")
+        project.upload("more", make_rows([21]))
+    assert project.wait(arn).counts["deleted"] == 1
+    assert 1 not in {key[0] for key in project.table()}
+
+
+def test_a_backfill_deletes_only_in_its_dates_and_a_later_run_does_the_rest(
+    project: Project,
+) -> None:
+    project.upload("a", make_rows(range(20)))
+    project.upload("b", make_rows(range(20, 40)))
+    project.succeed()
+    project.delete("b")
+    day = make_row(3)["business_date"].isoformat()
+    for sync_type in ("incremental", "full"):
+        ended = project.succeed(sync_type=sync_type, date_from=day, date_to=day)
+        assert ended.counts["deleted"] == (2 if sync_type == "incremental" else 0)
+        assert len(project.table()) == 38
+    assert project.succeed().counts["deleted"] == 18
+    assert project.table() == expected(project.files)
+
+
+def test_a_column_that_is_not_the_table_file_s_may_be_of_any_type(project: Project) -> None:
+    project.upload("a", make_rows(range(6)))
+    project.succeed()
+    project.execute(
+        "CREATE DOMAIN filled AS text NOT NULL; "
+        "ALTER TABLE forecast_data ADD note filled DEFAULT 'none'"
+    )
+    project.upload("a", make_rows(range(3)))
+    assert project.succeed().counts["deleted"] == 3
+
+
+def test_a_deferred_constraint_is_named_too(project: Project) -> None:
+    project.upload("a", make_rows(range(6)))
+    project.succeed()
+    project.execute(
+        "CREATE TABLE orders (forecast integer CONSTRAINT orders_forecast_fkey "
+        "REFERENCES forecast_data (id) DEFERRABLE INITIALLY DEFERRED);"
+        "INSERT INTO orders SELECT id FROM forecast_data WHERE restaurant_id = 5"
+    )
+    project.upload("a", make_rows(range(4)))
+    ended = project.run()
+    assert ended.error == "BatchRefused"
+    assert "orders_forecast_fkey" in ended.cause
+    assert len(project.table()) == 6

@@ -54,6 +54,22 @@ def table(name: str | None = None) -> Table:
     return load_table(_known(name))
 
 
+def table_of(run: Run) -> Table:
+    """The table that a run syncs; raises ``InvalidInput`` as ``settings_for``."""
+    from forecast_sync.tables import load_table
+
+    return load_table(_known_to(run))
+
+
+def settings_for(run: Run) -> Settings:
+    """The settings with which a run's table is synced.
+
+    Raises ``InvalidInput`` when the stack has no longer, or not yet, had that table when it was
+    deployed last.
+    """
+    return settings_of(_known_to(run))
+
+
 def settings_of(name: str | None) -> Settings:
     """The settings with which a table, or the only one, is synced.
 
@@ -95,6 +111,21 @@ def _known(name: str | None) -> str:
     """A run goes on with the only table even if that had another name when the run began."""
     configured = settings()
     return configured.require_table(name if configured.has_several_tables else None)
+
+
+def _known_to(run: Run) -> str:
+    """As ``_known``, but a run of one of several tables is never about another one."""
+    from forecast_sync.errors import InvalidInput
+
+    configured = settings()
+    if run.scope is not None:
+        return configured.require_table(run.scope)
+    if run.table is None and configured.has_several_tables:
+        raise InvalidInput(
+            f"Run {run.run_id} names no table, as when the stack had one; now it syncs "
+            f"{', '.join(configured.table_names)}. It can't go on: start a new run of the table."
+        )
+    return _known(run.table)
 
 
 @cache

@@ -54,8 +54,8 @@ class Deletions(Payload):
 
     Of ``rows`` rows in the target and ``recorded`` deletions within a day, ``allowed`` more may be
     deleted. Once it is ``decided``, ``planned`` rows are deleted, ``deferred`` wait for somebody,
-    for the ``reason``, and ``postponed`` for the next run, because their dates have changed in the
-    lake since. ``left`` of those listed weren't deleted: they are
+    for the ``reason``, and ``postponed`` for the next run, because they are missing and their dates
+    have changed in the lake since. ``left`` of those listed weren't deleted: they are
     postponed, gone already, or written since the window was decided. ``done`` is whether
     nothing is left to do.
     """

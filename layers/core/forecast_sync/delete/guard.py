@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 from forecast_sync.adapters.postgres import Cursor, statement
@@ -27,8 +28,9 @@ class Allowance(NamedTuple):
 
 def allow(table: Table, run: Run, rows: int, recorded: int) -> Allowance:
     """What ``max_delete_percent`` of the table, as it was a day ago, leaves of it."""
-    percent = int((rows + recorded) * table.target.max_delete_percent / 100)
-    allowed = max(percent, ALWAYS_ALLOWED) - recorded
+    percent = Fraction(str(table.target.max_delete_percent))
+    share = int((rows + recorded) * percent / 100)
+    allowed = max(share, ALWAYS_ALLOWED) - recorded
     return Allowance(rows, recorded, max(allowed, run.allow_deletes or 0, 0))
 
 

@@ -1,7 +1,8 @@
 """Lists the lake again immediately before rows are deleted, to see where it has changed.
 
-A key that was in no object may be in one now. Rows of the business dates of such an object are left
-to the next run, which takes it in.
+A key that was in no object may be in one now. Rows that are missing, of the business dates of such
+an object, are left to the next run, which takes it in. A tombstone doesn't wait: a lake that never
+rests would keep its row for ever, and a newer row brings the key back.
 """
 
 from __future__ import annotations

@@ -45,8 +45,9 @@ from forecast_sync.load.page_reader import PageReader
 from forecast_sync.survey.proof import require_survey
 from forecast_sync.tables import Column, Table, definition_of
 from forecast_sync.target.differences import find_addable
-from forecast_sync.target.expressions import Parts, compose_parts, copy_field
+from forecast_sync.target.expressions import Parts, compose_parts, copy_field, type_sql
 from forecast_sync.target.schema import refuse_differences
+from forecast_sync.text.sentences import end_sentence
 
 RESERVE_MILLISECONDS = 60_000
 RESERVE_BATCHES = 3
@@ -136,6 +137,7 @@ class _Deleting:
         self._run = request.run
         self._query = request.queries.extract.query_execution_id
         self._survey = require_survey(request.run, request.window)
+        self._steps = self._read_steps()
         self._opening = compose_opening(connection, request.run, self._query, PAGE, joined)
         is_dry = request.run.dry_run
         target = refuse_differences(connection, table, may_lack=is_dry)
@@ -148,14 +150,13 @@ class _Deleting:
 
     def go_on(self, remaining_milliseconds: Callable[[], int]) -> bool:
         """Find, decide and delete; False when the time has ended before that was done."""
-        steps = self._read_steps()
         is_first = True
-        while (deletions := self._read()).steps < len(steps) and not deletions.decided:
+        while (deletions := self._read()).steps < len(self._steps) and not deletions.decided:
             # One step is always done: a call that got nowhere would be repeated forever.
             if not is_first and remaining_milliseconds() < RESERVE_MILLISECONDS:
                 return False
             is_first = False
-            self._find(steps, deletions.steps)
+            self._find(deletions.steps)
         if deletions.done:
             return True
         if not is_first and remaining_milliseconds() < RESERVE_MILLISECONDS:
@@ -230,9 +231,9 @@ class _Deleting:
                 return False
         except BatchRefused as error:
             raise BatchRefused(
-                f"{error} Nothing of this batch was deleted from {self._table.target.table}: let "
-                "the constraint allow it (ON DELETE CASCADE), or remove what refers to the rows, "
-                "then redrive."
+                f"{end_sentence(str(error))} Nothing of this batch was deleted from "
+                f"{self._table.target.table}: let the constraint allow it (ON DELETE CASCADE), or "
+                "remove what refers to the rows, then redrive."
             ) from None
 
     def _delete_picked(self, cursor: Cursor, relisting: Relisting, after: int, last: int) -> int:
@@ -285,14 +286,14 @@ class _Deleting:
             },
         )
 
-    def _find(self, steps: Sequence[DeletionStep], number: int) -> None:
+    def _find(self, number: int) -> None:
         """Compare a step's files with the target, and list the rows that should leave."""
         allowance = self._allow() if number == 0 else None
         with self._transaction() as (cursor, _):
             deletions = self._progress(cursor, allowance)
             if deletions.steps != number or deletions.decided:
                 return
-            step = steps[number]
+            step = self._steps[number]
             cursor.execute(statement("load/create_stage.sql", **self._parts))
             good, _ = self._stage(cursor, step.bucket, step.rows, "load/copy_stage.sql")
             keys, checksum = self._stage(cursor, step.bucket, step.keys, "delete/copy_keys.sql")
@@ -361,8 +362,8 @@ class _Deleting:
 
     def _refuse_other_lines(self, deletions: Deletions) -> None:
         """Raise ``ResultInvalid`` unless the files had what the profile counted."""
-        profile, steps = self._request.plan.profile, self._read_steps()
-        has_missing = any(step.kind == "missing" for step in steps)
+        profile = self._request.plan.profile
+        has_missing = any(step.kind == "missing" for step in self._steps)
         good, kept = (profile.good, profile.kept) if has_missing else (0, 0)
         expected = Sums(profile.tombstones + kept, profile.key_checksum)
         found = Sums(deletions.keys, deletions.checksum)
@@ -386,7 +387,8 @@ class _Deleting:
 
     def _allow(self) -> Allowance:
         with transaction(self._connection) as cursor:
-            recorded = _count(cursor.execute(statement("delete/count_recorded.sql"), self._of))
+            values = {**self._of, "run_id": self._run.run_id}
+            recorded = _count(cursor.execute(statement("delete/count_recorded.sql"), values))
             return allow(self._table, self._run, count_rows(cursor, self._table), recorded)
 
     def _count_waiting(
@@ -396,6 +398,9 @@ class _Deleting:
             **self._of,
             "dry_run": self._run.dry_run,
             "all": is_all,
+            "missing_steps": [
+                number for number, step in enumerate(self._steps) if step.kind == "missing"
+            ],
             "changed": _multirange(changed),
         }
         return _count(cursor.execute(statement("delete/count_waiting.sql"), values))
@@ -458,6 +463,9 @@ def _compose(table: Table, absent: Sequence[Column]) -> Parts:
             sql.Identifier(table.target.written_at), sql.Placeholder("decided_at")
         ),
         "keys": sql.SQL(", ").join(sql.Identifier("record", name) for name in key),
+        "typed_key": sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(name), type_sql(columns[name])) for name in key
+        ),
         "target_key": sql.SQL(", ").join(sql.Identifier("target", name) for name in key),
     }
 

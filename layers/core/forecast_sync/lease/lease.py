@@ -13,7 +13,13 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
+from forecast_sync.adapters.postgres import (
+    Connection,
+    Cursor,
+    has_table,
+    statement,
+    transaction,
+)
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, Superseded
@@ -67,6 +73,15 @@ def find_own_row(cursor: Cursor, run_id: str) -> OwnRow | None:
     """The run's row; None before it has taken the lease."""
     row = cursor.execute(statement("lease/find_run.sql"), {"run_id": run_id}).fetchone()
     return OwnRow(*row) if row else None
+
+
+def find_table(connection: Connection, run_id: str) -> str | None:
+    """The table that a run's row names; None without one, or without a schema."""
+    with transaction(connection) as cursor:
+        if not has_table(cursor, "forecast_sync_status"):
+            return None
+        row = cursor.execute(statement("lease/find_table.sql"), {"run_id": run_id}).fetchone()
+        return row[0] if row else None
 
 
 def find_holder(cursor: Cursor, run: Run, target: str | None = None) -> Holder | None:

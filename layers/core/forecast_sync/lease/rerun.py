@@ -6,23 +6,27 @@ import hashlib
 
 from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.adapters.stepfunctions import Workflow
+from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run
 
 EXECUTION_NAME_LIMIT = 80
 
 
-def start_rerun(connection: Connection, workflow: Workflow, run: Run, redrive_count: int) -> None:
+def start_rerun(
+    connection: Connection, workflow: Workflow, settings: Settings, run: Run, redrive_count: int
+) -> None:
     """Start the rerun of an ended run if one was requested, and then clear the request.
 
-    A run ends once for each redrive, and each of its ends has a rerun of its own.
+    It names its table where the stack has several by now, whatever it had when the run began. A run
+    ends once for each redrive, and each of its ends has a rerun of its own.
     """
     with transaction(connection) as cursor:
         row = cursor.execute(statement("lease/read_rerun.sql"), {"run_id": run.run_id}).fetchone()
     if not row or not row[0]:
         return
     request = {"git_ref": run.git_ref, "trigger": "rerun"}
-    if run.scope:
-        request["table"] = run.scope
+    if table := settings.scope or run.scope:
+        request["table"] = table
     workflow.start(rerun_name(run.run_id, redrive_count), request)
     with transaction(connection) as cursor:
         cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": run.run_id})

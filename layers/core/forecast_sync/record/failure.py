@@ -15,9 +15,10 @@ from forecast_sync.contracts.base import parse_payload
 from forecast_sync.contracts.events import EndedExecution, RecordedFailure
 from forecast_sync.contracts.run import ExecutionIdentity, Run
 from forecast_sync.errors import ForecastSyncError, InvalidInput, TransientError
+from forecast_sync.lease import lease
 from forecast_sync.notify import outages
 from forecast_sync.notify.notifier import notify_failure, notify_unresolved
-from forecast_sync.record.outcome import record_failure
+from forecast_sync.record.outcome import record_failure, record_stray_end
 from forecast_sync.resolve.run import ResolveRequest, resolve_run
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class FailureRecorder:
         """Record and publish how an execution ended, unless the event is outdated.
 
         An execution that was redriven since, or has succeeded, is left alone. A run whose branch
-        can't be resolved has no database to be recorded in: its failure is only published.
+        can't be resolved has no database to be recorded in: its failure is only published. Of a
+        run whose table the stack has no more, only the lease is ended.
         """
         failure = self._read_failure(ended)
         if failure is None:
@@ -76,6 +78,8 @@ class FailureRecorder:
             if isinstance(error, TransientError):
                 raise
             return RecordedFailure(recorded=False)
+        if run.table not in self.settings.table_names:
+            return RecordedFailure(recorded=self._record_without_table(failure, run))
         self._record_and_publish(failure, run)
         return RecordedFailure(recorded=True)
 
@@ -97,7 +101,35 @@ class FailureRecorder:
     def _resolve(self, failure: Failure) -> Run:
         payload = {"input": _read_input(failure.execution), "execution": failure.identity}
         neon = self.find_neon(failure.identity.run_id)
-        return resolve_run(neon, self.settings, parse_payload(ResolveRequest, payload))
+        request = parse_payload(ResolveRequest, payload)
+        return resolve_run(neon, self.settings, request, has_ended=True)
+
+    def _record_without_table(self, failure: Failure, run: Run) -> bool:
+        """Record a run whose input names no table of the stack, if the database knows it.
+
+        When it began, the stack may have had others, or only one: then the run's row names it.
+        """
+        try:
+            connection = self.connect(run.neon_branch_id, run.run_id)
+            table = lease.find_table(connection, run.run_id)
+        except ForecastSyncError:
+            self._publish_unresolved(failure)
+            raise
+        if table in self.settings.table_names:
+            self._record_and_publish(failure, run.model_copy(update={"table": table}))
+            return True
+        self._publish_unresolved(failure)
+        if table is None:
+            return False
+        record_stray_end(
+            connection,
+            run,
+            table,
+            failure.message,
+            failure.execution.redrive_count,
+            failure.execution.stopped_at,
+        )
+        return True
 
     def _publish_unresolved(self, failure: Failure) -> None:
         if not self._is_known(failure):

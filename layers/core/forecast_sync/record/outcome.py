@@ -84,7 +84,7 @@ def record_success(
             _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
         waiting = _find_waiting(cursor, settings, request.window)
-    start_rerun(connection, workflow, run, request.redrive_count or 0)
+    start_rerun(connection, workflow, settings, run, request.redrive_count or 0)
     result = RunResult(
         run_id=run.run_id,
         status=status,
@@ -244,4 +244,34 @@ def record_failure(
             )
         if has_table(cursor, "forecast_sync_waiting") and waiting.leave(cursor, run.run_id):
             cursor.execute(statement("lease/owe_rerun.sql"), {"run_id": run.run_id})
-    start_rerun(connection, workflow, run, redrive_count)
+    start_rerun(connection, workflow, settings, run, redrive_count)
+
+
+def record_stray_end(
+    connection: Connection,
+    run: Run,
+    table_name: str,
+    message: str,
+    redrive_count: int,
+    ended_at: str | None,
+) -> None:
+    """End the lease of a failed run of a table that the stack has no more; nothing runs it again.
+
+    Arguments are those of ``record_failure``; ``table_name`` is the table in the run's row. A row
+    that still worked would keep all tables' history for ever.
+    """
+    with transaction(connection) as cursor:
+        for scope in (None, table_name):
+            lease.lock_exclusively(cursor, scope)
+        cursor.execute(
+            statement("lease/end_lease.sql"),
+            {
+                "run_id": run.run_id,
+                "status": "failed",
+                "error_message": message[:MESSAGE_LIMIT],
+                "redrive_count": redrive_count,
+                "ended_at": ended_at,
+            },
+        )
+        waiting.leave(cursor, run.run_id)
+        cursor.execute(statement("lease/clear_rerun.sql"), {"run_id": run.run_id})

@@ -24,14 +24,22 @@ class ResolveRequest(Payload):
         return InvalidInput(faults)
 
 
-def resolve_run(neon: NeonClient | None, settings: Settings, request: ResolveRequest) -> Run:
+def resolve_run(
+    neon: NeonClient | None,
+    settings: Settings,
+    request: ResolveRequest,
+    *,
+    has_ended: bool = False,
+) -> Run:
     """Decide everything about a run that is decided once, at its start.
 
-    Without ``neon`` one database serves every branch. Raises ``InvalidInput``, ``BranchNotMapped``,
-    and what the Neon API raises.
+    Without ``neon`` one database serves every branch. The table of a run that ``has_ended`` may be
+    none of the stack's by now. Raises ``InvalidInput``, ``BranchNotMapped``, and what the Neon API
+    raises.
     """
     sync = SyncRequest.parse(request.input)
-    table = settings.require_table(sync.table)
+    is_stray = has_ended and (sync.table or settings.has_several_tables)
+    table = sync.table if is_stray else settings.require_table(sync.table)
     mapping = map_git_ref(sync.git_ref, settings.environment)
     return Run(
         **request.execution.model_dump(),

@@ -71,7 +71,8 @@ def _is_judged(row: KnownFile | None, item: Listed, definition: str) -> bool:
     }:
         return False
     if row.state == "archived":
-        return True
+        # Where the class doesn't tell, only reading does.
+        return item.storage_class in ARCHIVED
     return row.definition == definition and (row.state != "quarantined" or row.reader == READER)
 
 
@@ -108,11 +109,14 @@ def _take(
     if judged.state == "pending":
         # The same version as before, judged by other rules, or restored from an archive.
         was_in = row.state == "loaded" or (row.state == "archived" and row.run_id is not None)
+        # While it was archived, older rows of other objects may have won, or keys have stayed that
+        # must leave: every key of its dates is looked at again.
         return new._replace(
             state="loaded" if was_in else "pending",
             survey_id=row.survey_id,
             run_id=row.run_id,
             generation=row.generation,
+            **(row.withdrawing() if row.state == "archived" else {}),
         ), False
     if judged.state == "archived":
         # What it has is still known, and its rows, if they were loaded, stay.
