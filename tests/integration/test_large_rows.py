@@ -77,6 +77,8 @@ def ask(path: str, **query: str) -> dict[str, Any]:
 class ByApi:
     """A deployment whose status API is called without a gateway."""
 
+    selected_table = None
+
     def ask_status(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         return ask(path, **query)
 
