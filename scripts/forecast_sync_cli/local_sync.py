@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from forecast_sync.adapters.s3 import split_location
+from forecast_sync.contracts.result import RunResult
 from forecast_sync.tables.neighbors import prefix_of
 from localcloud import cloud
 
 from forecast_sync_cli.client import executions, files, run_status
 from forecast_sync_cli.client.deployment import Deployment
+from forecast_sync_cli.client.run_status import Snapshot
 from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.glue_tables import declare_table
 from forecast_sync_cli.local_advice import AGAIN, advise_again
@@ -112,9 +114,16 @@ class LocalSync:
             for snapshot in run_status.follow(deployed, arn):
                 on_progress(snapshot)
             name_locally(self.database_url, run_id, location, _as_prefix(self.folder))
-            error = snapshot.error and speak_locally(snapshot.error, location, self.folder)
-            ended = snapshot.model_copy(update={"error": error})
+            ended = self._speak_locally(snapshot, location)
             return Synced(ended, list(self._list_left_out(deployed, location)))
+
+    def _speak_locally(self, snapshot: Snapshot, location: str) -> Snapshot:
+        result = snapshot.result
+        if isinstance(result, RunResult) and (why := result.deletes_deferred_reason):
+            local = speak_locally(why, location, self.folder)
+            result = result.model_copy(update={"deletes_deferred_reason": local})
+        error = snapshot.error and speak_locally(snapshot.error, location, self.folder)
+        return snapshot.model_copy(update={"error": error, "result": result})
 
     def _list_left_out(self, deployed: Deployment, location: str) -> Iterator[LeftOut]:
         prefix = location.partition("://")[2].partition("/")[2]

@@ -153,10 +153,12 @@ def show_outcome(
     *,
     next_step: str | None = None,
     label: str | None = None,
+    start: str = "forecast-sync start",
 ) -> None:
     """Show how a run ended and, if it failed, what to do next: a redrive, or ``next_step``.
 
-    ``label`` is what the run is called, by default its name.
+    ``label`` is what the run is called, by default its name. ``start`` is the command that takes
+    ``--allow-deletes``.
     """
     color = OUTCOME_COLORS.get(snapshot.outcome, "red")
     redriven = f", redriven {count_times(snapshot.redrive_count)}" if snapshot.redrive_count else ""
@@ -174,7 +176,8 @@ def show_outcome(
         terminal.table(counts_table(counts.model_dump()))
         show_warnings(terminal, counts.warnings)
     if snapshot.deletes_deferred and isinstance(snapshot.result, RunResult):
-        show_deferred(terminal, snapshot.deletes_deferred, snapshot.result.deletes_deferred_reason)
+        reason = snapshot.result.deletes_deferred_reason
+        show_deferred(terminal, snapshot.deletes_deferred, reason, start)
     if snapshot.report:
         terminal.line(f"  in detail: forecast-sync plan {snapshot.run_id}")
     elif snapshot.outcome == "coalesced":
@@ -191,11 +194,14 @@ def show_warnings(terminal: Terminal, warnings: dict[str, int]) -> None:
         terminal.line(Styled("warning", "yellow"), f" expectation broken in {rows}: {message}")
 
 
-def show_deferred(terminal: Terminal, count: int, reason: str | None) -> None:
-    """Show how many rows should leave the target and wait, why, and what lets them go."""
+def show_deferred(terminal: Terminal, count: int, reason: str | None, start: str) -> None:
+    """Show how many rows should leave the target and wait, why, and what lets them go.
+
+    ``start`` is the command that takes ``--allow-deletes``.
+    """
     rows = "1 row stays" if count == 1 else f"{count:,} rows stay"
     terminal.line(Styled("deferred", "yellow"), f" {rows} that should leave: {reason or ''}")
-    terminal.line(f"  if the lake is right, let them go once: --allow-deletes {count}")
+    terminal.line(f"  if the lake is right, let them go once: {start} --allow-deletes {count}")
 
 
 def _headline(snapshot: Snapshot) -> str:

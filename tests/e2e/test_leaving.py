@@ -39,10 +39,14 @@ def test_sync_exits_with_3_until_somebody_allows_the_deletions(
     sync = ("sync", lake, "--database-url", database_url, "--table", table)
     assert as_json(*sync)["result"]["counts"]["inserted"] == 130
     (lake / "b.parquet").unlink()
+    (lake / "bad.parquet").write_text("no Parquet")
     shown = forecast_sync(*sync, code=3).stdout
     assert "120 rows stay that should leave" in shown.replace("\n", " ")
-    assert "--allow-deletes 120" in shown
-    assert as_json(*sync, "--allow-deletes", "120")["result"]["counts"]["deleted"] == 120
+    assert "the same command with --allow-deletes 120" in shown.replace("\n", " ")
+    held = f"{lake}/bad.parquet can't be read and may have these keys. Repair or remove it, then"
+    assert held in shown.replace("\n", " ")
+    allowed = as_json(*sync, "--allow-deletes", "120", code=3)
+    assert allowed["result"]["counts"]["deleted"] == 120
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM forecast_data").fetchone() == (10,)
 

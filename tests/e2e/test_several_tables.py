@@ -253,6 +253,13 @@ def test_files_are_listed_of_each_table_and_accepted_for_one(
         for file in as_json("files", "--state", "quarantined", **at)
     }
     assert accepted == {"stock": True, "waste": False}
+    own = forecast_sync("files", "--table", "stock", "--state", "quarantined", **at).stdout
+    assert "accepted on " in own
+    checks = as_json("doctor", code=1, **at)["checks"]
+    left_out = {check["table"]: check for check in checks if check["check"] == "left out"}
+    assert left_out["stock"]["status"] == "ok"
+    assert left_out["waste"]["status"] == "advice"
+    assert "--table waste --state quarantined" in left_out["waste"]["advice"]
     again = forecast_sync("files", "retry", "shared/bad.parquet", "--table", "waste", **at)
     assert "forecast-sync start --table waste" in again.stdout
 

@@ -40,7 +40,7 @@ SMOKE: dict[str, tuple[list[str], str]] = {
     ),
     "preview": (["7"], "SUCCEEDED"),
     "stop": (["smoke-running"], "ABORTED"),
-    "tables check": (["forecast"], "valid: forecast_data"),
+    "tables check": (["forecast"], "valid: forecast (forecast_data)"),
     "tables ddl": (["forecast"], "CREATE TABLE"),
 }
 """By command what else it is called with, and what it then says."""

@@ -16,6 +16,10 @@ from forecast_sync_cli.local_advice import advise_again
             "Repair it, then run the same command again.",
         ),
         ("It failed before the redrive.", "It failed before the redrive."),
+        (
+            "Repair, remove or accept it: forecast-sync files --state quarantined.",
+            "Repair or remove it, then run the same command again.",
+        ),
     ],
 )
 def test_who_is_told_to_redrive_is_told_to_run_the_command_again(said: str, advised: str) -> None:

@@ -341,8 +341,17 @@ def test_a_function_reads_table_files_from_its_layers(
     [
         ('newest = "updated_at"', 'newest = "updated_at"\ndeleted = "is_gone"', "is_gone isn't a"),
         ('newest = "updated_at"', 'newest = "updated_at"\ndeleted = "y_50"', "y_50 is double, exp"),
-        ('table = "forecast_data"', 'table = "forecast_data"\nmissing = "drop"', "'delete'"),
+        (
+            'table = "forecast_data"',
+            'table = "forecast_data"\nmissing = "drop"',
+            "found \"drop\", expected 'keep' or 'delete'",
+        ),
         ('table = "forecast_data"', 'table = "forecast_data"\nmax_delete_percent = 101', "100"),
+        (
+            'table = "forecast_data"',
+            'table = "forecast_data"\nmax_delete_percent = "5"',
+            'found "5", expected a valid number',
+        ),
     ],
 )
 def test_what_lets_rows_leave_is_checked(old: str, new: str, message: str) -> None:

@@ -152,6 +152,11 @@ class Deployment:
         """
         return f" --table {self.table_name}" if self.has_several_tables else ""
 
+    def start_command(self, table: str | None) -> str:
+        """The suggested command that starts a run of a table."""
+        option = f" --table {table}" if table and self.has_several_tables else ""
+        return f"forecast-sync start{option}"
+
     def one_table(self) -> Deployment:
         """The same for the selected table, or the only one.
 
@@ -178,11 +183,14 @@ class Deployment:
         """
         name = Path(given).stem if given.endswith(TABLE_SUFFIX) else given
         if name not in self.tables:
-            near = difflib.get_close_matches(name, self.tables, 1)
+            # Who names a file that exists has mistyped nothing.
+            is_typo = not Path(given).is_file()
+            near = difflib.get_close_matches(name, self.tables, 1) if is_typo else []
             guess = f"Did you mean {near[0]}? " if near else ""
             raise UserError(
                 f"--table {given}: the stack {self.name} doesn't sync this table. {guess}Deployed: "
-                f"{', '.join(self.tables)}. To deploy another one, see docs/tables.md"
+                f"{', '.join(self.tables)}. To deploy another one, see docs/deploy.md, *Several "
+                "tables*"
             )
         return self.of_table(name)
 

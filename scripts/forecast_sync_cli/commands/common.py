@@ -244,4 +244,5 @@ def report_run(deployed: Deployment, snapshot: run_status.Snapshot, *, as_json: 
         print_json(snapshot.to_dict())
     else:
         label = deployed.run_label(snapshot.run_id, snapshot.table)
-        show_outcome(out(), snapshot, label=label)
+        start = deployed.start_command(snapshot.table)
+        show_outcome(out(), snapshot, label=label, start=start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -76,6 +77,9 @@ def main(
     for file in found:
         if file["reason"]:
             out().line(f"{file['key']} {file['reason']}")
+        if file["accepted_at"]:
+            when = datetime.fromisoformat(file["accepted_at"]).astimezone(UTC)
+            out().line(f"  accepted on {when:%Y-%m-%d %H:%M} UTC by {file['accepted_by']}")
 
 
 @app.command()
@@ -95,7 +99,7 @@ def accept(
     deployed = deployment.find(environment, project, table_name).one_table()
     client.decide(deployed, "accept", keys, git_ref)
     cause = "it" if len(keys) == 1 else "them"
-    advice = f"redrive a run that failed because of {cause}, or start one"
+    advice = f"no file waits because of {cause} any more; redrive a run that failed for {cause}"
     _say(keys, as_json, f"accepted {_counted(keys)}: {advice}")
 
 

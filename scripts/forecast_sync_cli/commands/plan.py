@@ -103,7 +103,7 @@ def plan(
     if as_json:
         print_json(report)
     else:
-        show_report(out(), report, limit)
+        show_report(out(), report, limit, deployed.start_command(last.table))
 
 
 def _show_deployment(changes: DeployChanges, *, as_json: bool) -> None:
@@ -153,8 +153,8 @@ def read_report(deployed: Deployment, snapshot: run_status.Snapshot) -> dict[str
     return plans.read_report(deployed, location)
 
 
-def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
-    """Show a report on a screen or two."""
+def show_report(terminal: Terminal, report: dict[str, Any], limit: int, start: str) -> None:
+    """Show a report on a screen or two; ``start`` is the command that starts a run of its table."""
     terminal.line(
         f"{report['run_id']}: what a run would do to {report['neon_branch']}; no row was written"
     )
@@ -164,7 +164,7 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
         _show_groups(terminal, name, _by(report["groups"], position), limit)
     _show_reasons(terminal, report["reasons"], report.get("examples", {}))
     _show_largest(terminal, report, limit)
-    _show_deletions(terminal, report, limit)
+    _show_deletions(terminal, report, limit, start)
     scanned = sum(query["scanned_bytes"] for query in report["queries"])
     usd = sum(query["usd"] for query in report["queries"])
     terminal.line()
@@ -250,18 +250,23 @@ def _show_largest(terminal: Terminal, report: dict[str, Any], limit: int) -> Non
     terminal.table(table)
 
 
-def _show_deletions(terminal: Terminal, report: dict[str, Any], limit: int) -> None:
-    """Some of the rows that should leave the target, and why they wouldn't, if they are many."""
+def _show_deletions(terminal: Terminal, report: dict[str, Any], limit: int, start: str) -> None:
+    """Some of the rows that should leave the target, and why they wouldn't, if they are many.
+
+    ``start`` is the command that takes ``--allow-deletes``.
+    """
     if report.get("deletions"):
         table = plain_table(*(name.replace("_", " ") for name in report["key"]), "why it leaves")
         words = {"tombstone": "deleted in the lake", "missing": "in no file any more"}
         _fill(table, report["deletions"], limit, lambda row: [*row["key"], words[row["why"]]])
         total = report["counts"].get("deleted", 0) + report["deletes_deferred"]
         terminal.line()
-        terminal.line(f"rows that should leave the table: {total:,}")
+        some = ", some of them:" if total > len(report["deletions"]) else ""
+        terminal.line(f"rows that should leave the table: {total:,}{some}")
         terminal.table(table)
     if report.get("deletes_deferred"):
-        show_deferred(terminal, report["deletes_deferred"], report["deletes_deferred_reason"])
+        reason = report["deletes_deferred_reason"]
+        show_deferred(terminal, report["deletes_deferred"], reason, start)
 
 
 def _fill(

@@ -77,7 +77,8 @@ def sync(
     if as_json:
         print_json(synced.to_dict())
     else:
-        show_outcome(out(), last, next_step=f"fix the cause, then {AGAIN}")
+        again = "the same command with"
+        show_outcome(out(), last, next_step=f"fix the cause, then {AGAIN}", start=again)
         if last.counts and last.counts.rejected:
             _show_rejected(job.list_rejected(last.run_id))
         for file, reason in synced.left_out:

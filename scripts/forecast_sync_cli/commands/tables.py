@@ -22,6 +22,7 @@ from forecast_sync_cli.commands.common import (
 from forecast_sync_cli.errors import Faults, UserError
 from forecast_sync_cli.glue_tables import declare_table
 from forecast_sync_cli.table_lint import (
+    TableFile,
     find_clashes_with_known,
     read_checked,
     read_together,
@@ -117,13 +118,24 @@ def check(table: TableArguments, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(documents[0] if len(documents) == 1 else {"tables": documents})
         return
-    for document in documents:
+    for table_file, document in zip(read, documents, strict=True):
         out().line(
-            f"valid: {document['target']}, {document['columns']} columns, "
-            f"{document['reject_rules']} reject rules, {document['expectations']} expectations"
+            f"valid: {_called(table_file)}, {_counted(document['columns'], 'column')}, "
+            f"{_counted(document['reject_rules'], 'reject rule')}, "
+            f"{_counted(document['expectations'], 'expectation')}"
         )
         for line in filter(None, (document["leaves"], *document["losses"])):
             out().line(f"  {line}")
+
+
+def _called(table_file: TableFile) -> str:
+    """A table by its name, and by its target's if that is another one."""
+    target = table_file.table.target.table
+    return table_file.name if target == table_file.name else f"{table_file.name} ({target})"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _describe(table: Table) -> dict[str, Any]:

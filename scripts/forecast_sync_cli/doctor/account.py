@@ -119,7 +119,7 @@ def files(context: Context) -> str:
             f"Upload one: aws s3 cp forecast.parquet s3://{bucket}/{prefix}",
         )
     more = " or more" if listed.get("IsTruncated") else ""
-    return f"s3://{bucket}/{prefix}, {len(objects)}{more} Parquet objects"
+    return f"s3://{bucket}/{prefix}, {len(objects)}{more} *.parquet objects"
 
 
 def uploads(context: Context) -> str:

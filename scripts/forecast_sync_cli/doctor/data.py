@@ -33,6 +33,7 @@ from forecast_sync.target.differences import Target, find_added, tell_difference
 from forecast_sync.target.remedies import write_remedies
 from psycopg import sql
 
+from forecast_sync_cli.client import files
 from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import FunctionFailed
 from forecast_sync_cli.doctor.runner import Advice, Context, Finding
@@ -43,6 +44,7 @@ ALWAYS_NEEDED = ("SELECT", "INSERT", "UPDATE")
 MOST_JUDGED = 100
 """Of so many objects one at least should be readable."""
 
+MOST_LISTED, NAMED = 1000, 3
 WIDEN = "`forecast-sync tables declare` declares them wider."
 REPORT = (
     "Report this as a bug, with this output. `Verify load` would stop a run, so no wrong row "
@@ -128,6 +130,21 @@ def database(context: Context) -> str:
     if added:
         state = f"gets {', '.join(added)} by the next run"
     return f"{answer['server']} as {answer['user']}; {answer['target']} {state}"
+
+
+def left_out(context: Context) -> str:
+    """Every file of the lake could be read, or somebody has accepted that it can't be."""
+    deployed = context.deployment
+    listed = files.read(deployed, MOST_LISTED, state="quarantined")
+    keys = [file["key"] for file in listed if not file["accepted_at"]]
+    if not keys:
+        return "none"
+    more = f" and {len(keys) - NAMED:,} more" if len(keys) > NAMED else ""
+    raise Advice(
+        f"{', '.join(keys[:NAMED])}{more} can't be read.",
+        f"`forecast-sync files{deployed.table_option} --state quarantined` says why. Repair, "
+        "remove or accept what is listed there.",
+    )
 
 
 def missing_rights(table: Table, rights: Sequence[str] | None) -> list[str]:

@@ -33,6 +33,7 @@ CHECKS = (
         by_table=True,
     ),
     Check("database", data.database, STACK, by_table=True),
+    Check("left out", data.left_out, (*STACK, "database"), by_table=True),
     Check("queries", data.queries, (*STACK, "declared table", "workgroup"), by_table=True),
     Check("unload", data.unload, (*STACK, "workgroup"), by_table=True),
     Check("copy", data.copy, (*STACK, "database", "unload"), by_table=True),

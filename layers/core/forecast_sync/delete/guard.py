@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from forecast_sync.adapters.postgres import Cursor, statement
+from forecast_sync.adapters.s3 import split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.deletions import Deletions
 from forecast_sync.contracts.run import Run
@@ -56,7 +57,7 @@ def find_reason(
     if not is_allowed and (holding := _find_holding(cursor, settings, deletions)):
         return (
             f"{holding} can't be read and may have these keys. Repair, remove or accept it: "
-            "forecast-sync files --state quarantined"
+            "forecast-sync files --state quarantined."
         )
     if deletions.found > deletions.allowed:
         return _too_many(table, run, deletions)
@@ -91,4 +92,6 @@ def _find_holding(cursor: Cursor, settings: Settings, deletions: Deletions) -> s
     if not rows:
         return None
     more = rows[0][1] - len(rows)
-    return ", ".join(key for key, _ in rows) + (f" and {more:,} more" if more else "")
+    bucket, _ = split_location(settings.data_location)
+    named = ", ".join(f"s3://{bucket}/{key}" for key, _ in rows)
+    return named + (f" and {more:,} more" if more else "")

@@ -86,7 +86,9 @@ def _message(item: ErrorDetails, location: Location, schema: Mapping[str, Any]) 
     if kind == "string_too_long":
         limit = item["ctx"]["max_length"]
         return f"it has {len(str(value))} characters, expected at most {limit}"
-    return item["msg"]
+    # "Input should be" less than something, or one of some words.
+    _, begins, expected = item["msg"].partition("Input should be ")
+    return f"found {_shown(value)}, expected {expected}" if begins else item["msg"]
 
 
 def _shown(value: object) -> str:

@@ -280,7 +280,7 @@ class Target(Model):
         description="What becomes of a row whose key no file of the lake has any more: it stays "
         "(`keep`), or leaves the target (`delete`).",
     )
-    max_delete_percent: Annotated[float, Field(ge=0, le=100)] = Field(
+    max_delete_percent: Annotated[float, Field(ge=0, le=100, strict=True)] = Field(
         default=5,
         description="How much of the table may be deleted within a day; what is more waits for "
         "`forecast-sync start --allow-deletes`. Below 100 rows it doesn't apply.",
