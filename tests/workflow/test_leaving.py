@@ -139,7 +139,8 @@ def test_a_file_that_can_not_be_read_keeps_rows_from_leaving(project: Project) -
     )
     ended = project.succeed()
     assert (ended.counts["deleted"], ended.output["deletes_deferred"]) == (0, 3)
-    assert ended.output["deletes_deferred_reason"].startswith("forecast/bad.parquet can't be read")
+    held = f"s3://{project.cloud.bucket}/forecast/bad.parquet can't be read"
+    assert ended.output["deletes_deferred_reason"].startswith(held)
     project.client("s3").delete_object(Bucket=project.cloud.bucket, Key="forecast/bad.parquet")
     assert project.succeed().counts["deleted"] == 3
     assert project.table() == expected(project.files)
