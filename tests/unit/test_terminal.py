@@ -59,8 +59,8 @@ GROUP = {
     "undated": 0,
 }
 FILE_OF_THE_LAKE = {
-    **dict.fromkeys(("key", "table", "reason", "run_id"), EVIL),
-    **dict.fromkeys(("modified", "taken_in_at", "first_seen_at"), AT),
+    **dict.fromkeys(("key", "table", "reason", "run_id", "accepted_by"), EVIL),
+    **dict.fromkeys(("modified", "taken_in_at", "first_seen_at", "accepted_at"), AT),
     **dict.fromkeys(("first_date", "last_date"), "2026-01-01"),
     "state": "quarantined",
     "size": 1,
@@ -234,6 +234,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         table_choice={"table": EVIL},
         table_option=f" --table {EVIL}",
         run_label=lambda run, table: f"{run} of {table}",
+        start_command=lambda table: f"forecast-sync start --table {table}",
         inspect=give({}),
         describe_table=give(FRESH["table"]),
         table_in_use=SimpleNamespace(label=EVIL, difference=EVIL),
