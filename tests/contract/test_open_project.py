@@ -125,7 +125,7 @@ def test_ci_runs_every_kind_of_test() -> None:
 
 
 def test_ci_runs_the_workflow_on_trino_and_through_a_pooler_at_once() -> None:
-    """So that the targets of each leave nothing that CI doesn't run."""
+    """Both at once, because each alone takes as long."""
     (line,) = re.findall("^make (conformance.*)$", text_of(".ci/run"), re.MULTILINE)
     (command,) = [line for line in commands_of_make(*line.split()) if "pytest" in line]
     expected = {"--athena", "trino", "--pooled", "tests/workflow", "tests/conformance"}
