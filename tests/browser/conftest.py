@@ -147,8 +147,15 @@ def serving(variables: Mapping[str, str]) -> Iterator[str]:
 
 @pytest.fixture
 def dashboard(chromium: Browser, deployed: Deployed, served: str) -> Iterator[Dashboard]:  # noqa: ARG001
-    """The dashboard of an empty deployment; nothing comes from outside, and nothing complains."""
-    shown = Dashboard(served, served.partition("?")[0], chromium)
+    """The dashboard of an empty deployment."""
+    with visiting(served, chromium) as shown:
+        yield shown
+
+
+@contextmanager
+def visiting(address: str, chromium: Browser) -> Iterator[Dashboard]:
+    """The dashboard at an address; nothing comes from outside, and nothing complains."""
+    shown = Dashboard(address, address.partition("?")[0], chromium)
     yield shown
     for page in shown.pages:
         page.context.close()

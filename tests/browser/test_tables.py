@@ -17,7 +17,7 @@ from hypercorn.config import Config
 from localcloud.protocol import Athena
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Dashboard, check, check_everywhere, serving
+from tests.browser.conftest import Dashboard, check, check_everywhere, serving, visiting
 from tests.lake import make_row, make_rows
 from tests.stack_in_memory import LONG_KEY, TABLES, StackInMemory
 from tests.workflow.several import running_tables, table_text
@@ -57,14 +57,9 @@ def stack() -> StackInMemory:
 
 @pytest.fixture
 def several(chromium: Browser, stack: StackInMemory) -> Iterator[Dashboard]:
-    """The dashboard of a stack in memory; nothing comes from outside, and nothing complains."""
-    with in_thread(stack) as address:
-        shown = Dashboard(address, address.partition("?")[0], chromium)
+    """The dashboard of a stack in memory."""
+    with in_thread(stack) as address, visiting(address, chromium) as shown:
         yield shown
-        for page in shown.pages:
-            page.context.close()
-        assert [url for url in shown.asked if not url.startswith((shown.url, "data:"))] == []
-        assert shown.complaints == []
 
 
 def choice(page: Page) -> Locator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import time
@@ -29,6 +28,7 @@ from forecast_sync.config import Settings
 from forecast_sync.errors import ConfigurationInvalid
 from forecast_sync.stack_names import DEFAULT_PROJECT, execution_arn_of, stack_name
 from forecast_sync.tables import Table
+from forecast_sync.tables.faults import find_near
 
 from forecast_sync_cli.client.api import ApiClient, find_url
 from forecast_sync_cli.client.deployed_table import TableInUse, describe_table, find_table
@@ -150,12 +150,15 @@ class Deployment:
 
         Raises ``UserError`` with the list of several.
         """
-        return f" --table {self.table_name}" if self.has_several_tables else ""
+        return self.option_of(self.table_name)
+
+    def option_of(self, table: str | None) -> str:
+        """The same for a table by its name, "" also where that isn't known."""
+        return f" --table {table}" if table and self.has_several_tables else ""
 
     def start_command(self, table: str | None) -> str:
         """The suggested command that starts a run of a table."""
-        option = f" --table {table}" if table and self.has_several_tables else ""
-        return f"forecast-sync start{option}"
+        return f"forecast-sync start{self.option_of(table)}"
 
     def one_table(self) -> Deployment:
         """The same for the selected table, or the only one.
@@ -185,8 +188,8 @@ class Deployment:
         if name not in self.tables:
             # Who names a file that exists has mistyped nothing.
             is_typo = not Path(given).is_file()
-            near = difflib.get_close_matches(name, self.tables, 1) if is_typo else []
-            guess = f"Did you mean {near[0]}? " if near else ""
+            near = find_near(name, self.tables) if is_typo else None
+            guess = f"Did you mean {near}? " if near else ""
             raise UserError(
                 f"--table {given}: the stack {self.name} doesn't sync this table. {guess}Deployed: "
                 f"{', '.join(self.tables)}. To deploy another one, see docs/deploy.md, *Several "

@@ -76,12 +76,13 @@ def read_history(
     known: MutableMapping[str, HistoryItem] | None = None,
     *,
     table: str | None = None,
+    among: int = MOST_RUNS,
 ) -> list[HistoryItem]:
     """The newest runs, newest first; with ``table``, the newest of this table.
 
-    They are looked for among the last ``MOST_RUNS`` of all tables. ``known`` has the runs of an
-    earlier call by name, which isn't asked about again while they are as they were; this call adds
-    its own.
+    They are looked for ``among`` so many of the last runs of all tables. ``known`` has the runs of
+    an earlier call by name, which isn't asked about again while they are as they were; this call
+    adds its own.
     """
     remembered = known if known is not None else {}
     listed = limit
@@ -90,9 +91,9 @@ def read_history(
         if table is None:
             return runs
         own = [run for run in runs if _is_of(run, table, deployment)]
-        if len(own) >= limit or len(runs) < listed or listed >= MOST_RUNS:
+        if len(own) >= limit or len(runs) < listed or listed >= among:
             return own[:limit]
-        listed = min(MOST_RUNS, listed * 4)
+        listed = min(among, listed * 4)
 
 
 def _is_of(run: HistoryItem, table: str, deployment: Deployment) -> bool:

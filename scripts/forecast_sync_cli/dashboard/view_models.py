@@ -168,10 +168,9 @@ class Views:
 
     def runs(self, scope: Scope) -> list[dict[str, Any]]:
         """The last 50 runs, newest first; no database is asked, so that it can sleep."""
-        among = min(RUNS_READ, RUNS_SHOWN * len(scope.tables)) if scope.table else RUNS_SHOWN
-        read = read_history(self.deployment, among, self.known)
-        own = [run for run in read if scope.table in (None, run.table)]
-        runs = [run.model_dump() for run in own[:RUNS_SHOWN]]
+        among = min(RUNS_READ, RUNS_SHOWN * len(scope.tables))
+        read = read_history(self.deployment, RUNS_SHOWN, self.known, table=scope.table, among=among)
+        runs = [run.model_dump() for run in read]
         for run in runs:
             run["files"] = run_files(run["files"])
             began_at = run["redriven_at"] or run["started_at"]

@@ -33,9 +33,9 @@ from forecast_sync.target.differences import Target, find_added, tell_difference
 from forecast_sync.target.remedies import write_remedies
 from psycopg import sql
 
-from forecast_sync_cli.client import files
 from forecast_sync_cli.client.athena import make_athena, run_query
 from forecast_sync_cli.client.deployment import FunctionFailed
+from forecast_sync_cli.client.files import read as read_files
 from forecast_sync_cli.doctor.runner import Advice, Context, Finding
 
 DECLARE = "`forecast-sync tables declare` lets Glue declare what the table file says."
@@ -135,7 +135,7 @@ def database(context: Context) -> str:
 def left_out(context: Context) -> str:
     """Every file of the lake could be read, or somebody has accepted that it can't be."""
     deployed = context.deployment
-    listed = files.read(deployed, MOST_LISTED, state="quarantined")
+    listed = read_files(deployed, MOST_LISTED, state="quarantined")
     keys = [file["key"] for file in listed if not file["accepted_at"]]
     if not keys:
         return "none"
