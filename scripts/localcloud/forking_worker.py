@@ -52,6 +52,8 @@ IMPORTED = (
 The runtime's client isn't among them: when its native half is loaded, it takes the address that it
 polls from the environment.
 """
+SERVICES = ("athena", "glue", "s3", "secretsmanager", "sns", "stepfunctions")
+"""Whose clients functions make: reading their models takes most of the rest of a cold start."""
 READ_AT_IMPORT = ("AWS_EXECUTION_ENV", "AWS_NEW_", "LD_", "PSYCOPG_", "PYTHON")
 """How the variables begin that Python and these packages read when they start."""
 
@@ -64,6 +66,8 @@ def main() -> None:
     for name in IMPORTED:
         with suppress(ImportError):
             importlib.import_module(name)
+    with suppress(ImportError):
+        _read_models()
     server, packages = os.getppid(), frozenset(sys.modules)
     gc.collect()
     gc.freeze()
@@ -82,6 +86,22 @@ def main() -> None:
         else:
             # The server adopts its child.
             os._exit(0)
+
+
+def _read_models() -> None:
+    """Read the models of AWS's services, and let each client in a fork use what was read."""
+    from botocore import session as sessions
+
+    create, loader = sessions.create_loader, sessions.create_loader()
+
+    def create_or_reuse(search_path: str | None = None) -> Any:
+        return loader if search_path is None else create(search_path)
+
+    sessions.create_loader = create_or_reuse
+    session = sessions.Session()
+    session.set_credentials("unused", "unused")
+    for service in SERVICES:
+        session.create_client(service, region_name="us-east-1")
 
 
 def _serve(

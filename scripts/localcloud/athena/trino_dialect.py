@@ -59,14 +59,9 @@ def _json_of_texts(node: exp.JSONFormat) -> exp.Expr | None:
     )
     if len(pairs) != len(keys):
         return None
-    parts: list[exp.Expr] = []
-    for number, (key, value) in enumerate(pairs):
-        quoted = key.replace("\\", "\\\\").replace('"', '\\"')
-        parts += [
-            exp.Literal.string(f'{"{" if number == 0 else ","}"{quoted}":'),
-            exp.func("trino_json", value.transform(_as_trino)),
-        ]
-    joined: exp.Expr = exp.Literal.string("")
-    for part in [*parts, exp.Literal.string("}")]:
-        joined = exp.DPipe(this=joined, expression=part)
-    return exp.paren(joined)
+    quoted = (key.replace("\\", "\\\\").replace('"', '\\"') for key, _ in pairs)
+    return exp.func(
+        "trino_json_object",
+        exp.array(*(exp.Literal.string(f'"{key}":') for key in quoted)),
+        exp.array(*(value.transform(_as_trino) for _, value in pairs)),
+    )

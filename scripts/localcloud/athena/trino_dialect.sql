@@ -68,3 +68,7 @@ CREATE MACRO trino_json(value) AS list_transform([value], lambda text: CASE
   WHEN NOT regexp_matches(text, '[^ !#-\[\]-\x{ffff}]') THEN '"' || text || '"'
   ELSE '"' || array_to_string(list_transform(
     regexp_extract_all(text, '(?s).'), lambda one: trino_json_character(one)), '') || '"' END)[1];
+-- An object of texts, from its members' names as JSON. One mention of trino_json for all of them: each
+-- would add 3 ms to the planning of the extract.
+CREATE MACRO trino_json_object(names, texts) AS '{' || array_to_string(list_transform(
+  list_zip(names, texts), lambda member: member[1] || trino_json(member[2])), ',') || '}';

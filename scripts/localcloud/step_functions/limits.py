@@ -13,7 +13,11 @@ PAYLOAD_BYTES = 262_144
 TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 """Errors that neither States.ALL nor States.TaskFailed matches."""
 
+SHORTEST_WAIT_SECONDS = 0.12
+"""However short the scale makes a Wait: a machine that polls would poll in vain more often."""
+
 _invoke_resource = sfn._invoke_resource
+_execute_wait = sfn._execute_wait
 _error_matches = sfn._error_matches
 _find_matching_retrier = sfn._find_matching_retrier
 
@@ -58,6 +62,14 @@ def find_matching_retrier(
     if retrier.get("JitterStrategy") == "FULL":
         delay = random.uniform(0, delay)  # noqa: S311
     return {**retrier, "IntervalSeconds": delay, "BackoffRate": 1}, index
+
+
+def execute_wait(state: Record, value: Json, ctx: Record) -> tuple[Json, str | None]:
+    """Run a Wait state, for at least ``SHORTEST_WAIT_SECONDS``."""
+    earliest = time.monotonic() + SHORTEST_WAIT_SECONDS
+    output, following = _execute_wait(state, value, ctx)
+    time.sleep(max(0.0, earliest - time.monotonic()))
+    return output, following
 
 
 def scaled_sleep(seconds: float) -> None:

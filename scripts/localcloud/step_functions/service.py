@@ -245,6 +245,7 @@ REPLACED = {
     "_emit_execution_status_event": emit_status_event,
     "_map_run_view": map_runs.view,
     "_invoke_resource": limits.invoke_resource,
+    "_execute_wait": limits.execute_wait,
     "_error_matches": limits.error_matches,
     "_find_matching_retrier": limits.find_matching_retrier,
     "_scaled_sleep": limits.scaled_sleep,
