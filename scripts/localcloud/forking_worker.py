@@ -94,11 +94,13 @@ def _read_models() -> None:
 
     create, loader = sessions.create_loader, sessions.create_loader()
 
-    def create_or_reuse(search_path: str | None = None) -> Any:
-        return loader if search_path is None else create(search_path)
+    def create_or_reuse(search_path_string: str | None = None) -> Any:
+        return loader if search_path_string is None else create(search_path_string)
 
     sessions.create_loader = create_or_reuse
     session = sessions.Session()
+    # Not the developer's.
+    session.set_config_variable("config_file", os.devnull)
     session.set_credentials("unused", "unused")
     for service in SERVICES:
         session.create_client(service, region_name="us-east-1")

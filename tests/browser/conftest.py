@@ -23,7 +23,7 @@ Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("dark", "light")
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-KEEPS_SCREENSHOTS = bool(os.environ.get("CI") or os.environ.get("SCREENSHOTS"))
+KEEPS_SCREENSHOTS = bool(os.environ.get("SCREENSHOTS"))
 """Nothing compares them, they are for people and take a fifth of the time."""
 WIDE, NARROW = 1440, 360
 AXE = Axe()

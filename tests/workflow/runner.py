@@ -28,7 +28,7 @@ class Runner:
             "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
             "RESULT_FILE": str(self.folder / "result.json"),
-            "POLL_SECONDS": "0.2",
+            "POLL_SECONDS": "1",
             "GITHUB_RUN_ATTEMPT": "1",
         }
         return subprocess.run(
