@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
 
+import botocore.session
 import psycopg
 import pytest
+from botocore.loaders import Loader, create_loader
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.tables import load_table
 from forecast_sync.target.schema import ensure_schema
@@ -49,6 +51,20 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--athena") == "trino":
         waiting.PATIENCE = 4.0
+    _read_models_once()
+
+
+def _read_models_once() -> None:
+    """Let all AWS clients of this process share what is read of AWS's models.
+
+    A command that runs in its own process reads each model once; here hundreds run in one.
+    """
+    loader = create_loader()
+
+    def reuse(search_path_string: str | None = None) -> Loader:
+        return loader if search_path_string is None else create_loader(search_path_string)
+
+    botocore.session.create_loader = reuse
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
