@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
@@ -15,10 +16,12 @@ from urllib.parse import urlsplit
 import botocore.session
 import psycopg
 import pytest
+import typer.main
 from botocore.loaders import Loader, create_loader
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.tables import load_table
 from forecast_sync.target.schema import ensure_schema
+from forecast_sync_cli import main
 from localcloud import cloud
 from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialize
@@ -52,13 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--athena") == "trino":
         waiting.PATIENCE = 4.0
     _read_models_once()
+    # What a program makes once, when it starts; here hundreds of commands run in one process.
+    main.make_app = cache(main.make_app)
+    typer.main.get_command = cache(typer.main.get_command)
 
 
 def _read_models_once() -> None:
-    """Let all AWS clients of this process share what is read of AWS's models.
-
-    A command that runs in its own process reads each model once; here hundreds run in one.
-    """
+    """Let all AWS clients of this process share what is read of AWS's models."""
     loader = create_loader()
 
     def reuse(search_path_string: str | None = None) -> Loader:
