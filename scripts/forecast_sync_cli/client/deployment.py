@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -367,13 +368,20 @@ def _local_session(region: str) -> boto3.Session:
     return session
 
 
+_MAKING = threading.Lock()
+"""A session makes one client at a time; the dashboard asks from several threads."""
+
+
+@lru_cache(maxsize=64)
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:
+    """A client, made once: to make one takes longer than most calls, and each connects anew."""
     # A function may take as long as its own timeout.
     patience = FUNCTION_SECONDS if service == "lambda" else ANSWER_SECONDS
     retries = {"mode": "standard", "max_attempts": 3}
     config = Config(connect_timeout=5, read_timeout=patience, retries=retries)  # type: ignore[arg-type]
-    return session.client(
-        service,  # type: ignore[call-overload]
-        endpoint_url=endpoint_url,
-        config=config,
-    )
+    with _MAKING:
+        return session.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=endpoint_url,
+            config=config,
+        )
