@@ -25,7 +25,7 @@ from forecast_sync_cli import main
 from localcloud import cloud
 from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialize
-from localcloud.protocol import Athena
+from localcloud.protocol import Athena, EngineName
 
 from tests import chromium as browsers
 from tests import pooler as poolers
@@ -45,7 +45,9 @@ MISSING = {"Chromium": browsers.MISSING, "PgBouncer": poolers.MISSING}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What the tests' local clouds use: Athena's engine, and Postgres directly or pooled."""
     parser.addoption("--pooled", action="store_true", help="load through PgBouncer")
-    parser.addoption("--athena", choices=get_args(Athena), default="embedded", help="its engine")
+    parser.addoption(
+        "--athena", choices=get_args(EngineName), default="embedded", help="its engine"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -150,10 +152,18 @@ def pooler(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="session")
-def athena(pytestconfig: pytest.Config) -> Athena:
-    """The engine of Athena in the local clouds of this session."""
-    engine: Athena = pytestconfig.getoption("--athena")
-    return engine
+def athena(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Athena]:
+    """The engine of Athena in the local clouds of this session, which share a Trino."""
+    if pytestconfig.getoption("--athena") == "embedded":
+        yield "embedded"
+        return
+    from localcloud.athena import trino_server
+
+    folder = tmp_path_factory.mktemp("trino")
+    with trino_server.shared(folder / "server", folder / "trino.log") as trino:
+        yield trino
 
 
 @pytest.fixture(scope="session")

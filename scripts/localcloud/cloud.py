@@ -17,7 +17,7 @@ from localcloud.deploy import deploy
 from localcloud.description import Cloud, forget
 from localcloud.errors import LocalCloudError
 from localcloud.keys import Keys
-from localcloud.protocol import Athena, Config, Endpoints
+from localcloud.protocol import Athena, Config, Endpoints, EngineName, SharedTrino
 from localcloud.supervision import Server
 
 __all__ = [
@@ -46,7 +46,7 @@ def up(
     template: Path = TEMPLATE,
     parameters: Mapping[str, str] | None = None,
     wait_scale: float = 1.0,
-    athena: Athena = "embedded",
+    athena: EngineName = "embedded",
     layer_files: Mapping[str, str] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Cloud:
@@ -115,8 +115,8 @@ def running(
 ) -> Iterator[Cloud]:
     """Run a local cloud for the length of a block; it ends with this process, even a killed one.
 
-    Without ``state_dir`` it uses a temporary directory and removes it. ``layer_files`` as for
-    ``up``.
+    Without ``state_dir`` it uses a temporary directory and removes it. ``athena`` may be a Trino
+    that other clouds use too. ``layer_files`` as for ``up``.
     """
     with ExitStack() as stack:
         if state_dir is None:
@@ -191,6 +191,7 @@ def _configured(
     if athena == "trino":
         trino_programs.find_java()
         trino = str(trino_programs.provide(report))
+    shared = str(athena.folder) if isinstance(athena, SharedTrino) else None
     return Config(
         str(path),
         port,
@@ -199,6 +200,7 @@ def _configured(
         wait_scale,
         pooler_port=pooler_port,
         trino=trino,
+        shared_trino=shared,
         layers=tuple(str(layer.resolve()) for layer in find_layers(template)),
         more_layers=tuple(map(str, directory.lay_out(path, layer_files))),
         **asdict(Keys.of(path)),
@@ -242,7 +244,7 @@ def _found(
     path: Path,
     port: int | None,
     database_url: str | None,
-    athena: Athena,
+    athena: EngineName,
     layer_files: Mapping[str, str] | None,
 ) -> Cloud:
     """The cloud that runs in the directory, if it is configured as requested."""

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 
 from localcloud import private_files
 from localcloud.keys import Keys
-from localcloud.protocol import CALLS, REGION, Athena, Config, Endpoints
+from localcloud.protocol import CALLS, REGION, Config, Endpoints, EngineName
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Cloud:
     database_urls: Annotated[dict[str, str], Field(description="By Neon branch.")]
     state_dir: str
     pid: int
-    athena: Athena = "embedded"
+    athena: EngineName = "embedded"
     already_running: bool = False
 
     @classmethod
@@ -59,7 +59,7 @@ class Cloud:
             database_urls=endpoints.database_urls,
             state_dir=config.state_dir,
             pid=endpoints.pid,
-            athena="embedded" if config.trino is None else "trino",
+            athena=config.engine,
         )
 
     @classmethod

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-Athena = Literal["embedded", "trino"]
-"""The engines of the local Athena."""
+EngineName = Literal["embedded", "trino"]
+"""What runs the local Athena's statements."""
 REGION = "us-east-2"
 ACCOUNT = "000000000000"
 CALLS = "calls"
@@ -18,13 +18,23 @@ KEEP = "keep"
 
 
 @dataclass(frozen=True, slots=True)
+class SharedTrino:
+    """A Trino that runs already, for several clouds; its ``folder`` says how to reach it."""
+
+    folder: Path
+
+
+Athena = EngineName | SharedTrino
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What to run; ``wait_scale`` multiplies Wait and Retry times of Step Functions.
 
     ``pooler_port`` is where a pooler in front of Postgres listens; Neon's pooled connection strings
     lead there. ``layers`` are the folders that the functions' layers are in; they look into
-    ``more_layers`` before. ``trino`` is where Trino's programs are; without it the local Athena has
-    its embedded engine.
+    ``more_layers`` before. ``trino`` is where Trino's programs are, ``shared_trino`` the folder of
+    one that runs already; without either the local Athena has its embedded engine.
     """
 
     state_dir: str
@@ -39,7 +49,13 @@ class Config:
     layers: tuple[str, ...] = ()
     more_layers: tuple[str, ...] = ()
     trino: str | None = None
+    shared_trino: str | None = None
     neon_project_id: str = "local-forecast-project"
+
+    @property
+    def engine(self) -> EngineName:
+        """What runs the statements of its Athena."""
+        return "embedded" if self.trino is None and self.shared_trino is None else "trino"
 
     @property
     def all_layers(self) -> list[Path]:

@@ -33,9 +33,13 @@ from localcloud.request_faults import disturbed
 from localcloud.signatures import Verifier
 
 if TYPE_CHECKING:
-    # Importing one imports ministack, the other what only the extra `trino` installs.
+    # Importing one imports ministack, the others what only the extra `trino` installs.
     from localcloud.athena.engine import Engine
-    from localcloud.athena.trino_server import TrinoServer
+    from localcloud.athena.trino_catalogs import Catalogs
+    from localcloud.athena.trino_client import TrinoClient
+
+    Trino = tuple[Callable[[], TrinoClient], Catalogs]
+    """What waits until the local Athena's engine answers, and what the cloud has there."""
 
 SAVE_EVERY_SECONDS = 30.0
 GARBAGE_OBJECTS = 20_000
@@ -106,7 +110,8 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
         if config.persistent:
             threading.Thread(target=_save_forever, args=[ministack, keep], daemon=True).start()
         if trino is not None:
-            trino.await_ready()
+            await_client, _ = trino
+            await_client()
         ready(Endpoints(os.getpid(), endpoint_url, neon.url, dict(urls)))
         _collect_less()
         verifier = Verifier(config.access_key_id, config.secret_access_key)
@@ -170,7 +175,7 @@ def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
     }
 
 
-def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | None) -> Any:
+def _import_ministack(config: Config, endpoint_url: str, trino: Trino | None) -> Any:
     """Import ministack's application and add what it lacks."""
     import socketserver
 
@@ -189,7 +194,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     from localcloud.athena.embedded import EmbeddedEngine
     from localcloud.step_functions import service as step_functions
 
-    engine: Engine = EmbeddedEngine() if trino is None else _make_trino_engine(trino)
+    engine: Engine = EmbeddedEngine() if trino is None else _make_trino_engine(*trino)
     state_dir = Path(config.state_dir)
     athena.install(engine, state_dir / "faults", state_dir / athena.MEASURES)
     step_functions.install()
@@ -205,35 +210,39 @@ def _import_ministack(config: Config, endpoint_url: str, trino: TrinoServer | No
     return app
 
 
-def _start_trino(config: Config, endpoint_url: str, stack: ExitStack) -> TrinoServer | None:
-    """Start the local Athena's engine in the background, if it runs in a separate process."""
-    if config.trino is None:
+def _start_trino(config: Config, endpoint_url: str, stack: ExitStack) -> Trino | None:
+    """Start the local Athena's engine in the background, or find one that clouds share."""
+    if config.engine == "embedded":
         return None
+    from localcloud.athena.trino_catalogs import Catalogs, created
+    from localcloud.athena.trino_client import TrinoClient
+
+    state_dir = Path(config.state_dir)
+    folder = state_dir / "tmp" / "trino"
+    cloud = {
+        "endpoint": endpoint_url,
+        "region": REGION,
+        "access_key": config.access_key_id,
+        "secret_key": config.secret_access_key,
+    }
+    if config.shared_trino is not None:
+        client = TrinoClient.read(Path(config.shared_trino))
+        return lambda: client, stack.enter_context(created(client, cloud, folder))
     from localcloud.athena.trino_programs import find_java
     from localcloud.athena.trino_server import TrinoServer
 
-    state_dir = Path(config.state_dir)
-    server = TrinoServer(
-        Path(config.trino),
-        find_java(),
-        state_dir / "tmp" / "trino",
-        state_dir / "logs" / "trino.log",
-        {
-            "endpoint": endpoint_url,
-            "region": REGION,
-            "access_key": config.access_key_id,
-            "secret_key": config.secret_access_key,
-        },
-    )
+    catalogs = Catalogs(cloud, folder / "unloads")
+    log = state_dir / "logs" / "trino.log"
+    server = TrinoServer(Path(config.trino or ""), find_java(), folder, log, catalogs)
     server.start()
     stack.callback(server.stop)
-    return server
+    return server.await_client, catalogs
 
 
-def _make_trino_engine(server: TrinoServer) -> Engine:
+def _make_trino_engine(await_client: Callable[[], TrinoClient], catalogs: Catalogs) -> Engine:
     from localcloud.athena.trino_engine import TrinoEngine
 
-    return TrinoEngine(server)
+    return TrinoEngine(await_client, catalogs)
 
 
 def _start_postgres(

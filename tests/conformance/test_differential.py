@@ -16,6 +16,7 @@ from forecast_sync.survey.readable import find_misfits
 from forecast_sync.tables import Table, parse_table
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from localcloud.protocol import Athena
 
 from tests.conformance import writers
 from tests.conformance.both_engines import Lake, compare
@@ -32,8 +33,8 @@ EXAMPLES = settings(
 
 
 @pytest.fixture(autouse=True)
-def _on_trino(athena: str) -> None:
-    assert athena == "trino", "run this with --athena trino, as `make conformance` does"
+def _on_trino(athena: Athena) -> None:
+    assert athena != "embedded", "run this with --athena trino, as `make conformance` does"
 
 
 @EXAMPLES

@@ -1,7 +1,12 @@
-"""Trino is a part of the local cloud: nobody else reaches it, and it is gone when the cloud is."""
+"""Trino is a part of the local cloud: nobody else reaches it, and it is gone when the cloud is.
+
+When it fails in the middle of a run's query, the error is a documented one, and a redrive heals.
+"""
 
 from __future__ import annotations
 
+import json
+import resource
 import signal
 import ssl
 import subprocess
@@ -9,6 +14,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
@@ -17,9 +23,10 @@ import pytest
 from localcloud import cloud as local
 from localcloud.errors import LocalCloudError
 
+from tests.lake import make_rows, reference
 from tests.localcloud.toy_cloud import TOY, client, processes
 from tests.waiting import eventually
-from tests.workflow.deployed import Deployed
+from tests.workflow.deployed import PARAMETERS, Deployed
 
 GIB = 1024**3
 SCRIPT = """
@@ -29,6 +36,16 @@ with cloud.running(pathlib.Path({state_dir!r}), template=pathlib.Path({toy!r}), 
     print("up", flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.fixture(scope="module")
+def _deployed() -> Iterator[Deployed]:
+    """Instead of the worker's cloud one with a Trino of its own, as ``local up`` starts it."""
+    with local.running(wait_scale=0.04, parameters=PARAMETERS, athena="trino") as running:
+        deployed = Deployed(running)
+        deployed.postpone_schedules()
+        deployed.warm_up()
+        yield deployed
 
 
 @pytest.fixture
@@ -130,6 +147,70 @@ def test_it_takes_less_than_4_gb_and_the_whole_cloud_less_than_6(deployed: Deplo
     # Whatever is asked of it: the heap is half of it, the rest has limits of its own.
     options = engine.cmdline()
     assert {"-Xmx2560M", "-XX:MaxMetaspaceSize=384M", "-XX:MaxDirectMemorySize=384M"} <= {*options}
+
+
+def test_a_query_whose_engine_dies_is_submitted_again(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    deployed.athena_faults({"match": "UNLOAD", "hold": True})
+    arn = deployed.start()
+    eventually(lambda: deployed.entered(arn).count("Query finished") == 1, 30, "the profile's end")
+    # The engine gets the beginning of the object and waits for the rest.
+    lake = f"GET /{deployed.cloud.bucket}/forecast/"
+    deployed.request_faults({"match": lake, "hold": True, "after_bytes": 10, "times": 50})
+    deployed.athena_faults()
+    eventually(lambda: _faults_left(deployed) < 50, 30, "a read by the extract")
+    _await_engine(deployed).kill()
+    deployed.request_faults()
+    ended = deployed.wait(arn, 120)  # The engine starts again meanwhile.
+    assert ended.status == "SUCCEEDED", ended.cause
+    assert ended.entered.count("Submit again") == 1
+    assert deployed.table() == reference(deployed.files)
+
+
+def test_an_engine_whose_disk_is_full_fails_the_run_and_a_redrive_heals(
+    deployed: Deployed,
+) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    deployed.run()
+    deployed.upload("more", make_rows(range(10, 20)))
+    with _full_disk(_await_engine(deployed)):
+        ended = deployed.run()
+    assert (ended.status, ended.error) == ("FAILED", "QueryFailed")
+    assert "Repair the cause and redrive" in ended.cause
+    assert len(deployed.table()) == 10
+    assert deployed.redrive(ended).status == "SUCCEEDED"
+    assert deployed.table() == reference(deployed.files)
+
+
+@pytest.mark.parametrize("signal", ["terminate", "kill"])
+def test_an_engine_that_ends_between_runs_is_started_again(deployed: Deployed, signal: str) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    engine = _await_engine(deployed)
+    getattr(engine, signal)()
+    psutil.wait_procs([engine], timeout=60)
+    deployed.succeed()
+    assert deployed.table() == reference(deployed.files)
+
+
+def _faults_left(deployed: Deployed) -> int:
+    text = (deployed.cloud.faults_dir / "request-faults.json").read_text()
+    return sum(fault["times"] for fault in json.loads(text or "[]"))
+
+
+def _await_engine(deployed: Deployed) -> psutil.Process:
+    (engine,) = eventually(lambda: _find_engines(Path(deployed.cloud.state_dir)), 30, "Trino")
+    return engine
+
+
+@contextmanager
+def _full_disk(process: psutil.Process) -> Iterator[None]:
+    """No file that the process writes to can grow."""
+    before = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, before)
 
 
 def _ended(athena: object, query: str) -> dict[str, str] | None:

@@ -12,7 +12,7 @@ import typer
 from forecast_sync.stack_names import DEFAULT_TABLE
 from localcloud import cloud
 from localcloud.description import Cloud
-from localcloud.protocol import Athena
+from localcloud.protocol import EngineName
 from localcloud.unprivileged import what_is_missing
 
 from forecast_sync_cli.client.deployment import Deployment
@@ -58,7 +58,7 @@ def up(
     ] = None,
     port: Annotated[int | None, typer.Option("--port", help="Listen on this port.")] = None,
     athena: Annotated[
-        Athena,
+        EngineName,
         typer.Option(
             "--athena", help="Run Athena's statements on DuckDB (embedded) or on a real Trino."
         ),

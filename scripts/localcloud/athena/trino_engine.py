@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -25,7 +27,8 @@ from localcloud.athena.engine import (
     QueryError,
     Rows,
 )
-from localcloud.athena.trino_server import UNLOADS, TrinoServer
+from localcloud.athena.trino_catalogs import SCHEMA, Catalogs
+from localcloud.athena.trino_client import TrinoClient
 from localcloud.athena.unload import Unload
 from localcloud.athena.values import as_text
 from localcloud.errors import LocalCloudError
@@ -67,14 +70,17 @@ _PASSING = frozenset(
 
 
 class TrinoEngine:
-    """An ``Engine`` on a server that several queries share."""
+    """An ``Engine`` on a server that several queries share.
 
-    def __init__(self, server: TrinoServer) -> None:
-        self._server = server
+    ``await_client`` returns when the server answers, and raises ``LocalCloudError``.
+    """
+
+    def __init__(self, await_client: Callable[[], TrinoClient], catalogs: Catalogs) -> None:
+        self._await_client, self._catalogs = await_client, catalogs
 
     def select(self, query: str, job: Job) -> Rows:
         """See ``Engine``."""
-        columns, rows = self._run(query, job)
+        columns, rows = self._run(self._reach(), query, job)
         types = [re.sub(r"\([^()]*\)", "", kind) for _, kind in columns]
         return Rows(
             [name for name, _ in columns],
@@ -87,25 +93,34 @@ class TrinoEngine:
 
     def unload(self, unload: Unload, job: Job) -> list[str]:
         """See ``Engine``. Trino has no UNLOAD, so it creates a table and keeps its files."""
-        table = f'{UNLOADS}.{UNLOADS}."{job.query_id}"'
+        table = f'{self._catalogs.unloads}.{SCHEMA}."{job.query_id}"'
         options = [
             "format = 'TEXTFILE'",
             f"external_location = {_quote(f's3://{unload.bucket}/{unload.prefix}')}",
         ]
         if unload.partitions:
             options.append(f"partitioned_by = ARRAY[{', '.join(map(_quote, unload.partitions))}]")
+        statement = f"CREATE TABLE {table} WITH ({', '.join(options)}) AS {unload.query}"
+        client = self._reach()
         try:
-            self._run(f"CREATE TABLE {table} WITH ({', '.join(options)}) AS {unload.query}", job)
+            self._run(client, statement, job)
         finally:
-            self._forget(table, job)
+            # But not its files. A server that has died meanwhile doesn't know the table any more.
+            with suppress(trino.exceptions.Error, requests.RequestException, ValueError):
+                client.run(f"DROP TABLE IF EXISTS {table}")
         return storage.list_keys(unload.bucket, unload.prefix)
 
-    def _run(self, statement: str, job: Job) -> tuple[list[tuple[str, str]], list[list[Any]]]:
-        """Columns as (name, Trino's type), and rows as the server writes them in JSON."""
+    def _reach(self) -> TrinoClient:
+        """The server, when it answers."""
         try:
-            self._server.await_ready()
+            return self._await_client()
         except LocalCloudError as error:
             raise _lost(str(error)) from None
+
+    def _run(
+        self, client: TrinoClient, statement: str, job: Job
+    ) -> tuple[list[tuple[str, str]], list[list[Any]]]:
+        """Columns as (name, Trino's type), and rows as the server writes them in JSON."""
 
         def observe(stats: dict[str, Any]) -> None:
             measured = job.statistics
@@ -116,7 +131,8 @@ class TrinoEngine:
             measured.planning_milliseconds = stats.get("planningTimeMillis", 0)
             job.cancellation.check()
 
-        cursor = self._server.connect(job.database).cursor(stats_callback=observe)
+        session = client.connect(self._catalogs.lake, job.database)
+        cursor = session.cursor(stats_callback=observe)
         try:
             cursor.execute(statement)
             rows = cursor.fetchall()
@@ -128,14 +144,6 @@ class TrinoEngine:
         except (trino.exceptions.Error, requests.RequestException, ValueError) as error:
             raise _lost(type(error).__name__) from error
         return [(column[0], column[1]) for column in cursor.description or []], rows
-
-    def _forget(self, table: str, job: Job) -> None:
-        """Drop the table but not its files, unless the server that knew it has died."""
-        try:
-            cursor = self._server.connect(job.database).cursor()
-            cursor.execute(f"DROP TABLE IF EXISTS {table}")
-        except (trino.exceptions.Error, requests.RequestException, ValueError):
-            return
 
 
 def _lost(why: str) -> QueryError:

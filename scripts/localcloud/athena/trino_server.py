@@ -1,4 +1,4 @@
-"""The local cloud's Trino server: on loopback, for this cloud only, and stopped with it."""
+"""A Trino server: on loopback, for one local cloud or several, and stopped with its starter."""
 
 from __future__ import annotations
 
@@ -12,30 +12,27 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import requests
 import trino
-from trino.auth import JWTAuthentication
 
 from localcloud import private_files
+from localcloud.athena import trino_programs
+from localcloud.athena.trino_catalogs import CONNECTOR, SCHEMA, Catalogs
+from localcloud.athena.trino_client import USER, TrinoClient
 from localcloud.confine import Confined
 from localcloud.errors import LocalCloudError
 from localcloud.ports import LOOPBACK, free_port
+from localcloud.protocol import SharedTrino
 from localcloud.unprivileged import launcher
 
 HEAP_MEGABYTES, QUERY_MEGABYTES, HEADROOM_MEGABYTES = 2560, 1536, 512
 START_TIMEOUT_SECONDS = 600.0
 """Long, for busy machines: a server that ends meanwhile is noticed at once."""
-REQUEST_TIMEOUT_SECONDS = 120.0
 POLL_SECONDS = 0.2
-CATALOG = "awsdatacatalog"
-UNLOADS = "unload"
-"""The catalog, and its schema, of the tables that UNLOADs are run as."""
-_USER = "athena"
 _Popen = subprocess.Popen
 """The original: the local cloud's server replaces ``subprocess.Popen`` with one for functions."""
 # fmt: off
@@ -51,19 +48,20 @@ _JAVA_OPTIONS = (
 
 
 class TrinoServer:
-    """One process of Trino over the local Glue and S3, started again whenever it dies.
+    """One process of Trino, started again whenever it dies.
 
-    ``folder`` is its own, for its configuration, keys and temporary files.
+    ``folder`` is its own, for its configuration, keys and temporary files. Its only catalogs are
+    those of one cloud, or else those that its clients create: who can do that can read every file
+    that this user can read.
     """
 
     def __init__(
-        self, programs: Path, java: Path, folder: Path, log: Path, cloud: Mapping[str, str]
+        self, programs: Path, java: Path, folder: Path, log: Path, catalogs: Catalogs | None
     ) -> None:
-        """``cloud`` is the local AWS: ``endpoint``, ``region``, ``access_key``, ``secret_key``."""
         self._programs, self._java, self._folder, self._log = programs, java, folder, log
-        self._cloud = cloud
-        self._port = 0
-        self._token = ""
+        self._catalogs = catalogs
+        self._secret = secrets.token_bytes(48)
+        self._client = TrinoClient(free_port(), _make_token(self._secret), self._certificate)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -73,11 +71,11 @@ class TrinoServer:
         self._supervisor = threading.Thread(target=self._supervise, name="trino", daemon=True)
 
     def start(self) -> None:
-        """Start it in the background; ``await_ready`` returns when it answers."""
+        """Start it in the background; ``await_client`` returns when it answers."""
         self._supervisor.start()
 
-    def await_ready(self) -> None:
-        """Wait until it answers queries. Raises ``LocalCloudError`` when it doesn't come up."""
+    def await_client(self) -> TrinoClient:
+        """Its client, once it answers. Raises ``LocalCloudError`` when it doesn't come up."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self._ready.wait(POLL_SECONDS):
             if self._failure is not None:
@@ -86,6 +84,7 @@ class TrinoServer:
                 raise LocalCloudError(
                     f"Trino doesn't answer after {START_TIMEOUT_SECONDS:.0f} s: read {self._log}"
                 )
+        return self._client
 
     def stop(self) -> None:
         """Stop it; returns when none of its processes is left."""
@@ -96,29 +95,9 @@ class TrinoServer:
                 self._process.kill()
         self._supervisor.join()
 
-    def connect(self, database: str, catalog: str = CATALOG) -> Any:
-        """A connection of the ``trino`` client, which keeps values as the server writes them."""
-        session = requests.Session()
-        session.trust_env = False
-        session.verify = str(self._certificate)
-        return trino.dbapi.connect(
-            host=LOOPBACK,
-            port=self._port,
-            user=_USER,
-            catalog=catalog,
-            schema=database,
-            http_scheme="https",
-            http_session=session,
-            auth=JWTAuthentication(self._token),
-            timezone="UTC",
-            request_timeout=REQUEST_TIMEOUT_SECONDS,
-            max_attempts=1,
-            legacy_primitive_types=True,
-        )
-
     @property
-    def _certificate(self) -> Path:
-        return self._folder / "certificate.pem"
+    def _certificate(self) -> str:
+        return str(self._folder / "certificate.pem")
 
     def _supervise(self) -> None:
         try:
@@ -150,10 +129,9 @@ class TrinoServer:
     def _answers(self) -> bool:
         """Whether a query works; the server reports itself as started slightly too early."""
         with suppress(trino.exceptions.Error, requests.RequestException, ValueError):
-            cursor = self.connect(UNLOADS, UNLOADS).cursor()
-            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {UNLOADS}")
-            cursor.execute("SELECT count(*) FROM (VALUES 1) AS one (x)")
-            return bool(cursor.fetchall() == [[1]])
+            if self._catalogs is not None:
+                self._client.run(f"CREATE SCHEMA IF NOT EXISTS {self._catalogs.unloads}.{SCHEMA}")
+            return self._client.run("SELECT count(*) FROM (VALUES 1) AS one (x)") == [[1]]
         return False
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -179,13 +157,11 @@ class TrinoServer:
 
     def _configure(self) -> None:
         """Write its files, with keys that are new each time."""
-        for name in ("data", "tmp", "catalog", "unloads"):
+        for name in ("data", "tmp"):
             (self._folder / name).mkdir(parents=True, mode=0o700)
-        password, secret = secrets.token_hex(16), secrets.token_bytes(48)
+        password = secrets.token_hex(16)
         self._make_certificate(password)
-        self._token = _make_token(secret)
-        private_files.write(self._folder / "token.key", base64.b64encode(secret).decode())
-        self._port = free_port()
+        private_files.write(self._folder / "token.key", base64.b64encode(self._secret).decode())
         internal_port = free_port()
         _write_properties(
             self._folder / "config.properties",
@@ -199,7 +175,7 @@ class TrinoServer:
                 "discovery.uri": f"http://{LOOPBACK}:{internal_port}",
                 "http-server.http.port": str(internal_port),
                 "http-server.https.enabled": "true",
-                "http-server.https.port": str(self._port),
+                "http-server.https.port": str(self._client.port),
                 "http-server.https.keystore.path": str(self._folder / "keys.p12"),
                 "http-server.https.keystore.key": password,
                 "http-server.authentication.type": "JWT",
@@ -207,61 +183,32 @@ class TrinoServer:
                 "http-server.log.enabled": "false",
                 "internal-communication.shared-secret": secrets.token_hex(32),
                 "plugin.dir": str(self._programs / "plugin"),
-                "catalog.config-dir": str(self._folder / "catalog"),
                 "query.max-length": "1000000",
                 "query.max-memory": f"{QUERY_MEGABYTES}MB",
                 "query.max-memory-per-node": f"{QUERY_MEGABYTES}MB",
                 "memory.heap-headroom-per-node": f"{HEADROOM_MEGABYTES}MB",
+                **self._provide_catalogs(),
             },
         )
-        _write_properties(self._folder / "catalog" / f"{CATALOG}.properties", self._lake())
-        _write_properties(self._folder / "catalog" / f"{UNLOADS}.properties", self._unloads())
 
-    def _storage(self) -> dict[str, str]:
-        cloud = self._cloud
-        return {
-            "connector.name": "hive",
-            "fs.native-s3.enabled": "true",
-            "s3.endpoint": cloud["endpoint"],
-            "s3.region": cloud["region"],
-            "s3.aws-access-key": cloud["access_key"],
-            "s3.aws-secret-key": cloud["secret_key"],
-            "s3.path-style-access": "true",
-        }
-
-    def _lake(self) -> dict[str, str]:
-        """The catalog over the local Glue, which reads as Athena does."""
-        cloud = self._cloud
-        return {
-            **self._storage(),
-            "hive.metastore": "glue",
-            "hive.metastore.glue.endpoint-url": cloud["endpoint"],
-            "hive.metastore.glue.region": cloud["region"],
-            "hive.metastore.glue.aws-access-key": cloud["access_key"],
-            "hive.metastore.glue.aws-secret-key": cloud["secret_key"],
-            "hive.recursive-directories": "true",
-            "hive.timestamp-precision": "MILLISECONDS",
-        }
-
-    def _unloads(self) -> dict[str, str]:
-        """A separate catalog, so that the table behind an UNLOAD isn't in the user's Glue."""
-        return {
-            **self._storage(),
-            "hive.metastore": "file",
-            "hive.metastore.catalog.dir": "local:///",
-            "fs.native-local.enabled": "true",
-            "local.location": str(self._folder / "unloads"),
-            "hive.non-managed-table-writes-enabled": "true",
-            "hive.compression-codec": "GZIP",
-            "hive.max-partitions-per-writers": "100",
-        }
+    def _provide_catalogs(self) -> dict[str, str]:
+        """Write those of one cloud, or let clients create them; the settings for this."""
+        if self._catalogs is None:
+            return {"catalog.management": "dynamic", "catalog.store": "memory"}
+        self._catalogs.folder.mkdir(mode=0o700)
+        folder = self._folder / "catalog"
+        folder.mkdir(mode=0o700)
+        for name, properties in self._catalogs.properties.items():
+            file = folder / f"{name}.properties"
+            _write_properties(file, {"connector.name": CONNECTOR, **properties})
+        return {"catalog.config-dir": str(folder)}
 
     def _make_certificate(self, password: str) -> None:
         store = ["-alias", "trino", "-keystore", str(self._folder / "keys.p12"), "-storepass"]
         options = ["-keyalg", "EC", "-groupname", "secp256r1", "-validity", "3650", "-dname"]
         names = [f"CN={LOOPBACK}", "-ext", f"SAN=ip:{LOOPBACK}", "-storetype", "PKCS12"]
         self._keytool("-genkeypair", *store, password, *options, *names)
-        self._keytool("-exportcert", "-rfc", *store, password, "-file", str(self._certificate))
+        self._keytool("-exportcert", "-rfc", *store, password, "-file", self._certificate)
 
     def _keytool(self, *arguments: str) -> None:
         program = str(self._java / "keytool")
@@ -271,9 +218,22 @@ class TrinoServer:
             raise LocalCloudError(f"keytool {arguments[0]} failed: {output.decode().strip()}")
 
 
+@contextmanager
+def shared(folder: Path, log: Path) -> Iterator[SharedTrino]:
+    """A server for clouds that create their catalogs, for the length of a block."""
+    java = trino_programs.find_java()
+    server = TrinoServer(trino_programs.provide(lambda _: None), java, folder, log, None)
+    server.start()
+    try:
+        server.await_client().write(folder)
+        yield SharedTrino(folder)
+    finally:
+        server.stop()
+
+
 def _make_token(secret: bytes) -> str:
     """A JSON Web Token for the only user."""
-    parts = [{"alg": "HS256", "typ": "JWT"}, {"sub": _USER}]
+    parts = [{"alg": "HS256", "typ": "JWT"}, {"sub": USER}]
     signed = b".".join(_encode(json.dumps(part).encode()) for part in parts)
     return (signed + b"." + _encode(hmac.digest(secret, signed, hashlib.sha256))).decode()
 
