@@ -32,10 +32,7 @@ GROWTH_ROUNDS ?= 1
 OBJECTS ?= 100000 1000000
 RESULT_FILES ?= 1000 120000
 FUZZ_SECONDS ?= 3600
-# Which engine answers makes no difference to these; several start clouds, and so Trinos, of their own.
-WITHOUT_ATHENA := burst first_deploy github_previews github_scripts many_tables permissions secrets two_stacks
-CONFORMANCE ?= tests/conformance tests/workflow tests/e2e/test_doctor_and_status.py tests/e2e/test_plan_diff_backfill.py \
-  $(WITHOUT_ATHENA:%=--ignore tests/workflow/test_%.py)
+CONFORMANCE ?= tests/conformance tests/workflow tests/e2e/test_doctor_and_status.py tests/e2e/test_plan_diff_backfill.py
 POOLED ?=
 WAYS ?=
 DOCS ?=

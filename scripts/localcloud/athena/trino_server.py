@@ -39,8 +39,9 @@ _Popen = subprocess.Popen
 _JAVA_OPTIONS = (
     f"-Xmx{HEAP_MEGABYTES}M", "-XX:MaxMetaspaceSize=384M", "-XX:MaxDirectMemorySize=384M",
     "-XX:ReservedCodeCacheSize=128M", "-XX:+ExitOnOutOfMemoryError",
-    # It starts in half the time, and what is queried here is small.
-    "-XX:TieredStopAtLevel=1",
+    # It starts in half the time, and what is queried here is small: for a hundred runs it takes 60%
+    # of the processor time, and of that another 10% less without concurrent collections.
+    "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
     # These statistics would be in /tmp, where every user can read them.
     "-XX:-UsePerfData", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC",
 )
@@ -184,6 +185,8 @@ class TrinoServer:
                 "internal-communication.shared-secret": secrets.token_hex(32),
                 "plugin.dir": str(self._programs / "plugin"),
                 "query.max-length": "1000000",
+                "query.max-history": "20",
+                "query.min-expire-age": "30s",
                 "query.max-memory": f"{QUERY_MEGABYTES}MB",
                 "query.max-memory-per-node": f"{QUERY_MEGABYTES}MB",
                 "memory.heap-headroom-per-node": f"{HEADROOM_MEGABYTES}MB",
