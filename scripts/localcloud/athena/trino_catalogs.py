@@ -86,7 +86,9 @@ def created(client: TrinoClient, cloud: Mapping[str, str], folder: Path) -> Iter
         client.run(f"CREATE SCHEMA {catalogs.unloads}.{SCHEMA}")
     except (trino.exceptions.Error, requests.RequestException) as error:
         raise LocalCloudError(f"the shared Trino takes no catalog: {error}") from None
-    yield catalogs
-    for name in catalogs.properties:
-        with suppress(trino.exceptions.Error, requests.RequestException):
-            client.run(f"DROP CATALOG {name}")
+    try:
+        yield catalogs
+    finally:
+        for name in catalogs.properties:
+            with suppress(trino.exceptions.Error, requests.RequestException):
+                client.run(f"DROP CATALOG {name}")
