@@ -97,6 +97,13 @@ def test_doubles_have_trinos_text(tmp_path: Path) -> None:
     assert ask(tmp_path, query, {"x": "double"}, negative_nan) == [("NaN",)]
 
 
+def test_a_nan_among_numbers_is_one(tmp_path: Path) -> None:
+    """A file's statistics name its least and its greatest number, and no NaN."""
+    table = column(pa.float64(), 1.0, math.nan, 2.5)
+    query = "SELECT sum(CASE WHEN is_nan(x) THEN 1 ELSE 0 END) FROM t"
+    assert ask(tmp_path, query, {"x": "double"}, table) == [(1,)]
+
+
 def test_a_value_that_fails_a_query_does_so_after_rows_that_don_t(tmp_path: Path) -> None:
     texts = [*map(str, range(5000)), "x"]
     with pytest.raises(QueryError, match="Could not convert string 'x'"):
