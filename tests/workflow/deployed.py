@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,6 +55,8 @@ class Deployed(Databases):
 
     files: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     clients: dict[str, Any] = field(default_factory=dict)
+    statements: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    """Those of each function's role, once they are read: no test changes a role."""
 
     @property
     def name(self) -> str:

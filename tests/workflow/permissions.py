@@ -117,6 +117,12 @@ def is_permitted(deployed: Deployed, call: Call) -> bool:
 
 def find_statements(deployed: Deployed, function: str) -> list[Statement]:
     """Every statement of a function's role, as CloudFormation has deployed it."""
+    if function not in deployed.statements:
+        deployed.statements[function] = _read_statements(deployed, function)
+    return deployed.statements[function]
+
+
+def _read_statements(deployed: Deployed, function: str) -> list[Statement]:
     iam = deployed.client("iam")
     name = f"{STACK}-{function.replace('_', '-')}"
     configuration = deployed.client("lambda").get_function_configuration(FunctionName=name)
