@@ -29,8 +29,9 @@ Athena = EngineName | SharedTrino
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What to run; ``wait_scale`` multiplies Wait and Retry times of Step Functions.
+    """What to run.
 
+    ``wait_scale`` multiplies Wait and Retry times of Step Functions, and how long functions sleep.
     ``pooler_port`` is where a pooler in front of Postgres listens; Neon's pooled connection strings
     lead there. ``layers`` are the folders that the functions' layers are in; they look into
     ``more_layers`` before. ``trino`` is where Trino's programs are, ``shared_trino`` the folder of

@@ -16,8 +16,8 @@ from localcloud.foreign_requests import LoopbackHandler
 ADDRESS = "AWS_LAMBDA_RUNTIME_API"
 
 
-def install(access_key_id: str, secret_access_key: str) -> None:
-    """Give ministack's functions this cloud's keys, and their runtime API a secret path.
+def install(access_key_id: str, secret_access_key: str, wait_scale: float) -> None:
+    """Give ministack's functions this cloud's keys and scale, and their runtime API a secret path.
 
     In AWS nothing else runs beside a function. Here any user of the machine and any web page could
     poll for events and answer them, so the path begins with a token that only one environment
@@ -52,6 +52,7 @@ def install(access_key_id: str, secret_access_key: str) -> None:
             **made,
             "AWS_ACCESS_KEY_ID": access_key_id,
             "AWS_SECRET_ACCESS_KEY": secret_access_key,
+            "FORECAST_SYNC_WAIT_SCALE": str(wait_scale),
             ADDRESS: f"{made[ADDRESS]}/{token(port)}",
         }
 

@@ -204,7 +204,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: Trino | None) ->
     cloudformation.install(endpoint_url)
     python_runtime.install(config.all_layers)
     updates.install()
-    runtime_api.install(config.access_key_id, config.secret_access_key)
+    runtime_api.install(config.access_key_id, config.secret_access_key, config.wait_scale)
     # Its runtime API sends header and body separately: a delayed ACK took 40 ms of every call.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     return app

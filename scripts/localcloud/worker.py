@@ -3,6 +3,9 @@
 If the folder ``FORECAST_SYNC_CALLS_DIR`` exists, it records each AWS call there; tests compare the
 calls with the permissions of each function. A worker that can't reach that folder gets its file as
 an open descriptor, ``FORECAST_SYNC_CALLS_DESCRIPTOR``.
+
+``FORECAST_SYNC_WAIT_SCALE`` multiplies the function's sleeps, as it does the machine's waits. Once
+these have grown to a minute, the function itself waits between polls, which would take a real one.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from copy import copy
 from pathlib import Path
 from typing import IO, Any
@@ -20,10 +24,10 @@ PARENT_POLL_SECONDS = 1.0
 LONG = 400
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: int, sleep: Callable[[float], None]) -> None:
     """End with the server: a busy handler would outlive a killed one by minutes."""
     while os.getppid() == parent:
-        time.sleep(PARENT_POLL_SECONDS)
+        sleep(PARENT_POLL_SECONDS)
     os._exit(1)
 
 
@@ -50,6 +54,15 @@ def _record_calls(file: IO[str]) -> None:
     BUILTIN_HANDLERS.append(("before-parameter-build", record))
 
 
+def _scale_sleeps(scale: float) -> None:
+    sleep = time.sleep
+
+    def sleep_scaled(seconds: float) -> None:
+        sleep(seconds * scale)
+
+    time.sleep = sleep_scaled
+
+
 def _take_path_of_address() -> None:
     """Handle the token in the API's address: only the client's native half accepts a path."""
     from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
@@ -71,7 +84,9 @@ def serve_function() -> None:
 
     _take_path_of_address()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
-    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+    parent = [os.getppid(), time.sleep]
+    threading.Thread(target=_end_with, args=parent, daemon=True).start()
+    _scale_sleeps(float(os.environ.pop("FORECAST_SYNC_WAIT_SCALE", "1")))
     if file := _open_calls():
         _record_calls(file)
     serve(sys.argv)

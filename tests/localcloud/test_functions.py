@@ -66,6 +66,11 @@ class TestFunctions:
             answers = list(pool.map(lambda _: invoke(cloud, sleep=1), range(3)))
         assert len({answer["pid"] for answer in answers}) == 3
 
+    def test_it_sleeps_as_short_as_the_machine_s_waits(self) -> None:
+        """Or a poll within it would take a minute, though the machine's take a second."""
+        with local.running(template=TOY, wait_scale=0.01) as hurried:
+            assert invoke(hurried, sleep=60)["remaining_ms"] > 0
+
     def test_it_sees_its_layer_its_variables_and_its_time(self, cloud: Cloud) -> None:
         answer = invoke(cloud)
         assert answer["greeting"] == "from the layer"
