@@ -57,8 +57,8 @@ def _record_calls(file: IO[str]) -> None:
 def _scale_sleeps(scale: float) -> None:
     sleep = time.sleep
 
-    def sleep_scaled(seconds: float) -> None:
-        sleep(seconds * scale)
+    def sleep_scaled(seconds: Any) -> None:
+        sleep(float(seconds) * scale)
 
     time.sleep = sleep_scaled
 
@@ -84,8 +84,7 @@ def serve_function() -> None:
 
     _take_path_of_address()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
-    parent = [os.getppid(), time.sleep]
-    threading.Thread(target=_end_with, args=parent, daemon=True).start()
+    threading.Thread(target=_end_with, args=(os.getppid(), time.sleep), daemon=True).start()
     _scale_sleeps(float(os.environ.pop("FORECAST_SYNC_WAIT_SCALE", "1")))
     if file := _open_calls():
         _record_calls(file)
