@@ -31,7 +31,7 @@ Athena = EngineName | SharedTrino
 class Config:
     """What to run.
 
-    ``wait_scale`` multiplies Wait and Retry times of Step Functions, and how long functions sleep.
+    ``wait_scale`` multiplies Wait and Retry times of Step Functions, and long sleeps of functions.
     ``pooler_port`` is where a pooler in front of Postgres listens; Neon's pooled connection strings
     lead there. ``layers`` are the folders that the functions' layers are in; they look into
     ``more_layers`` before. ``trino`` is where Trino's programs are, ``shared_trino`` the folder of

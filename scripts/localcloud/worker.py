@@ -4,8 +4,9 @@ If the folder ``FORECAST_SYNC_CALLS_DIR`` exists, it records each AWS call there
 calls with the permissions of each function. A worker that can't reach that folder gets its file as
 an open descriptor, ``FORECAST_SYNC_CALLS_DESCRIPTOR``.
 
-``FORECAST_SYNC_WAIT_SCALE`` multiplies the function's sleeps, as it does the machine's waits. Once
-these have grown to a minute, the function itself waits between polls, which would take a real one.
+``FORECAST_SYNC_WAIT_SCALE`` multiplies the function's long sleeps, as it does the machine's waits.
+Once these have grown to a minute, the function itself waits between polls: for a real minute, if not
+for this scale.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import IO, Any
 
 PARENT_POLL_SECONDS = 1.0
 LONG = 400
+LONG_SLEEP_SECONDS = 10.0
+"""A shorter one may be what another service has asked for, whose time isn't scaled."""
 
 
 def _end_with(parent: int, sleep: Callable[[float], None]) -> None:
@@ -54,11 +57,11 @@ def _record_calls(file: IO[str]) -> None:
     BUILTIN_HANDLERS.append(("before-parameter-build", record))
 
 
-def _scale_sleeps(scale: float) -> None:
+def _scale_long_sleeps(scale: float) -> None:
     sleep = time.sleep
 
     def sleep_scaled(seconds: Any) -> None:
-        sleep(float(seconds) * scale)
+        sleep(seconds * scale if seconds >= LONG_SLEEP_SECONDS else seconds)
 
     time.sleep = sleep_scaled
 
@@ -85,7 +88,7 @@ def serve_function() -> None:
     _take_path_of_address()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     threading.Thread(target=_end_with, args=(os.getppid(), time.sleep), daemon=True).start()
-    _scale_sleeps(float(os.environ.pop("FORECAST_SYNC_WAIT_SCALE", "1")))
+    _scale_long_sleeps(float(os.environ.pop("FORECAST_SYNC_WAIT_SCALE", "1")))
     if file := _open_calls():
         _record_calls(file)
     serve(sys.argv)

@@ -5,6 +5,7 @@ What they don't agree on is the list at the end, which docs/architecture.md repe
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,11 @@ from tests.conformance import writers
 from tests.conformance.both_engines import Lake, compare
 from tests.workflow.deployed import Deployed
 
-EVERYTHING = parse_table((Path(__file__).parent / "everything.toml").read_text(), "everything.toml")
+TABLE_FILE = (Path(__file__).parent / "everything.toml").read_text()
+EVERYTHING = parse_table(TABLE_FILE, "everything.toml")
+FILTERED = parse_table(
+    TABLE_FILE.replace("[source]\n", '[source]\nfilter = "number > 5"\n'), "filtered.toml"
+)
 EXAMPLES = settings(
     max_examples=12,
     deadline=None,
@@ -145,6 +150,13 @@ def test_exception_of_duckdbs_deltas(deployed: Deployed) -> None:
         lake = Lake(deployed, EVERYTHING, {"a": path.read_bytes()})
     assert "Index 33 out of bounds" in lake.on_trino().error
     assert not lake.on_the_embedded_engine().error
+
+
+def test_exception_of_comparisons_with_nan(deployed: Deployed) -> None:
+    lake = Lake(deployed, FILTERED, {"a": one(pa.float64(), math.nan, name="number")})
+    trino, embedded = lake.on_trino(), lake.on_the_embedded_engine()
+    assert (trino.error, embedded.error) == ("", "")
+    assert (len(trino.lines), len(embedded.lines)) == (0, 1)
 
 
 @pytest.mark.parametrize(
