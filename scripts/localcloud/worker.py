@@ -5,8 +5,8 @@ calls with the permissions of each function. A worker that can't reach that fold
 an open descriptor, ``FORECAST_SYNC_CALLS_DESCRIPTOR``.
 
 ``FORECAST_SYNC_WAIT_SCALE`` multiplies the function's long sleeps, as it does the machine's waits.
-Once these have grown to a minute, the function itself waits between polls: for a real minute, if not
-for this scale.
+Once these have grown to a minute, the function itself waits between polls: for a real minute,
+if not for this scale.
 """
 
 from __future__ import annotations
