@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
 
-import botocore.session
 import psycopg
 import pytest
 import typer.main
-from botocore.loaders import Loader, create_loader
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.tables import load_table
 from forecast_sync.target.schema import ensure_schema
 from forecast_sync_cli import main
 from localcloud import cloud
+from localcloud.forking_worker import share_models
 from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialize
 from localcloud.protocol import Athena, EngineName
@@ -56,20 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--athena") == "trino":
         waiting.PATIENCE = 4.0
-    _read_models_once()
-    # What a program makes once, when it starts; here hundreds of commands run in one process.
+    # What a program reads and makes once; here hundreds of commands run in one process.
+    share_models()
     main.make_app = cache(main.make_app)
     typer.main.get_command = cache(typer.main.get_command)
-
-
-def _read_models_once() -> None:
-    """Let all AWS clients of this process share what is read of AWS's models."""
-    loader = create_loader()
-
-    def reuse(search_path_string: str | None = None) -> Loader:
-        return loader if search_path_string is None else create_loader(search_path_string)
-
-    botocore.session.create_loader = reuse
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

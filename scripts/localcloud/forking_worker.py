@@ -88,8 +88,8 @@ def main() -> None:
             os._exit(0)
 
 
-def _read_models() -> None:
-    """Read the models of AWS's services, and let each client in a fork use what was read."""
+def share_models() -> None:
+    """Let all AWS clients of this process, and of its forks, share what is read of the models."""
     from botocore import session as sessions
 
     create, loader = sessions.create_loader, sessions.create_loader()
@@ -98,7 +98,14 @@ def _read_models() -> None:
         return loader if search_path_string is None else create(search_path_string)
 
     sessions.create_loader = create_or_reuse
-    session = sessions.Session()
+
+
+def _read_models() -> None:
+    """Read the models of AWS's services, which each client in a fork shares."""
+    share_models()
+    from botocore.session import Session
+
+    session = Session()
     # Not the developer's.
     session.set_config_variable("config_file", os.devnull)
     session.set_credentials("unused", "unused")
