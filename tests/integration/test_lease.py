@@ -17,6 +17,7 @@ from forecast_sync.lease.window import open_window
 from forecast_sync.load.loader import load_page
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import load_table
+from forecast_sync.target.schema import ensure_schema
 
 from tests.builders import STARTED_AT, Files, make_row, make_run, make_upsert, to_line
 from tests.integration.loads import LONG, SETTINGS, Starts, as_text, begin, load, stored
@@ -114,6 +115,19 @@ def test_what_is_left_of_a_stopped_run_ends_and_doesn_t_take_the_lease_again(
     assert connection.execute("SELECT status FROM forecast_sync_status").fetchone() == ("failed",)
     assert load_page(connection, files.stream, load_table(), request, lambda: LONG, None).done
     assert len(stored(connection)) == 20
+
+
+def test_a_run_that_is_stopped_before_any_run_made_the_tables_never_takes_the_lease(
+    connection: Connection,
+) -> None:
+    run = make_run()
+    connection.execute(b"DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    stop(connection, run)
+    assert status_of(connection, run) == ("failed", 0)
+    ensure_schema(connection, load_table())
+    with pytest.raises(LeaseHeld, match="has ended or was redriven since this call began"):
+        begin(connection, run, redrive_count=0)
+    assert status_of(connection, run) == ("failed", 0)
 
 
 def test_the_run_that_waits_is_next_and_reruns_coalesce_into_it(connection: Connection) -> None:

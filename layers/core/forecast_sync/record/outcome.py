@@ -27,6 +27,7 @@ from forecast_sync.lease.basis import refuse_lost_rows
 from forecast_sync.lease.rerun import start_rerun
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.target.expressions import reject_value
+from forecast_sync.target.own_tables import create_own_tables, has_own_tables
 from forecast_sync.telemetry.metrics import measure_run
 from forecast_sync.verify.ledger import read_counts
 
@@ -221,7 +222,13 @@ def record_failure(
     ``message`` begins with the error's name; a run that was overtaken is recorded as superseded.
     ``redrive_count`` is how often the execution had been redriven when it ended, ``ended_at`` when
     that was (ISO 8601). A run that was redriven since keeps its row.
+
+    Creates the product's own tables where no run has yet: without this row, a call that is left
+    over from the run would create them and take the lease.
     """
+    if not has_own_tables(connection):
+        with transaction(connection) as cursor:
+            create_own_tables(cursor)
     status = "superseded" if message.startswith(f"{Superseded.__name__}:") else "failed"
     message = message[:MESSAGE_LIMIT]
     end = {"redrive_count": redrive_count, "ended_at": ended_at}
