@@ -187,7 +187,6 @@ def _import_ministack(config: Config, endpoint_url: str, trino: Trino | None) ->
         multipart,
         python_runtime,
         queues,
-        rules,
         runtime_api,
         updates,
     )
@@ -200,7 +199,6 @@ def _import_ministack(config: Config, endpoint_url: str, trino: Trino | None) ->
     athena.install(engine, state_dir / "faults", state_dir / athena.MEASURES)
     step_functions.install()
     queues.install()
-    rules.install()
     http_api.install()
     multipart.install()
     cloudformation.install(endpoint_url)

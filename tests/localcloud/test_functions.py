@@ -206,34 +206,12 @@ def test_a_burst_of_uploads_is_one_batch(cloud: Cloud) -> None:
     uploaded = [f"forecast/{number:02}.parquet" for number in range(25)]
     for key in [*uploaded, "forecast/notes.txt", "other/1.parquet"]:
         s3.put_object(Bucket=cloud.bucket, Key=key, Body=b"x")
-    batches_folder = {"Bucket": cloud.results_bucket, "Prefix": "batches/"}
-    answer = eventually(lambda: s3.list_objects_v2(**batches_folder).get("Contents"), 20)
+    answer = eventually(lambda: s3.list_objects_v2(Bucket=cloud.results_bucket).get("Contents"), 20)
     batches = [
         json.loads(s3.get_object(Bucket=cloud.results_bucket, Key=o["Key"])["Body"].read())
         for o in answer
     ]
     assert [sorted(batch) for batch in batches] == [uploaded]
-
-
-def test_a_rule_s_event_is_retried_twice(cloud: Cloud) -> None:
-    """As Lambda does with each asynchronous call that fails."""
-    rules, probe = client(cloud, "events"), client(cloud, "lambda")
-    arn = probe.get_function(FunctionName="toy-probe")["Configuration"]["FunctionArn"]
-    rules.put_rule(Name="retried", EventPattern=json.dumps({"source": ["toy"]}))
-    rules.put_targets(
-        Rule="retried",
-        Targets=[{"Id": "probe", "Arn": arn, "InputPath": "$.detail"}],
-    )
-    for note in ("fails", "succeeds"):
-        detail = json.dumps({"note": note, "fail": note == "fails"})
-        rules.put_events(Entries=[{"Source": "toy", "DetailType": "toy", "Detail": detail}])
-
-    def notes(note: str) -> int:
-        folder = {"Bucket": cloud.results_bucket, "Prefix": f"notes/{note}/"}
-        return int(client(cloud, "s3").list_objects_v2(**folder)["KeyCount"])
-
-    eventually(lambda: notes("fails") == 3, what="the second retry")
-    eventually(lambda: notes("succeeds") == 1, what="the call")
 
 
 def test_a_new_branch_has_the_rows_of_its_parent_even_while_someone_is_connected(

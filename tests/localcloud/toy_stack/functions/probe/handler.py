@@ -43,9 +43,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         boto3.client("s3").put_object(
             Bucket=os.environ["RESULTS_BUCKET"], Key=key, Body=json.dumps(keys)
         )
-    if "note" in event:
-        key = f"notes/{event['note']}/{time.time_ns()}"
-        boto3.client("s3").put_object(Bucket=os.environ["RESULTS_BUCKET"], Key=key, Body=b"")
     if event.get("fail"):
         raise ProbeFailed("asked to")
     time.sleep(event.get("sleep", 0))
