@@ -88,12 +88,16 @@ def notify_failure(
     settings: Settings,
     run: Run,
     message: str,
-    is_known: Callable[[], bool],
+    ended_at: str | None,
+    is_known: Callable[..., bool],
 ) -> bool:
     """Publish a run's failure, unless its branch's last failure had the same error.
 
     Neither a dry run nor a superseded one is news: of the latter, a later run has written since.
-    ``is_known`` decides when the database can't be asked for the last published state.
+    Nor is one that ended (``ended_at``, ISO 8601) before another run succeeded: Lambda delivers the
+    event again, minutes later, when the failure couldn't be recorded. ``is_known(has_states=…)``
+    says whether it was published otherwise than the published states in the database tell, which
+    could be asked or not.
     """
     error = errors.error_name(message)
     if run.dry_run or error == Superseded.__name__:
@@ -101,12 +105,16 @@ def notify_failure(
     notification = messages.failed(run, message, settings)
     if connection is not None:
         with suppress(ForecastSyncError), transaction(connection) as cursor:
+            values = {"ended_at": ended_at, "scope": settings.scope}
+            if cursor.execute(statement("notify/find_later_success.sql"), values).fetchone():
+                return False
             states: dict[Subject, str] = {"run": f"failed: {error}"}
-            is_news = bool(_save_states(cursor, settings, run.neon_branch, run.run_id, states))
+            is_changed = bool(_save_states(cursor, settings, run.neon_branch, run.run_id, states))
+            is_news = is_changed and not is_known(has_states=True)
             if is_news:
                 _publish(topic, notification)
             return is_news
-    if is_known():
+    if is_known(has_states=False):
         return False
     _publish(topic, notification)
     return True

@@ -111,7 +111,11 @@ def _is_verdict(execution: Execution) -> bool:
         return False
 
 
+def is_outage(message: str) -> bool:
+    """Whether a failure says that the database or Neon's API was out of reach."""
+    return errors.error_name(message) in OUT_OF_REACH
+
+
 def _kind_of(message: str) -> str:
     """The error's name, or one name for all errors of an outage."""
-    error = errors.error_name(message)
-    return "out of reach" if error in OUT_OF_REACH else error
+    return "out of reach" if is_outage(message) else errors.error_name(message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from forecast_sync.config import Settings
@@ -132,7 +133,7 @@ class FailureRecorder:
         return True
 
     def _publish_unresolved(self, failure: Failure) -> None:
-        if not self._is_known(failure):
+        if not self._is_known(failure, has_states=False):
             notify_unresolved(self.topic, self.settings, failure.identity, failure.message)
             self.published.add(failure.key)
 
@@ -157,14 +158,23 @@ class FailureRecorder:
                 settings,
                 run,
                 failure.message,
-                lambda: self._is_known(failure),
+                failure.execution.stopped_at,
+                partial(self._is_known, failure),
             )
             if is_published:
                 self.published.add(failure.key)
 
-    def _is_known(self, failure: Failure) -> bool:
-        """Whether people know already: from this container, or from the branch's run before."""
-        return failure.key in self.published or outages.is_known(
+    def _is_known(self, failure: Failure, *, has_states: bool) -> bool:
+        """Whether people know already: from this container, or from the branch's run before.
+
+        The run before is asked unless the branch's database has the last published states. An
+        outage can't be among these, even if it is over when it is recorded.
+        """
+        if failure.key in self.published:
+            return True
+        if has_states and not outages.is_outage(failure.message):
+            return False
+        return outages.is_known(
             self.workflow,
             self.settings,
             failure.identity.execution_arn,
