@@ -17,8 +17,7 @@ from localcloud.errors import LocalCloudError
 from localcloud.protocol import Athena, SharedTrino
 
 from tests.lake import make_row, to_parquet
-from tests.localcloud.toy_cloud import TOY, client
-from tests.waiting import eventually
+from tests.localcloud.toy_cloud import TOY, client, query
 
 COUNTED = "SELECT count(*) AS found, max(dc_id) AS dc FROM forecast"
 
@@ -67,8 +66,9 @@ def _catalogs(trino: SharedTrino) -> list[list[Any]]:
 
 
 def _select(cloud: Cloud) -> list[str]:
-    query = _succeed(cloud, COUNTED)
-    _, row = client(cloud, "athena").get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"]
+    counted = query(cloud, COUNTED, "same")
+    results = client(cloud, "athena").get_query_results(QueryExecutionId=counted)
+    _, row = results["ResultSet"]["Rows"]
     return [cell["VarCharValue"] for cell in row["Data"]]
 
 
@@ -76,28 +76,10 @@ def _unload(cloud: Cloud) -> list[str]:
     """The lines of one; nothing of it stays, so that the next may have the same target."""
     options = "format = 'TEXTFILE', compression = 'GZIP'"
     target = f"s3://{cloud.bucket}/unloaded/"
-    _succeed(cloud, f"UNLOAD (SELECT dc_id FROM forecast) TO '{target}' WITH ({options})")
+    query(cloud, f"UNLOAD (SELECT dc_id FROM forecast) TO '{target}' WITH ({options})", "same")
     s3, lines = client(cloud, "s3"), []
     for item in s3.list_objects_v2(Bucket=cloud.bucket, Prefix="unloaded/")["Contents"]:
         content = s3.get_object(Bucket=cloud.bucket, Key=item["Key"])["Body"].read()
         lines += gzip.decompress(content).decode().splitlines()
         s3.delete_object(Bucket=cloud.bucket, Key=item["Key"])
     return lines
-
-
-def _succeed(cloud: Cloud, statement: str) -> str:
-    """Run a statement; its query's id."""
-    athena = client(cloud, "athena")
-    query: str = athena.start_query_execution(
-        QueryString=statement,
-        QueryExecutionContext={"Database": "same"},
-        ResultConfiguration={"OutputLocation": f"s3://{cloud.bucket}/results/"},
-    )["QueryExecutionId"]
-
-    def ended() -> dict[str, Any] | None:
-        answer = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
-        return answer if answer["State"] not in ("QUEUED", "RUNNING") else None
-
-    described = eventually(ended, 60)
-    assert described["State"] == "SUCCEEDED", described
-    return query

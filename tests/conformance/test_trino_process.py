@@ -24,7 +24,7 @@ from localcloud import cloud as local
 from localcloud.errors import LocalCloudError
 
 from tests.lake import make_rows, reference
-from tests.localcloud.toy_cloud import TOY, client, processes
+from tests.localcloud.toy_cloud import TOY, processes, query
 from tests.waiting import eventually
 from tests.workflow.deployed import PARAMETERS, Deployed
 
@@ -74,13 +74,7 @@ def test_up_runs_queries_on_it_and_down_leaves_nothing(state_dir: Path) -> None:
     assert _find_engines(state_dir)
     with pytest.raises(LocalCloudError, match="whose Athena is trino runs already"):
         local.up(state_dir, template=TOY)
-    athena = client(cloud, "athena")
-    query = athena.start_query_execution(
-        QueryString="SELECT max_by(x, y) AS latest FROM (VALUES (1, 2), (3, 4)) AS t (x, y)",
-        ResultConfiguration={"OutputLocation": f"s3://{cloud.bucket}/results/"},
-    )["QueryExecutionId"]
-    described = eventually(lambda: _ended(athena, query), 60)
-    assert described["State"] == "SUCCEEDED", described
+    query(cloud, "SELECT max_by(x, y) AS latest FROM (VALUES (1, 2), (3, 4)) AS t (x, y)")
     for path in (state_dir / "tmp" / "trino").rglob("*"):
         assert path.is_symlink() or path.stat().st_mode & 0o077 == 0, path
     assert local.down(state_dir)
@@ -211,9 +205,3 @@ def _full_disk(process: psutil.Process) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, before)
-
-
-def _ended(athena: object, query: str) -> dict[str, str] | None:
-    answer = athena.get_query_execution(QueryExecutionId=query)  # type: ignore[attr-defined]
-    status: dict[str, str] = answer["QueryExecution"]["Status"]
-    return status if status["State"] not in ("QUEUED", "RUNNING") else None

@@ -39,6 +39,24 @@ def execute(cloud: Cloud, **event: Any) -> dict[str, Any]:
     return eventually(ended, 20)
 
 
+def query(cloud: Cloud, statement: str, database: str = "default") -> str:
+    """Run a statement of Athena's, which must succeed; the query's id."""
+    athena = client(cloud, "athena")
+    query_id: str = athena.start_query_execution(
+        QueryString=statement,
+        QueryExecutionContext={"Database": database},
+        ResultConfiguration={"OutputLocation": f"s3://{cloud.bucket}/results/"},
+    )["QueryExecutionId"]
+
+    def ended() -> dict[str, Any] | None:
+        answer = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
+        return answer if answer["State"] not in ("QUEUED", "RUNNING") else None
+
+    described = eventually(ended, 60, f"the end of {statement}")
+    assert described["State"] == "SUCCEEDED", described
+    return query_id
+
+
 def processes(state_dir: Path) -> list[str]:
     """Command lines of living processes that belong to a local cloud."""
     commands = []
