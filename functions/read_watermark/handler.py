@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forecast_sync import clients
 from forecast_sync.contracts.run import WatermarkRequest, Window
-from forecast_sync.lease.window import open_window, refuse_older_release
+from forecast_sync.lease.window import open_window, refuse_ended_execution, refuse_older_release
 from forecast_sync.target.schema import ensure_schema
 from forecast_sync.task import task
 
@@ -16,12 +16,14 @@ def handler(request: WatermarkRequest) -> Window:
     refuse_older_release(request)
     connection = clients.connection(run.neon_branch_id, run.run_id)
     table = clients.table_of(run)
-    ensure_schema(connection, table, "leave" if run.dry_run else "add")
+    is_alive = clients.workflow().is_alive
+    if ensure_schema(connection, table, "leave" if run.dry_run else "add"):
+        refuse_ended_execution(run, is_alive)
     return open_window(
         connection=connection,
         settings=clients.settings_for(run),
         table=table,
         run=run,
-        is_alive=clients.workflow().is_alive,
+        is_alive=is_alive,
         redrive_count=request.redrive_count,
     )

@@ -13,7 +13,7 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, Superseded
 from forecast_sync.lease import lease
-from forecast_sync.lease.window import open_window
+from forecast_sync.lease.window import open_window, refuse_ended_execution
 from forecast_sync.load.loader import load_page
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import load_table
@@ -122,12 +122,12 @@ def test_a_run_that_is_stopped_before_any_run_made_the_tables_never_takes_the_le
 ) -> None:
     run = make_run()
     connection.execute(b"DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    stop(connection, run)
-    assert status_of(connection, run) == ("failed", 0)
-    ensure_schema(connection, load_table())
-    with pytest.raises(LeaseHeld, match="has ended or was redriven since this call began"):
-        begin(connection, run, redrive_count=0)
-    assert status_of(connection, run) == ("failed", 0)
+    assert not record_failure(connection, Starts(), SETTINGS, run, "StoppedByHand: by hand", 0)
+    assert ensure_schema(connection, load_table())
+    with pytest.raises(LeaseHeld, match="has ended since this call began"):
+        refuse_ended_execution(run, lambda _arn: False)
+    refuse_ended_execution(run, lambda _arn: True)
+    assert not ensure_schema(connection, load_table())
 
 
 def test_the_run_that_waits_is_next_and_reruns_coalesce_into_it(connection: Connection) -> None:

@@ -46,6 +46,18 @@ def refuse_older_release(request: WatermarkRequest) -> None:
         )
 
 
+def refuse_ended_execution(run: Run, is_alive: Callable[[str], bool]) -> None:
+    """Raise ``LeaseHeld`` for a run that was stopped before there was a table to record that in.
+
+    Called once the tables are there: whoever records the end of a run from now on finds them.
+    """
+    if not is_alive(run.execution_arn):
+        raise LeaseHeld(
+            f"Run {run.run_id} has ended since this call began, so the call must not go on; only a "
+            "redrive takes the run's lease."
+        )
+
+
 def open_window(
     connection: Connection,
     settings: Settings,

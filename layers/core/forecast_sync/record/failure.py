@@ -81,8 +81,7 @@ class FailureRecorder:
             return RecordedFailure(recorded=False)
         if run.table not in self.settings.table_names:
             return RecordedFailure(recorded=self._record_without_table(failure, run))
-        self._record_and_publish(failure, run)
-        return RecordedFailure(recorded=True)
+        return RecordedFailure(recorded=self._record_and_publish(failure, run))
 
     def _read_failure(self, ended: EndedExecution) -> Failure | None:
         """What Step Functions knows about the execution now; None when it hasn't failed."""
@@ -117,8 +116,7 @@ class FailureRecorder:
             self._publish_unresolved(failure)
             raise
         if table in self.settings.table_names:
-            self._record_and_publish(failure, run.model_copy(update={"table": table}))
-            return True
+            return self._record_and_publish(failure, run.model_copy(update={"table": table}))
         self._publish_unresolved(failure)
         if table is None:
             return False
@@ -137,12 +135,12 @@ class FailureRecorder:
             notify_unresolved(self.topic, self.settings, failure.identity, failure.message)
             self.published.add(failure.key)
 
-    def _record_and_publish(self, failure: Failure, run: Run) -> None:
+    def _record_and_publish(self, failure: Failure, run: Run) -> bool:
         """Publish it even if it can't be recorded; the error of that is raised afterwards."""
         connection, settings = None, self.settings_of(run.table)
         try:
             connection = self.connect(run.neon_branch_id, run.run_id)
-            record_failure(
+            return record_failure(
                 connection,
                 self.workflow,
                 settings,

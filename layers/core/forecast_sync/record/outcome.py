@@ -27,7 +27,7 @@ from forecast_sync.lease.basis import refuse_lost_rows
 from forecast_sync.lease.rerun import start_rerun
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.target.expressions import reject_value
-from forecast_sync.target.own_tables import create_own_tables, has_own_tables
+from forecast_sync.target.own_tables import STATUS
 from forecast_sync.telemetry.metrics import measure_run
 from forecast_sync.verify.ledger import read_counts
 
@@ -216,23 +216,22 @@ def record_failure(
     message: str,
     redrive_count: int,
     ended_at: str | None = None,
-) -> None:
+) -> bool:
     """Put a failed run on record, end its lease, and start the rerun if one was requested.
 
     ``message`` begins with the error's name; a run that was overtaken is recorded as superseded.
     ``redrive_count`` is how often the execution had been redriven when it ended, ``ended_at`` when
     that was (ISO 8601). A run that was redriven since keeps its row.
 
-    Creates the product's own tables where no run has yet: without this row, a call that is left
-    over from the run would create them and take the lease.
+    False where no run has created the product's own tables yet: a run that was refused leaves no
+    trace. *Read watermark*, which creates them, sees to it that this run won't begin any more.
     """
-    if not has_own_tables(connection):
-        with transaction(connection) as cursor:
-            create_own_tables(cursor)
     status = "superseded" if message.startswith(f"{Superseded.__name__}:") else "failed"
     message = message[:MESSAGE_LIMIT]
     end = {"redrive_count": redrive_count, "ended_at": ended_at}
     with transaction(connection) as cursor:
+        if not has_table(cursor, STATUS):
+            return False
         lease.lock_exclusively(cursor, run.scope)
         cursor.execute(
             statement("lease/end_lease.sql"),
@@ -252,6 +251,7 @@ def record_failure(
         if has_table(cursor, "forecast_sync_waiting") and waiting.leave(cursor, run.run_id):
             cursor.execute(statement("lease/owe_rerun.sql"), {"run_id": run.run_id})
     start_rerun(connection, workflow, settings, run, redrive_count)
+    return True
 
 
 def record_stray_end(

@@ -32,9 +32,10 @@ Missing = Literal["refuse", "add", "leave"]
 they are added, or a dry run takes them for NULL."""
 
 
-def ensure_schema(connection: Connection, table: Table, missing: Missing = "refuse") -> None:
+def ensure_schema(connection: Connection, table: Table, missing: Missing = "refuse") -> bool:
     """Create what is missing, unless the target differs from the table file.
 
+    Returns whether tables were missing.
     Raises ``SchemaMismatch`` with every difference, before anything is created, or
     ``DatabaseUnavailable`` when other sessions keep the target locked.
     """
@@ -43,7 +44,7 @@ def ensure_schema(connection: Connection, table: Table, missing: Missing = "refu
         _add_columns(connection, table, target, addable)
         target = refuse_differences(connection, table)
     if target.exists and has_own_tables(connection):
-        return
+        return False
     with transaction(connection) as cursor:
         create_own_tables(cursor)
         # Only its owner may create an index, even one that exists already; and a dry run's target
@@ -52,6 +53,7 @@ def ensure_schema(connection: Connection, table: Table, missing: Missing = "refu
             for definition in define_target(table):
                 # The extended protocol executes one statement only, whatever the table file holds.
                 cursor.execute(definition, binary=True)
+    return True
 
 
 def refuse_differences(connection: Connection, table: Table, *, may_lack: bool = False) -> Target:
