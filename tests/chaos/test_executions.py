@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
-from forecast_sync.target.own_tables import lock_schema
-
 from tests.chaos import scene
 from tests.lake import make_rows
 from tests.waiting import eventually
@@ -45,23 +42,6 @@ def test_a_call_that_outlives_its_stopped_run_writes_nothing(deployed: Deployed)
     status = deployed.status(stopped.name) or {}
     assert (status["status"], status["redrive_count"]) == ("failed", 0)
     assert deployed.table() == {}
-    scene.finished(deployed, deployed.redrive(stopped))
-
-
-def test_a_first_run_that_is_stopped_while_it_creates_the_tables_takes_no_lease(
-    deployed: Deployed,
-) -> None:
-    """Its end can't be recorded before they are there."""
-    deployed.upload("few", make_rows(range(20)))
-    with psycopg.connect(deployed.cloud.database_urls["dev"]) as keeps_waiting:
-        lock_schema(keeps_waiting.cursor())
-        arn = deployed.start()
-        scene.await_session(deployed, "wait_event = 'advisory'")
-        deployed.stop(arn)
-        stopped = deployed.wait(arn)
-        eventually(lambda: _logs(deployed, stopped, '"recorded":false'), 30)
-    eventually(lambda: _logs(deployed, stopped, "has ended since this call began"), 30)
-    assert deployed.status(stopped.name) is None
     scene.finished(deployed, deployed.redrive(stopped))
 
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from forecast_sync import clients
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run
 from forecast_sync.errors import LeaseHeld, Superseded
 from forecast_sync.lease import lease
-from forecast_sync.lease.window import open_window, refuse_ended_execution
+from forecast_sync.lease.window import open_window
 from forecast_sync.load.loader import load_page
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import load_table
-from forecast_sync.target.schema import ensure_schema
 
 from tests.builders import STARTED_AT, Files, make_row, make_run, make_upsert, to_line
 from tests.integration.loads import LONG, SETTINGS, Starts, as_text, begin, load, stored
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_failed_run_resumes_unless_another_run_wrote(connection: Connection) -> None:
@@ -118,16 +125,51 @@ def test_what_is_left_of_a_stopped_run_ends_and_doesn_t_take_the_lease_again(
 
 
 def test_a_run_that_is_stopped_before_any_run_made_the_tables_never_takes_the_lease(
-    connection: Connection,
+    connection: Connection, read_watermark: Handler
 ) -> None:
-    run = make_run()
     connection.execute(b"DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    run = make_run()
     assert not record_failure(connection, Starts(), SETTINGS, run, "StoppedByHand: by hand", 0)
-    assert ensure_schema(connection, load_table())
     with pytest.raises(LeaseHeld, match="has ended since this call began"):
-        refuse_ended_execution(run, lambda _arn: False)
-    refuse_ended_execution(run, lambda _arn: True)
-    assert not ensure_schema(connection, load_table())
+        read_watermark(run, is_alive=False)
+    assert status_of(connection, run) is None
+    # A redrive makes it alive again, and this time the tables are there.
+    assert read_watermark(run, is_alive=True)["outcome"] == "proceed"
+    assert status_of(connection, run) == ("running", 0)
+
+
+def test_a_first_run_creates_the_tables_and_takes_the_lease(
+    connection: Connection, read_watermark: Handler
+) -> None:
+    connection.execute(b"DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    assert read_watermark(make_run(), is_alive=True)["outcome"] == "proceed"
+    assert status_of(connection, make_run()) == ("running", 0)
+
+
+class Handler(Protocol):
+    """Read watermark for a run; ``is_alive`` is what Step Functions says of every execution."""
+
+    def __call__(self, run: Run, *, is_alive: bool) -> dict[str, Any]: ...
+
+
+@pytest.fixture
+def read_watermark(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Handler:
+    monkeypatch.syspath_prepend(str(ROOT / "functions" / "read_watermark"))
+    monkeypatch.delitem(sys.modules, "handler", raising=False)
+    module = importlib.import_module("handler")
+    monkeypatch.delitem(sys.modules, "handler")
+    monkeypatch.setattr(clients, "connection", lambda *_: connection)
+    monkeypatch.setattr(clients, "table_of", lambda _run: load_table())
+    monkeypatch.setattr(clients, "settings_for", lambda _run: SETTINGS)
+
+    def call(run: Run, *, is_alive: bool) -> dict[str, Any]:
+        asked = SimpleNamespace(is_alive=lambda _arn: is_alive)
+        monkeypatch.setattr(clients, "workflow", lambda: asked)
+        event = {"run": run.model_dump(mode="json"), "redrive_count": 0, "renewal": 0}
+        answer: dict[str, Any] = module.handler(event, LambdaContext())
+        return answer
+
+    return call
 
 
 def test_the_run_that_waits_is_next_and_reruns_coalesce_into_it(connection: Connection) -> None:
