@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -25,9 +22,8 @@ from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import load_table
 
 from tests.builders import STARTED_AT, Files, make_row, make_run, make_upsert, to_line
+from tests.handlers import import_handler
 from tests.integration.loads import LONG, SETTINGS, Starts, as_text, begin, load, stored
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_a_failed_run_resumes_unless_another_run_wrote(connection: Connection) -> None:
@@ -154,19 +150,16 @@ class Handler(Protocol):
 
 @pytest.fixture
 def read_watermark(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Handler:
-    monkeypatch.syspath_prepend(str(ROOT / "functions" / "read_watermark"))
-    monkeypatch.delitem(sys.modules, "handler", raising=False)
-    module = importlib.import_module("handler")
-    monkeypatch.delitem(sys.modules, "handler")
+    function = import_handler("read_watermark", monkeypatch)
     monkeypatch.setattr(clients, "connection", lambda *_: connection)
     monkeypatch.setattr(clients, "table_of", lambda _run: load_table())
     monkeypatch.setattr(clients, "settings_for", lambda _run: SETTINGS)
 
     def call(run: Run, *, is_alive: bool) -> dict[str, Any]:
-        asked = SimpleNamespace(is_alive=lambda _arn: is_alive)
-        monkeypatch.setattr(clients, "workflow", lambda: asked)
+        step_functions = SimpleNamespace(is_alive=lambda _arn: is_alive)
+        monkeypatch.setattr(clients, "workflow", lambda: step_functions)
         event = {"run": run.model_dump(mode="json"), "redrive_count": 0, "renewal": 0}
-        answer: dict[str, Any] = module.handler(event, LambdaContext())
+        answer: dict[str, Any] = function.handler(event, LambdaContext())
         return answer
 
     return call

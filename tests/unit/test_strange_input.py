@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -25,12 +22,12 @@ from forecast_sync.runs.uploads import start_for_uploads
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 from forecast_sync.text.strict_json import JsonInvalid, read_json, read_object
 
+from tests.handlers import import_handler
 from tests.unit.test_api import Machine, ask, machine
 from tests.unit.test_messages import SETTINGS
 
 __all__ = ["machine"]
 
-ROOT = Path(__file__).parents[2]
 
 BRACKETS = "[" * 100_000
 DIGITS = "1" * 5_000
@@ -286,10 +283,7 @@ def test_a_poisonous_upload_message_blocks_no_other(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a message says isn't read: a run lists the lake, so any message is as good."""
-    monkeypatch.syspath_prepend(str(ROOT / "functions" / "start_sync"))
-    monkeypatch.delitem(sys.modules, "handler", raising=False)
-    start_sync = importlib.import_module("handler")
-    monkeypatch.delitem(sys.modules, "handler")
+    start_sync = import_handler("start_sync", monkeypatch)
     bodies = [*UNREADABLE.values(), "\ud800", "", '{"detail": {"object": {"key": "a\\u0000"}}}']
     records = [{"messageId": f"m-{number}", "body": body} for number, body in enumerate(bodies)]
     answer = start_sync.handler({"Records": records}, LambdaContext())
