@@ -85,9 +85,10 @@ def empty(path: Path) -> None:
 
 
 def forget_temporary(path: Path) -> None:
-    """Remove a killed server's temporary files. Nothing may be running there."""
+    """Remove a killed server's temporary files. No server may be running there."""
     shutil.rmtree(path / _TEMPORARY, ignore_errors=True)
-    (path / _TEMPORARY).mkdir(mode=0o700)
+    # Another `up`, which waits for the lock, may have made it again: `prepare` needs no lock.
+    (path / _TEMPORARY).mkdir(mode=0o700, exist_ok=True)
 
 
 def lay_out(path: Path, files: Mapping[str, str] | None) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -151,6 +152,16 @@ def test_a_new_one_in_such_a_parent_is_not_even_made(tmp_path: Path) -> None:
     with pytest.raises(LocalCloudError, match=f"`chmod go-w {tmp_path}`"):
         state_dir.prepare(tmp_path / "state")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_up_may_prepare_it_while_the_first_empties_it(path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        prepared = [pool.submit(state_dir.prepare, path) for _ in range(500)]
+        while not all(future.done() for future in prepared):
+            state_dir.forget_temporary(path)
+            state_dir.empty(path)
+    assert [future.result() for future in prepared] == [None] * 500
+    assert {file.name for file in path.iterdir()} >= {"logs", "tmp", "s3", "faults", "aws"}
 
 
 def test_a_sticky_parent_is_fine(path: Path) -> None:
