@@ -11,6 +11,7 @@ import schemathesis
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from forecast_sync.api.routes import document
 from forecast_sync_cli.client.api import Answer
 from forecast_sync_cli.client.deployment import Deployment
@@ -195,11 +196,9 @@ class Signed:
     """Signs a request of the `requests` library for the gateway."""
 
     def __init__(self, deployed: Deployed) -> None:
-        credentials = deployed.cloud.session().get_credentials()
-        assert credentials is not None
-        self._signer = SigV4Auth(
-            credentials.get_frozen_credentials(), "execute-api", deployed.cloud.region
-        )
+        cloud = deployed.cloud
+        credentials = Credentials(cloud.access_key_id, cloud.secret_access_key)
+        self._signer = SigV4Auth(credentials, "execute-api", cloud.region)
 
     def __call__(self, request: Any) -> Any:
         signed = AWSRequest(request.method, request.url, data=request.body)
