@@ -93,11 +93,9 @@ class Databases:
         """Whether a branch's status table says that a run works."""
         if branch not in self.cloud.database_urls:
             return False
+        running = "SELECT FROM forecast_sync_status WHERE status = 'running'"
         try:
-            [(exists,)] = self.query("SELECT to_regclass('forecast_sync_status')", branch=branch)
-            return bool(exists) and self.query(
-                "SELECT count(*) FROM forecast_sync_status WHERE status = 'running'", branch=branch
-            ) != [(0,)]
+            return bool(self.query(running, branch=branch))
         except psycopg.Error:
             return False
 
