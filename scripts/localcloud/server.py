@@ -183,6 +183,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: Trino | None) ->
 
     from localcloud import (
         cloudformation,
+        function_logs,
         http_api,
         multipart,
         python_runtime,
@@ -205,6 +206,7 @@ def _import_ministack(config: Config, endpoint_url: str, trino: Trino | None) ->
     python_runtime.install(config.all_layers)
     updates.install()
     runtime_api.install(config.access_key_id, config.secret_access_key, config.wait_scale)
+    function_logs.install()
     # Its runtime API sends header and body separately: a delayed ACK took 40 ms of every call.
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     return app

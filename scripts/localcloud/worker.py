@@ -25,6 +25,8 @@ PARENT_POLL_SECONDS = 1.0
 LONG = 400
 LONG_SLEEP_SECONDS = 10.0
 """A shorter one may be what another service has asked for, whose time isn't scaled."""
+END_OF_LOG = "\x1eend-of-log "
+"""What the line after an invocation's log begins with; the invocation's id follows."""
 
 
 def _end_with(parent: int, sleep: Callable[[float], None]) -> None:
@@ -81,11 +83,27 @@ def _take_path_of_address() -> None:
     BaseLambdaRuntimeClient.call_rapid = call
 
 
+def _end_logs() -> None:
+    """Let the server know when it has read all that an invocation has printed."""
+    from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
+
+    def ending_log(post: Callable[..., Any]) -> Callable[..., Any]:
+        def end_and_post(client: Any, invoke_id: str, *rest: Any) -> Any:
+            os.write(1, f"{END_OF_LOG}{invoke_id}\n".encode())
+            return post(client, invoke_id, *rest)
+
+        return end_and_post
+
+    for name in ("post_invocation_result", "post_invocation_error"):
+        setattr(BaseLambdaRuntimeClient, name, ending_log(getattr(BaseLambdaRuntimeClient, name)))
+
+
 def serve_function() -> None:
     """Serve the function that the environment names until the server ends."""
     from awslambdaric.__main__ import main as serve
 
     _take_path_of_address()
+    _end_logs()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
     threading.Thread(target=_end_with, args=(os.getppid(), time.sleep), daemon=True).start()
     _scale_long_sleeps(float(os.environ.pop("FORECAST_SYNC_WAIT_SCALE", "1")))

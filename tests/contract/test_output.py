@@ -17,6 +17,7 @@ APART = {
     "localcloud/function_processes.py": "writes to the server's log why a fork failed",
     "localcloud/postgres.py": "hands initdb a password in a file that is memory",
     "localcloud/server.py": "answers the process that started it, as JSON on a pipe",
+    "localcloud/worker.py": "ends each of its function's logs with a line that the server awaits",
     "benchmarks/worker.py": "answers the process that started it, as JSON on a pipe",
     "benchmarks/__main__.py": "shows what it has made and measured itself, to who works on this",
     "benchmarks/athena.py": "shows what it has made and measured itself, to who works on this",

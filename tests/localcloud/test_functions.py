@@ -24,6 +24,7 @@ from localcloud import cloud as local
 from localcloud.build import NESTED, package, read_template
 from localcloud.cloud import Cloud
 from localcloud.databases import Databases
+from localcloud.worker import END_OF_LOG
 
 from tests.localcloud.toy_cloud import TOY, client, execute, invoke
 from tests.waiting import eventually
@@ -167,13 +168,16 @@ class TestFunctions:
         eventually(lambda: has_ended(before["pid"]), what="the end of the old environment")
 
     def test_what_it_prints_is_in_the_log_group_of_the_template(self, cloud: Cloud) -> None:
-        invoke(cloud)
-        events = client(cloud, "logs").filter_log_events(logGroupName="/aws/lambda/toy-dev")[
-            "events"
-        ]
-        assert {"probe": "called"} in [
-            json.loads(e["message"]) for e in events if e["message"].startswith("{")
-        ]
+        logs = client(cloud, "logs")
+        before = logs.filter_log_events(logGroupName="/aws/lambda/toy-dev").get("events", [])
+        for event in ({}, {"fail": True}, {}):
+            client(cloud, "lambda").invoke(FunctionName="toy-probe", Payload=json.dumps(event))
+        after = logs.filter_log_events(logGroupName="/aws/lambda/toy-dev")["events"]
+        printed = [item["message"].split()[0] for item in after[len(before) :]]
+        assert printed.count("START") == printed.count("END") == 3
+        shown = "".join(word[0] for word in printed if word in {"START", "END", '{"probe":'})
+        assert shown == "S{E" * 3
+        assert not [item for item in after if END_OF_LOG in item["message"]]
 
     def test_the_api_wants_a_signature(self, cloud: Cloud) -> None:
         request = AWSRequest("GET", f"{cloud.api_url}/status")
