@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import uuid
@@ -26,6 +25,7 @@ from localcloud.forking_worker import share_models
 from localcloud.ports import free_port
 from localcloud.postgres import Postgres, initialize
 from localcloud.protocol import Athena, EngineName
+from localcloud.server import collect_less
 
 from tests import chromium as browsers
 from tests import pooler as poolers
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 IN_CI = bool(os.environ.get("CI"))
 MISSING = {"Chromium": browsers.MISSING, "PgBouncer": poolers.MISSING}
 """Programs that tests are skipped without, and what the tests say then."""
-GARBAGE_OBJECTS = 20_000
-"""After how many new objects the youngest garbage is collected; Python's default is 700."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,9 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Leave what is imported and collected out of garbage collections, a tenth of the time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_OBJECTS, 10, 10)
+    collect_less()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -54,6 +54,7 @@ not of the machine."""
 _ONE_ITERATION = "--set=scram_iterations=1"
 """More of them protect a password that can be guessed, and ours are random; at the default of 4096
 they are half of what a connection costs."""
+
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 _COPY_FOLDERS = ("/tmp", "/var/tmp", "/run", "/dev/shm")  # noqa: S108  # for a folder of our own
 _COPY_PREFIX = "forecast-sync-postgres-"

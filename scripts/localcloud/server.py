@@ -113,7 +113,7 @@ def run(config: Config, ready: Callable[[Endpoints], None]) -> None:
             await_client, _ = trino
             await_client()
         ready(Endpoints(os.getpid(), endpoint_url, neon.url, dict(urls)))
-        _collect_less()
+        collect_less()
         verifier = Verifier(config.access_key_id, config.secret_access_key)
         port = int(listener.getsockname()[1])
         application = guarded(disturbed(ministack.app, state_dir / "faults"), verifier, port)
@@ -140,7 +140,7 @@ def _close_files() -> None:
     os.umask(0o077)
 
 
-def _collect_less() -> None:
+def collect_less() -> None:
     """Leave what is imported out of garbage collections, a tenth of the server's time."""
     gc.collect()
     gc.freeze()

@@ -177,6 +177,9 @@ class TestFunctions:
         assert printed.count("START") == printed.count("END") == 3
         shown = "".join(word[0] for word in printed if word in {"START", "END", '{"probe":'})
         assert shown == "S{E" * 3
+        assert {"probe": "called"} in [
+            json.loads(item["message"]) for item in after if item["message"].startswith("{")
+        ]
         assert not [item for item in after if END_OF_LOG in item["message"]]
 
     def test_the_api_wants_a_signature(self, cloud: Cloud) -> None:

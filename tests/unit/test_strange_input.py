@@ -28,7 +28,6 @@ from tests.unit.test_messages import SETTINGS
 
 __all__ = ["machine"]
 
-
 BRACKETS = "[" * 100_000
 DIGITS = "1" * 5_000
 
