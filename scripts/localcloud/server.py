@@ -8,6 +8,7 @@ ends when stdin ends, so nothing outlives the process that started it, unless ``
 from __future__ import annotations
 
 import asyncio
+import atexit
 import fcntl
 import gc
 import json
@@ -145,6 +146,8 @@ def collect_less() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_OBJECTS, 10, 10)
+    # Extension modules report at exit what wasn't collected as leaked.
+    atexit.register(gc.unfreeze)
 
 
 def _environment(config: Config, endpoint_url: str) -> dict[str, str]:
