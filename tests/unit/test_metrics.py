@@ -82,11 +82,12 @@ def test_previews_share_one_series(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_query_is_measured_in_bytes_and_time(capsys: pytest.CaptureFixture[str]) -> None:
-    measure_query(1_000_000, 1200, "run-1")
+    measure_query(1_000_000, 1200, "run-1", "price")
     scanned, took = printed(capsys)
     assert scanned["AthenaBytesScanned"] == [1_000_000]
     assert took["AthenaMilliseconds"] == [1200]
     assert scanned["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+    assert (scanned["run_id"], scanned["table"]) == ("run-1", "forecast")
 
 
 def test_how_far_a_branch_is_behind_is_measured_in_hours(

@@ -9,16 +9,23 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.contracts.base import Model
 from forecast_sync.errors import InvalidInput, QueryFailed
+from forecast_sync.runs.uploads import start_for_tables
 from forecast_sync.task import RemainingMilliseconds, task, timed_task
-from forecast_sync.telemetry.logging import about, logger
+from forecast_sync.telemetry.logging import about, logger, name_run
 from pydantic import ConfigDict
 
 
 @pytest.fixture(autouse=True)
 def _table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORECAST_TABLE_NAME", "price")
+
+
+@pytest.fixture
+def _several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABLES", "sales,stock")
 
 
 @pytest.fixture
@@ -70,6 +77,56 @@ def test_every_line_of_a_call_names_run_and_table(lines: Any, event: Any, outcom
         call(event, outcome)
     keys = [(line["run_id"], line["table"]) for line in lines()]
     assert keys == [("r1", "price")] * 2
+
+
+@pytest.mark.usefixtures("_several")
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"run": {"run_id": "r1", "table": "stock"}},
+        {"run_id": "r1", "table": "stock"},
+        {"execution": {"run_id": "r1"}, "input": {"table": "stock"}},
+        {"result": {"run_id": "r1", "table": "stock"}},
+        {"detail": {"name": "r1", "input": '{"table": "stock"}'}},
+        {"pathParameters": {"run_id": "r1"}, "queryStringParameters": {"table": "stock"}},
+    ],
+)
+def test_of_several_tables_every_line_names_the_event_s(lines: Any, event: Any) -> None:
+    call(event, {})
+    assert [(line["run_id"], line["table"]) for line in lines()] == [("r1", "stock")] * 2
+
+
+@pytest.mark.usefixtures("_several")
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"table": 7}', "{}"])
+def test_an_input_that_names_no_table_is_logged_without_one(lines: Any, text: str) -> None:
+    call({"detail": {"name": "r1", "input": text}}, {})
+    assert [line.get("table") for line in lines()] == [None, None]
+
+
+@pytest.mark.usefixtures("_several")
+def test_each_run_that_an_upload_starts_has_a_line(lines: Any) -> None:
+    class Started(Workflow):
+        def __init__(self) -> None:
+            """Nothing is asked."""
+
+        def start(self, _name: str, _payload: Any) -> bool:
+            return True
+
+    with about(None):
+        names = start_for_tables(Started(), "s3", {"sales": ["m1"], "stock": ["m2"]})
+        logger.info("done")
+    found = [(line.get("run_id"), line.get("table")) for line in lines()]
+    assert found == [(names[0], "sales"), (names[1], "stock"), (None, None)]
+
+
+@pytest.mark.usefixtures("_several")
+def test_a_request_to_the_api_names_the_run_that_it_has_started(lines: Any) -> None:
+    with about(None):
+        name_run("api-1", "stock")
+        logger.info("answered")
+    logger.info("the next request")
+    found = [(line.get("run_id"), line.get("table")) for line in lines()]
+    assert found == [("api-1", "stock"), (None, None)]
 
 
 def test_a_run_that_is_started_is_named_by_the_answer(lines: Any) -> None:

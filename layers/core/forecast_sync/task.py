@@ -7,7 +7,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forecast_sync.contracts.base import Model, parse_payload
-from forecast_sync.telemetry.logging import about, find_run_id, find_table, log_failure, logger
+from forecast_sync.telemetry.logging import (
+    about,
+    find_run_id,
+    find_table,
+    log_failure,
+    logger,
+    name_run,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -68,6 +75,6 @@ def _call(work: Callable[[], Answer], event: Event, log_answer: bool = True) -> 
             raise
         if "run_id" in dumped:
             # An upload's event names no run; the run that it has started is in the answer.
-            logger.append_keys(run_id=str(dumped["run_id"]))
+            name_run(str(dumped["run_id"]), dumped.get("table"))
         logger.info("done", extra={"answer": dumped} if log_answer else {})
         return dumped

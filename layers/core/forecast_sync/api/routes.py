@@ -43,7 +43,14 @@ from forecast_sync.contracts.run import SyncRequest, SyncType
 from forecast_sync.runs import control, detail, files, freshness, model, queries, rejects
 from forecast_sync.tables import definition_of
 from forecast_sync.tables.files import read_table_file
-from forecast_sync.telemetry.logging import about, find_run_id, find_table, log_failure, logger
+from forecast_sync.telemetry.logging import (
+    about,
+    find_run_id,
+    find_table,
+    log_failure,
+    logger,
+    name_run,
+)
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 CONFLICT = HTTPStatus.CONFLICT
@@ -105,9 +112,11 @@ def list_syncs(
 def describe_sync(run_id: RunId, git_ref: GitRef = None) -> model.SyncDetail:
     """States, pages, rows, counts, error and links of a run; the run knows its own git ref."""
     runbook = clients.settings().runbook_url
-    return detail.describe_sync(
+    described = detail.describe_sync(
         clients.workflow(), clients.connection_of, run_id, git_ref=git_ref, runbook=runbook
     )
+    name_run(run_id, described.table)
+    return described
 
 
 @app.post(
@@ -131,11 +140,10 @@ def start_sync(
     named = request if "trigger" in request.model_fields_set else _by_api(request)
     settings = clients.settings()
     _require_table(request.table)
-    return _accepted(
-        control.start_run(
-            clients.workflow(), settings.environment, named, idempotency_key, clients.require_branch
-        )
+    run_id = control.start_run(
+        clients.workflow(), settings.environment, named, idempotency_key, clients.require_branch
     )
+    return _accepted(run_id, request.table)
 
 
 @app.post(
@@ -151,8 +159,8 @@ def redrive_sync(run_id: RunId) -> Response[schemas.Accepted]:
     def find_later(git_ref: str | None) -> str | None:
         return queries.find_later_run(clients.connection_of(git_ref), run_id)
 
-    control.redrive_run(clients.workflow(), run_id, find_later)
-    return _accepted(run_id)
+    execution = control.redrive_run(clients.workflow(), run_id, find_later)
+    return _accepted(run_id, control.table_of(execution))
 
 
 @app.post(
@@ -164,8 +172,8 @@ def redrive_sync(run_id: RunId) -> Response[schemas.Accepted]:
 )
 def stop_sync(run_id: RunId) -> Response[schemas.Accepted]:
     """Stop a running run; what it has committed stays, and a redrive resumes from there."""
-    control.stop_run(clients.workflow(), run_id, "Stopped through the API.")
-    return _accepted(run_id)
+    execution = control.stop_run(clients.workflow(), run_id, "Stopped through the API.")
+    return _accepted(run_id, control.table_of(execution))
 
 
 @app.get("/rejects", summary="Rejected rows", middlewares=STRICT, responses=answers(OK, "A page"))
@@ -373,7 +381,8 @@ def _by_api(request: SyncRequest) -> SyncRequest:
     return SyncRequest(**request.model_dump(exclude_unset=True), trigger="api")
 
 
-def _accepted(run_id: str) -> Response[schemas.Accepted]:
+def _accepted(run_id: str, table: str | None) -> Response[schemas.Accepted]:
+    name_run(run_id, table)
     execution_arn = clients.workflow().arn_of(run_id)
     links = detail.links_of(execution_arn, "", clients.settings().runbook_url)
     return Response(

@@ -148,8 +148,17 @@ def why_not_stoppable(execution: Execution) -> str:
 
 def git_ref_of(execution: Execution) -> str | None:
     """The git ref in an execution's input, which may be anything; None if there is none."""
-    git_ref = read_object(execution.input).get("git_ref")
-    return git_ref if isinstance(git_ref, str) else None
+    return _text_of(execution, "git_ref")
+
+
+def table_of(execution: Execution) -> str | None:
+    """The table in an execution's input; None if there is none, as where a stack has only one."""
+    return _text_of(execution, "table")
+
+
+def _text_of(execution: Execution, name: str) -> str | None:
+    value = read_object(execution.input).get(name)
+    return value if isinstance(value, str) else None
 
 
 def _name(idempotency_key: str | None) -> str:

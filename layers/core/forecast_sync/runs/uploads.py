@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.contracts.events import UploadMessage
+from forecast_sync.telemetry.logging import logger
 from forecast_sync.text.strict_json import read_object
 
 
@@ -43,6 +44,7 @@ def start_for_tables(
     for table, ids in parts.items():
         name = _name("uploads" if trigger == "s3" else trigger, [table, *sorted(ids)])
         workflow.start(name, {"trigger": trigger, "table": table})
+        logger.info("started", extra={"run_id": name, "table": table})
         names.append(name)
     return names
 

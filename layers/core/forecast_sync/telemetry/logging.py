@@ -10,6 +10,7 @@ from typing import Any
 from aws_lambda_powertools.logging import Logger
 
 from forecast_sync.errors import ForecastSyncError
+from forecast_sync.text.strict_json import read_object
 
 RUN_ID_PATHS = (
     ("run", "run_id"),
@@ -21,7 +22,7 @@ RUN_ID_PATHS = (
 """Where an event names its run: a state's payload, a status-change event, a request to the API."""
 
 TABLE_PATHS = ("run", "input", "result", "queryStringParameters")
-"""Where an event names its table."""
+"""Where an event names its table; a status-change event, in the execution's input, which is text."""
 
 logger = Logger(level="INFO", function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
 
@@ -41,19 +42,29 @@ def log_failure(error: Exception) -> None:
 
 @contextmanager
 def about(run_id: str | None, table: str | None = None) -> Iterator[None]:
-    """Put the run and the table, None where there is none, on each line logged in this context.
-
-    In a stack with one table that is always the table's name in Glue.
-    """
-    if not os.environ.get("TABLES"):
-        table = os.environ.get("FORECAST_TABLE_NAME") or "forecast"
-    with logger.append_context_keys(run_id=run_id, table=table):
+    """Put the run and the table, None where there is none, on each line logged in this context."""
+    with logger.append_context_keys(run_id=run_id, table=logged_table(table)):
         yield
+
+
+def logged_table(table: str | None) -> str | None:
+    """How lines name a table: in a stack with one table, always by its name in Glue."""
+    if os.environ.get("TABLES"):
+        return table
+    return os.environ.get("FORECAST_TABLE_NAME") or "forecast"
+
+
+def name_run(run_id: str, table: str | None) -> None:
+    """Put a run that the event doesn't name on the lines that follow in this context."""
+    logger.append_keys(run_id=run_id, table=logged_table(table))
 
 
 def find_table(event: dict[str, Any]) -> str | None:
     """The table that an event of a stack with several names: as ``find_run_id`` finds the run."""
-    for fields in (event, *(event.get(outer) for outer in TABLE_PATHS)):
+    detail = event.get("detail")
+    text = detail.get("input") if isinstance(detail, dict) else None
+    ended = read_object(text) if isinstance(text, str) else {}
+    for fields in (event, *(event.get(outer) for outer in TABLE_PATHS), ended):
         if isinstance(fields, dict) and isinstance(fields.get("table"), str):
             return str(fields["table"])
     return None

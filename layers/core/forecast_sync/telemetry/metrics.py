@@ -13,6 +13,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.result import RunResult
 from forecast_sync.contracts.run import Run
+from forecast_sync.telemetry.logging import logged_table
 
 NAMESPACE = "ForecastSync"
 
@@ -20,13 +21,16 @@ NAMESPACE = "ForecastSync"
 def measure_rejects(run: Run, profile: Profile) -> None:
     """The percentage of rejected rows, known before anything is loaded."""
     share = 100 * profile.rejected / max(1, profile.window_rows)
-    _emit({"RejectPercent": share}, unit="Percent", run=run)
+    _emit({"RejectPercent": share}, "Percent", run)
 
 
-def measure_query(bytes_scanned: int, milliseconds: int, run_id: str | None) -> None:
+def measure_query(
+    bytes_scanned: int, milliseconds: int, run_id: str | None, table: str | None
+) -> None:
     """What a finished query took; Athena bills the bytes."""
-    _emit({"AthenaBytesScanned": bytes_scanned}, unit="Bytes", run_id=run_id)
-    _emit({"AthenaMilliseconds": milliseconds}, unit="Milliseconds", run_id=run_id)
+    names = _names(run_id, table)
+    _emit_one({"AthenaBytesScanned": bytes_scanned}, "Bytes", {}, names)
+    _emit_one({"AthenaMilliseconds": milliseconds}, "Milliseconds", {}, names)
 
 
 def measure_run(run: Run, result: RunResult) -> None:
@@ -45,7 +49,7 @@ def measure_run(run: Run, result: RunResult) -> None:
         "SyncsSucceeded": int(run.moves_watermark),
         "FilesQuarantined": result.quarantined,
     }
-    _emit(rows, unit="Count", run=run)
+    _emit(rows, "Count", run)
 
 
 def measure_freshness(neon_branch: str, table: str | None, age: timedelta) -> None:
@@ -60,23 +64,19 @@ def measure_freshness(neon_branch: str, table: str | None, age: timedelta) -> No
 
 def measure_outside(objects: int) -> None:
     """How many uploaded files belong to no table of the stack, and so start nothing."""
-    _emit({"FilesOutsideTables": objects}, unit="Count")
+    _emit_one({"FilesOutsideTables": objects}, "Count", {})
 
 
-def _emit(
-    values: Mapping[str, float],
-    *,
-    unit: str,
-    run: Run | None = None,
-    neon_branch: str | None = None,
-    table: str | None = None,
-    run_id: str | None = None,
-) -> None:
-    if run:
-        neon_branch, table, run_id = run.neon_branch, run.scope, run.run_id
+def _emit(values: Mapping[str, float], unit: str, run: Run) -> None:
     # Of several tables, each has a series beside the one of them all.
-    for one in dict.fromkeys((None, table)):
-        _emit_one(values, unit, _dimensions(neon_branch, one), run_id)
+    for table in dict.fromkeys((None, run.scope)):
+        dimensions = _dimensions(run.neon_branch, table)
+        _emit_one(values, unit, dimensions, _names(run.run_id, run.scope))
+
+
+def _names(run_id: str | None, table: str | None) -> dict[str, str | None]:
+    """What a line is about, as in the log's other lines."""
+    return {"run_id": run_id, "table": logged_table(table)}
 
 
 def _dimensions(neon_branch: str | None, table: str | None) -> dict[str, str]:
@@ -86,13 +86,17 @@ def _dimensions(neon_branch: str | None, table: str | None) -> dict[str, str]:
 
 
 def _emit_one(
-    values: Mapping[str, float], unit: str, dimensions: Mapping[str, str], run_id: str | None = None
+    values: Mapping[str, float],
+    unit: str,
+    dimensions: Mapping[str, str],
+    names: Mapping[str, str | None] | None = None,
 ) -> None:
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     for name, member in dimensions.items():
         metrics.add_dimension(name, member)
-    if run_id:
-        metrics.add_metadata("run_id", run_id)
+    for name, value in (names or {}).items():
+        if value is not None and name not in dimensions:
+            metrics.add_metadata(name, value)
     for name, value in values.items():
         metrics.add_metric(name, unit, value)
     metrics.flush_metrics()
