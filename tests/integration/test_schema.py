@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -43,6 +45,9 @@ FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE attrelid = 'forecast_data'::regclass AND attnum > 0 ORDER BY attnum
 """
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'forecast_data' ORDER BY 1"
+
+
+DEPLOY_GUIDE = Path(__file__).parents[2] / "docs/deploy.md"
 
 
 def described(connection: psycopg.Connection[Any]) -> list[Any]:
@@ -90,3 +95,12 @@ def test_an_index_s_condition_is_all_that_the_server_takes(database_url: str, wh
     with connect(database_url) as opened:
         cursor = opened.execute("SELECT to_regclass('victim'), to_regclass('menu_price')")
         assert cursor.fetchone() == ("victim", None)
+
+
+def test_the_statement_under_uninstall_drops_all_that_the_first_run_creates(
+    connection: Connection,
+) -> None:
+    [statement] = re.findall(r"`(DROP TABLE [^`]+)`", DEPLOY_GUIDE.read_text())
+    connection.execute(statement)
+    relations = "SELECT relname FROM pg_class WHERE relname LIKE 'forecast\\_sync%'"
+    assert connection.execute(relations).fetchall() == []

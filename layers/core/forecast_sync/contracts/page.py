@@ -96,15 +96,16 @@ class UpsertRequest(Payload):
             return None
         return self.map_redrive_count + self.redrive_count
 
-    def redrives_since_map(self, joined: int | None) -> int:
+    def redrives_since_map(self, lease_count: int | None) -> int:
         """How often the run was redriven since the Map made its pages.
 
-        ``joined`` is the redrive count under which the run has its lease, None in a row of an older
-        version. It shows a redrive that the child execution, which it has started, doesn't know.
+        ``lease_count`` is the redrive count under which the run has its lease, None in a row of an
+        older version. It shows a redrive that the child execution, which it has started, doesn't
+        know.
         """
-        if joined is None or self.map_redrive_count is None:
+        if lease_count is None or self.map_redrive_count is None:
             return self.redrive_count
-        return joined - self.map_redrive_count
+        return lease_count - self.map_redrive_count
 
 
 class UpsertProgress(Payload):

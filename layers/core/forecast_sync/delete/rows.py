@@ -77,8 +77,8 @@ def delete_rows(
     """
     definition = definition_of(table)
     refuse_other_definitions(definition, request.window.definition, request.plan.definition)
-    joined = lease.join(connection, request.run, request.redrive_count)
-    deleting = _Deleting(connection, storage, table, settings, request, joined)
+    lease_count = lease.join(connection, request.run, request.redrive_count)
+    deleting = _Deleting(connection, storage, table, settings, request, lease_count)
     try:
         return DeletionProgress(done=deleting.go_on(remaining_milliseconds))
     except ResultInvalid as error:
@@ -127,7 +127,7 @@ class _Deleting:
         table: Table,
         settings: Settings,
         request: DeletionsRequest,
-        joined: int | None,
+        lease_count: int | None,
     ) -> None:
         self._connection = connection
         self._storage = storage
@@ -138,7 +138,7 @@ class _Deleting:
         self._query = request.queries.extract.query_execution_id
         self._survey = require_survey(request.run, request.window)
         self._steps = self._read_steps()
-        self._opening = compose_opening(connection, request.run, self._query, PAGE, joined)
+        self._opening = compose_opening(connection, request.run, self._query, PAGE, lease_count)
         is_dry = request.run.dry_run
         target = refuse_differences(connection, table, may_lack=is_dry)
         self._parts = _compose(table, find_addable(target, table) if is_dry else ())

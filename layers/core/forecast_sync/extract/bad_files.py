@@ -24,7 +24,6 @@ from forecast_sync.errors import QueryFailed, QueryRetryable, VerificationFailed
 from forecast_sync.extract.athena_sql import Dates, build_search
 from forecast_sync.lease import lease
 from forecast_sync.survey.file_ledger import FileLedger
-from forecast_sync.survey.lake import refuse_lost_lease
 from forecast_sync.survey.lists import (
     OTHER,
     WINDOW,
@@ -79,7 +78,7 @@ def find_bad_files(
     definition = definition_of(table)
     refuse_other_definitions(definition, request.window.definition or definition)
     refuse_changed_lake(storage, settings, survey, request.renewal, redrive_count)
-    joined = lease.join(connection, request.run, redrive_count)
+    lease_count = lease.join(connection, request.run, redrive_count)
     ledger = FileLedger(connection, settings)
     probes = _Probes(
         athena,
@@ -99,7 +98,7 @@ def find_bad_files(
         kind = VerificationFailed if request.error == VerificationFailed.__name__ else QueryFailed
         raise kind(str(nothing)) from None
     with transaction(connection) as cursor:
-        refuse_lost_lease(cursor, request.run, joined)
+        lease.refuse_lost(cursor, request.run, lease_count, "searched for bad files")
         ledger.quarantine(cursor, faults, definition)
     return BadFiles(quarantined=len(faults))
 

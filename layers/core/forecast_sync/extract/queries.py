@@ -124,9 +124,7 @@ def poll_query(
         longest = LONGEST_WAIT * 1000 + RESERVE_MILLISECONDS
         is_last = request.polls is None or wait < LONGEST_WAIT or remaining_milliseconds() < longest
         if cost is not None:
-            measure_query(
-                cost.bytes_scanned, cost.milliseconds, request.run_id, request.table
-            )
+            measure_query(cost.bytes_scanned, cost.milliseconds, request.run_id, request.table)
         if cost is not None or is_last:
             return PolledQuery(done=cost is not None, polls=polls, wait_seconds=wait)
         sleep(wait)

@@ -26,6 +26,8 @@ from forecast_sync.errors import LeaseHeld, Superseded
 
 LEASE_LOCK = 0x6673_0002
 
+SURVEYING = "surveyed the lake"
+
 
 class Holder(NamedTuple):
     """The run that holds the lease; ``table_name`` is None if an older version has taken it."""
@@ -94,14 +96,24 @@ def find_holder(cursor: Cursor, run: Run, target: str | None = None) -> Holder |
     return Holder(*row) if row else None
 
 
-def is_held(cursor: Cursor, run: Run, joined: int | None) -> bool:
-    """Whether a run still works under the redrive count that ``join`` returned.
+def refuse_lost(cursor: Cursor, run: Run, lease_count: int | None, activity: str) -> None:
+    """Raise ``LeaseHeld`` unless the run works under the redrive count that ``join`` returned.
 
-    The transaction holds the lease's shared lock from here on, so the answer stays true in it.
+    The transaction holds the lease's shared lock from here on, so the run keeps the lease in it.
+    ``activity`` says in the message what the run was doing, such as ``SURVEYING``.
     """
     cursor.execute(sql.SQL("SELECT pg_advisory_xact_lock_shared({})").format(lock_of(run.scope)))
     own = find_own_row(cursor, run.run_id)
-    return own is not None and own.status == "running" and own.redrive_count == joined
+    if own is None or own.status != "running" or own.redrive_count != lease_count:
+        raise lost(run, activity)
+
+
+def lost(run: Run, activity: str) -> LeaseHeld:
+    """The error of a run that has lost its lease while it was working."""
+    return LeaseHeld(
+        f"Run {run.run_id} was recorded as ended while it {activity}; only a redrive takes its "
+        "lease again."
+    )
 
 
 def join(
@@ -110,10 +122,10 @@ def join(
     redrive_count: int | None,
     began_at: datetime | None = None,
 ) -> int | None:
-    """Begin a call that writes batches: take the lease again after a redrive, or go on under it.
+    """Begin a call that writes: take the lease again after a redrive, or keep it.
 
-    Returns what the fence of each batch compares: the redrive count in the run's row, which a later
-    end or redrive changes. Arguments and errors are those of ``resume``.
+    Returns the redrive count in the run's row, which each of the call's transactions compares: a
+    later end or redrive changes it. Arguments and errors are those of ``resume``.
     """
     with transaction(connection) as cursor:
         own = find_own_row(cursor, run.run_id)

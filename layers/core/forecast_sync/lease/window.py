@@ -142,7 +142,7 @@ def record_window(cursor: Cursor, run: Run, window: Window) -> None:
     values = window.model_dump(include={"low", "high", "reason"})
     cursor.execute(statement("lease/record_window.sql"), {**values, "run_id": run.run_id})
     if not cursor.rowcount:
-        raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it surveyed the lake.")
+        raise lease.lost(run, lease.SURVEYING)
 
 
 def _coalesce_or_wait(

@@ -67,15 +67,15 @@ def load_page(
     adapters raise. Batches that were committed before stay, and the next call continues after them.
     """
     refuse_other_definitions(definition_of(table), request.page.definition)
-    joined = lease.join(connection, request.run, request.run_redrive_count, request.began_at)
+    lease_count = lease.join(connection, request.run, request.run_redrive_count, request.began_at)
     try:
         return _load(
-            connection, stream, table, request, remaining_milliseconds, save_changes, joined
+            connection, stream, table, request, remaining_milliseconds, save_changes, lease_count
         )
     except (BatchRefused, ResultInvalid, SchemaMismatch) as error:
         # A page's files were made before any redrive since the Map began: what was repaired at the
         # source isn't in them.
-        raise_if_stale(error, made_at=0, redrive_count=request.redrives_since_map(joined))
+        raise_if_stale(error, made_at=0, redrive_count=request.redrives_since_map(lease_count))
         raise
 
 
@@ -86,7 +86,7 @@ def _load(
     request: UpsertRequest,
     remaining_milliseconds: Callable[[], int],
     save_changes: SaveChanges | None,
-    joined: int | None,
+    lease_count: int | None,
 ) -> UpsertProgress:
     is_dry = request.run.dry_run
     target = refuse_differences(connection, table, may_lack=is_dry)
@@ -94,7 +94,9 @@ def _load(
     reader = PageReader(stream, request.page)
     merger = Merger(table, checksum=request.run.sums_content, absent=absent)
     page = request.page
-    opening = compose_opening(connection, request.run, page.query_execution_id, page.number, joined)
+    opening = compose_opening(
+        connection, request.run, page.query_execution_id, page.number, lease_count
+    )
     reader.skip_to(_read_position(connection, request.page))
     slowest = 0
     while reader.has_more():

@@ -13,13 +13,13 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 
 from forecast_sync.adapters.glue import Catalog
-from forecast_sync.adapters.postgres import Connection, Cursor, transaction
+from forecast_sync.adapters.postgres import Connection, transaction
 from forecast_sync.adapters.s3 import Listed, Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.redrive import refuse_other_definitions
-from forecast_sync.contracts.run import Run, SurveyRequest, Window
+from forecast_sync.contracts.run import SurveyRequest, Window
 from forecast_sync.contracts.survey import DateRange, Survey
-from forecast_sync.errors import LeaseHeld, SourceInvalid
+from forecast_sync.errors import SourceInvalid
 from forecast_sync.lease import lease
 from forecast_sync.lease.window import record_window
 from forecast_sync.survey.compare import compare
@@ -60,14 +60,14 @@ def survey_lake(
     """
     definition = definition_of(table)
     refuse_other_definitions(definition, request.window.definition or definition)
-    joined = lease.join(connection, request.run, request.redrive_count)
+    lease_count = lease.join(connection, request.run, request.redrive_count)
     with ThreadPoolExecutor(READERS) as pool:
-        surveying = _Surveying(connection, storage, table, settings, request, joined, pool)
+        surveying = _Surveying(connection, storage, table, settings, request, lease_count, pool)
         survey = surveying.list_lake(remaining_milliseconds)
     window = request.window.model_copy(update={"survey": survey, "high": survey.began_at})
     if not survey.listed or remaining_milliseconds() < RESERVE_MILLISECONDS // 2:
         return window
-    return _finish(connection, storage, catalog, table, settings, request, window, joined)
+    return _finish(connection, storage, catalog, table, settings, request, window, lease_count)
 
 
 class _Surveying:
@@ -80,14 +80,14 @@ class _Surveying:
         table: Table,
         settings: Settings,
         request: SurveyRequest,
-        joined: int | None,
+        lease_count: int | None,
         pool: Executor,
     ) -> None:
         self._connection = connection
         self._storage = storage
         self._table = table
         self._request = request
-        self._joined = joined
+        self._lease_count = lease_count
         self._pool = pool
         self._ledger = FileLedger(connection, settings)
         self._bucket, self._prefix = split_location(settings.data_location)
@@ -155,7 +155,7 @@ class _Surveying:
         compared = compare(items, known, judge, self._definition, self._request.window.adopts_until)
         if compared.changes:
             with transaction(self._connection) as cursor:
-                refuse_lost_lease(cursor, self._request.run, self._joined)
+                lease.refuse_lost(cursor, self._request.run, self._lease_count, lease.SURVEYING)
                 self._ledger.save(cursor, compared.changes)
         if compared.found_withdrawals:
             self._change(found_withdrawals=True)
@@ -188,7 +188,7 @@ def _finish(
     settings: Settings,
     request: SurveyRequest,
     window: Window,
-    joined: int | None,
+    lease_count: int | None,
 ) -> Window:
     """Decide the window, write its lists, and make them partitions of the survey table."""
     survey = window.survey
@@ -226,7 +226,7 @@ def _finish(
     )
     window = window.model_copy(update={"survey": survey})
     with transaction(connection) as cursor:
-        refuse_lost_lease(cursor, run, joined)
+        lease.refuse_lost(cursor, run, lease_count, lease.SURVEYING)
         if not run.dry_run:
             ledger.mark_window(cursor, survey.survey_id)
         record_window(cursor, run, window)
@@ -253,15 +253,6 @@ def _refuse_bad_files(ledger: FileLedger, totals: Totals, table: Table, settings
     listed = "; ".join(f"s3://{bucket}/{key} {reason}" for key, reason in named)
     more = f"; and {count - len(named)} more" if count > len(named) else ""
     raise SourceInvalid(f"{why}: {listed}{more}. {advice}")
-
-
-def refuse_lost_lease(cursor: Cursor, run: Run, joined: int | None) -> None:
-    """Raise ``LeaseHeld`` unless the run works as it did when this call began; it then stays so.
-
-    Called in the transaction that writes: the lease's shared lock is held until it ends.
-    """
-    if not lease.is_held(cursor, run, joined):
-        raise LeaseHeld(f"Run {run.run_id} was recorded as ended while it surveyed the lake.")
 
 
 def is_hidden(key: str, prefix: str) -> bool:

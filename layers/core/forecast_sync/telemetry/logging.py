@@ -22,7 +22,7 @@ RUN_ID_PATHS = (
 """Where an event names its run: a state's payload, a status-change event, a request to the API."""
 
 TABLE_PATHS = ("run", "input", "result", "queryStringParameters")
-"""Where an event names its table; a status-change event, in the execution's input, which is text."""
+"""Where an event names its table. A status-change event names it in the input, which is text."""
 
 logger = Logger(level="INFO", function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
 
