@@ -9,12 +9,12 @@ stays uncaught, so that a redrive re-runs the state that raised it::
     │   ├── AthenaUnavailable     throttled or not answering
     │   ├── BatchConflict         unique violation by another writer, deadlock, serialization
     │   ├── DatabaseUnavailable   no connection, connection lost, server starting or full
-    │   ├── LeaseHeld             another run is working on this database
+    │   ├── LeaseHeld             another run works on the table, or the call is left over
     │   ├── NeonUnavailable       429, 5xx or no answer from the Neon API
     │   ├── SecretUnavailable     Secrets Manager throttled or not answering
     │   └── StorageUnavailable    S3 throttled or not answering
     ├── RouteError                the run takes another route: Catch
-    │   ├── InputsOutdated        the inputs predate the redrive: make new ones
+    │   ├── InputsOutdated        the inputs no longer fit: make new ones
     │   ├── QueryRetryable        Athena failed the query and marked the failure as retryable
     │   └── SourceChanged         objects of the window came, went or were overwritten
     └── PermanentError            somebody has to act, then redrive
@@ -95,7 +95,7 @@ class DatabaseUnavailable(TransientError):
 
 
 class LeaseHeld(TransientError):
-    """Another run is working on this database."""
+    """Another run works on the table, or this call is left over from before its run ended."""
 
 
 class NeonUnavailable(TransientError):
@@ -115,7 +115,7 @@ class RouteError(ForecastSyncError):
 
 
 class InputsOutdated(RouteError):
-    """The state was redriven, but its inputs predate the redrive and must be renewed."""
+    """The inputs predate a redrive, or table file or target have changed since; make new ones."""
 
 
 class QueryRetryable(RouteError):
@@ -123,7 +123,7 @@ class QueryRetryable(RouteError):
 
 
 class SourceChanged(RouteError):
-    """Objects that a run's queries could read changed while these ran."""
+    """Objects that the run reads changed before its queries had finished."""
 
 
 class PermanentError(ForecastSyncError):
@@ -214,7 +214,7 @@ class TooManyRejects(PermanentError):
 
 
 class VerificationFailed(PermanentError):
-    """The ledger and the profile of the sources disagree."""
+    """Two independent counts of the same rows disagree."""
 
 
 OTHER_MEANINGS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
@@ -23,7 +23,7 @@ from forecast_sync.errors import ForecastSyncError, Superseded
 from forecast_sync.notify import messages, outages
 from forecast_sync.notify.messages import Notification
 from forecast_sync.resolve.git_refs import DEFAULT_REFS, map_git_ref
-from forecast_sync.runs.freshness import judge_branch
+from forecast_sync.runs.freshness import age_of, is_fresh, judge_branch
 from forecast_sync.runs.model import BranchStatus
 from forecast_sync.telemetry.metrics import measure_freshness
 
@@ -62,7 +62,8 @@ def notify_result(
     states["files"] = f"{result.quarantined} left out" if result.quarantined else HEALTHY["files"]
     deferred = result.deletes_deferred
     states["deletions"] = f"{deferred} deferred" if deferred else HEALTHY["deletions"]
-    if _is_fresh(_age(result), settings):
+    age = _age(result)
+    if age is not None and is_fresh(age, settings):
         states["freshness"] = HEALTHY["freshness"]
     with transaction(connection) as cursor:
         changed = _save_states(cursor, settings, result.neon_branch, result.run_id, states)
@@ -148,9 +149,9 @@ def check_freshness(
     ages, published = [], []
     for settings in tables:
         age = _age_by_result(workflow, settings, neon_branch)
-        if age is None or not _is_fresh(age, settings):
+        if age is None or not is_fresh(age, settings):
             branch = judge_branch(git_ref, settings, connect)
-            age = _age_of_branch(branch) or age
+            age = age_of(branch.watermark, branch.waiting_since) or age
             if branch.state == "stale" and _publish_stale(
                 connect(git_ref), topic, settings, branch
             ):
@@ -162,12 +163,6 @@ def check_freshness(
     if len(known) == len(ages):
         measure_freshness(neon_branch, None, max(known))
     return published
-
-
-def _age_of_branch(branch: BranchStatus) -> timedelta | None:
-    if branch.age_seconds is not None:
-        return timedelta(seconds=branch.age_seconds)
-    return datetime.now(UTC) - branch.waiting_since if branch.waiting_since else None
 
 
 def _publish_stale(
@@ -226,14 +221,8 @@ def _age_by_result(workflow: Workflow, settings: Settings, neon_branch: str) -> 
 
 
 def _age(result: RunResult) -> timedelta | None:
-    """Since when the oldest file has waited, or else the lake was listed; None without either."""
-    if result.watermark is None:
-        return None
-    return datetime.now(UTC) - min(result.watermark, result.waiting_since or result.watermark)
-
-
-def _is_fresh(age: timedelta | None, settings: Settings) -> bool:
-    return age is not None and age <= timedelta(hours=settings.freshness_goal_hours)
+    """How old a run left its table; None for one that moved no watermark."""
+    return age_of(result.watermark, result.waiting_since) if result.watermark else None
 
 
 def _publish(topic: Topic, notification: Notification) -> None:

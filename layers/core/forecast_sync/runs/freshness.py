@@ -7,7 +7,7 @@ the last listing of the lake, because nobody knows yet what has been uploaded si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,17 +23,21 @@ from forecast_sync.text.size_limits import shorten
 ERROR_CHARACTERS = 500
 
 
-def judge_branches(
-    git_refs: Sequence[str], settings: Settings, connect: Callable[[str], Connection]
-) -> list[BranchStatus]:
-    """Judge the branch of each git ref; an unreachable database is a result, not a failure."""
-    return [judge_branch(git_ref, settings, connect) for git_ref in git_refs]
+def age_of(watermark: datetime | None, waiting_since: datetime | None) -> timedelta | None:
+    """How long the oldest file has waited, or else the lake went unlisted; None without either."""
+    since = waiting_since or watermark
+    return datetime.now(UTC) - since if since else None
+
+
+def is_fresh(age: timedelta, settings: Settings) -> bool:
+    """Whether an age is within ``freshness_goal_hours``."""
+    return age <= timedelta(hours=settings.freshness_goal_hours)
 
 
 def judge_branch(
     git_ref: str, settings: Settings, connect: Callable[[str], Connection]
 ) -> BranchStatus:
-    """The age of a branch against ``freshness_goal_hours``."""
+    """The age of a branch, and whether it is fresh; of an unreachable one, why it is unknown."""
     neon_branch = map_git_ref(git_ref, settings.environment).neon_branch
     known: dict[str, Any] = dict.fromkeys(BranchStatus.model_fields)
     known["waiting_files"] = 0
@@ -49,9 +53,9 @@ def judge_branch(
         known["error"] = shorten(known["error"], ERROR_CHARACTERS)
     if known["watermark"]:
         known["watermark"] = known["watermark"].replace(tzinfo=UTC)
-        age = datetime.now(UTC) - (known["waiting_since"] or known["watermark"])
-        goal = timedelta(hours=settings.freshness_goal_hours)
-        known["state"] = "fresh" if age <= goal else "stale"
+    age = age_of(known["watermark"], known["waiting_since"])
+    if known["watermark"] and age is not None:  # else no run has ended well, whatever waits
+        known["state"] = "fresh" if is_fresh(age, settings) else "stale"
         known["age_seconds"] = max(0, round(age.total_seconds()))
     return BranchStatus.model_validate(known)
 

@@ -94,9 +94,9 @@ def _emit_one(
     metrics = EphemeralMetrics(namespace=NAMESPACE)
     for name, member in dimensions.items():
         metrics.add_dimension(name, member)
-    for name, value in (names or {}).items():
-        if value is not None and name not in dimensions:
-            metrics.add_metadata(name, value)
+    for name, known in (names or {}).items():
+        if known is not None and name not in dimensions:
+            metrics.add_metadata(name, known)
     for name, value in values.items():
         metrics.add_metric(name, unit, value)
     metrics.flush_metrics()
