@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.deletions import DeletionProgress, DeletionsRequest
 from forecast_sync.delete.rows import delete_rows
 from forecast_sync.task import RemainingMilliseconds, timed_task
@@ -17,8 +17,8 @@ def handler(
     return delete_rows(
         connection=clients.connection(run.neon_branch_id, run.run_id),
         storage=clients.storage(),
-        table=clients.table_of(run),
-        settings=clients.settings_for(run),
+        table=deployed_tables.table_of(run),
+        settings=deployed_tables.settings_of(run),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
     )

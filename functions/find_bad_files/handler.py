@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.run import BadFiles, BadFilesRequest
 from forecast_sync.extract.bad_files import find_bad_files
 from forecast_sync.task import RemainingMilliseconds, timed_task
@@ -17,8 +17,8 @@ def handler(request: BadFilesRequest, remaining_milliseconds: RemainingMilliseco
         athena=clients.athena(),
         storage=clients.storage(),
         catalog=clients.catalog(),
-        table=clients.table_of(run),
-        settings=clients.settings_for(run),
+        table=deployed_tables.table_of(run),
+        settings=deployed_tables.settings_of(run),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
     )

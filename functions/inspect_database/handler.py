@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.diagnostics.inspect import InspectRequest, inspect
 from forecast_sync.task import task
 
@@ -16,7 +16,7 @@ def handler(request: InspectRequest) -> dict[str, Any]:
         connection=clients.connection_of(request.git_ref),
         storage=clients.storage(),
         catalog=clients.catalog(),
-        table=clients.table(request.table),
-        settings=clients.settings_of(request.table),
+        table=deployed_tables.table_named(request.table),
+        settings=deployed_tables.settings_named(request.table),
         request=request,
     )

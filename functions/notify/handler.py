@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.events import FreshnessCheck
 from forecast_sync.contracts.result import NotifyRequest
 from forecast_sync.notify import notifier
@@ -29,7 +29,7 @@ def publish_result(request: NotifyRequest) -> dict[str, Any]:
         workflow=clients.workflow(),
         connection=clients.connection_of(result.git_ref, result.run_id),
         topic=clients.topic(),
-        settings=clients.settings_of(result.table),
+        settings=deployed_tables.settings_named(result.table),
         result=result,
     )
     return {"told": kinds}
@@ -38,10 +38,10 @@ def publish_result(request: NotifyRequest) -> dict[str, Any]:
 @task(FreshnessCheck)
 def check_freshness(_check: FreshnessCheck) -> dict[str, Any]:
     """Publish each table that has become stale on the environment's branch; what was sent."""
-    names = clients.settings().table_names
+    names = deployed_tables.settings().table_names
     kinds = notifier.check_freshness(
         workflow=clients.workflow(),
-        tables=[clients.settings_of(name) for name in names],
+        tables=[deployed_tables.settings_named(name) for name in names],
         connect=clients.connection_of,
         topic=clients.topic(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.page import Plan, PlanRequest
 from forecast_sync.plan.pages import plan_pages
 from forecast_sync.task import task
@@ -14,7 +14,7 @@ def handler(request: PlanRequest) -> Plan:
     return plan_pages(
         athena=clients.athena(),
         storage=clients.storage(),
-        table=clients.table_of(request.run),
-        settings=clients.settings_for(request.run),
+        table=deployed_tables.table_of(request.run),
+        settings=deployed_tables.settings_of(request.run),
         request=request,
     )

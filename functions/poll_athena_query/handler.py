@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.query import PolledQuery, PollRequest
 from forecast_sync.extract.queries import poll_query
 from forecast_sync.task import RemainingMilliseconds, timed_task
@@ -14,7 +14,7 @@ def handler(request: PollRequest, remaining_milliseconds: RemainingMilliseconds)
     return poll_query(
         athena=clients.athena(),
         storage=clients.storage(),
-        settings=clients.settings_of(request.table),
+        settings=deployed_tables.settings_named(request.table),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.events import RecordedFailure, StatusChange
 from forecast_sync.contracts.result import RecordRequest, RunResult
 from forecast_sync.record import outcome
@@ -29,8 +29,8 @@ def record_success(request: RecordRequest) -> RunResult:
     return outcome.record_success(
         connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
         workflow=clients.workflow(),
-        table=clients.table_of(request.run),
-        settings=clients.settings_for(request.run),
+        table=deployed_tables.table_of(request.run),
+        settings=deployed_tables.settings_of(request.run),
         request=request,
     )
 
@@ -47,8 +47,8 @@ def failure_recorder() -> FailureRecorder:
     return FailureRecorder(
         workflow=clients.workflow(),
         topic=clients.topic(),
-        settings=clients.settings(),
+        settings=deployed_tables.settings(),
         find_neon=clients.neon,
         connect=clients.connection,
-        settings_of=clients.settings_of,
+        settings_named=deployed_tables.settings_named,
     )

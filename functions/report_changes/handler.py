@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.dry_run.report import ReportLocation, ReportRequest, report_changes
 from forecast_sync.task import task
 
@@ -15,7 +15,7 @@ def handler(request: ReportRequest) -> ReportLocation:
         athena=clients.athena(),
         storage=clients.storage(),
         catalog=clients.catalog(),
-        table=clients.table_of(request.run),
-        settings=clients.settings_for(request.run),
+        table=deployed_tables.table_of(request.run),
+        settings=deployed_tables.settings_of(request.run),
         request=request,
     )

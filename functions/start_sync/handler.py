@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.events import RegularStart, StartedRun, StartedRuns, UploadMessages
 from forecast_sync.runs.uploads import route, start_for_tables, start_for_uploads
 from forecast_sync.task import task
@@ -24,10 +24,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @task(UploadMessages)
 def start_for_messages(messages: UploadMessages) -> StartedRun | StartedRuns:
     """Return the name of the run, or of each table's."""
-    if not clients.settings().has_several_tables:
+    if not deployed_tables.settings().has_several_tables:
         message_ids = [message.message_id for message in messages.records]
         return StartedRun(run_id=start_for_uploads(clients.workflow(), message_ids))
-    routed = route(messages.records, clients.prefixes())
+    routed = route(messages.records, deployed_tables.folders())
     if routed.outside:
         measure_outside(len(routed.outside))
     run_ids = start_for_tables(clients.workflow(), "s3", routed.message_ids)
@@ -37,5 +37,5 @@ def start_for_messages(messages: UploadMessages) -> StartedRun | StartedRuns:
 @task(RegularStart)
 def start_regular(request: RegularStart) -> StartedRuns:
     """Return the names of the runs; Lambda repeats a call that fails under the same id."""
-    calls = {name: [request.call_id] for name in clients.settings().table_names}
+    calls = {name: [request.call_id] for name in deployed_tables.settings().table_names}
     return StartedRuns(run_ids=tuple(start_for_tables(clients.workflow(), "schedule", calls)))

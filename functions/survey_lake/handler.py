@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.run import SurveyRequest, Window
 from forecast_sync.survey.lake import survey_lake
 from forecast_sync.task import RemainingMilliseconds, timed_task
@@ -16,8 +16,8 @@ def handler(request: SurveyRequest, remaining_milliseconds: RemainingMillisecond
         connection=clients.connection(run.neon_branch_id, run.run_id),
         storage=clients.storage(),
         catalog=clients.catalog(),
-        table=clients.table_of(run),
-        settings=clients.settings_for(run),
+        table=deployed_tables.table_of(run),
+        settings=deployed_tables.settings_of(run),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.page import UpsertProgress, UpsertRequest
 from forecast_sync.load.loader import load_page
 from forecast_sync.task import RemainingMilliseconds, timed_task
@@ -17,7 +17,7 @@ def handler(
     return load_page(
         connection=clients.connection(run.neon_branch_id, run.run_id),
         stream=clients.storage().stream,
-        table=clients.table_of(run),
+        table=deployed_tables.table_of(run),
         request=request,
         remaining_milliseconds=remaining_milliseconds,
         save_changes=clients.changes_writer(run),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.result import VerifyRequest
 from forecast_sync.task import task
@@ -15,7 +15,7 @@ def handler(request: VerifyRequest) -> Counts:
     return verify_load(
         connection=clients.connection(request.run.neon_branch_id, request.run.run_id),
         storage=clients.storage(),
-        table=clients.table_of(request.run),
-        settings=clients.settings_for(request.run),
+        table=deployed_tables.table_of(request.run),
+        settings=deployed_tables.settings_of(request.run),
         request=request,
     )

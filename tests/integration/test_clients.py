@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import boto3
 import psycopg
 import pytest
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.contracts.counts import Profile
 from forecast_sync.contracts.page import Plan
@@ -79,7 +79,7 @@ def application(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     with mock_aws():
         made = Application(database_url)
         monkeypatch.setenv("DATABASE_URL_SECRET_ARN", made.arn)
-        clients.settings.cache_clear()
+        deployed_tables.settings.cache_clear()
         clients.session.cache_clear()
         kept: dict[str | None, Connection] = {}
         monkeypatch.setattr(clients, "_connections", kept)
@@ -88,7 +88,7 @@ def application(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield made
         for connection in kept.values():
             connection.close()
-        clients.settings.cache_clear()
+        deployed_tables.settings.cache_clear()
         clients.session.cache_clear()
 
 
@@ -310,7 +310,7 @@ def test_while_neon_is_out_of_reach_a_branchs_connection_is_kept(
 ) -> None:
     """The branch's id says which database it is; a password that is outdated is refused."""
     monkeypatch.delenv("DATABASE_URL_SECRET_ARN")
-    clients.settings.cache_clear()
+    deployed_tables.settings.cache_clear()
     neon = Neon(application.url(PASSWORDS[0]))
     monkeypatch.setattr(clients, "_current_neon", lambda _run_id: neon)
     first = clients.connection("br-1", "run-1")

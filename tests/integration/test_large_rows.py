@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.adapters.postgres import Connection, connect, transaction
 from forecast_sync.api import routes
 from forecast_sync.diagnostics.inspect import KeysQuestion, _list_keys
@@ -32,11 +32,11 @@ def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Con
     opened = connect(database_url)
     ensure_schema(opened, TABLE)
     monkeypatch.setenv("ENVIRONMENT", "dev")
-    clients.settings.cache_clear()
+    deployed_tables.settings.cache_clear()
     monkeypatch.setattr(clients, "connection_of", lambda _git_ref: opened)
     monkeypatch.setattr(clients, "served_refs", lambda: ["dev"])
     yield opened
-    clients.settings.cache_clear()
+    deployed_tables.settings.cache_clear()
     opened.close()
 
 

@@ -65,7 +65,7 @@ class Scene(Workflow):
             settings=SETTINGS,
             find_neon=lambda _run_id: None,
             connect=self.connect,
-            settings_of=lambda _table: SETTINGS,
+            settings_named=lambda _table: SETTINGS,
         )
 
     def published_state(self) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.adapters.postgres import Connection, connect
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run
@@ -152,8 +152,8 @@ class Handler(Protocol):
 def read_watermark(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Handler:
     function = import_handler("read_watermark", monkeypatch)
     monkeypatch.setattr(clients, "connection", lambda *_: connection)
-    monkeypatch.setattr(clients, "table_of", lambda _run: load_table())
-    monkeypatch.setattr(clients, "settings_for", lambda _run: SETTINGS)
+    monkeypatch.setattr(deployed_tables, "table_of", lambda _run: load_table())
+    monkeypatch.setattr(deployed_tables, "settings_of", lambda _run: SETTINGS)
 
     def call(run: Run, *, is_alive: bool) -> dict[str, Any]:
         step_functions = SimpleNamespace(is_alive=lambda _arn: is_alive)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.target.own_tables import has_own_tables
 
 FORMER = "before-the-file-ledger"
@@ -33,7 +33,7 @@ def connects(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Connects:
     monkeypatch.setenv("DATABASE_URL", database_url)
 
     def connect() -> psycopg.Connection:
-        clients.settings.cache_clear()
+        deployed_tables.settings.cache_clear()
         for known in (clients._connections, clients._database_urls, clients._looked_up):
             known.clear()
         return clients.connection(None)

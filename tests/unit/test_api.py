@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.adapters.stepfunctions import Execution
 from forecast_sync.api import routes
 from forecast_sync.errors import (
@@ -75,7 +75,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
         done=execution("SUCCEEDED"),
     )
     monkeypatch.setenv("ENVIRONMENT", "dev")
-    clients.settings.cache_clear()
+    deployed_tables.settings.cache_clear()
     monkeypatch.setattr(clients, "workflow", lambda: made)
     monkeypatch.setattr(clients, "neon", lambda *_: None)
 
@@ -84,7 +84,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
 
     monkeypatch.setattr(clients, "connection_of", connection_of)
     yield made
-    clients.settings.cache_clear()
+    deployed_tables.settings.cache_clear()
 
 
 def ask(

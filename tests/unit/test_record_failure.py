@@ -78,7 +78,7 @@ def recorder(broken: Broken) -> FailureRecorder:
         settings=SETTINGS,
         find_neon=lambda _run_id: BrokenNeon(broken.error),
         connect=connect,
-        settings_of=lambda _table: SETTINGS,
+        settings_named=lambda _table: SETTINGS,
     )
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from forecast_sync.config import Settings
+from forecast_sync import deployed_tables
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from forecast_sync.adapters.stepfunctions import Workflow
     from forecast_sync.contracts.run import Run
     from forecast_sync.load.loader import SaveChanges
-    from forecast_sync.tables import Table
 
 RENEWAL_SECONDS = 60
 """How long a value that was looked up counts as current."""
@@ -42,98 +41,11 @@ _looked_up: dict[str, tuple[str | None, float]] = {}
 
 
 @cache
-def settings() -> Settings:
-    """The function's settings, which every table shares."""
-    return Settings.from_environment()
-
-
-def table(name: str | None = None) -> Table:
-    """A table of this deployment, or its only one; raises ``InvalidInput`` as ``settings_of``."""
-    from forecast_sync.tables import load_table
-
-    return load_table(_known(name))
-
-
-def table_of(run: Run) -> Table:
-    """The table that a run syncs; raises ``InvalidInput`` as ``settings_for``."""
-    from forecast_sync.tables import load_table
-
-    return load_table(_known_to(run))
-
-
-def settings_for(run: Run) -> Settings:
-    """The settings with which a run's table is synced.
-
-    Raises ``InvalidInput`` when the stack has no longer, or not yet, had that table when it was
-    deployed last.
-    """
-    return settings_of(_known_to(run))
-
-
-def settings_of(name: str | None) -> Settings:
-    """The settings with which a table, or the only one, is synced.
-
-    Raises ``InvalidInput`` for a table that this deployment doesn't sync, and for None where there
-    are several.
-    """
-    configured = settings()
-    if not configured.has_several_tables:
-        return configured
-    known = configured.require_table(name)
-    folder = prefixes()[known]
-    first = next(each for each, prefix in prefixes().items() if prefix == folder)
-    return configured.for_table(known, folder, adopts_unnamed=known == first)
-
-
-@cache
-def prefixes() -> dict[str, str]:
-    """The folder of the lake's bucket that each of several tables is read from.
-
-    Raises ``ConfigurationInvalid`` for tables that one stack can't sync.
-    """
-    from forecast_sync.errors import ConfigurationInvalid
-    from forecast_sync.tables import load_table
-    from forecast_sync.tables.neighbors import find_clashes, prefix_of
-
-    tables = {name: load_table(name) for name in settings().table_names}
-    if clashes := find_clashes(tables):
-        raise ConfigurationInvalid(" ".join(clashes))
-    reserved = settings().reserved_loaders
-    if 0 < reserved < len(tables):
-        raise ConfigurationInvalid(
-            f"ReservedLoaders is {reserved}, and the stack syncs {len(tables)} tables: one table's "
-            "first load could keep all others waiting. Reserve at least one for each, or none (0)."
-        )
-    return {name: prefix_of(name, table) for name, table in tables.items()}
-
-
-def _known(name: str | None) -> str:
-    """A run goes on with the only table even if that had another name when the run began."""
-    configured = settings()
-    return configured.require_table(name if configured.has_several_tables else None)
-
-
-def _known_to(run: Run) -> str:
-    """As ``_known``, but a run of one of several tables is never about another one."""
-    from forecast_sync.errors import InvalidInput
-
-    configured = settings()
-    if run.scope is not None:
-        return configured.require_table(run.scope)
-    if run.table is None and configured.has_several_tables:
-        raise InvalidInput(
-            f"Run {run.run_id} names no table, as when the stack had one; now it syncs "
-            f"{', '.join(configured.table_names)}. It can't go on: start a new run of the table."
-        )
-    return _known(run.table)
-
-
-@cache
 def athena() -> Athena:
     """Athena in this deployment's workgroup."""
     from forecast_sync.adapters.athena import Athena
 
-    configured = settings()
+    configured = deployed_tables.settings()
     return Athena(_client("athena"), configured.athena_workgroup, configured.athena_output_location)
 
 
@@ -158,7 +70,7 @@ def topic() -> Topic:
     """The deployment's topic."""
     from forecast_sync.adapters.sns import Topic
 
-    return Topic(_client("sns"), settings().topic_arn)
+    return Topic(_client("sns"), deployed_tables.settings().topic_arn)
 
 
 @cache
@@ -166,7 +78,7 @@ def workflow() -> Workflow:
     """The deployment's state machine."""
     from forecast_sync.adapters.stepfunctions import Workflow
 
-    return Workflow(_client("stepfunctions"), settings().state_machine_arn)
+    return Workflow(_client("stepfunctions"), deployed_tables.settings().state_machine_arn)
 
 
 def changes_writer(run: Run) -> SaveChanges | None:
@@ -175,12 +87,13 @@ def changes_writer(run: Run) -> SaveChanges | None:
         return None
     from forecast_sync.dry_run.changes import ChangesWriter
 
-    return ChangesWriter(storage(), settings(), table(run.table), run).save
+    settings, table = deployed_tables.settings(), deployed_tables.table_named(run.table)
+    return ChangesWriter(storage(), settings, table, run).save
 
 
 def neon(run_id: str | None = None) -> NeonClient | None:
     """The Neon API with a current key; None when ``DATABASE_URL`` serves every branch."""
-    return None if settings().has_database_url else _current_neon(run_id)
+    return None if deployed_tables.settings().has_database_url else _current_neon(run_id)
 
 
 def connection(neon_branch_id: str | None, run_id: str | None = None) -> Connection:
@@ -205,7 +118,7 @@ def served_refs() -> list[str]:
     """The git refs that this deployment serves: the environment's own, and the preview branches."""
     from forecast_sync.resolve.git_refs import DEFAULT_REFS, PREVIEW_ENVIRONMENT, PREVIEWS
 
-    environment, api = settings().environment, neon()
+    environment, api = deployed_tables.settings().environment, neon()
     previews = api.names_under(PREVIEWS) if api and environment == PREVIEW_ENVIRONMENT else []
     return [DEFAULT_REFS[environment], *previews]
 
@@ -215,14 +128,14 @@ def require_branch(git_ref: str | None) -> None:
     from forecast_sync.resolve.git_refs import map_git_ref
 
     if api := neon():
-        api.find_branch(map_git_ref(git_ref, settings().environment).neon_branch)
+        api.find_branch(map_git_ref(git_ref, deployed_tables.settings().environment).neon_branch)
 
 
 def connection_of(git_ref: str | None, run_id: str | None = None) -> Connection:
     """A connection to the database of a git ref's branch; None is the environment's own."""
     from forecast_sync.resolve.git_refs import map_git_ref
 
-    branch = map_git_ref(git_ref, settings().environment).neon_branch
+    branch = map_git_ref(git_ref, deployed_tables.settings().environment).neon_branch
     api = neon(run_id)
     return connection(api.find_branch(branch) if api else None, run_id)
 
@@ -236,7 +149,7 @@ def _is_due(name: str, run_id: str | None) -> bool:
     last_run, looked_up_at = _looked_up.get(name, (None, 0.0))
     # Wall-clock time, because a monotonic clock may stop while the process is frozen.
     is_current = 0 <= time.time() - looked_up_at < RENEWAL_SECONDS
-    is_fixed_per_run = run_id is not None and not settings().has_database_url
+    is_fixed_per_run = run_id is not None and not deployed_tables.settings().has_database_url
     return run_id != last_run or not (is_current or is_fixed_per_run)
 
 
@@ -296,7 +209,7 @@ def _look_up_url(neon_branch_id: str | None, run_id: str | None) -> str:
 
 
 def _find_database_url(neon_branch_id: str | None, run_id: str | None) -> str:
-    configured = settings()
+    configured = deployed_tables.settings()
     if configured.has_database_url:
         arn = configured.database_url_secret_arn
         return configured.database_url.get_secret_value() or _secret(arn)
@@ -328,7 +241,7 @@ def _current_neon(run_id: str | None) -> NeonClient:
 def _neon_client() -> NeonClient:
     from forecast_sync.adapters.neon import NeonClient
 
-    configured = settings()
+    configured = deployed_tables.settings()
 
     def read_key() -> str:
         arn = configured.neon_api_key_secret_arn

@@ -152,10 +152,10 @@ def _explain(parameters: dict[str, Any], error: psycopg.Error) -> ForecastSyncEr
 def _translate(error: psycopg.Error) -> ForecastSyncError:
     code = error.sqlstate
     if code is None:
-        text = next(iter(str(error).splitlines()), type(error).__name__)
+        text = next(iter(str(error).splitlines()), type(error).__name__).strip()
         return DatabaseUnavailable(
-            f"The connection to Postgres was lost: {end_sentence(text.strip())} If it is lost again "
-            "and again, look at the server's log and its timeouts."
+            f"The connection to Postgres was lost: {end_sentence(text)} If that repeats, look at "
+            "the server's log and its timeouts."
         )
     primary = error.diag.message_primary or type(error).__name__
     table, constraint = error.diag.table_name, error.diag.constraint_name

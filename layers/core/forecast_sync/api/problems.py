@@ -16,7 +16,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from botocore.exceptions import ClientError
 from pydantic import Field
 
-from forecast_sync import clients, errors
+from forecast_sync import clients, deployed_tables, errors
 from forecast_sync.adapters.aws_errors import error_code
 from forecast_sync.api.requests import UNREADABLE, RequestTooLarge
 from forecast_sync.contracts.base import Model, words_of
@@ -89,7 +89,7 @@ def problem(
 ) -> Response[str]:
     """A response of problem details; ``error`` names an error that the runbook explains."""
     body = Problem(
-        type=runbook_url(clients.settings().runbook_url, error) if error else "about:blank",
+        type=runbook_url(deployed_tables.settings().runbook_url, error) if error else "about:blank",
         title=error or status.phrase,
         status=status,
         detail=shorten(detail, MESSAGE_CHARACTERS),

@@ -15,7 +15,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from aws_lambda_powertools.event_handler.openapi.params import Body, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from forecast_sync import clients
+from forecast_sync import clients, deployed_tables
 from forecast_sync.api import problems, requests, schemas
 from forecast_sync.api.openapi import INFORMATION, answers
 from forecast_sync.api.parameters import (
@@ -73,10 +73,10 @@ def read_status(
 
     Where the stack has several tables, of each table too.
     """
-    settings = clients.settings()
+    settings = deployed_tables.settings()
     changed = {} if goal_hours is None else {"freshness_goal_hours": goal_hours}
     names = settings.table_names if table is None else (_require_table(table),)
-    tables = [clients.settings_of(name).model_copy(update=changed) for name in names]
+    tables = [deployed_tables.settings_named(name).model_copy(update=changed) for name in names]
     git_refs = [git_ref] if git_ref else clients.served_refs()
     return model.StatusReport(
         environment=settings.environment,
@@ -111,7 +111,7 @@ def list_syncs(
 @app.get("/syncs/<run_id>", summary="One run", middlewares=STRICT, responses=answers(OK, "The run"))
 def describe_sync(run_id: RunId, git_ref: GitRef = None) -> model.SyncDetail:
     """States, pages, rows, counts, error and links of a run; the run knows its own git ref."""
-    runbook = clients.settings().runbook_url
+    runbook = deployed_tables.settings().runbook_url
     described = detail.describe_sync(
         clients.workflow(), clients.connection_of, run_id, git_ref=git_ref, runbook=runbook
     )
@@ -138,7 +138,7 @@ def start_sync(
 ) -> Response[schemas.Accepted]:
     """Start a run; `GET /syncs/{run_id}` shows its progress."""
     named = request if "trigger" in request.model_fields_set else _by_api(request)
-    settings = clients.settings()
+    settings = deployed_tables.settings()
     _require_table(request.table)
     run_id = control.start_run(
         clients.workflow(), settings.environment, named, idempotency_key, clients.require_branch
@@ -187,11 +187,11 @@ def list_rejects(
     table: OneTable = None,
 ) -> model.Rejects:
     """A page of the rows that the table can't hold, and the totals of all of them by reason."""
-    settings = clients.settings()
+    settings = deployed_tables.settings()
     names = settings.table_names if table is None else (_require_table(table),)
-    one = clients.settings_of(table) if table and settings.has_several_tables else None
+    one = deployed_tables.settings_named(table) if table and settings.has_several_tables else None
     query = rejects.RejectQuery(run_id=run_id, reason=reason, all=all, after=after, limit=limit)
-    tables = [clients.table(name) for name in names]
+    tables = [deployed_tables.table_named(name) for name in names]
     return rejects.list_rejects(clients.connection_of(git_ref), tables, query, one)
 
 
@@ -219,7 +219,7 @@ def list_files(
     table: TableName = None,
 ) -> model.Files:
     """A page of the lake's files, and what became of each."""
-    settings = _settings_of(table)
+    settings = _settings_named(table)
     query = files.FileQuery(prefix=prefix, state=state, run_id=run_id, after=after, limit=limit)
     return files.list_files(clients.connection_of(git_ref), settings, query)
 
@@ -235,7 +235,7 @@ def accept_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.Fi
 
     409, and none is accepted, unless all are quarantined.
     """
-    settings = _settings_of(request.table)
+    settings = _settings_named(request.table)
     connection = clients.connection_of(request.git_ref)
     files.accept_files(connection, settings, request.keys, _caller())
     return request
@@ -249,7 +249,7 @@ def accept_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.Fi
 )
 def retry_files(request: Annotated[schemas.FilesRequest, Body()]) -> schemas.FilesRequest:
     """The next run judges quarantined files again; 409 unless all are quarantined."""
-    settings = _settings_of(request.table)
+    settings = _settings_named(request.table)
     connection = clients.connection_of(request.git_ref)
     files.retry_files(connection, settings, request.keys, _caller())
     return request
@@ -260,16 +260,16 @@ def _require_table(table: str | None) -> str:
 
     Raises ``InvalidInput`` with the list where it has to name one, and ``TableNotFound``.
     """
-    settings = clients.settings()
+    settings = deployed_tables.settings()
     if table is not None and table not in settings.table_names:
         known = ", ".join(settings.table_names)
         raise control.TableNotFound(f"This stack doesn't sync {table}: its tables are {known}.")
     return settings.require_table(table)
 
 
-def _settings_of(table: str | None) -> Settings:
+def _settings_named(table: str | None) -> Settings:
     """The settings of the table that a request names; raises what ``_require_table`` does."""
-    return clients.settings_of(_require_table(table))
+    return deployed_tables.settings_named(_require_table(table))
 
 
 def _caller() -> str:
@@ -285,7 +285,7 @@ def _caller() -> str:
 )
 def read_table(table: TableName = None) -> schemas.DeployedTable:
     """A table that this deployment syncs: its names, its definition and the text of its file."""
-    settings, deployed = _settings_of(table), clients.table(table)
+    settings, deployed = _settings_named(table), deployed_tables.table_named(table)
     return schemas.DeployedTable(
         name=settings.table_file,
         target=deployed.target.table,
@@ -384,7 +384,7 @@ def _by_api(request: SyncRequest) -> SyncRequest:
 def _accepted(run_id: str, table: str | None) -> Response[schemas.Accepted]:
     name_run(run_id, table)
     execution_arn = clients.workflow().arn_of(run_id)
-    links = detail.links_of(execution_arn, "", clients.settings().runbook_url)
+    links = detail.links_of(execution_arn, "", deployed_tables.settings().runbook_url)
     return Response(
         status_code=ACCEPTED,
         content_type="application/json",

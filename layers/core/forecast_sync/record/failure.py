@@ -48,7 +48,7 @@ class FailureRecorder:
 
     ``find_neon(run_id)`` gives the Neon API, or None when one database serves every branch;
     ``connect(neon_branch_id, run_id)`` connects to a branch's database. Both are called only when
-    needed, because they may be what has failed. ``settings_of(table)`` gives the settings of a
+    needed, because they may be what has failed. ``settings_named(table)`` gives the settings of a
     run's table. ``published`` holds the keys of published failures:
     Lambda delivers an event again when ``record`` raises, as it does while Neon or the database is
     out of reach.
@@ -59,7 +59,7 @@ class FailureRecorder:
     settings: Settings
     find_neon: Callable[[str], NeonClient | None]
     connect: Callable[[str | None, str], Connection]
-    settings_of: Callable[[str | None], Settings]
+    settings_named: Callable[[str | None], Settings]
     published: set[tuple[str, int]] = field(default_factory=set)
 
     def record(self, ended: EndedExecution) -> RecordedFailure:
@@ -137,7 +137,7 @@ class FailureRecorder:
 
     def _record_and_publish(self, failure: Failure, run: Run) -> bool:
         """Publish it even if it can't be recorded; the error of that is raised afterwards."""
-        connection, settings = None, self.settings_of(run.table)
+        connection, settings = None, self.settings_named(run.table)
         try:
             connection = self.connect(run.neon_branch_id, run.run_id)
             return record_failure(
