@@ -1,4 +1,4 @@
-"""The same statements on Trino, through the local cloud's API, and on the embedded engine."""
+"""A run's statements on Trino, through the local cloud's API, and on the embedded engine."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ import tempfile
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from forecast_sync.adapters.athena import Athena
-from forecast_sync.adapters.s3 import split_location
+from forecast_sync.adapters.glue import Catalog
+from forecast_sync.adapters.s3 import Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Window
+from forecast_sync.contracts.survey import DateRange, Survey
 from forecast_sync.errors import QueryFailed
 from forecast_sync.extract.athena_sql import Dates, build_extract, build_profile
+from forecast_sync.survey.lists import (
+    OTHER,
+    WINDOW,
+    partition_keys,
+    register_lists,
+    survey_table,
+    write_paths,
+)
 from forecast_sync.tables import Table
 from forecast_sync_cli.client.athena import run_query
-from forecast_sync_cli.glue_tables import glue_input
 from localcloud.athena.embedded import fetch, open_database
 from localcloud.athena.engine import QueryError
 from localcloud.athena.object_files import ObjectFile
@@ -44,14 +54,21 @@ class Answer:
     error: str = ""
 
 
+LONG_AGO, NOW = datetime(1900, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+FIRST_HALF = DateRange(first=date(1900, 1, 1), last=date(2026, 12, 31))
+READ = (FIRST_HALF, DateRange(first=date(2200, 1, 1), last=date(2200, 1, 1)))
+
+
 @dataclass
 class Lake:
-    """Files of one table in the local cloud, at their own location."""
+    """Files of one table in the local cloud, at their own location, and a survey that lists them.
+
+    The first half of the files is to be taken in, the others may have rows of the same keys.
+    """
 
     deployed: Deployed
     table: Table
     files: dict[str, bytes]
-    window: Window = field(default_factory=lambda: Window(high=datetime(9999, 1, 1, tzinfo=UTC)))
 
     def __post_init__(self) -> None:
         cloud, name = self.deployed.cloud, f"both_{uuid.uuid4().hex[:12]}"
@@ -66,8 +83,24 @@ class Lake:
         s3 = self.deployed.client("s3")
         for key, content in self.files.items():
             s3.put_object(Bucket=cloud.bucket, Key=f"both/{name}/{key}", Body=content)
-        self.deployed.client("glue").create_table(
-            DatabaseName="forecast_dev", TableInput=glue_input(self.table, name, self.location)
+        self.keys = [f"both/{name}/{key}" for key in self.files]
+        self.taken_in = (len(self.keys) + 1) // 2
+        self.window = Window(low=LONG_AGO, high=NOW, survey=self._survey(name))
+
+    def _survey(self, survey_id: str) -> Survey:
+        location = f"{self.settings.athena_output_location}{survey_id}/"
+        lists = (Storage(self.deployed.client("s3")), self.settings, self.table, location)
+        window = write_paths(*lists, WINDOW, self.keys[: self.taken_in])
+        other = write_paths(*lists, OTHER, self.keys[self.taken_in :])
+        catalog = Catalog(self.deployed.client("glue"))
+        register_lists(catalog, self.settings, self.table, survey_id, window, other)
+        return Survey(
+            survey_id=survey_id,
+            location=location,
+            began_at=NOW,
+            done=True,
+            reads=READ,
+            touched=(FIRST_HALF,),
         )
 
     def on_trino(self) -> Answer:
@@ -101,9 +134,7 @@ class Lake:
         with tempfile.TemporaryDirectory() as folder, open_database() as connection:
             workdir = Path(folder)
             try:
-                view = define_view(connection, self._files(workdir), self.table.source.declared)
-                name = f'"forecast_dev"."{self.settings.forecast_table_name}"'
-                connection.execute(f"CREATE SCHEMA forecast_dev; CREATE VIEW {name} AS {view}")
+                self._make_view(connection, workdir)
                 _, rows = fetch(connection, transpile(parse(unload.query)), workdir)
                 answer.lines = Counter((kind, str(part), line) for line, kind, part in rows)
                 columns, (row,) = fetch(connection, transpile(parse(self._profile())), workdir)
@@ -112,6 +143,22 @@ class Lake:
         pairs = zip(columns, row, strict=True)
         answer.profile = {name: str(value) for (name, _), value in pairs if value is not None}
         return answer
+
+    def _make_view(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        """The survey table, as the engine makes it of its partitions."""
+        files, declared = self._files(folder), self.table.source.declared
+        keys = partition_keys(self.table)
+        parts = {WINDOW: files[: self.taken_in], OTHER: files[self.taken_in :]}
+        survey_id = self.settings.forecast_table_name
+        selects = [
+            f"SELECT *, '{survey_id}' AS {keys.run}, '{part}' AS {keys.part} "
+            f"FROM ({define_view(connection, listed, declared, f'objects_{part}')})"
+            for part, listed in parts.items()
+        ]
+        name = f'forecast_dev."{survey_table(self.settings, self.table)}"'
+        connection.execute(
+            f"CREATE SCHEMA forecast_dev; CREATE VIEW {name} AS {' UNION ALL '.join(selects)}"
+        )
 
     def _extract(self) -> str:
         prefix = f"{self.settings.athena_output_location}both/{uuid.uuid4().hex}/"
@@ -123,12 +170,12 @@ class Lake:
     def _files(self, folder: Path) -> list[ObjectFile]:
         bucket, prefix = split_location(self.location)
         listed = self.deployed.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)
+        modified = {item["Key"]: item["LastModified"].isoformat() for item in listed["Contents"]}
         files = []
-        for number, item in enumerate(listed["Contents"]):
+        for number, (key, content) in enumerate(zip(self.keys, self.files.values(), strict=True)):
             path = folder / f"{number}.parquet"
-            path.write_bytes(self.files[item["Key"].removeprefix(prefix)])
-            location = f"s3://{bucket}/{item['Key']}"
-            files.append(ObjectFile(path, location, item["LastModified"].isoformat()))
+            path.write_bytes(content)
+            files.append(ObjectFile(path, f"s3://{bucket}/{key}", modified[key]))
         return files
 
 

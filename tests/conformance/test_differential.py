@@ -25,6 +25,13 @@ from tests.workflow.deployed import Deployed
 
 TABLE_FILE = (Path(__file__).parent / "everything.toml").read_text()
 EVERYTHING = parse_table(TABLE_FILE, "everything.toml")
+TOMBSTONES = parse_table(
+    TABLE_FILE.replace("[source]\n", '[source]\ndeleted = "flag"\n'), "tombstones.toml"
+)
+MIRROR = parse_table(
+    TABLE_FILE.replace("[target]\n", '[target]\nmissing = "delete"\n'), "mirror.toml"
+)
+TARGETS = parse_table((Path(__file__).parent / "targets.toml").read_text(), "targets.toml")
 FILTERED = parse_table(
     TABLE_FILE.replace("[source]\n", '[source]\nfilter = "number > 5"\n'), "filtered.toml"
 )
@@ -43,11 +50,83 @@ def _on_trino(athena: Athena) -> None:
 
 
 @EXAMPLES
-@given(st.lists(writers.by_pyarrow(), min_size=1, max_size=3))
-def test_every_source_type_as_pyarrow_writes_it(deployed: Deployed, files: list[bytes]) -> None:
+@given(
+    st.sampled_from([EVERYTHING, TOMBSTONES, MIRROR]),
+    st.lists(writers.by_pyarrow(), min_size=1, max_size=3),
+)
+def test_every_source_type_as_pyarrow_writes_it(
+    deployed: Deployed, table: Table, files: list[bytes]
+) -> None:
     named = {f"{number}.parquet": content for number, content in enumerate(files)}
-    answer = compare(Lake(deployed, EVERYTHING, named))
+    answer = compare(Lake(deployed, table, named))
     assert not answer.error, answer.error
+
+
+def test_every_width_of_integers(deployed: Deployed) -> None:
+    files = {}
+    for width in (8, 16, 32, 64):
+        for is_signed in (True, False):
+            edges = writers.edges(width, signed=is_signed)
+            kind = getattr(pa, f"{'' if is_signed else 'u'}int{width}")()
+            files[str(kind)] = one(kind, *edges, name="large", first=len(files) * 100)
+    answer = compare(Lake(deployed, EVERYTHING, files))
+    assert not answer.error, answer.error
+
+
+@pytest.mark.parametrize("unit", writers.NS_PER)
+def test_every_unit_and_zone_of_times(deployed: Deployed, unit: str) -> None:
+    files = {}
+    for zone in (None, "UTC", "+05:30"):
+        kind = pa.timestamp(unit, zone)
+        least, most = (-(2**63), 2**63 - 2**20) if unit == "ns" else (-(10**20), 10**21)
+        moments = [ns // writers.NS_PER[unit] for ns in writers.NANOSECONDS if least < ns < most]
+        for is_int96 in {False, unit != "ns"}:
+            options = {"use_deprecated_int96_timestamps": is_int96}
+            files[f"{zone} {is_int96}"] = one(
+                kind, *moments, name="moment", first=len(files) * 100, **options
+            )
+    answer = compare(Lake(deployed, EVERYTHING, files))
+    assert not answer.error, answer.error
+    assert int(answer.profile["good"]) >= 10 * len(files)
+
+
+UUIDS = [
+    *("6f9619ff-8b86-d011-b42d-00c04fc964ff", "{6F9619FF-8B86-D011-B42D-00C04FC964FF}"),
+    *("6F9619FF8B86D011B42D00C04FC964FF", "6f9619ff8b86d011b42d00c04fc964ff\n", "", "x", "K" * 32),
+    *("{6f9619ff-8b86-d011-b42d-00c04fc964ff", "6f9619ff-8b86d011-b42d00c0-4fc964ff", "a\0"),
+    *("\u0130f9619ff-8b86-d011-b42d-00c04fc964ff", "\uff16f9619ff8b86d011b42d00c04fc964ff"),
+]
+TIMES = [
+    *(0, -1, 499, 500, -500, -501, -62_135_596_800_000_000, -62_135_596_800_000_001),
+    *(253_402_300_799_999_499, 253_402_300_799_999_500, 2**61, 2**62, 9_223_372_036_854_774_000),
+]
+REALS = [
+    *writers.DOUBLES,
+    *(1e-45, 7e-46, 1.17549435e-38, 1.1754942e-38, 16_777_217.0, -3.4028235677973366e38),
+    *(3.4028235677973362e38, 3.4028235677973366e38),
+]
+OTHER_TARGETS: dict[str, tuple[Any, list[Any], int]] = {
+    "short": (pa.int32(), [0, 32767, 32768, -32768, -32769, 2**31 - 1], 3),
+    "single": (pa.float64(), REALS, 3),
+    "double": (pa.float64(), REALS, 0),
+    "moment": (pa.timestamp("us"), TIMES, 4),
+    "zoned": (pa.timestamp("us", "+05:30"), TIMES, 4),
+    "identity": (pa.string(), UUIDS, 9),
+}
+"""Values of the source of each type of target that ``EVERYTHING`` lacks, and how many don't fit."""
+
+
+@pytest.mark.parametrize("name", OTHER_TARGETS)
+def test_the_other_types_of_targets(deployed: Deployed, name: str) -> None:
+    _, values, misfits = OTHER_TARGETS[name]
+    items = [*range(len(values) + 1), None]
+    rows: dict[str, Any] = {"item": pa.array(items, pa.int64())}
+    for column, (other, _, _) in OTHER_TARGETS.items():
+        stored = [*values, None, None] if column == name else [None] * len(items)
+        rows[column] = pa.array(stored, other)
+    answer = compare(Lake(deployed, TARGETS, {"a": writers.written(pa.table(rows))}))
+    assert not answer.error, answer.error
+    assert int(answer.profile["rejected"]) == misfits + 1  # the row without a key
 
 
 @pytest.mark.parametrize("writer", writers.WRITERS)
@@ -77,11 +156,12 @@ def without(names: frozenset[str]) -> Table:
     return EVERYTHING.model_copy(update={"source": source, "column": column})
 
 
-def one(kind: Any, *values: Any, name: str, **options: Any) -> bytes:
-    """A file in which one column has these values, and the others NULL."""
+def one(kind: Any, *values: Any, name: str, first: int = 0, **options: Any) -> bytes:
+    """A file in which one column has these values, and the others NULL; items from ``first`` on."""
     schema = writers.PLAIN.set(writers.PLAIN.get_field_index(name), pa.field(name, kind))
     rows: dict[str, list[Any]] = {field: [None] * len(values) for field in schema.names}
-    rows |= {"item": list(range(len(values))), "stamp": [0] * len(values), name: list(values)}
+    items = list(range(first, first + len(values)))
+    rows |= {"item": items, "stamp": [0] * len(values), name: list(values)}
     table = pa.table([pa.array(rows[field.name], field.type) for field in schema], schema=schema)
     return writers.written(table, **options)
 

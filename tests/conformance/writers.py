@@ -68,12 +68,15 @@ NANOSECONDS = [
 
 
 def integers(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
+    low, *_, high = edges(bits, signed=signed)
+    return st.one_of(st.sampled_from(edges(bits, signed=signed)), st.integers(low, high))
+
+
+def edges(bits: int, *, signed: bool) -> list[int]:
+    """The least, the greatest and others between them, in order."""
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    edges = {low, high, 0, -1, 1, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1}
-    return st.one_of(
-        st.sampled_from(sorted(edge for edge in edges if low <= edge <= high)),
-        st.integers(low, high),
-    )
+    numbers = {low, high, 0, -1, 1, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**63}
+    return sorted(number for number in numbers if low <= number <= high)
 
 
 doubles = st.one_of(
