@@ -63,7 +63,7 @@ def test_every_source_type_as_pyarrow_writes_it(
 
 
 def test_every_width_of_integers(deployed: Deployed) -> None:
-    files = {}
+    files: dict[str, bytes] = {}
     for width in (8, 16, 32, 64):
         for is_signed in (True, False):
             edges = writers.edges(width, signed=is_signed)
@@ -75,7 +75,7 @@ def test_every_width_of_integers(deployed: Deployed) -> None:
 
 @pytest.mark.parametrize("unit", writers.NS_PER)
 def test_every_unit_and_zone_of_times(deployed: Deployed, unit: str) -> None:
-    files = {}
+    files: dict[str, bytes] = {}
     for zone in (None, "UTC", "+05:30"):
         kind = pa.timestamp(unit, zone)
         least, most = (-(2**63), 2**63 - 2**20) if unit == "ns" else (-(10**20), 10**21)

@@ -179,21 +179,37 @@ def test_an_object_that_is_no_parquet_is_named(
     assert status["AthenaError"]["ErrorCategory"] == 2
 
 
-def test_a_query_is_stopped(deployed: Deployed, submit: Callable[..., str]) -> None:
+def test_a_query_is_stopped(
+    deployed: Deployed, submit: Callable[..., str], run: Callable[..., Query], athena: Athena
+) -> None:
     deployed.upload("many", make_rows(range(20_000)))
-    query_id = submit(ENDLESS)
-    athena = deployed.client("athena")
+    mark = f"endless_{uuid.uuid4().hex}"
+    query_id = submit(ENDLESS.replace("count(*)", f"count(*) AS {mark}"))
+
+    def on_trino(column: str) -> list[str]:
+        asked = run(
+            f"SELECT coalesce({column}, '') FROM system.runtime.queries "
+            f"WHERE query LIKE '% AS {mark} %' AND query NOT LIKE '%system.runtime%'"
+        )
+        found = client.get_query_results(QueryExecutionId=asked["QueryExecutionId"])
+        return [row["Data"][0]["VarCharValue"] for row in found["ResultSet"]["Rows"][1:]]
+
+    client = deployed.client("athena")
     eventually(lambda: _describe(deployed, query_id)["Status"]["State"] == "RUNNING")
     with pytest.raises(ClientError, match=r"Query has not yet finished\. Current state: RUNNING"):
-        athena.get_query_results(QueryExecutionId=query_id)
-    athena.stop_query_execution(QueryExecutionId=query_id)
+        client.get_query_results(QueryExecutionId=query_id)
+    if athena != "embedded":
+        eventually(lambda: on_trino("state") == ["RUNNING"])
+    client.stop_query_execution(QueryExecutionId=query_id)
     ended = eventually(lambda: _ended(deployed, query_id), 10, "the end of the stopped query")
     assert ended["Status"]["State"] == "CANCELLED"
     # It was doing nothing else meanwhile: the engine has really stopped.
     eventually(lambda: "CompletionDateTime" in _describe(deployed, query_id)["Status"], 20)
     assert _describe(deployed, query_id)["Status"]["State"] == "CANCELLED"
     with pytest.raises(ClientError, match="Final query state: CANCELLED"):
-        athena.get_query_results(QueryExecutionId=query_id)
+        client.get_query_results(QueryExecutionId=query_id)
+    if athena != "embedded":
+        eventually(lambda: on_trino("error_code") == ["USER_CANCELED"])
 
 
 def test_results_that_are_read_too_early_are_a_documented_error(
