@@ -162,13 +162,31 @@ def test_an_object_that_may_not_be_read_is_judged_again_by_the_next_run() -> Non
     assert tiered == Judged("archived", "is archived")
 
 
-@pytest.mark.parametrize("key", ["forecast/a\nb.parquet", "forecast/a\rb.parquet"])
-def test_a_name_with_a_line_break_can_not_be_listed(key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("forecast/a\nb.parquet", "line break in its name"),
+        ("forecast/a\rb.parquet", "line break in its name"),
+        ("forecast//a.parquet", "a folder without a name"),
+        ("/a.parquet", "a folder without a name"),
+        ("forecast/a\x0bb.parquet", "control character in its name"),
+        ("forecast/\x1f/b.parquet", "control character in its name"),
+        ("forecast/\uffff.parquet", "control character in its name"),
+    ],
+)
+def test_a_name_by_which_athena_finds_nothing_is_named(key: str, reason: str) -> None:
     judgement = judged(parquet(TYPES), key)
     assert judgement is not None
-    assert (judgement.state, "line break in its name" in (judgement.reason or "")) == (
-        "quarantined",
-        True,
+    assert judgement.state == "quarantined"
+    assert reason in (judgement.reason or "")
+
+
+@pytest.mark.parametrize(
+    "name", [" a ", "a\tb", "\u0085", "é\u0301", "\U0001f355", "a?b#c%2F", "."]
+)
+def test_any_other_name_is_read(name: str) -> None:
+    assert judged(parquet(TYPES), f"forecast/{name}.parquet") == judged(
+        parquet(TYPES), "forecast/a"
     )
 
 

@@ -7,6 +7,7 @@ through, mostly without naming the file. The footer tells beforehand.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from concurrent.futures import Executor
 from datetime import date, timedelta
@@ -32,6 +33,9 @@ TAIL_BYTES = 64 * 1024
 
 ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes that Athena skips."""
+
+NOT_IN_XML = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that S3's lists can't hold, unless a client asks for encoded names; Trino doesn't."""
 
 ANY_DATE = DateRange(first=date.min, last=date.max)
 """The business dates of an object that doesn't tell them."""
@@ -80,8 +84,8 @@ def judge(
     """Judge one object; None when it is gone."""
     if item.storage_class in ARCHIVED:
         return Judged("archived", f"is archived as {item.storage_class}")
-    if "\n" in item.key or "\r" in item.key:
-        return Judged("quarantined", "has a line break in its name: copy it to another one")
+    if fault := _find_name_fault(item.key):
+        return Judged("quarantined", fault)
     partitions = table.source.partitions
     try:
         footer = _read_footer(lake, bucket, item.key, large, partitions)
@@ -104,6 +108,22 @@ def judge(
     if misfits:
         return Judged("quarantined", "; ".join(misfits), footer.rows)
     return Judged("pending", None, footer.rows, find_dates(footer, table, folders))
+
+
+def _find_name_fault(key: str) -> str | None:
+    """Why Athena can't find an object by its name; None for nearly all."""
+    if "\n" in key or "\r" in key:
+        return "has a line break in its name: copy it to another one"
+    if "//" in f"/{key}":
+        return (
+            "lies in a folder without a name, and Athena reads // as /: copy it to another folder"
+        )
+    if NOT_IN_XML.search(key):
+        return (
+            "has a control character in its name, and Athena can't list a folder with such a name: "
+            "copy it to another one and delete it"
+        )
+    return None
 
 
 def _read_footer(
