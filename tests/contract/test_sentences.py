@@ -24,8 +24,8 @@ WHOLE = {
     "errors.meaning_of(name)": "a docstring, see below",
     "failure": "the result of end_sentence",
     "mismatch": "every return of locate_mismatch.py is a sentence",
-    "reason": "every reason of basis.py is a sentence",
-    "loss": "every reason of basis.py is a sentence",
+    "reason": "every reason of continuity.py is a sentence",
+    "loss": "every reason of continuity.py is a sentence",
     "fix": "the result of end_sentence",
     "more": "a number: 1000+ Parquet objects",
 }

@@ -12,10 +12,10 @@ import pytest
 from forecast_sync.adapters.postgres import Connection, statement
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.errors import FullRunNeeded, InputsOutdated, LeaseHeld, Superseded
-from forecast_sync.lease import basis
 from forecast_sync.lease.window import EPOCH
 from forecast_sync.record.outcome import record_failure
 from forecast_sync.tables import Table, definition_of, load_table
+from forecast_sync.target import continuity
 from forecast_sync.target.schema import ensure_schema
 
 from tests.builders import STARTED_AT, Row, exchanged, make_row, make_run
@@ -418,10 +418,10 @@ def test_a_target_that_takes_long_to_count_counts_as_not_emptied(
 ) -> None:
     succeed(connection, at(0), [make_row(1)])
     connection.execute(b"VACUUM FULL forecast_data")
-    monkeypatch.setattr(basis, "COUNT_MILLISECONDS", 50)
+    monkeypatch.setattr(continuity, "COUNT_MILLISECONDS", 50)
     slow = "SELECT count(*) FROM {target}, pg_sleep(5)"
-    monkeypatch.setattr(basis, "statement", lambda name, **parts: (
-        psycopg.sql.SQL(slow).format(**parts) if name == "lease/count_target.sql"
+    monkeypatch.setattr(continuity, "statement", lambda name, **parts: (
+        psycopg.sql.SQL(slow).format(**parts) if name == "target/count_rows.sql"
         else statement(name, **parts)
     ))  # fmt: skip
     window = begin(connection, at(1))

@@ -39,11 +39,11 @@ from forecast_sync.errors import (
     VerificationFailed,
 )
 from forecast_sync.lease import lease
-from forecast_sync.lease.basis import count_rows
 from forecast_sync.load.fence import compose_opening, find_committed
 from forecast_sync.load.page_reader import PageReader
 from forecast_sync.survey.proof import require_survey
 from forecast_sync.tables import Column, Table, definition_of
+from forecast_sync.target.continuity import count_rows
 from forecast_sync.target.differences import find_addable
 from forecast_sync.target.expressions import Parts, compose_parts, copy_field, type_sql
 from forecast_sync.target.schema import refuse_differences

@@ -17,9 +17,9 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.run import Run, WatermarkRequest, Window
 from forecast_sync.errors import FullRunNeeded, LeaseHeld, Superseded
 from forecast_sync.lease import lease, waiting
-from forecast_sync.lease.basis import Basis, examine, read_basis, read_own_part, to_json
 from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
+from forecast_sync.target.continuity import Basis, examine, read_basis, read_own_part, to_json
 from forecast_sync.text.sentences import end_sentence
 from forecast_sync.text.size_limits import shorten
 

@@ -23,9 +23,9 @@ from forecast_sync.contracts.run import Run, Window
 from forecast_sync.dry_run.changes import report_location
 from forecast_sync.errors import Superseded
 from forecast_sync.lease import lease, waiting
-from forecast_sync.lease.basis import refuse_lost_rows
 from forecast_sync.lease.rerun import start_rerun
 from forecast_sync.tables import Table, definition_of
+from forecast_sync.target.continuity import refuse_lost_rows
 from forecast_sync.target.expressions import reject_value
 from forecast_sync.target.own_tables import STATUS
 from forecast_sync.telemetry.metrics import measure_run

@@ -77,7 +77,7 @@ def read_basis(
     ``scope`` is the table, in a stack that has several.
     """
     values = {"source": source, "definition": definition, "scope": scope}
-    row = cursor.execute(statement("lease/read_basis.sql"), values).fetchone()
+    row = cursor.execute(statement("target/read_last_sync.sql"), values).fetchone()
     if row is None:
         return None
     run_id, recorded_definition, mixed, target, inserted, generation = row
@@ -86,7 +86,7 @@ def read_basis(
 
 def read_own_part(cursor: Cursor, run_id: str) -> OwnPart | None:
     """What a run's own row says of the target; None before it has taken the lease."""
-    row = cursor.execute(statement("lease/read_own_part.sql"), {"run_id": run_id}).fetchone()
+    row = cursor.execute(statement("target/read_own_record.sql"), {"run_id": run_id}).fetchone()
     if row is None:
         return None
     target, inserted, reason = row
@@ -203,7 +203,7 @@ def _find_alteration(recorded: Target, present: Target, run_id: str, table: Tabl
 
 def _describe(cursor: Cursor, table: Table) -> Target:
     values = {"target": table.target.table, "columns": list(table.names)}
-    row = cursor.execute(statement("lease/describe_target.sql"), values).fetchone()
+    row = cursor.execute(statement("target/identify_target.sql"), values).fetchone()
     oid, columns, altered, files = row or (0, {}, {}, [])
     return Target(
         oid=oid or 0, columns=columns or {}, altered=altered or {}, files=tuple(files or ())
@@ -217,13 +217,13 @@ def _counted(cursor: Cursor, table: Table, target: Target) -> Target:
 def count_rows(cursor: Cursor, table: Table) -> int:
     """The target's rows; Postgres' own estimate when counting takes long."""
     values = {"target": table.target.table}
-    row = cursor.execute(statement("lease/estimate_target.sql"), values).fetchone()
+    row = cursor.execute(statement("target/estimate_rows.sql"), values).fetchone()
     return _count(cursor, table, int(row[0]) if row else 0)
 
 
 def _count(cursor: Cursor, table: Table, otherwise: int) -> int:
     """The target's rows; ``otherwise`` when counting takes longer than a table that was emptied."""
-    count = statement("lease/count_target.sql", target=sql.Identifier(table.target.table))
+    count = statement("target/count_rows.sql", target=sql.Identifier(table.target.table))
     set_timeout = "SELECT set_config('statement_timeout', %s, true)"
     before = cursor.execute("SHOW statement_timeout").fetchone()
     try:
