@@ -8,7 +8,7 @@ from typing import Any
 
 from forecast_sync.tables import Table, definition_of
 from forecast_sync.tables.model import Source
-from forecast_sync.target.differences import Target, find_added, list_differences
+from forecast_sync.target.differences import DescribedTarget, find_added, list_differences
 from forecast_sync.target.remedies import write_remedy
 
 from forecast_sync_cli.client.deployment import Deployment
@@ -78,7 +78,7 @@ def find_changes(deployed: Deployment, local: TableFile, git_ref: str | None) ->
 
 def _find_target(
     deployed: Deployment, table: Table, git_ref: str | None
-) -> tuple[Target | None, str | None]:
+) -> tuple[DescribedTarget | None, str | None]:
     """The target as the database has it; or why that isn't known."""
     if deployed.table.target.table != table.target.table:
         return None, f"the target is another table, {table.target.table}"
@@ -88,7 +88,7 @@ def _find_target(
         return None, str(error)
     if "described" not in answer:
         return None, "the deployed version doesn't say what columns the target has"
-    return Target(**answer["described"]), None
+    return DescribedTarget(**answer["described"]), None
 
 
 def list_changes(before: Table, after: Table) -> Iterator[str]:

@@ -29,7 +29,7 @@ from forecast_sync.survey.judge import judge
 from forecast_sync.survey.lake import is_hidden
 from forecast_sync.survey.lists import OTHER, WINDOW, partition_keys, register_lists, write_paths
 from forecast_sync.tables import Table, is_declared
-from forecast_sync.target.differences import Target, find_added, tell_differences
+from forecast_sync.target.differences import DescribedTarget, find_added, tell_differences
 from forecast_sync.target.remedies import write_remedies
 from psycopg import sql
 
@@ -162,7 +162,7 @@ def _columns_to_add(answer: Mapping[str, Any], table: Table) -> list[str]:
     """The columns that the target lacks and that the next run adds; an older stack adds none."""
     if "described" not in answer:
         return []
-    return [column.name for column in find_added(Target(**answer["described"]), table)]
+    return [column.name for column in find_added(DescribedTarget(**answer["described"]), table)]
 
 
 def modified_time(context: Context) -> str:

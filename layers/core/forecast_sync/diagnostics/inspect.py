@@ -120,8 +120,8 @@ def inspect(
     """Answer a question.
 
     About ``database``: ``{"server", "user", "target", "exists", "differences": [{"column",
-    "expected", "found"}], "described": the fields of a ``Target``, "rights": what the role may do
-    with its rows, None without one}``; about ``probe``: ``{"rows": [{column: text or None}],
+    "expected", "found"}], "described": the fields of a ``DescribedTarget``, "rights": what the role
+    may do with its rows, None without one}``; about ``probe``: ``{"rows": [{column: text or None}],
     "hashes": [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``;
     about ``lake``: ``{"survey_id": whose partition of the survey table the objects are}``; about
     ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to go on at, or None}``, with

@@ -19,7 +19,13 @@ from forecast_sync.errors import FullRunNeeded, LeaseHeld, Superseded
 from forecast_sync.lease import lease, waiting
 from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
-from forecast_sync.target.continuity import Basis, examine, read_basis, read_own_part, to_json
+from forecast_sync.target.continuity import (
+    LastSync,
+    judge_continuity,
+    read_last_sync,
+    read_own_record,
+    to_json,
+)
 from forecast_sync.text.sentences import end_sentence
 from forecast_sync.text.size_limits import shorten
 
@@ -180,17 +186,17 @@ def _decide(
 ) -> tuple[Window, dict[str, Any]]:
     """The window, and what the run's row records about it; ``starts`` when there is no row yet."""
     definition = definition_of(table)
-    basis = read_basis(cursor, settings.data_location, definition, run.scope)
-    own = None if starts else read_own_part(cursor, run.run_id)
-    target, reason = examine(cursor, table, basis, definition, own)
+    last = read_last_sync(cursor, settings.data_location, definition, run.scope)
+    own = None if starts else read_own_record(cursor, run.run_id)
+    target, reason = judge_continuity(cursor, table, last, definition, own)
     if run.sync_type == "full":
         reason = None
-    if reason and basis and starts:
-        _refuse_another_attempt(cursor, settings, run, basis, reason)
+    if reason and last and starts:
+        _refuse_another_attempt(cursor, settings, run, last, reason)
     low, adopts_until = None, None
     if run.sync_type == "incremental" and watermark is not None and reason is None:
         low = watermark.replace(tzinfo=UTC)
-        if basis is not None and basis.generation is None:
+        if last is not None and last.generation is None:
             adopts_until = low - ADOPTION_MARGIN
     latest_end = _read_time(cursor, "lease/find_latest_window_end.sql", settings)
     window = Window(
@@ -211,14 +217,14 @@ def _decide(
 
 
 def _refuse_another_attempt(
-    cursor: Cursor, settings: Settings, run: Run, basis: Basis, reason: str
+    cursor: Cursor, settings: Settings, run: Run, last: LastSync, reason: str
 ) -> None:
     """Uploads come all the time: after a failure they don't read the whole lake again and again."""
     if run.trigger not in UNATTENDED:
         return
     values = {
         "source": settings.data_location,
-        "basis": basis.run_id,
+        "last_run_id": last.run_id,
         "scope": run.scope,
     }
     failed = cursor.execute(statement("lease/find_failed_full.sql"), values).fetchone()

@@ -1,4 +1,4 @@
-"""What the watermark rests on: the run that moved it, and whether its rows are still there.
+"""Whether the target is still as the last runs left it, or has lost rows since.
 
 The watermark says that everything older is in the target. That was true of one table file and one
 table in Postgres; when it no longer is, an incremental run reads the whole lake by itself.
@@ -21,7 +21,7 @@ from forecast_sync.tables import Table
 COUNT_MILLISECONDS = 30_000
 
 
-class Target(Payload):
+class RecordedTarget(Payload):
     """The target as Postgres knows it, in a run's row as JSON.
 
     ``columns`` are the numbers of the table file's columns: one that was dropped and added again
@@ -40,7 +40,7 @@ class Target(Payload):
     inserted: int = 0
 
 
-class Basis(NamedTuple):
+class LastSync(NamedTuple):
     """The run that moved the lake's watermark last.
 
     ``definition`` and ``target`` are None when an older version has filled the database; ``mixed``
@@ -57,22 +57,22 @@ class Basis(NamedTuple):
     generation: int | None = None
 
 
-class OwnPart(NamedTuple):
+class OwnRecord(NamedTuple):
     """A run's own row: the target when its window was decided, None if an older version did that.
 
     ``inserted`` is how many rows it has inserted, ``reason`` why it reads the whole lake by itself.
     """
 
     run_id: str
-    target: Target | None
+    target: RecordedTarget | None
     inserted: int
     reason: str | None
 
 
-def read_basis(
+def read_last_sync(
     cursor: Cursor, source: str, definition: str, scope: str | None = None
-) -> Basis | None:
-    """What the watermark of the lake ``source`` rests on; None before the first success.
+) -> LastSync | None:
+    """The run that moved the watermark of the lake ``source`` last; None before the first success.
 
     ``scope`` is the table, in a stack that has several.
     """
@@ -81,21 +81,27 @@ def read_basis(
     if row is None:
         return None
     run_id, recorded_definition, mixed, target, inserted, generation = row
-    return Basis(run_id, recorded_definition, mixed, target, int(inserted), generation)
+    return LastSync(run_id, recorded_definition, mixed, target, int(inserted), generation)
 
 
-def read_own_part(cursor: Cursor, run_id: str) -> OwnPart | None:
+def read_own_record(cursor: Cursor, run_id: str) -> OwnRecord | None:
     """What a run's own row says of the target; None before it has taken the lease."""
     row = cursor.execute(statement("target/read_own_record.sql"), {"run_id": run_id}).fetchone()
     if row is None:
         return None
     target, inserted, reason = row
-    return OwnPart(run_id, Target.model_validate(target) if target else None, int(inserted), reason)
+    return OwnRecord(
+        run_id, RecordedTarget.model_validate(target) if target else None, int(inserted), reason
+    )
 
 
-def examine(
-    cursor: Cursor, table: Table, basis: Basis | None, definition: str, own: OwnPart | None = None
-) -> tuple[Target, str | None]:
+def judge_continuity(
+    cursor: Cursor,
+    table: Table,
+    last: LastSync | None,
+    definition: str,
+    own: OwnRecord | None = None,
+) -> tuple[RecordedTarget, str | None]:
     """The target as it is now, and why no run can build on the watermark; None when one can.
 
     A database that an older version filled adopts the present definition and target; from then on a
@@ -105,16 +111,16 @@ def examine(
     present = _describe(cursor, table)
     if own is not None:
         present = present.model_copy(update={"inserted": own.inserted})
-    if basis is None:
+    if last is None:
         return _counted(cursor, table, present), None
-    reason = _find_change(basis, definition)
-    if basis.target is None:
+    reason = _find_change(last, definition)
+    if last.target is None:
         if own is not None and reason is None:
             reason = own.reason or _find_own_loss(cursor, table, own, present)
         return _counted(cursor, table, present), reason
-    recorded = Target.model_validate(basis.target)
-    expected = recorded.rows + basis.inserted - recorded.inserted
-    present, loss = _compare(cursor, table, recorded, expected, present, basis.run_id)
+    recorded = RecordedTarget.model_validate(last.target)
+    expected = recorded.rows + last.inserted - recorded.inserted
+    present, loss = _compare(cursor, table, recorded, expected, present, last.run_id)
     return present, reason or loss
 
 
@@ -123,13 +129,15 @@ def refuse_lost_rows(cursor: Cursor, table: Table, run_id: str) -> None:
 
     The ledger doesn't show it. Of a run that an older version began, there is nothing to compare.
     """
-    own = read_own_part(cursor, run_id)
+    own = read_own_record(cursor, run_id)
     loss = own and _find_own_loss(cursor, table, own, _describe(cursor, table))
     if loss:
         raise InputsOutdated(f"{loss} So the window is decided again.")
 
 
-def _find_own_loss(cursor: Cursor, table: Table, own: OwnPart, present: Target) -> str | None:
+def _find_own_loss(
+    cursor: Cursor, table: Table, own: OwnRecord, present: RecordedTarget
+) -> str | None:
     if own.target is None:
         return None
     expected = own.target.rows + own.inserted - own.target.inserted
@@ -137,8 +145,13 @@ def _find_own_loss(cursor: Cursor, table: Table, own: OwnPart, present: Target) 
 
 
 def _compare(
-    cursor: Cursor, table: Table, recorded: Target, expected: int, present: Target, run_id: str
-) -> tuple[Target, str | None]:
+    cursor: Cursor,
+    table: Table,
+    recorded: RecordedTarget,
+    expected: int,
+    present: RecordedTarget,
+    run_id: str,
+) -> tuple[RecordedTarget, str | None]:
     """The present target with its rows, and what has become of the one that a run recorded."""
     loss = _find_replacement(recorded, present, run_id, table)
     if not present.oid:
@@ -155,21 +168,23 @@ def _compare(
     return present.model_copy(update={"rows": rows}), loss
 
 
-def _find_change(basis: Basis, definition: str) -> str | None:
-    if basis.definition not in (None, definition):
+def _find_change(last: LastSync, definition: str) -> str | None:
+    if last.definition not in (None, definition):
         return (
-            f"The table file has changed since run {basis.run_id}: its definition was "
-            f"{basis.definition}, and is {definition} now."
+            f"The table file has changed since run {last.run_id}: its definition was "
+            f"{last.definition}, and is {definition} now."
         )
-    if basis.mixed:
+    if last.mixed:
         return (
-            f"Since run {basis.run_id}, a run of another table file or another lake has written "
+            f"Since run {last.run_id}, a run of another table file or another lake has written "
             "to the target."
         )
     return None
 
 
-def _find_replacement(recorded: Target, present: Target, run_id: str, table: Table) -> str | None:
+def _find_replacement(
+    recorded: RecordedTarget, present: RecordedTarget, run_id: str, table: Table
+) -> str | None:
     if recorded.oid != present.oid:
         return (
             f"{table.target.table} is another table than the one that run {run_id} filled: "
@@ -186,7 +201,9 @@ def _find_replacement(recorded: Target, present: Target, run_id: str, table: Tab
     return None
 
 
-def _find_alteration(recorded: Target, present: Target, run_id: str, table: Table) -> str | None:
+def _find_alteration(
+    recorded: RecordedTarget, present: RecordedTarget, run_id: str, table: Table
+) -> str | None:
     """Of a target that was rewritten: a column that has its type again may have lost digits."""
     altered = sorted(
         name
@@ -201,16 +218,16 @@ def _find_alteration(recorded: Target, present: Target, run_id: str, table: Tabl
     )
 
 
-def _describe(cursor: Cursor, table: Table) -> Target:
+def _describe(cursor: Cursor, table: Table) -> RecordedTarget:
     values = {"target": table.target.table, "columns": list(table.names)}
     row = cursor.execute(statement("target/identify_target.sql"), values).fetchone()
     oid, columns, altered, files = row or (0, {}, {}, [])
-    return Target(
+    return RecordedTarget(
         oid=oid or 0, columns=columns or {}, altered=altered or {}, files=tuple(files or ())
     )
 
 
-def _counted(cursor: Cursor, table: Table, target: Target) -> Target:
+def _counted(cursor: Cursor, table: Table, target: RecordedTarget) -> RecordedTarget:
     return target.model_copy(update={"rows": _count(cursor, table, 1)})
 
 
@@ -237,6 +254,6 @@ def _count(cursor: Cursor, table: Table, otherwise: int) -> int:
     return int(row[0]) if row else 0
 
 
-def to_json(target: Target) -> Json:
+def to_json(target: RecordedTarget) -> Json:
     """The target for its column in the status table."""
     return Json(target.model_dump(mode="json"))

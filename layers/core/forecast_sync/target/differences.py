@@ -50,7 +50,7 @@ class TargetColumn(TypedDict):
     loose_collation: str | None
 
 
-class Target(NamedTuple):
+class DescribedTarget(NamedTuple):
     """The target as it is; without a target there are no columns."""
 
     server_encoding: str
@@ -71,18 +71,18 @@ def find_differences(connection: Connection, table: Table) -> list[Difference]:
     return list_differences(describe_target(connection, table), table)
 
 
-def describe_target(connection: Connection, table: Table) -> Target:
+def describe_target(connection: Connection, table: Table) -> DescribedTarget:
     """What the database's catalog says about the target, in one query."""
     with transaction(connection) as cursor:
         return describe_in(cursor, table)
 
 
-def describe_in(cursor: Cursor, table: Table) -> Target:
+def describe_in(cursor: Cursor, table: Table) -> DescribedTarget:
     """The same within a transaction."""
     describe = read_statement("target/describe_target.sql").encode()
     row = cursor.execute(describe, {"table": table.target.table}).fetchone()
     server, client, is_ours, is_unlogged, columns, unique = row or ("", "", *[None] * 4)
-    return Target(
+    return DescribedTarget(
         server,
         client,
         bool(is_ours),
@@ -92,7 +92,7 @@ def describe_in(cursor: Cursor, table: Table) -> Target:
     )
 
 
-def list_differences(target: Target, table: Table) -> list[Difference]:
+def list_differences(target: DescribedTarget, table: Table) -> list[Difference]:
     """How a described target differs; of one that doesn't exist yet, only the encodings can."""
     differences = list(_compare_encodings(target))
     if target.is_unlogged:
@@ -105,7 +105,7 @@ def list_differences(target: Target, table: Table) -> list[Difference]:
     return differences
 
 
-def find_addable(target: Target, table: Table) -> list[Column]:
+def find_addable(target: DescribedTarget, table: Table) -> list[Column]:
     """The nullable columns that an existing target lacks: they can be added without a value."""
     if not target.exists:
         return []
@@ -116,7 +116,7 @@ def find_addable(target: Target, table: Table) -> list[Column]:
     ]
 
 
-def find_added(target: Target, table: Table) -> list[Column]:
+def find_added(target: DescribedTarget, table: Table) -> list[Column]:
     """The columns that the next run adds: only the target's owner can."""
     return find_addable(target, table) if target.is_ours else []
 
@@ -134,7 +134,7 @@ def type_name(column: Column) -> str:
     return column.type.replace(column.kind, TYPE_NAMES.get(column.kind, column.kind), 1)
 
 
-def _compare_encodings(target: Target) -> Iterator[Difference]:
+def _compare_encodings(target: DescribedTarget) -> Iterator[Difference]:
     encodings = {
         "server_encoding": target.server_encoding,
         "client_encoding": target.client_encoding,
@@ -165,7 +165,7 @@ def _compare_column(expected: Column, found: TargetColumn | None) -> Iterator[Di
         )
 
 
-def _compare_other_columns(target: Target, table: Table) -> Iterator[Difference]:
+def _compare_other_columns(target: DescribedTarget, table: Table) -> Iterator[Difference]:
     name = table.target.written_at
     written_at = target.columns.get(name)
     if written_at is None:
@@ -181,7 +181,7 @@ def _compare_other_columns(target: Target, table: Table) -> Iterator[Difference]
             yield Difference(column=column["name"], expected=NO_DEFAULT, found=column_type)
 
 
-def _compare_key(target: Target, table: Table) -> Iterator[Difference]:
+def _compare_key(target: DescribedTarget, table: Table) -> Iterator[Difference]:
     key = table.target.key
     if any(set(columns) == set(key) for columns in target.unique):
         return

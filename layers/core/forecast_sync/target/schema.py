@@ -12,8 +12,8 @@ from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.errors import DatabaseUnavailable, SchemaMismatch
 from forecast_sync.tables import Column, Table
 from forecast_sync.target.differences import (
+    DescribedTarget,
     Difference,
-    Target,
     describe_target,
     find_addable,
     list_differences,
@@ -56,7 +56,9 @@ def ensure_schema(connection: Connection, table: Table, missing: Missing = "refu
     return True
 
 
-def refuse_differences(connection: Connection, table: Table, *, may_lack: bool = False) -> Target:
+def refuse_differences(
+    connection: Connection, table: Table, *, may_lack: bool = False
+) -> DescribedTarget:
     """Raise ``SchemaMismatch`` unless the target is what the table file says, or doesn't exist.
 
     With ``may_lack`` it may lack nullable columns. Returns the target as it is. Only reads.
@@ -84,7 +86,7 @@ def _mismatch(table: Table, differences: list[Difference], why: str = "") -> Sch
 
 
 def _add_columns(
-    connection: Connection, table: Table, target: Target, addable: Sequence[Column]
+    connection: Connection, table: Table, target: DescribedTarget, addable: Sequence[Column]
 ) -> None:
     """Add nullable columns to the target, and never anything else.
 

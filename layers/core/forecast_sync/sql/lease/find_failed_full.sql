@@ -4,5 +4,5 @@ SELECT run_id, error_message
 FROM forecast_sync_status
 WHERE status = 'failed' AND window_reason IS NOT NULL AND source = %(source)s
   AND (%(scope)s::text IS NULL OR table_name = %(scope)s) AND NOT dry_run
-  AND id > (SELECT id FROM forecast_sync_status WHERE run_id = %(basis)s)
+  AND id > (SELECT id FROM forecast_sync_status WHERE run_id = %(last_run_id)s)
 ORDER BY id DESC LIMIT 1
