@@ -16,7 +16,7 @@ from forecast_sync.contracts.query import Queries
 from forecast_sync.contracts.run import Run
 from forecast_sync.contracts.survey import DateRange
 from forecast_sync.delete.guard import allow
-from forecast_sync.delete.rows import delete_rows, scope_of
+from forecast_sync.delete.rows import covered_dates, delete_rows
 from forecast_sync.errors import BatchConflict, BatchRefused, ResultInvalid
 from forecast_sync.survey.judge import ANY_DATE
 from forecast_sync.tables import definition_of, parse_table
@@ -238,10 +238,10 @@ def test_an_incremental_run_looks_only_at_dates_of_which_it_has_read_everything(
 
     survey = make_survey(touched=(days(1, 9), days(20, 20)), reads=(days(1, 2), days(8, 25)))
     window = make_window(survey, low=survey.began_at)
-    assert scope_of(make_run(), window) == [days(1, 2), days(8, 9), days(20, 20)]
-    assert scope_of(make_run(), make_window(survey)) == [ANY_DATE]
+    assert covered_dates(make_run(), window) == [days(1, 2), days(8, 9), days(20, 20)]
+    assert covered_dates(make_run(), make_window(survey)) == [ANY_DATE]
     bounded = make_run(date_from="2026-01-02", date_to="2026-01-08")
-    assert scope_of(bounded, window) == [days(2, 2), days(8, 8)]
+    assert covered_dates(bounded, window) == [days(2, 2), days(8, 8)]
 
 
 def test_a_dry_run_lists_what_would_leave_a_target_that_lacks_a_column(

@@ -265,8 +265,7 @@ def test_the_dates_of_what_is_gone_are_gone_over(world: World, how: str) -> None
 @pytest.fixture
 def slices_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file ledger cuts even a small lake into ranges."""
-    for module in ("file_ledger", "lake"):
-        monkeypatch.setattr(f"forecast_sync.survey.{module}.SLICE", 3)
+    monkeypatch.setattr("forecast_sync.survey.file_ledger.SLICE", 3)
 
 
 def change_a_lake_of_twenty(world: World) -> list[str]:

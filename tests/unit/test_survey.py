@@ -16,7 +16,7 @@ from forecast_sync.adapters.s3 import Listed, ObjectArchived, Storage
 from forecast_sync.contracts.survey import DateRange
 from forecast_sync.errors import SourceInvalid
 from forecast_sync.survey.judge import ANY_DATE, Judged, find_dates, judge
-from forecast_sync.survey.lake import is_hidden
+from forecast_sync.survey.listing import is_hidden
 from forecast_sync.survey.parquet_footer import read_footer
 from forecast_sync.survey.readable import find_misfits
 from forecast_sync.tables import load_table

@@ -26,7 +26,7 @@ from forecast_sync.diagnostics.probe import (
 from forecast_sync.errors import SecretUnavailable
 from forecast_sync.extract.athena_sql import listed_name, quote_literal, quote_name
 from forecast_sync.survey.judge import judge
-from forecast_sync.survey.lake import is_hidden
+from forecast_sync.survey.listing import is_hidden
 from forecast_sync.survey.lists import OTHER, WINDOW, partition_keys, register_lists, write_paths
 from forecast_sync.tables import Table, is_declared
 from forecast_sync.target.differences import DescribedTarget, find_added, tell_differences

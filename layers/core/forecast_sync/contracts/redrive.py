@@ -7,10 +7,13 @@ does so too when a deployment has replaced the table file that the input was mad
 
 from __future__ import annotations
 
-from forecast_sync.errors import InputsOutdated
+from forecast_sync.errors import ConfigurationInvalid, InputsOutdated
 
 RENEWALS_PER_REDRIVE = 2
 """How often the window is decided and queried again because the lake has changed meanwhile."""
+
+MOST_RENEWALS = 20
+"""For whatever reason: each renewal reads the lake again."""
 
 
 def raise_if_stale(verdict: Exception | str, *, made_at: int, redrive_count: int) -> None:
@@ -38,5 +41,15 @@ def refuse_other_definitions(present: str, *made_of: str | None) -> None:
 
 
 def has_renewals_left(renewal: int, redrive_count: int) -> bool:
-    """Whether inputs that were renewed ``renewal`` times may be renewed again."""
+    """Whether inputs that were renewed ``renewal`` times may be renewed for a changed lake."""
     return renewal < RENEWALS_PER_REDRIVE * (redrive_count + 1)
+
+
+def refuse_endless_renewal(renewal: int, redrive_count: int) -> None:
+    """Raise ``ConfigurationInvalid``: functions that hold two table files never agree."""
+    if renewal > MOST_RENEWALS * (redrive_count + 1):
+        raise ConfigurationInvalid(
+            f"The run has made its inputs {renewal} times, and they were always outdated: the "
+            "stack's functions hold different table files, or the lake never rests. Deploy the "
+            "stack again, then redrive."
+        )

@@ -12,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import NamedTuple
 
-from forecast_sync.adapters.postgres import Connection, transaction
+from forecast_sync.adapters.postgres import Connection
 from forecast_sync.adapters.s3 import Listed, Storage, split_location
 from forecast_sync.config import Settings
 from forecast_sync.contracts.survey import DateRange
 from forecast_sync.survey.compare import compare
-from forecast_sync.survey.file_ledger import SLICE, FileLedger, KnownFile
+from forecast_sync.survey.file_ledger import FileLedger, KnownFile, Slice
 from forecast_sync.survey.judge import READERS, Judged, judge_all
-from forecast_sync.survey.lake import is_hidden
+from forecast_sync.survey.listing import is_hidden
 from forecast_sync.tables import Table, definition_of
 
 LISTED = 1_000
@@ -47,7 +47,7 @@ def list_again(
         def judge(unknown: Sequence[Listed]) -> Mapping[str, Judged | None]:
             return judge_all(storage, bucket, unknown, table, pool, prefix)
 
-        for items, known in _beside_ledger(connection, storage, settings):
+        for _, items, known in _beside_ledger(connection, storage, settings):
             wanted = [item for item in items if not is_hidden(item.key, prefix)]
             compared = compare(wanted, known, judge, definition, None)
             before = {file.key: file for file in known}
@@ -69,9 +69,7 @@ def _dates_of(file: KnownFile) -> Iterator[DateRange]:
         yield DateRange(first=date.min, last=date.max)
 
 
-def _beside_ledger(
-    connection: Connection, storage: Storage, settings: Settings
-) -> Iterator[tuple[list[Listed], list[KnownFile]]]:
+def _beside_ledger(connection: Connection, storage: Storage, settings: Settings) -> Iterator[Slice]:
     """Listed objects and the ledger's rows, in ranges of keys that are complete on both sides."""
     ledger, after = FileLedger(connection, settings), ""
     items: list[Listed] = []
@@ -79,28 +77,6 @@ def _beside_ledger(
     for item in storage.list(bucket, prefix):
         items.append(item)
         if len(items) == LISTED:
-            yield from _slices(connection, ledger, items, after, item.key)
+            yield from ledger.beside(items, after, item.key)
             items, after = [], item.key
-    yield from _slices(connection, ledger, items, after, None)
-
-
-def _slices(
-    connection: Connection,
-    ledger: FileLedger,
-    items: Sequence[Listed],
-    after: str,
-    last: str | None,
-) -> Iterator[tuple[list[Listed], list[KnownFile]]]:
-    """Of the keys behind ``after`` up to ``last``, at most ``SLICE`` of the ledger's rows each."""
-    while True:
-        with transaction(connection) as cursor:
-            known = ledger.read_range(cursor, after, last)
-        is_cut = len(known) == SLICE
-        end = known[-1].key if is_cut else last
-        yield (
-            [item for item in items if after < item.key and (end is None or item.key <= end)],
-            known,
-        )
-        if not is_cut or end is None:
-            return
-        after = end
+    yield from ledger.beside(items, after, None)

@@ -6,14 +6,12 @@ have come: a retried call, and a redriven one, repeats nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from forecast_sync.adapters.postgres import Connection, Cursor, copy_in, statement, transaction
 from forecast_sync.adapters.s3 import Storage
@@ -29,6 +27,7 @@ from forecast_sync.contracts.page import Page
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.contracts.survey import DateRange
+from forecast_sync.delete import progress
 from forecast_sync.delete.guard import Allowance, allow, find_reason
 from forecast_sync.delete.relist import Relisting, list_again
 from forecast_sync.errors import (
@@ -40,7 +39,7 @@ from forecast_sync.errors import (
 )
 from forecast_sync.lease import lease
 from forecast_sync.load.fence import compose_opening, find_committed
-from forecast_sync.load.page_reader import PageReader
+from forecast_sync.load.page_reader import PageReader, sum_hashes
 from forecast_sync.survey.proof import require_survey
 from forecast_sync.tables import Column, Table, definition_of
 from forecast_sync.target.continuity import count_rows
@@ -51,10 +50,9 @@ from forecast_sync.text.sentences import end_sentence
 
 RESERVE_MILLISECONDS = 60_000
 RESERVE_BATCHES = 3
-LINES_AT_ONCE = 100_000
 
 EXAMPLES = 20
-"""So many rows are listed even if they are too many, so that people see some."""
+"""This many rows are listed even if they are too many, so that people see some."""
 
 PAGE = -1
 """The number under which the ledger has batches of deletions, which are in no page."""
@@ -68,12 +66,14 @@ def delete_rows(
     request: DeletionsRequest,
     remaining_milliseconds: Callable[[], int],
 ) -> DeletionProgress:
-    """Go on with a run's deletions until they are done, or the time ends.
+    """Continue a run's deletions until they are done or the time ends.
 
-    A dry run finds what would be deleted, and deletes nothing. Raises ``BatchRefused`` when the
-    target refuses a deletion, with the constraint's name; ``BatchConflict`` when a trigger keeps a
-    row; ``ResultInvalid`` for results that can't be read, or aren't what the profile counted, as
-    ``InputsOutdated`` when they predate the present redrive; and what ``lease.join`` raises.
+    A dry run finds what would be deleted, and deletes nothing. It raises what ``lease.join`` does,
+
+    - ``BatchRefused`` when the target refuses a deletion, with the constraint's name;
+    - ``BatchConflict`` when a trigger keeps a row;
+    - ``ResultInvalid`` for results that can't be read, or aren't what the profile counted, and
+      ``InputsOutdated`` instead when they predate the present redrive.
     """
     definition = definition_of(table)
     refuse_other_definitions(definition, request.window.definition, request.plan.definition)
@@ -87,17 +87,7 @@ def delete_rows(
         raise
 
 
-def read_deletions(connection: Connection, run: Run, query_execution_id: str) -> Deletions | None:
-    """How far the deletions of a query have come; None when the run hasn't looked for any."""
-    with transaction(connection) as cursor:
-        values = {"run_id": run.run_id}
-        row = cursor.execute(statement("delete/read_progress.sql"), values).fetchone()
-    deletions = Deletions.model_validate(row[0]) if row and row[0] else None
-    is_same = deletions is not None and deletions.query_execution_id == query_execution_id
-    return deletions if is_same else None
-
-
-def scope_of(run: Run, window: Window) -> list[DateRange]:
+def covered_dates(run: Run, window: Window) -> list[DateRange]:
     """The business dates of which the run has read every row of the lake, and looks at every key.
 
     Of an incremental run that are those in which objects were removed or replaced, or deletions
@@ -245,7 +235,7 @@ class _Deleting:
             "last": sql.Literal(last),
             "changed": sql.Literal(_multirange(relisting.changed)),
         }
-        decided_at = {"decided_at": self._decided_at(cursor)}
+        decided_at = {"decided_at": progress.read_decided_at(cursor, self._run.run_id)}
         cursor.execute(statement("delete/pick_rows.sql", **parts))
         lock = statement("delete/lock_rows.sql", **parts)
         wanted = _count(cursor.execute(lock, decided_at))
@@ -328,12 +318,12 @@ class _Deleting:
         if step.kind == "tombstone":
             cursor.execute(statement("delete/find_tombstones.sql", **self._parts), values)
         else:
-            scope = scope_of(self._run, self._request.window)
+            scope = covered_dates(self._run, self._request.window)
             values |= {
                 "scope": _multirange(scope),
                 "first": min((item.first for item in scope), default=date.max),
                 "last": max((item.last for item in scope), default=date.min),
-                "decided_at": self._decided_at(cursor),
+                "decided_at": progress.read_decided_at(cursor, self._run.run_id),
                 "parts": step.parts and list(step.parts),
                 "part_count": step.part_count,
             }
@@ -355,7 +345,7 @@ class _Deleting:
         reader = PageReader(self._storage.stream, page)
         sums = _Sums(is_counted=copy != "load/copy_stage.sql")
         command = statement(copy, **self._parts).as_bytes(cursor)
-        copied = copy_in(cursor, command, sums.over(_blocks(reader)))
+        copied = copy_in(cursor, command, sums.over(reader.blocks()))
         if copied != reader.position:
             raise ResultInvalid(f"COPY took {copied} rows of {reader.position} lines.")
         return copied, sums.checksum
@@ -421,32 +411,16 @@ class _Deleting:
             return self._progress(cursor)
 
     def _progress(self, cursor: Cursor, allowance: Allowance | None = None) -> Deletions:
-        """How far the deletions of this query have come; those of an earlier one count no more."""
-        row = cursor.execute(
-            statement("delete/read_progress.sql"), {"run_id": self._run.run_id}
-        ).fetchone()
-        if row and row[0] and row[0]["query_execution_id"] == self._query:
-            return Deletions.model_validate(row[0])
-        return Deletions(
+        """How far the deletions of this query have come, or where they begin."""
+        return progress.read_deletions(cursor, self._run.run_id, self._query) or Deletions(
             query_execution_id=self._query,
             survey_id=self._survey.survey_id,
             **(allowance._asdict() if allowance else {}),
         )
 
-    def _decided_at(self, cursor: Cursor) -> datetime:
-        row = cursor.execute(
-            statement("delete/read_progress.sql"), {"run_id": self._run.run_id}
-        ).fetchone()
-        assert row is not None  # noqa: S101
-        moment: datetime = row[1]
-        return moment
-
     def _save(self, cursor: Cursor, deletions: Deletions, **changes: object) -> Deletions:
         changed = deletions.model_copy(update=changes)
-        cursor.execute(
-            statement("delete/save_progress.sql"),
-            {"deletions": Jsonb(changed.model_dump(mode="json")), "run_id": self._run.run_id},
-        )
+        progress.save_deletions(cursor, self._run.run_id, changed)
         return changed
 
 
@@ -479,11 +453,6 @@ def _count(cursor: Cursor) -> int:
     return int((cursor.fetchone() or (0,))[0])
 
 
-def _blocks(reader: PageReader) -> Iterator[bytes]:
-    while reader.has_more():
-        yield from reader.take(LINES_AT_ONCE)
-
-
 class _Sums:
     """Sums the hashes of lines that pass, as the profile does."""
 
@@ -494,9 +463,5 @@ class _Sums:
     def over(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         for block in blocks:
             if self._is_counted:
-                self.checksum += sum(map(_hash, block.splitlines()))
+                self.checksum += sum_hashes(block)
             yield block
-
-
-def _hash(line: bytes) -> int:
-    return int(hashlib.md5(line, usedforsecurity=False).hexdigest()[:15], 16)

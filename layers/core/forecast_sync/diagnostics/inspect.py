@@ -34,7 +34,7 @@ from forecast_sync.load.page_reader import PageReader, Stream
 from forecast_sync.survey.file_ledger import FileLedger
 from forecast_sync.survey.folders import partition_values
 from forecast_sync.survey.judge import ARCHIVED
-from forecast_sync.survey.lake import is_hidden
+from forecast_sync.survey.listing import is_hidden
 from forecast_sync.survey.lists import OTHER, WINDOW, ListedFile, register_lists, write_list
 from forecast_sync.tables import Table
 from forecast_sync.target.differences import describe_target, list_differences

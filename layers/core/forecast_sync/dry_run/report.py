@@ -21,7 +21,7 @@ from forecast_sync.contracts.query import Queries, StartedQuery
 from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.contracts.survey import RunFiles
-from forecast_sync.delete.rows import read_deletions
+from forecast_sync.delete.progress import read_deletions
 from forecast_sync.dry_run.changes import (
     EXAMPLES,
     LARGEST,
@@ -145,7 +145,8 @@ def report_changes(
         made_at = extract.redrive_count
         raise_if_stale(error, made_at=made_at, redrive_count=request.redrive_count)
         raise
-    deletions = read_deletions(connection, run, extract.query_execution_id)
+    with transaction(connection) as cursor:
+        deletions = read_deletions(cursor, run.run_id, extract.query_execution_id)
     if deletions:
         counts = counts.model_copy(update={"deleted": deletions.planned})
     report = ChangeReport(

@@ -10,8 +10,12 @@ from forecast_sync.adapters.athena import Athena, Cost
 from forecast_sync.adapters.s3 import Storage
 from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PolledQuery, PollRequest, QueryRequest, StartedQuery
-from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definitions
-from forecast_sync.errors import ConfigurationInvalid, FullRunNeeded, QueryFailed, QueryRetryable
+from forecast_sync.contracts.redrive import (
+    raise_if_stale,
+    refuse_endless_renewal,
+    refuse_other_definitions,
+)
+from forecast_sync.errors import FullRunNeeded, QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.survey.proof import refuse_changed_lake, require_survey
 from forecast_sync.tables import Table, definition_of
@@ -22,9 +26,6 @@ SUBMISSIONS_PER_REDRIVE = 3
 SCANS = 2
 """How often a run reads each listed object: once in each of its queries."""
 TERABYTE = 10**12
-
-MOST_RENEWALS = 20
-"""After so many renewals, and as many again after each redrive, a run gives up."""
 
 LONGEST_WAIT = 60
 WAIT_GROWTH = 4 / 3
@@ -49,7 +50,7 @@ def start_query(
     and again, and ``Superseded`` for a run of a version that surveyed no lake.
     """
     definition = definition_of(table)
-    _refuse_endless_renewal(request)
+    refuse_endless_renewal(request.renewal, request.redrive_count)
     refuse_other_definitions(definition, request.window.definition or definition)
     survey = require_survey(request.run, request.window)
     _refuse_costs(settings, request, survey.size)
@@ -87,16 +88,6 @@ def _refuse_costs(settings: Settings, request: QueryRequest, listed_bytes: int) 
             f"{reason} So the whole lake has to be read: up to {scanned:,} bytes ({usd:,.2f} "
             f"dollars), more than MaxScanBytes allows ({settings.max_scan_bytes:,}). "
             "Start the full run by hand: forecast-sync start --sync-type full"
-        )
-
-
-def _refuse_endless_renewal(request: QueryRequest) -> None:
-    """Each renewal reads the lake again, and functions that hold two table files never agree."""
-    if request.renewal > MOST_RENEWALS * (request.redrive_count + 1):
-        raise ConfigurationInvalid(
-            f"The run has made its inputs {request.renewal} times, and they were always outdated: "
-            "the stack's functions hold different table files, or the lake never rests. Deploy the "
-            "stack again, then redrive."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 from zlib_ng import zlib_ng
@@ -10,6 +11,7 @@ from forecast_sync.contracts.page import Page
 from forecast_sync.errors import ResultInvalid
 
 INFLATED_BYTES = 1024 * 1024
+LINES_AT_ONCE = 100_000
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 """A loader has 256 MB of memory: a line of 24 MB takes 50 MB of it, and one of 64 MB takes 130."""
 
@@ -43,6 +45,11 @@ class PageReader:
         while self.position < wanted and self.has_more():
             yield self._take_block(wanted - self.position)
 
+    def blocks(self) -> Iterator[bytes]:
+        """Blocks of whole lines, all that are left."""
+        while self.has_more():
+            yield from self.take(LINES_AT_ONCE)
+
     def skip_to(self, position: int) -> None:
         """Skip to after ``position`` lines; raises ``ResultInvalid`` when the page is shorter."""
         for _ in self.take(position - self.position):
@@ -60,6 +67,12 @@ class PageReader:
             block, count = block[: len(block) - len(self._block)], lines
         self.position += count
         return block
+
+
+def sum_hashes(block: bytes) -> int:
+    """The sum of the lines' hashes, 60 bits of md5 each, as Athena sums them in the profile."""
+    hashes = (hashlib.md5(line, usedforsecurity=False).hexdigest() for line in block.splitlines())
+    return sum(int(digits[:15], 16) for digits in hashes)
 
 
 def _whole_lines(stream: Stream, page: Page) -> Iterator[bytes]:

@@ -16,10 +16,12 @@ from forecast_sync.adapters.postgres import (
 )
 from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
+from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.deletions import Deletions
 from forecast_sync.contracts.redrive import refuse_other_definitions
 from forecast_sync.contracts.result import RecordRequest, RunResult
 from forecast_sync.contracts.run import Run, Window
+from forecast_sync.delete.progress import read_deletions
 from forecast_sync.dry_run.changes import report_location
 from forecast_sync.errors import Superseded
 from forecast_sync.lease import lease, waiting
@@ -43,26 +45,22 @@ def record_success(
 ) -> RunResult:
     """Move the watermark, end the lease, and start the rerun if one was requested.
 
-    Raises ``InputsOutdated`` when the table file was replaced since the run began, or the target
-    has lost rows since. Raises ``Superseded`` when the run was overtaken, when its row is gone, or
-    when the ledger isn't the one that was verified: the database was copied with the run's row, and
-    the copy has replaced the original.
+    It raises
+
+    - ``InputsOutdated`` when the table file was replaced since the run began, or the target has
+      lost rows since;
+    - ``Superseded`` when the run was overtaken, when its row is gone, or when the ledger isn't the
+      one that was verified: the database was copied with the run's row, and the copy has replaced
+      the original.
     """
-    run, profile = request.run, request.plan.profile
+    run, window = request.run, request.window
     _refuse_other_definitions(table, request)
-    counts, _ = read_counts(connection, request.queries.extract.query_execution_id, profile)
-    if (counts.good, counts.rejected) != (profile.good, profile.rejected):
-        raise Superseded(
-            f"Run {run.run_id} was verified in another database: the ledger of this one has "
-            f"{counts.good} rows and {counts.rejected} rejects, verified were {profile.good} and "
-            f"{profile.rejected}; start a new {run.sync_type} run instead."
-        )
-    status: Literal["dry_run", "succeeded"] = "dry_run" if run.dry_run else "succeeded"
-    is_full = run.sync_type == "full" or request.window.low is None
+    counts = _read_verified_counts(connection, request)
+    is_full = run.sync_type == "full" or window.low is None
     with transaction(connection) as cursor:
         lease.lock_exclusively(cursor, run.scope)
         lease.resume_locked(cursor, run, request.redrive_count)
-        deletions = _read_deletions(cursor, request)
+        deletions = _require_deletions(cursor, request)
         if run.dry_run and deletions:
             counts = counts.model_copy(update={"deleted": deletions.planned})
         _refuse_lost_rows(cursor, table, run)
@@ -72,23 +70,23 @@ def record_success(
                 **counts.model_dump(),
                 "warnings": Json(counts.warnings),
                 "deletes_deferred": deletions.deferred if deletions else 0,
-                "status": status,
+                "status": _status(run),
                 "run_id": run.run_id,
-                "watermark": _earned_watermark(run, request.window),
+                "watermark": _earned_watermark(run, window),
                 "is_full": is_full,
-                "takes_in": run.moves_watermark and request.window.survey is not None,
+                "takes_in": run.moves_watermark and window.survey is not None,
             },
         )
-        take_in(cursor, settings, run, request.window)
-        _forget_deletions(cursor, settings, run, request.window)
+        take_in(cursor, settings, run, window)
+        _forget_deletions(cursor, settings, run, window)
         if is_full and not run.dry_run:
             _resolve_rejects(cursor, table, run)
         own = lease.require_row(lease.find_own_row(cursor, run.run_id), run)
-        waiting = _find_waiting(cursor, settings, request.window)
+        missing = _find_missing(cursor, settings, window)
     start_rerun(connection, workflow, settings, run, request.redrive_count or 0)
     result = RunResult(
         run_id=run.run_id,
-        status=status,
+        status=_status(run),
         git_ref=run.git_ref,
         neon_branch=run.neon_branch,
         sync_type=run.sync_type,
@@ -96,33 +94,48 @@ def record_success(
         watermark=own.watermark.replace(tzinfo=UTC),
         counts=counts,
         report=report_location(settings, run) if run.dry_run else None,
-        definition=request.window.definition,
-        window_reason=request.window.reason,
-        quarantined=request.window.survey.quarantined if request.window.survey else 0,
-        files=request.window.survey.files if request.window.survey else None,
+        definition=window.definition,
+        window_reason=window.reason,
+        quarantined=window.survey.quarantined if window.survey else 0,
+        files=window.survey.files if window.survey else None,
         deletes_deferred=deletions.deferred if deletions else 0,
         deletes_deferred_reason=deletions.reason if deletions else None,
-        **waiting,
+        **missing,
     )
     measure_run(run, result)
     return result
 
 
-def _read_deletions(cursor: Cursor, request: RecordRequest) -> Deletions | None:
+def _status(run: Run) -> Literal["dry_run", "succeeded"]:
+    return "dry_run" if run.dry_run else "succeeded"
+
+
+def _read_verified_counts(connection: Connection, request: RecordRequest) -> Counts:
+    """The ledger's counts; raises ``Superseded`` unless they are those that were verified."""
+    run, profile = request.run, request.plan.profile
+    counts, _ = read_counts(connection, request.queries.extract.query_execution_id, profile)
+    if (counts.good, counts.rejected) != (profile.good, profile.rejected):
+        raise Superseded(
+            f"Run {run.run_id} was verified in another database: the ledger of this one has "
+            f"{counts.good} rows and {counts.rejected} rejects, verified were {profile.good} and "
+            f"{profile.rejected}; start a new {run.sync_type} run instead."
+        )
+    return counts
+
+
+def _require_deletions(cursor: Cursor, request: RecordRequest) -> Deletions | None:
     """What became of the run's deletions; None when it had none to look for.
 
     Raises ``Superseded`` when they weren't done: the run's state machine has no *Delete rows*.
     """
     if not request.plan.deletes:
         return None
-    values = {"run_id": request.run.run_id}
-    row = cursor.execute(statement("delete/read_progress.sql"), values).fetchone()
-    deletions = Deletions.model_validate(row[0]) if row and row[0] else None
-    query = request.queries.extract.query_execution_id
-    if deletions is None or deletions.query_execution_id != query or not deletions.done:
+    run, query = request.run, request.queries.extract.query_execution_id
+    deletions = read_deletions(cursor, run.run_id, query)
+    if deletions is None or not deletions.done:
         raise Superseded(
-            f"Run {request.run.run_id} began under another release of this stack, which deletes no "
-            f"rows; start a new {request.run.sync_type} run instead."
+            f"Run {run.run_id} began under another release of this stack, which deletes no rows; "
+            f"start a new {run.sync_type} run instead."
         )
     return deletions
 
@@ -175,7 +188,7 @@ def take_in(cursor: Cursor, settings: Settings, run: Run, window: Window) -> Non
     )
 
 
-def _find_waiting(cursor: Cursor, settings: Settings, window: Window) -> dict[str, Any]:
+def _find_missing(cursor: Cursor, settings: Settings, window: Window) -> dict[str, Any]:
     """The fields of a result that say which files still hold the branch back."""
     if window.survey is None:
         return {}
@@ -224,7 +237,7 @@ def record_failure(
     that was (ISO 8601). A run that was redriven since keeps its row.
 
     False where no run has created the product's own tables yet: a run that was refused leaves no
-    trace. *Read watermark*, which creates them, sees to it that this run won't begin any more.
+    trace. *Read watermark*, which creates them, ensures that this run can no longer begin.
     """
     status = "superseded" if message.startswith(f"{Superseded.__name__}:") else "failed"
     message = message[:MESSAGE_LIMIT]
@@ -265,7 +278,7 @@ def record_stray_end(
     """End the lease of a failed run of a table that the stack has no more; nothing runs it again.
 
     Arguments are those of ``record_failure``; ``table_name`` is the table in the run's row. A row
-    that still worked would keep all tables' history for ever.
+    that still worked would keep all tables' history forever.
     """
     with transaction(connection) as cursor:
         for scope in (None, table_name):

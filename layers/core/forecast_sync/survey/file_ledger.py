@@ -76,6 +76,14 @@ class Totals(NamedTuple):
     """Quarantined, though rows of them may be in the target, and nobody has accepted that."""
 
 
+class Slice(NamedTuple):
+    """Listed objects and at most ``SLICE`` rows: all up to the key ``end``, or all that follow."""
+
+    end: str | None
+    items: list[Listed]
+    known: list[KnownFile]
+
+
 class FileLedger:
     """The rows of one table and lake; each call is a transaction unless it gets a cursor."""
 
@@ -90,11 +98,23 @@ class FileLedger:
             cursor.execute(statement("survey/cut_keys.sql"), values)
             return [key for (key,) in cursor]
 
-    def read_range(self, cursor: Cursor, after: str, last: str | None) -> list[KnownFile]:
-        """The first ``SLICE`` rows with keys behind ``after``, up to ``last`` if there is one."""
-        values = {**self._of, "after": after, "last": last, "limit": SLICE}
-        cursor.execute(statement("survey/read_range.sql"), values)
-        return [KnownFile(*row) for row in cursor]
+    def beside(self, items: Sequence[Listed], after: str, last: str | None) -> Iterator[Slice]:
+        """Listed objects and the rows for them, up to the key ``last``, or None for the end.
+
+        ``items`` are all objects of the lake with keys after ``after``, up to ``last``.
+        """
+        while True:
+            with transaction(self._connection) as cursor:
+                values = {**self._of, "after": after, "last": last, "limit": SLICE}
+                cursor.execute(statement("survey/read_range.sql"), values)
+                known = [KnownFile(*row) for row in cursor]
+            is_cut = len(known) == SLICE
+            end = known[-1].key if is_cut else last
+            listed = [item for item in items if item.key > after and (not end or item.key <= end)]
+            yield Slice(end, listed, known)
+            if not is_cut or end is None:
+                return
+            after = end
 
     def save(self, cursor: Cursor, files: Sequence[KnownFile]) -> None:
         """Insert or replace rows."""

@@ -24,9 +24,9 @@ from forecast_sync.lease import lease
 from forecast_sync.lease.window import record_window
 from forecast_sync.survey.compare import compare
 from forecast_sync.survey.dates import merge
-from forecast_sync.survey.file_ledger import SLICE, FileLedger, KnownFile, Totals
+from forecast_sync.survey.file_ledger import FileLedger, KnownFile, Totals
 from forecast_sync.survey.judge import ANY_DATE, READERS, Judged, judge_all
-from forecast_sync.survey.listing import list_ranges
+from forecast_sync.survey.listing import is_hidden, list_ranges
 from forecast_sync.survey.lists import OTHER, WINDOW, register_lists, write_list
 from forecast_sync.survey.proof import source_changed
 from forecast_sync.tables import Table, definition_of
@@ -134,17 +134,10 @@ class _Surveying:
     def _compare_page(self, page: Sequence[Listed], last: str | None) -> None:
         """Compare listed objects with the ledger's rows up to the key ``last``, slice by slice."""
         items = [item for item in page if not is_hidden(item.key, self._prefix)]
-        while True:
-            with transaction(self._connection) as cursor:
-                known = self._ledger.read_range(cursor, self._survey.after, last)
-            is_cut = len(known) == SLICE
-            end = known[-1].key if is_cut else last
-            self._compare_slice([item for item in items if end is None or item.key <= end], known)
-            items = [item for item in items if end is not None and item.key > end]
-            if end is not None:
-                self._change(after=end)
-            if not is_cut:
-                return
+        for part in self._ledger.beside(items, self._survey.after, last):
+            self._compare_slice(part.items, part.known)
+            if part.end is not None:
+                self._change(after=part.end)
 
     def _compare_slice(self, items: Sequence[Listed], known: Sequence[KnownFile]) -> None:
         def judge(unknown: Sequence[Listed]) -> Mapping[str, Judged | None]:
@@ -253,12 +246,3 @@ def _refuse_bad_files(ledger: FileLedger, totals: Totals, table: Table, settings
     listed = "; ".join(f"s3://{bucket}/{key} {reason}" for key, reason in named)
     more = f"; and {count - len(named)} more" if count > len(named) else ""
     raise SourceInvalid(f"{why}: {listed}{more}. {advice}")
-
-
-def is_hidden(key: str, prefix: str) -> bool:
-    """Whether Athena skips an object: a name that begins with _ or ., or a folder's placeholder.
-
-    So is a name with a NUL, which Postgres can't store.
-    """
-    parts = key[len(prefix) :].split("/")
-    return key.endswith("/") or "\0" in key or any(part.startswith(("_", ".")) for part in parts)

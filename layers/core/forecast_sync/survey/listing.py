@@ -58,3 +58,12 @@ def _begin(item: Range) -> Range:
     """The same range, whose first pages are already there."""
     begun = list(islice(item.pages, PAGES_AHEAD))
     return item._replace(pages=chain(begun, item.pages))
+
+
+def is_hidden(key: str, prefix: str) -> bool:
+    """Whether Athena skips an object: a name that begins with _ or ., or a folder's placeholder.
+
+    So is a name with a NUL, which Postgres can't store.
+    """
+    parts = key[len(prefix) :].split("/")
+    return key.endswith("/") or "\0" in key or any(part.startswith(("_", ".")) for part in parts)

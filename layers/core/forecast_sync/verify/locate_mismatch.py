@@ -5,7 +5,6 @@ Done only when profile and ledger differ, because it reads the result files a se
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 
@@ -13,10 +12,9 @@ from forecast_sync.adapters.postgres import Connection, statement, transaction
 from forecast_sync.adapters.s3 import Storage
 from forecast_sync.contracts.counts import Sums
 from forecast_sync.contracts.page import Page, Plan
-from forecast_sync.load.page_reader import PageReader, Stream
+from forecast_sync.load.page_reader import PageReader, Stream, sum_hashes
 
 SEARCH_SECONDS = 120.0
-LINES_AT_ONCE = 100_000
 
 
 def locate_mismatch(
@@ -60,13 +58,5 @@ def _sum_ledger(connection: Connection, pages: list[Page]) -> dict[int, Sums]:
 
 def _sum_files(stream: Stream, page: Page, *, with_checksum: bool) -> Sums:
     reader = PageReader(stream, page)
-    checksum = 0
-    while reader.has_more():
-        for block in reader.take(LINES_AT_ONCE):
-            if with_checksum:
-                checksum += sum(map(_hash, block.splitlines()))
+    checksum = sum(sum_hashes(block) if with_checksum else 0 for block in reader.blocks())
     return Sums(reader.position, checksum)
-
-
-def _hash(line: bytes) -> int:
-    return int(hashlib.md5(line, usedforsecurity=False).hexdigest()[:15], 16)
