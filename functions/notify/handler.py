@@ -32,7 +32,7 @@ def publish_result(request: NotifyRequest) -> dict[str, Any]:
         settings=deployed_tables.settings_named(result.table),
         result=result,
     )
-    return {"told": kinds}
+    return {"published": kinds}
 
 
 @task(FreshnessCheck)
@@ -45,4 +45,4 @@ def check_freshness(_check: FreshnessCheck) -> dict[str, Any]:
         connect=clients.connection_of,
         topic=clients.topic(),
     )
-    return {"told": kinds}
+    return {"published": kinds}

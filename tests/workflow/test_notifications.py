@@ -230,9 +230,9 @@ def test_a_stale_branch_is_published_once_and_its_recovery_once(
     deployed = inbox.deployed
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()
-    assert _check(deployed) == {"told": []}
+    assert _check(deployed) == {"published": []}
     eventually(lambda: _check(deployed) == {"told": ["stale"]}, goal_seconds(athena) + 10)
-    assert _check(deployed) == {"told": []}
+    assert _check(deployed) == {"published": []}
     text = inbox.wait("Forecasts are stale: dev (dev)")
     assert "aren't in the table" in text
     assert "forecast-sync start" in text

@@ -381,8 +381,8 @@ def _conditions(conditions: Iterable[str]) -> str:
     return "".join(f" AND {condition}" for condition in conditions)
 
 
-def _instant(moment: datetime) -> str:
-    return f"from_iso8601_timestamp('{moment.astimezone(UTC).isoformat(timespec='milliseconds')}')"
+def _instant(time: datetime) -> str:
+    return f"from_iso8601_timestamp('{time.astimezone(UTC).isoformat(timespec='milliseconds')}')"
 
 
 def _exact(column: Column) -> str:
