@@ -12,7 +12,7 @@ from forecast_sync.task import RemainingMilliseconds, timed_task
 def handler(
     request: DeletionsRequest, remaining_milliseconds: RemainingMilliseconds
 ) -> DeletionProgress:
-    """Return whether all is deleted that should be, or another call must go on."""
+    """Return whether all is deleted that should be, or another call must continue."""
     run = request.run
     return delete_rows(
         connection=clients.connection(run.neon_branch_id, run.run_id),

@@ -85,7 +85,7 @@ def _refuse_too_few_loaders(tables: int) -> None:
 
 
 def _known(name: str | None) -> str:
-    """A run goes on with the only table even if that had another name when the run began."""
+    """A run continues with the only table even if that had another name when the run began."""
     configured = settings()
     return configured.require_table(name if configured.has_several_tables else None)
 
@@ -100,6 +100,6 @@ def _known_to(run: Run) -> str:
     if run.table is None and configured.has_several_tables:
         raise InvalidInput(
             f"Run {run.run_id} names no table, as when the stack had one; now it syncs "
-            f"{', '.join(configured.table_names)}. It can't go on: start a new run of the table."
+            f"{', '.join(configured.table_names)}. It can't continue: start a new run of the table."
         )
     return _known(run.table)

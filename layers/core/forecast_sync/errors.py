@@ -222,7 +222,7 @@ OTHER_MEANINGS = {
     "StoppedByHand": "Somebody stopped the run; what it had committed stays.",
     "Lambda.Unknown": "A function ended without an answer: out of memory, or out of time.",
 }
-"""Of the names that failures carry without a class of ours."""
+"""The meanings of failures' names that are no class of ours."""
 
 
 def error_name(message: str) -> str:

@@ -102,10 +102,10 @@ class Payload(Model):
 
     @classmethod
     def misfit(cls, faults: str) -> ForecastSyncError:
-        """``Superseded``: the run can't go on, and only a new one helps."""
+        """``Superseded``: the run can't continue, and only a new one helps."""
         return Superseded(
-            "The run began under another release of this stack, and this one can't go on with what "
-            f"it recorded; start a new run. {faults}"
+            "The run began under another release of this stack, and this one can't continue with "
+            f"what it recorded; start a new run. {faults}"
         )
 
 

@@ -49,7 +49,7 @@ class Survey(Payload):
     """The survey of a run's lake; it never holds a list, only where the lists are.
 
     While it isn't ``done``, ``listing`` counts the listings of the lake, the present one of which
-    began at ``began_at`` and goes on behind the key ``after``; ``found_withdrawals`` is whether it
+    began at ``began_at`` and continues after the key ``after``; ``found_withdrawals`` is whether it
     has found an object replaced or gone, and ``listed`` whether it was the last one.
 
     Then ``location`` is the ``s3://`` folder of the lists: ``window/`` has the objects to take in,

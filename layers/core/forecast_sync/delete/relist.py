@@ -2,7 +2,7 @@
 
 A key that was in no object may be in one now. Rows that are missing, of the business dates of such
 an object, are left to the next run, which takes it in. A tombstone doesn't wait: a lake that never
-rests would keep its row for ever, and a newer row brings the key back.
+rests would keep its row forever, and a newer row brings the key back.
 """
 
 from __future__ import annotations

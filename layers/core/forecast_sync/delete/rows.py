@@ -90,8 +90,8 @@ def delete_rows(
 def covered_dates(run: Run, window: Window) -> list[DateRange]:
     """The business dates of which the run has read every row of the lake, and looks at every key.
 
-    Of an incremental run that are those in which objects were removed or replaced, or deletions
-    wait; a range that closes a gap between two of them wasn't necessarily read.
+    For an incremental run, these are the dates in which objects were removed or replaced, or
+    deletions wait; a range that closes a gap between two of them wasn't necessarily read.
     """
     bounds = DateRange(first=run.date_from or date.min, last=run.date_to or date.max)
     survey = require_survey(run, window)
@@ -397,7 +397,7 @@ class _Deleting:
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Cursor, int]]:
-        """A transaction behind the fence, and how many rows of the list are gone over."""
+        """A transaction behind the fence, and how many rows of the list have been processed."""
         with transaction(self._connection, self._opening) as cursor:
             committed = find_committed(cursor, self._run, self._request.plan.definition)
             if committed is None:

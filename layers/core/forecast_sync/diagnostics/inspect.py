@@ -124,8 +124,8 @@ def inspect(
     may do with its rows, None without one}``; about ``probe``: ``{"rows": [{column: text or None}],
     "hashes": [int as text]}``; about ``sums``: ``{"sums": [[date, rows, checksum as text]]}``;
     about ``lake``: ``{"survey_id": whose partition of the survey table the objects are}``; about
-    ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to go on at, or None}``, with
-    fewer rows than asked for when they are large. A probe's values are shortened.
+    ``keys``: ``{"rows": [[key..., hash as text]], "next": the offset to continue at, or None}``,
+    with fewer rows than asked for when they are large. A probe's values are shortened.
     """
     question = request.question
     if isinstance(question, ProbeQuestion):

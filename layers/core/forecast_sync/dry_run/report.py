@@ -96,7 +96,7 @@ class ChangeReport(Payload):
     """What a run would change in the target, and what its queries cost.
 
     The run itself reads as much of ``files``. ``examples`` are of the rejects of each reason,
-    ``deletions`` of the rows that should leave. Of those ``deletes_deferred`` would wait.
+    ``deletions`` of the rows that should leave. ``deletes_deferred`` of them would wait.
     ``losses`` say which values are rounded to fit the target.
     """
 

@@ -276,7 +276,7 @@ def _reject_column(table: Table) -> str:
 def _is_touched(key: str, day: str, window: Window, is_alone: str) -> str:
     """Whether a run looks at a key: one of the window's rows has it, or one withdrawn had its date.
 
-    Of the whole lake every key is looked at, and nothing has to be kept for that.
+    A run of the whole lake looks at every key, and nothing has to be kept for that.
     """
     if window.survey is None or window.low is None:
         return "true"

@@ -103,7 +103,7 @@ def poll_query(
 
     Each poll that goes through the state machine takes nine of the 25,000 events that an execution
     may have. So once the waits have grown to a minute, one call polls for as long as the function
-    may run. Of a failed query, raises ``InputsOutdated`` when it failed before this redrive,
+    may run. For a failed query, raises ``InputsOutdated`` when it failed before this redrive,
     ``QueryRetryable`` while submissions are left, ``SourceChanged`` or ``SourceUnstable`` when an
     object that it was to read is another one now, or gone, and ``QueryFailed`` otherwise.
     """

@@ -64,7 +64,7 @@ def lock_of(scope: str | None) -> sql.Composable:
 def lock_exclusively(cursor: Cursor, scope: str | None) -> None:
     """Wait until no batch of the table is being committed.
 
-    None begins until the transaction ends. Batches of other tables go on.
+    None begins until the transaction ends. Batches of other tables continue.
     """
     cursor.execute(sql.SQL("SELECT pg_advisory_xact_lock({})").format(lock_of(scope)))
     # A function that was updated in the middle of a run meets the schema of the version before.
@@ -169,7 +169,7 @@ def resume_locked(
     if not _is_present(own, redrive_count, began_at):
         raise LeaseHeld(
             f"Run {run.run_id} has ended or was redriven since this call began, so the call must "
-            "not go on; only a redrive takes the run's lease again."
+            "not continue; only a redrive takes the run's lease again."
         )
     if own.status == "failed" and own.had_lease:
         _refuse_overtaken_since(cursor, run)
@@ -215,7 +215,7 @@ def _refuse_overtaken_since(cursor: Cursor, run: Run) -> None:
     if later:
         raise Superseded(
             f"Run {later[0]} has written or succeeded since {run.run_id} lost its lease, so this "
-            f"one must not go on; start a new {run.sync_type} run instead."
+            f"one must not continue; start a new {run.sync_type} run instead."
         )
     holder = find_holder(cursor, run)
     if holder:

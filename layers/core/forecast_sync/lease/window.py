@@ -59,8 +59,8 @@ def refuse_ended_execution(run: Run, is_alive: Callable[[str], bool]) -> None:
     """
     if not is_alive(run.execution_arn):
         raise LeaseHeld(
-            f"Run {run.run_id} has ended since this call began, so the call must not go on; only a "
-            "redrive takes the run's lease."
+            f"Run {run.run_id} has ended since this call began, so the call must not continue; "
+            "only a redrive takes the run's lease."
         )
 
 

@@ -32,7 +32,7 @@ def find_committed(cursor: Cursor, run: Run, definition: str | None) -> int | No
     """How many lines of the page are committed; None when the run no longer has its lease.
 
     The opened transaction holds the lease's shared lock until it ends, so the answer stays true.
-    Raises ``Superseded`` when the run was overtaken, and ``InputsOutdated`` when it has gone over
+    Raises ``Superseded`` when the run was overtaken, and ``InputsOutdated`` when it has switched
     to another definition than that of the page since this call began.
     """
     status, is_current, committed, recorded = fetch_last(cursor)

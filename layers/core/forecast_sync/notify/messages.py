@@ -199,7 +199,7 @@ def unresolved(run_id: str, execution_arn: str, message: str, settings: Settings
 
 
 def recovered(result: RunResult, settings: Settings) -> Notification:
-    """The first success after a failure, or nothing holds the branch back for too long any more."""
+    """The first success after a failure, or nothing holds the branch back too long any longer."""
     waiting = name_waiting(result.waiting_files, result.waiting_file)
     if waiting is None:
         return _of_result("recovered", result, settings, "The branch is healthy again.")

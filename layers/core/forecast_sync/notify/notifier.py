@@ -187,7 +187,7 @@ def _save_states(
     """Save the states of a branch; the subjects whose state differs from the last published one.
 
     A branch about which nothing was ever published counts as healthy. Where there are several
-    tables, each has states of its own; the first one goes on from those of an only table.
+    tables, each has states of its own; the first one continues from those of an only table.
     """
     scope, is_first = settings.scope, settings.scope == settings.table_names[0]
     changed: set[Subject] = set()

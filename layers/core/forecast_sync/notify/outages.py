@@ -90,7 +90,7 @@ def recent(settings: Settings) -> int:
 def _branch_of(execution_input: str, settings: Settings) -> str:
     """The Neon branch of an execution's input; the input itself when it is invalid.
 
-    Of a run of one of several tables it is the branch and the table.
+    For a run of one of several tables, it is the branch and the table.
     """
     try:
         request = SyncRequest.parse(json.loads(execution_input))

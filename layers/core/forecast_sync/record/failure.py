@@ -66,8 +66,8 @@ class FailureRecorder:
         """Record and publish how an execution ended, unless the event is outdated.
 
         An execution that was redriven since, or has succeeded, is left alone. A run whose branch
-        can't be resolved has no database to be recorded in: its failure is only published. Of a
-        run whose table the stack has no more, only the lease is ended.
+        can't be resolved has no database to be recorded in: its failure is only published. For a
+        run whose table is no longer in the stack, only the lease is ended.
         """
         failure = self._read_failure(ended)
         if failure is None:

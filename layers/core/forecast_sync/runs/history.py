@@ -32,7 +32,7 @@ def visited_states(events: Events) -> list[Visit]:
     for event in reversed(events):
         time = event["timestamp"]
         if event["type"] == "ExecutionRedriven":
-            # It goes on in the states that were left open, whether or not it enters them again.
+            # It continues in the states that were left open, whether or not it enters them again.
             inside.clear()
         elif entered := event.get("stateEnteredEventDetails"):
             name = entered["name"]

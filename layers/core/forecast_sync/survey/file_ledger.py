@@ -25,7 +25,7 @@ class KnownFile(NamedTuple):
     """A row of the file ledger, as a survey compares it with the lake.
 
     ``withdrawn_from`` and ``withdrawn_to`` are the business dates of its earlier versions that
-    were in a run's window and that no run has gone over since. ``was_read`` is whether this
+    were in a run's window and that no run has processed since. ``was_read`` is whether this
     version was in a run's window.
     """
 
@@ -92,7 +92,7 @@ class FileLedger:
         self._of = {"table_name": settings.table_file, "lake": settings.data_location}
 
     def cut_keys(self, after: str) -> list[str]:
-        """The keys behind ``after`` that cut the rows into ranges of ``SLICE`` each."""
+        """The keys after ``after`` that cut the rows into ranges of ``SLICE`` each."""
         with transaction(self._connection) as cursor:
             values = {**self._of, "after": after, "rows": SLICE}
             cursor.execute(statement("survey/cut_keys.sql"), values)

@@ -32,7 +32,7 @@ from forecast_sync.survey.proof import source_changed
 from forecast_sync.tables import Table, definition_of
 
 RESERVE_MILLISECONDS = 120_000
-"""What a call keeps for the lists; another call goes on when less is left."""
+"""What a call keeps for the lists; another call continues when less is left."""
 
 MOST_LISTINGS = 5
 NAMED_IN_MESSAGE = 3
@@ -50,7 +50,7 @@ def survey_lake(
     request: SurveyRequest,
     remaining_milliseconds: Callable[[], int],
 ) -> Window:
-    """Go on with a run's survey until it is done, or the time ends; the window with the survey.
+    """Continue a run's survey until it is done or the time ends; the window with the survey.
 
     Raises ``SourceInvalid`` for objects that have left rows in the target and can't be read now,
     for a lake without a readable object, and for any bad file when the table file says so;
@@ -231,7 +231,7 @@ def _refuse_bad_files(ledger: FileLedger, totals: Totals, table: Table, settings
     advice = "Repair or remove the file, then redrive or start a new run."
     if totals.lost:
         why = (
-            "Rows of these objects were loaded, and they can't be read any more, so that older "
+            "Rows of these objects were loaded, and they can no longer be read, so that older "
             "rows would win"
         )
     elif totals.quarantined and not totals.readable:

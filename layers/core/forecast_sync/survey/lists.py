@@ -29,7 +29,7 @@ WINDOW, OTHER = "window", "other"
 """The values of ``part``: the objects to take in, and those that overlap their business dates."""
 
 RESULT_DAYS = 15
-"""The results bucket's life cycle deletes lists, as all results, after so many days."""
+"""After how many days the results bucket's life cycle deletes lists, like all results."""
 
 FILE_OBJECTS = 50_000
 """How many objects a file of a list has at most, and all parts of a list in memory: about 5 MB."""

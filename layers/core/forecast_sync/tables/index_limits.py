@@ -11,7 +11,7 @@ ENTRY_BYTES = 2704
 """The most of a B-tree's entry, on pages of 8 kB (``BTMaxItemSize`` in Postgres' nbtree.h)."""
 
 HEADER_BYTES = 16
-"""Of an entry with NULLs, aligned."""
+"""The size of an entry's header when it has NULLs, aligned."""
 
 TEXT_OVERHEAD = 7
 """A text's own header and its alignment."""

@@ -277,8 +277,8 @@ class Target(Model):
     index: tuple[Index, ...] = Field(default=(), description="Further indexes.")
     missing: Literal["keep", "delete"] = Field(
         default="keep",
-        description="What becomes of a row whose key no file of the lake has any more: it stays "
-        "(`keep`), or leaves the target (`delete`).",
+        description="What becomes of a row whose key is no longer in any file of the lake: it "
+        "stays (`keep`), or leaves the target (`delete`).",
     )
     max_delete_percent: Annotated[float, Field(ge=0, le=100, strict=True)] = Field(
         default=5,
@@ -442,7 +442,7 @@ class Table(Model):
 
     @property
     def is_mirror(self) -> bool:
-        """Whether a row leaves the target when no file of the lake has its key any more."""
+        """Whether a row leaves the target when its key is no longer in any file of the lake."""
         return self.target.missing == "delete"
 
     @property

@@ -127,7 +127,7 @@ def judge_continuity(
 def refuse_lost_rows(cursor: Cursor, table: Table, run_id: str) -> None:
     """Raise ``InputsOutdated`` when the target lost rows while the run was loading it.
 
-    The ledger doesn't show it. Of a run that an older version began, there is nothing to compare.
+    The ledger doesn't show it. For a run that an older version began, there is nothing to compare.
     """
     own = read_own_record(cursor, run_id)
     loss = own and _find_own_loss(cursor, table, own, _describe(cursor, table))
@@ -204,7 +204,7 @@ def _find_replacement(
 def _find_alteration(
     recorded: RecordedTarget, present: RecordedTarget, run_id: str, table: Table
 ) -> str | None:
-    """Of a target that was rewritten: a column that has its type again may have lost digits."""
+    """In a rewritten target, a column that has its type again may have lost digits."""
     altered = sorted(
         name
         for name, transaction in recorded.altered.items()

@@ -1,4 +1,4 @@
--- Marks the objects of a run's window as loaded, and what was withdrawn as gone over; what a full run has
+-- Marks the objects of a run's window as loaded, and what was withdrawn as processed; what a full run has
 -- only read again isn't written. Objects that another survey has put into its window since stay as they
 -- are. May run twice: the second time finds nothing.
 UPDATE forecast_sync_file AS file

@@ -1,4 +1,4 @@
--- Has quarantined objects judged again by the next run, and nobody accepts any more that they are left
+-- Has quarantined objects judged again by the next run, and no longer counts it as accepted that they are left
 -- out. May run twice: it writes the same again.
 UPDATE forecast_sync_file
 SET reader = NULL, retried_at = clock_timestamp(), retried_by = %(by)s,

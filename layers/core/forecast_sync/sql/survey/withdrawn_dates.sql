@@ -1,4 +1,4 @@
--- The business dates of versions that are replaced or gone and that no run has gone over since, and of
+-- The business dates of versions that are replaced or gone and that no run has processed since, and of
 -- deletions that wait, within the run's bounds. Only reads.
 SELECT lower(merged), upper(merged) - 1
 FROM (
