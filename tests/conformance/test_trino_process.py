@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 from localcloud import cloud as local
+from localcloud.athena.trino_server import MOST_RESTARTS, TrinoServer
 from localcloud.errors import LocalCloudError
 
 from tests.lake import make_rows, reference
@@ -109,6 +110,36 @@ def test_ctrl_c_while_it_starts_leaves_nothing(state_dir: Path) -> None:
     eventually(lambda: not _remaining(state_dir), 30)
 
 
+class Unstartable(TrinoServer):
+    """Its first process answers until it is killed, and each later one ends at once."""
+
+    processes: list[subprocess.Popen[bytes]]
+
+    def _configure(self) -> None:
+        self.processes = []
+        self._log.write_text("Error: no more memory\n")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        seconds = "0" if self.processes else "1000"
+        self.processes.append(subprocess.Popen(["/bin/sleep", seconds]))
+        return self.processes[-1]
+
+    def _answers(self) -> bool:
+        return len(self.processes) == 1
+
+
+def test_an_engine_that_does_not_start_again_is_given_up(tmp_path: Path) -> None:
+    server = Unstartable(tmp_path, tmp_path, tmp_path, tmp_path / "trino.log", None)
+    server.start()
+    server.await_client()
+    server.processes[0].kill()
+    eventually(lambda: len(server.processes) == 1 + MOST_RESTARTS)
+    with pytest.raises(LocalCloudError, match=r"Trino did not start: .*no more memory"):
+        server.await_client()
+    server.stop()
+    assert len(server.processes) == 1 + MOST_RESTARTS
+
+
 def test_it_listens_on_loopback_and_answers_only_its_cloud(deployed: Deployed) -> None:
     (engine,) = _find_engines(Path(deployed.cloud.state_dir))
     ports = [
@@ -132,6 +163,11 @@ def test_it_listens_on_loopback_and_answers_only_its_cloud(deployed: Deployed) -
 
 
 def test_it_takes_less_than_4_gb_and_the_whole_cloud_less_than_6(deployed: Deployed) -> None:
+    deployed.upload("few", make_rows(range(10)))
+    deployed.succeed()
+    numbers = "UNNEST(sequence(1, 2000)) AS a (x), UNNEST(sequence(1, 1000)) AS b (y)"
+    digest = "md5(to_utf8(concat(CAST(x AS varchar), ' ', CAST(y AS varchar))))"
+    query(deployed.cloud, f"SELECT count(DISTINCT {digest}) AS digests FROM {numbers}")
     (engine,) = _find_engines(Path(deployed.cloud.state_dir))
     server = psutil.Process(deployed.cloud.pid)
     everything = [server, *server.children(recursive=True)]

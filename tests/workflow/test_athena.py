@@ -240,6 +240,31 @@ def test_a_query_says_what_it_took(
     assert run("SELECT 1 AS one")["Statistics"]["DataScannedInBytes"] == 0
 
 
+def test_a_run_has_each_of_its_objects_read_once_by_each_query(deployed: Deployed) -> None:
+    def upload(name: str, first: int) -> None:
+        numbers = range(first, first + 1_500)
+        deployed.upload(name, [make_row(n, dma_id=secrets.token_hex(25)) for n in numbers])
+
+    def queries() -> set[str]:
+        pages = client.get_paginator("list_query_executions").paginate(WorkGroup=workgroup)
+        return {query for page in pages for query in page["QueryExecutionIds"]}
+
+    client = deployed.client("athena")
+    workgroup = "forecast-sync-dev"
+    for number in range(3):
+        upload(f"old-{number}", number * 1_000)
+    before = queries()
+    full = deployed.succeed().output["files"]
+    upload("new", 500)
+    partial = deployed.succeed().output["files"]
+    assert (full["taken_in"], partial["taken_in"], partial["overlapping"]) == (3, 1, 3)
+    described = [_describe(deployed, query) for query in queries() - before]
+    assert len(described) == 2 * 2
+    scanned = sum(query["Statistics"]["DataScannedInBytes"] for query in described)
+    # And the lists of these objects, which are texts of some hundred bytes.
+    assert scanned <= 2 * (full["bytes"] + partial["bytes"]) + 4_000
+
+
 def test_values_are_text_as_athena_writes_it(deployed: Deployed, run: Callable[..., Query]) -> None:
     ended = run(
         "SELECT true AS yes, CAST(7 AS bigint) AS seven, CAST(1.5 AS double) AS half, "

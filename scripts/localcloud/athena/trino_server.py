@@ -33,6 +33,8 @@ HEAP_MEGABYTES, QUERY_MEGABYTES, HEADROOM_MEGABYTES = 2560, 1536, 512
 START_TIMEOUT_SECONDS = 600.0
 """Long, for busy machines: a server that ends meanwhile is noticed at once."""
 POLL_SECONDS = 0.2
+MOST_RESTARTS = 3
+"""How often in a row a server that has answered before is started until it answers again."""
 _Popen = subprocess.Popen
 """The original: the local cloud's server replaces ``subprocess.Popen`` with one for functions."""
 # fmt: off
@@ -103,29 +105,30 @@ class TrinoServer:
     def _supervise(self) -> None:
         try:
             self._configure()
-            while not self._stopping.is_set():
-                self._run_once()
-                if not self._was_ready and not self._stopping.is_set():
-                    self._failure = f"Trino did not start: {_failure_line(self._log)}"
-                    return
+            starts_left = 1
+            while starts_left and not self._stopping.is_set():
+                starts_left -= 1
+                if self._run_once():
+                    starts_left = MOST_RESTARTS
+            if not self._stopping.is_set():
+                self._failure = f"Trino did not start: {_failure_line(self._log)}"
         except (OSError, subprocess.SubprocessError, LocalCloudError) as error:
             self._failure = f"Trino did not start: {error}"
 
-    _was_ready = False
-
-    def _run_once(self) -> None:
-        """Start the process, say when it answers, and wait for its end."""
+    def _run_once(self) -> bool:
+        """Start the process, say when it answers, and wait for its end; whether it has answered."""
         with self._lock:
             if self._stopping.is_set():
-                return
+                return False
             self._process = process = self._spawn()
         while process.poll() is None and not self._answers():
             self._stopping.wait(POLL_SECONDS)
-        if process.poll() is None:
-            self._was_ready = True
+        has_answered = process.poll() is None
+        if has_answered:
             self._ready.set()
         process.wait()
         self._ready.clear()
+        return has_answered
 
     def _answers(self) -> bool:
         """Whether a query works; the server reports itself as started slightly too early."""
