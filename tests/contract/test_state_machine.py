@@ -184,9 +184,17 @@ def test_only_transient_errors_are_retried_and_only_route_errors_caught(
         assert best_effort or by_a_file or is_route, (name, error)
 
 
+def test_a_map_catches_only_route_errors() -> None:
+    for name, state in states():
+        if state["Type"] == "Map":
+            for error in caught(state, "Catch"):
+                is_route = error in OURS and issubclass(OURS[error], errors.RouteError)
+                assert is_route or error == "States.ItemReaderFailed", (name, error)
+
+
 def test_every_transient_error_is_retried_and_every_route_error_caught_somewhere() -> None:
     retried = {error for _, state in tasks() for error in caught(state, "Retry")}
-    routed = {error for _, state in tasks() for error in caught(state, "Catch")}
+    routed = {error for _, state in states() for error in caught(state, "Catch")}
     for name, kind in OURS.items():
         if kind.__subclasses__():
             continue

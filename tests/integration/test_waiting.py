@@ -155,9 +155,16 @@ def test_waits_begin_at_a_second_and_never_shrink(build: Any) -> None:
     assert all(b >= a - 2 * 0.2 for a, b in pairwise(waits))
 
 
-@pytest.mark.parametrize("failure", [QueryRetryable("again"), QueryFailed("broken")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        QueryRetryable("again"),
+        QueryFailed("broken", ended_by="content"),
+        QueryFailed("stopped", ended_by="cancellation"),
+    ],
+)
 def test_a_new_query_is_polled_soon_again(build: Any, failure: Exception) -> None:
-    """After a resubmission, and after a redrive of a query that failed for good."""
+    """After a resubmission, and after a redrive of a query that failed or was cancelled."""
     queries = Queries(HOUR, failure)
     cloud = build(queries)
     ended = cloud.start()
@@ -218,7 +225,9 @@ def test_every_function_waits_out_what_lambda_answers(
     build: Any, name: str, error: str, seconds: float
 ) -> None:
     is_search = name == "find_bad_files"
-    cloud = build(Queries(2, QueryFailed("broken")) if is_search else Queries(2))
+    cloud = build(
+        Queries(2, QueryFailed("broken", ended_by="content")) if is_search else Queries(2)
+    )
     if is_search:
         cloud.functions[name] = lambda _: {"quarantined": 1}
     function = cloud.functions[name]

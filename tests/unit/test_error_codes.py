@@ -172,8 +172,9 @@ def test_whatever_the_sdk_retries_passes() -> None:
 
 
 def test_every_type_of_athena_s_catalog_is_decided_once() -> None:
-    assert not athena.RESUBMITTED_TYPES & athena.AS_MARKED_TYPES
-    assert athena.RESUBMITTED_TYPES | athena.AS_MARKED_TYPES == CATALOG
+    decided = [athena.RESUBMITTED_TYPES, athena.AS_MARKED_TYPES, athena.CANCELLED_TYPES]
+    assert sum(map(len, decided)) == len(CATALOG)
+    assert frozenset().union(*decided) == CATALOG
 
 
 @pytest.mark.parametrize(
@@ -196,6 +197,34 @@ def test_a_failed_query_is_submitted_again_if_its_type_passes(
         stubber.add_response("get_query_execution", {"QueryExecution": {"Status": status}})
         with pytest.raises(expected, match=r"q-1 is FAILED: because(\. Repair|$)"):
             Athena(client, "primary", "s3://results/").poll("q-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "ended_by"),
+    [
+        ({"State": "CANCELLED"}, "cancellation"),
+        ({"State": "CANCELLED", "AthenaError": {"Retryable": True}}, "cancellation"),
+        ({"State": "FAILED", "AthenaError": {"ErrorType": 1011}}, "cancellation"),
+        (
+            {"State": "FAILED", "AthenaError": {"ErrorType": 1014, "Retryable": True}},
+            "cancellation",
+        ),
+        ({"State": "FAILED", "AthenaError": {"ErrorType": 1001, "ErrorCategory": 2}}, "content"),
+        ({"State": "FAILED", "AthenaError": {"ErrorType": 200, "ErrorCategory": 1}}, "engine"),
+        ({"State": "FAILED", "AthenaError": {"ErrorType": 0, "ErrorCategory": 3}}, "engine"),
+        ({"State": "FAILED"}, "engine"),
+    ],
+)
+def test_a_failed_query_says_what_ended_it(status: dict[str, Any], ended_by: str) -> None:
+    client = _client("athena")
+    with Stubber(client) as stubber:
+        execution = {"Status": {**status, "StateChangeReason": "because"}}
+        stubber.add_response("get_query_execution", {"QueryExecution": execution})
+        with pytest.raises(QueryFailed) as failed:
+            Athena(client, "primary", "s3://results/").poll("q-1")
+    assert failed.value.ended_by == ended_by
+    is_cancelled = str(failed.value).startswith("Athena query q-1 was cancelled: because. Somebody")
+    assert is_cancelled is (ended_by == "cancellation")
 
 
 @pytest.mark.parametrize(

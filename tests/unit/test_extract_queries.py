@@ -13,6 +13,7 @@ from forecast_sync.config import Settings
 from forecast_sync.contracts.query import PollRequest, QueryRequest, StartedQuery
 from forecast_sync.contracts.run import Window
 from forecast_sync.errors import (
+    BadFilesSuspected,
     ConfigurationInvalid,
     FullRunNeeded,
     InputsOutdated,
@@ -122,18 +123,42 @@ def test_a_query_that_failed_because_an_object_is_gone_has_the_window_decided_ag
     present: Listed | None,
 ) -> None:
     """Athena says so in words only."""
-    failure = FakeAthena(QueryFailed("Manifest file contains non-existent path"))
-
-    def poll_over(lake: ListedLake, renewal: int = 0) -> None:
-        request = PollRequest(started=make_started(renewal=renewal), redrive_count=0, window=ONE)
-        poll_query(failure, lake, SETTINGS, request, lambda: 60_000, _never_sleep)
-
+    failure = QueryFailed("Manifest file contains non-existent path", ended_by="content")
     with pytest.raises(SourceChanged):
-        poll_over(ListedLake(present))
+        poll_over(ListedLake(present), failure)
     with pytest.raises(SourceUnstable):
-        poll_over(ListedLake(present), renewal=2)
-    with pytest.raises(QueryFailed):
-        poll_over(ListedLake(LISTED))
+        poll_over(ListedLake(present), failure, renewal=2)
+
+
+def poll_over(lake: ListedLake, failure: Exception, **changes: Any) -> None:
+    """Poll a failed query of a run that lists one object."""
+    request = PollRequest(started=make_started(**changes), redrive_count=0, window=ONE)
+    poll_query(FakeAthena(failure), lake, SETTINGS, request, lambda: 60_000, _never_sleep)
+
+
+@pytest.mark.parametrize(
+    ("failure", "attempt"),
+    [
+        (QueryFailed("HIVE_BAD_DATA", ended_by="content"), 0),
+        (QueryFailed("GENERIC_INTERNAL_ERROR", ended_by="engine"), 0),
+        (QueryRetryable("REMOTE_HOST_GONE"), 2),
+    ],
+)
+def test_a_query_that_failed_for_good_may_have_read_a_bad_file(
+    failure: Exception, attempt: int
+) -> None:
+    with pytest.raises(BadFilesSuspected, match=str(failure)):
+        poll_over(ListedLake(LISTED), failure, attempt=attempt)
+
+
+@pytest.mark.parametrize("ended_by", ["cancellation", None])
+@pytest.mark.parametrize("present", [None, LISTED])
+def test_a_cancelled_query_or_a_refused_request_says_nothing_about_a_file(
+    ended_by: Any, present: Listed | None
+) -> None:
+    """Nor does the run read the lake again, whatever has become of it."""
+    with pytest.raises(QueryFailed, match="stopped"):
+        poll_over(ListedLake(present), QueryFailed("stopped", ended_by=ended_by))
 
 
 def poll(outcome: bool | Exception, *, attempt: int = 0, made_at: int = 0, now: int = 0) -> bool:

@@ -278,6 +278,7 @@ def _nothing(_deployed: Deployed) -> None:
 
 REMEDIES: dict[str, Sequence[Remedy]] = {
     "AthenaUnavailable": [Waits()],
+    "BadFilesSuspected": [Reroutes()],
     "BatchConflict": [Waits()],
     "BatchRefused": [
         Repair(

@@ -14,6 +14,7 @@ stays uncaught, so that a redrive re-runs the state that raised it::
     │   ├── SecretUnavailable     Secrets Manager throttled or not answering
     │   └── StorageUnavailable    S3 throttled or not answering
     ├── RouteError                the run takes another route: Catch
+    │   ├── BadFilesSuspected     Athena failed the query for good, maybe because of a file
     │   ├── InputsOutdated        the inputs no longer fit: make new ones
     │   ├── QueryRetryable        Athena failed the query and marked the failure as retryable
     │   └── SourceChanged         objects of the window came, went or were overwritten
@@ -42,7 +43,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from forecast_sync.text.size_limits import MESSAGE_CHARACTERS, shorten
 
@@ -114,6 +115,10 @@ class RouteError(ForecastSyncError):
     """The run must take another route; the state machine catches it."""
 
 
+class BadFilesSuspected(RouteError):
+    """Athena failed a query for good, and a file that it read may be the cause."""
+
+
 class InputsOutdated(RouteError):
     """The inputs predate a redrive, or table file or target have changed since; make new ones."""
 
@@ -181,6 +186,18 @@ class NeonRefused(PermanentError):
 
 class QueryFailed(PermanentError):
     """Athena failed or cancelled a query for good."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        ended_by: Literal["cancellation", "content", "engine"] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.ended_by = ended_by
+        """What ended the query: a cancellation; the statement or what it read; or the engine, which
+        may not recur. None if Athena refused a request.
+        """
 
 
 class ResultInvalid(PermanentError):

@@ -48,7 +48,6 @@ AS_MARKED_TYPES = frozenset(
         239,  # General persistence error
         *(401, 402),  # Failed to write query results to Amazon S3
         *range(1000, 1010),  # Errors of the user, the data, the schema, the syntax
-        *(1011, 1014),  # Query canceled by user
         *(1100, 1101, 1103, *range(1106, 1111)),  # Invalid arguments, properties, views, paths
         *(1200, 1201, 1202),  # Not supported
         *(1300, 1301, 1302, 1303, 1306, 1307),  # Not found
@@ -57,6 +56,17 @@ AS_MARKED_TYPES = frozenset(
     }
 )
 """The catalog's other types: submitted again only if ``AthenaError.Retryable`` says so."""
+
+CANCELLED_TYPES = frozenset({1011, 1014})  # Query canceled by user
+"""Never submitted again by itself, and no fault of what the query has read."""
+
+USER_CATEGORY = 2
+"""``AthenaError.ErrorCategory`` of what the statement or its data cause; others are Athena's."""
+
+_CANCELLED_BY = (
+    "Somebody stopped it, or it read more than the workgroup lets a query read. Redrive to submit "
+    "it again."
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -92,8 +102,9 @@ class Athena:
     def poll(self, query_execution_id: str) -> Cost | None:
         """The query's cost once it has succeeded; None while it is queued or running.
 
-        A failed or cancelled query raises ``QueryRetryable`` when Athena marks the failure as
-        retryable or its type is one that passes, else ``QueryFailed``.
+        A failed query raises ``QueryRetryable`` when Athena marks the failure as retryable or its
+        type is one that passes. Any other failed query, and a cancelled one, raises
+        ``QueryFailed``.
         """
         execution = self._describe(query_execution_id)
         status, statistics = execution["Status"], execution.get("Statistics", {})
@@ -104,11 +115,18 @@ class Athena:
         if state in ("QUEUED", "RUNNING"):
             return None
         reason = status.get("StateChangeReason", "no reason given")
-        message = f"Athena query {query_execution_id} is {state}: {reason}"
         error = status.get("AthenaError", {})
+        if state == "CANCELLED" or error.get("ErrorType") in CANCELLED_TYPES:
+            message = f"Athena query {query_execution_id} was cancelled: {reason}"
+            raise QueryFailed(f"{end_sentence(message)} {_CANCELLED_BY}", ended_by="cancellation")
+        message = f"Athena query {query_execution_id} is {state}: {reason}"
         if error.get("Retryable", False) or error.get("ErrorType") in RESUBMITTED_TYPES:
             raise QueryRetryable(message)
-        raise QueryFailed(f"{end_sentence(message)} Repair the cause and redrive.")
+        by_content = error.get("ErrorCategory") == USER_CATEGORY
+        raise QueryFailed(
+            f"{end_sentence(message)} Repair the cause and redrive.",
+            ended_by="content" if by_content else "engine",
+        )
 
     def find_failure(self, query_execution_id: str) -> str:
         """Why a query has failed, in Athena's words."""

@@ -15,7 +15,7 @@ from forecast_sync.contracts.redrive import (
     refuse_endless_renewal,
     refuse_other_definitions,
 )
-from forecast_sync.errors import FullRunNeeded, QueryFailed, QueryRetryable
+from forecast_sync.errors import BadFilesSuspected, FullRunNeeded, QueryFailed, QueryRetryable
 from forecast_sync.extract.athena_sql import build_extract, build_profile
 from forecast_sync.survey.proof import refuse_changed_lake, require_survey
 from forecast_sync.tables import Table, definition_of
@@ -103,9 +103,12 @@ def poll_query(
 
     Each poll that goes through the state machine takes nine of the 25,000 events that an execution
     may have. So once the waits have grown to a minute, one call polls for as long as the function
-    may run. For a failed query, raises ``InputsOutdated`` when it failed before this redrive,
-    ``QueryRetryable`` while submissions are left, ``SourceChanged`` or ``SourceUnstable`` when an
-    object that it was to read is another one now, or gone, and ``QueryFailed`` otherwise.
+    may run.
+
+    Raises ``InputsOutdated`` when the query failed before this redrive. Raises ``QueryRetryable``
+    when the failure may pass and submissions are left. Raises ``QueryFailed`` when the query was
+    cancelled. Raises ``SourceChanged`` or ``SourceUnstable`` when it failed and an object that it
+    was to read is another one now, or gone. Raises ``BadFilesSuspected`` when it failed otherwise.
     """
     polls = request.polls or 0
     while True:
@@ -138,16 +141,20 @@ def _poll_once(
             made_at=started.redrive_count,
             redrive_count=request.redrive_count,
         )
-        survey = request.window and request.window.survey
-        if isinstance(error, QueryFailed) and survey:
-            # Athena doesn't say so by a code of its own.
-            refuse_changed_lake(storage, settings, survey, started.renewal, request.redrive_count)
         allowed = SUBMISSIONS_PER_REDRIVE * (request.redrive_count + 1)
-        if isinstance(error, QueryRetryable) and started.attempt + 1 >= allowed:
-            raise QueryFailed(
-                f"{end_sentence(str(error))} It was submitted {started.attempt + 1} times."
-            ) from error
-        raise
+        message = str(error)
+        if isinstance(error, QueryRetryable):
+            if started.attempt + 1 < allowed:
+                raise
+            message = f"{end_sentence(message)} It was submitted {started.attempt + 1} times."
+        elif error.ended_by in (None, "cancellation"):
+            raise
+        survey = request.window and request.window.survey
+        if not survey:
+            raise QueryFailed(message) from error
+        # Athena doesn't say by a code of its own that an object was gone.
+        refuse_changed_lake(storage, settings, survey, started.renewal, request.redrive_count)
+        raise BadFilesSuspected(message) from error
 
 
 def count_parts(window_bytes: int) -> int:

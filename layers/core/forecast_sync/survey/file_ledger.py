@@ -172,11 +172,14 @@ class FileLedger:
             row = cursor.execute(statement("survey/count_rows.sql"), values).fetchone()
         return int(row[0]) if row else 0
 
-    def find_loaded(self, except_keys: Sequence[str]) -> str | None:
-        """The key of the smallest loaded object that has rows, if there is another one."""
+    def find_control(self, read: Iterable[str], suspects: Iterable[str]) -> str | None:
+        """The key of the smallest object with rows that was just read, or else loaded, if any is.
+
+        None of the ``suspects`` is returned.
+        """
         with transaction(self._connection) as cursor:
-            values = {**self._of, "except_keys": [*except_keys]}
-            row = cursor.execute(statement("survey/find_loaded.sql"), values).fetchone()
+            values = {**self._of, "read_keys": [*read], "except_keys": [*suspects]}
+            row = cursor.execute(statement("survey/find_control.sql"), values).fetchone()
         return row[0] if row else None
 
     def _list(self, states: Sequence[str], dates: Sequence[DateRange]) -> Iterator[ListedFile]:
