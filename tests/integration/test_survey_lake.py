@@ -26,6 +26,7 @@ from forecast_sync.errors import (
     SourceUnstable,
 )
 from forecast_sync.record.outcome import take_in
+from forecast_sync.survey.file_ledger import FileLedger
 from forecast_sync.survey.lake import RESERVE_MILLISECONDS, survey_lake
 from forecast_sync.survey.proof import lake_changed
 from forecast_sync.tables import Table, load_table
@@ -469,6 +470,31 @@ def test_a_table_file_can_have_bad_files_fail_a_run(world: World) -> None:
     run, window = world.begin()
     with pytest.raises(SourceInvalid, match=r"a bad file fails a run.*; and 2 more"):
         world.survey(run, window)
+
+
+def test_the_smallest_object_with_rows_is_the_control_of_a_search(world: World) -> None:
+    """One that the search has read, or else one that was loaded; never a suspect."""
+    for number in range(3):
+        world.lake.put(f"loaded-{number}.parquet", file_of(number, *range(3 - number)))
+    world.lake.put("loaded-empty.parquet", to_parquet([]))
+    world.run()
+    for number in range(3):
+        world.lake.put(f"new-{number}.parquet", file_of(number, *range(9 - number)))
+    world.lake.put("new-empty.parquet", to_parquet([]))
+    world.survey(*world.begin())
+    ledger = FileLedger(world.connection, SETTINGS)
+
+    def find_control(read: str, suspects: str) -> str | None:
+        keys = (
+            [f"forecast/{name}.parquet" for name in names.split()] for names in (read, suspects)
+        )
+        return ledger.find_control(*keys)
+
+    assert find_control("new-0 new-1 new-empty", "") == "forecast/new-1.parquet"
+    assert find_control("new-0 new-1", "new-1 new-2") == "forecast/new-0.parquet"
+    assert find_control("", "new-0 new-1 new-2") == "forecast/loaded-2.parquet"
+    assert find_control("new-empty", "loaded-1 loaded-2") == "forecast/loaded-0.parquet"
+    assert find_control("", "loaded-0 loaded-1 loaded-2") is None
 
 
 def test_an_archived_object_is_not_read_and_its_rows_are_not_withdrawn(world: World) -> None:

@@ -14,9 +14,13 @@ import pytest
 from forecast_sync_cli.client.deployment import Deployment
 
 from tests.lake import SCHEMA, make_row, make_rows, reference, to_parquet
-from tests.workflow.deployed import Deployed
+from tests.waiting import eventually
+from tests.workflow.deployed import Deployed, Ended
 
 ROWS = make_rows(range(3))
+
+EXTRACT, PROBE = "UNLOAD", "AS longest_reject"
+"""Parts of the statements of a run's extract, and of the queries that search for bad files."""
 
 
 def written(types: dict[str, Any], rows: list[dict[str, Any]] = ROWS, **options: Any) -> bytes:
@@ -188,6 +192,95 @@ def test_a_damaged_page_of_the_only_new_file_is_held_against_a_loaded_one(
     deployed.upload("worse", with_damaged_page())
     ended = deployed.succeed()
     assert (ended.output["quarantined"], len(deployed.table())) == (2, 3)
+
+
+def upload_four(deployed: Deployed) -> None:
+    for number in range(4):
+        deployed.upload(f"{number}", make_rows(range(number * 10, number * 10 + 10)))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"state": "FAILED", "retryable": True, "reason": "the engine died", "times": 4},
+        {"state": "FAILED", "reason": "the engine broke", "times": 2},
+        {"state": "CANCELLED", "reason": "stopped", "times": 2},
+    ],
+    ids=["dies", "breaks", "is stopped"],
+)
+def test_an_engine_that_fails_the_search_too_leaves_out_no_file_and_a_redrive_heals(
+    deployed: Deployed, fault: dict[str, Any]
+) -> None:
+    """A run comes to the search exactly when the engine has died three times."""
+    upload_four(deployed)
+    died = {"state": "FAILED", "retryable": True, "reason": "the engine died", "times": 3}
+    deployed.athena_faults({"match": EXTRACT, **died}, {"match": PROBE, **fault})
+    failed = deployed.run()
+    assert (failed.status, failed.error) == ("FAILED", "QueryFailed"), failed.output
+    assert failed.entered[-1] == "Find bad files"
+    assert "the engine died. It was submitted 3 times." in failed.cause
+    assert "\n" not in failed.cause.replace("\\n", "\n").partition("stackTrace")[0]
+    assert reasons(deployed) == {}
+    deployed.athena_faults()
+    heal(deployed, failed)
+
+
+def heal(deployed: Deployed, failed: Ended) -> None:
+    """Redrive; every row of every file arrives."""
+    ended = deployed.redrive(failed)
+    assert (ended.status, ended.output["quarantined"]) == ("SUCCEEDED", 0), ended.cause
+    assert deployed.table() == reference(deployed.files)
+
+
+@pytest.mark.parametrize("match", [EXTRACT, "AS source_rows"], ids=["extract", "profile"])
+def test_a_query_that_somebody_stops_starts_no_search_and_a_redrive_submits_it_again(
+    deployed: Deployed, match: str
+) -> None:
+    upload_four(deployed)
+    with deployed.held_query(match):
+        arn = deployed.start()
+        stop_query(deployed, match)
+        failed = deployed.wait(arn)
+    assert (failed.status, failed.error) == ("FAILED", "QueryFailed")
+    assert "Find bad files" not in failed.entered
+    assert "was cancelled: " in failed.cause
+    assert "Somebody stopped it, or it read more than the workgroup lets" in failed.cause
+    heal(deployed, failed)
+
+
+def stop_query(deployed: Deployed, match: str) -> None:
+    """As a person does in Athena's console, once a query with this text runs."""
+    athena = deployed.client("athena")
+
+    def find() -> str | None:
+        # The local Athena lists the latest last.
+        latest = athena.list_query_executions(WorkGroup=deployed.name)["QueryExecutionIds"][-50:]
+        for query_id in latest:
+            query = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
+            if match in query["Query"] and query["Status"]["State"] == "RUNNING":
+                return str(query_id)
+        return None
+
+    athena.stop_query_execution(QueryExecutionId=eventually(find))
+
+
+def test_a_probe_that_somebody_stops_ends_the_search_and_a_redrive_finds_the_bad_file(
+    deployed: Deployed,
+) -> None:
+    upload_four(deployed)
+    expected = reference(deployed.files)
+    deployed.upload("bad", with_damaged_page())
+    with deployed.held_query(PROBE):
+        arn = deployed.start()
+        stop_query(deployed, PROBE)
+        failed = deployed.wait(arn)
+    assert (failed.status, failed.error) == ("FAILED", "QueryFailed")
+    assert "was cancelled. Redrive to search again." in failed.cause
+    assert reasons(deployed) == {}
+    ended = deployed.redrive(failed)
+    assert (ended.status, ended.output["quarantined"]) == ("SUCCEEDED", 1), ended.cause
+    assert reasons(deployed).keys() == {"bad"}
+    assert deployed.table() == expected
 
 
 def test_a_bad_file_whose_rows_were_loaded_is_accepted(deployed: Deployed) -> None:
