@@ -31,7 +31,7 @@ class Backfill:
     days_per_run: int
     label: str | None = None
     table: str | None = field(default=None, repr=False)
-    """The table of several; None where there is one."""
+    """The table, if the stack syncs several; else None."""
 
     def windows(self) -> Iterator[tuple[date, date]]:
         """The first and last date of each run, both inclusive."""
@@ -70,7 +70,7 @@ class Filled:
 
 
 def fill(deployment: Deployment, backfill: Backfill, follow: Follow) -> Iterator[Filled]:
-    """Run window after window until one fails, skipping those that have succeeded before.
+    """Run window after window until one fails, skipping those that have already succeeded.
 
     Windows run one at a time, because only one run can hold the lease.
     ``follow(execution_arn, redrive_count)`` waits for a run to end.

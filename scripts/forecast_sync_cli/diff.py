@@ -58,7 +58,7 @@ class Diff:
 
 @dataclass(frozen=True)
 class Sides:
-    """Lake and target: the lake's loaded objects, or, with ``now``, all that it has."""
+    """Lake and target: the lake's loaded objects or, with ``now``, all of its objects."""
 
     deployment: Deployment
     git_ref: str | None
@@ -101,7 +101,7 @@ class Sides:
                 return hashes
 
     def _window(self, dates: Dates) -> Window:
-        """What is read: the loaded objects that may have rows of these dates, or all of now."""
+        """What is read: the loaded objects that may have rows of these dates; with ``now``, all."""
         question: dict[str, Any] = {"about": "lake"}
         question |= {name: str(day) for name, day in dates._asdict().items() if day}
         if self.now:
@@ -139,7 +139,7 @@ def compare(
     ]
     keys: list[Key] = []
     for number, item in enumerate(days, start=1):
-        step(f"comparing the keys of {item.day}, the {number}. of {len(days)} days that differ")
+        step(f"comparing the keys of {item.day}, day {number} of {len(days)} that differ")
         keys += _compare_keys(sides, date.fromisoformat(item.day))
         if len(keys) > limit:
             break

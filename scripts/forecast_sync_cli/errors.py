@@ -10,7 +10,7 @@ class UserError(Exception):
 
 
 class Faults(UserError):
-    """Several mistakes, each of which is shown as a line of its own."""
+    """Several mistakes, each shown on its own line."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))

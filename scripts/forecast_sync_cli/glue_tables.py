@@ -1,4 +1,4 @@
-"""Declares a table file's columns in Glue, and compares a table that exists there already."""
+"""Declares a table file's columns in Glue, and compares an existing table with them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ GLUE_FORMAT = {
 }
 
 OUR_PARAMETERS = frozenset({"EXTERNAL", "classification"})
-"""What the tables that this project declares are described with, and nothing else."""
+"""The only parameters that tables declared by this project have."""
 
 
 def declare_table(deployed: Deployment) -> Action:
-    """Let Glue declare what the deployed table file reads.
+    """Declare in Glue what the deployed table file reads.
 
-    A table of this project is created, or updated to the file. One that something else has made,
-    such as a crawler, is left as it is: raises ``UserError`` if runs can't use it.
+    A table of this project is created, or updated to the file. A table made by something else, such
+    as a crawler, is left as it is: raises ``UserError`` if runs can't use it.
     """
     settings, table = deployed.settings, deployed.table
     database, name = settings.athena_db_name, settings.forecast_table_name
@@ -43,8 +43,8 @@ def declare_table(deployed: Deployment) -> Action:
     if not _is_ours(existing, wanted):
         if differences:
             raise UserError(
-                f"{database}.{name} exists in Glue, was made by something else, and isn't what "
-                f"tables/{settings.table_file}.toml says: {'; '.join(differences)}. Change the "
+                f"{database}.{name} exists in Glue, was made by something else, and doesn't match "
+                f"tables/{settings.table_file}.toml: {'; '.join(differences)}. Change the "
                 "file, or delete that table and run this command again"
             )
         return "used as it is"

@@ -1,4 +1,4 @@
-"""What to do after a local sync has failed: the cloud that its messages speak of is gone."""
+"""What to do after a local sync has failed: the cloud that its messages refer to is gone."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What a local sync does in its database itself: it works there alone, and counts what it did.
 
-Each sync runs in a cloud of its own, which can't ask another one's whether its run is alive. So a
-sync holds an advisory lock, in a transaction that stays open: a pooler in transaction mode would
-hand a session's lock to somebody else.
+Each sync runs in its own cloud, which can't ask another cloud whether its run is alive. So a sync
+holds an advisory lock, in a transaction that stays open: a pooler in transaction mode would hand a
+session's lock to somebody else.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL transaction_timeout = 0;
 SET LOCAL application_name = {name}
 """
-"""In one message, so that the server's own limits don't count for a moment."""
+"""In one message, so that the server's own limits never apply."""
 HOLDER = """
 SELECT application_name, xact_start
 FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -77,8 +77,8 @@ class Committed(NamedTuple):
 def working_alone(database_url: str, on_wait: Callable[[str], None] | None) -> Iterator[None]:
     """Hold the database for the length of a block.
 
-    While another sync holds it, waits, after calling ``on_wait`` once with who it is; without
-    ``on_wait`` raises ``UserError``. Raises it too if the database can't be used, or if a
+    While another sync holds it, calls ``on_wait`` once with the holder's name and waits; without
+    ``on_wait``, raises ``UserError``. Also raises it if the database can't be used, or if a
     deployment's run is at work there.
     """
     with _connected(database_url) as connection:
@@ -117,7 +117,7 @@ def count_committed(database_url: str, run_id: str) -> Committed | None:
 
 
 class Rejected(NamedTuple):
-    """Rows that a run has kept with one reason, and a file that one of them is from."""
+    """Rows that a run has rejected for one reason, and a file that one of them is from."""
 
     reason: str
     rows: int
@@ -134,7 +134,7 @@ def name_locally(database_url: str, run_id: str, location: str, folder: str) -> 
     """Let the rejects that a run has found name files of ``folder``, which was the lake."""
     values = {"run_id": run_id, "location": location, "folder": folder}
     with suppress(ForecastSyncError, psycopg.Error), connect(database_url) as connection:
-        # A run that has failed early has made no table, and a run's names are only names.
+        # A run that failed early has created no table, and names aren't worth an error.
         connection.execute(NAME_LOCALLY, values)
 
 

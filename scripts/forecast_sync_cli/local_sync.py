@@ -36,11 +36,11 @@ PARALLEL_UPLOADS = 4
 UPLOAD_SECONDS = 1.0
 RUN_NAME = "sync"
 MOST_LEFT_OUT = 1000
-"""So many files that are left out are named."""
+"""The most left-out files that are named."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, and in its message what the run had committed by then."""
+    """Ctrl-C; the message says what the run had committed by then."""
 
 
 class LeftOut(NamedTuple):
@@ -51,7 +51,7 @@ class LeftOut(NamedTuple):
 
 
 class Synced(NamedTuple):
-    """How a sync has ended."""
+    """How a sync ended."""
 
     snapshot: run_status.Snapshot
     left_out: list[LeftOut]
@@ -66,7 +66,7 @@ class Synced(NamedTuple):
 class LocalSync:
     """A folder to sync into a database, by a table file; ``batch_size`` None is the default.
 
-    ``allow_deletes`` is how many rows may leave the target, however much of it they are.
+    ``allow_deletes`` is how many rows the run may delete, even beyond ``max_delete_percent``.
     """
 
     folder: Path
@@ -80,9 +80,9 @@ class LocalSync:
         on_progress: Callable[[run_status.Snapshot], None],
         on_step: Callable[[str], None] = lambda _: None,
     ) -> Synced:
-        """Run a full sync and return how it has ended.
+        """Run a full sync and return how it ended.
 
-        ``on_step`` is called with what is done before the run begins, ``on_progress`` with each
+        ``on_step`` is called with each step before the run begins, ``on_progress`` with each
         snapshot of the run.
         Raises ``UserError`` if the folder has no Parquet files, and ``Interrupted`` for Ctrl-C.
         """
@@ -147,7 +147,7 @@ class LocalSync:
 
     @contextmanager
     def _interruptible(self, run_id: str) -> Iterator[None]:
-        """Say at Ctrl-C, when everything has ended, what the run has committed."""
+        """After Ctrl-C, when everything has ended, say what the run has committed."""
         try:
             yield
         except KeyboardInterrupt:
@@ -161,7 +161,7 @@ class LocalSync:
                     "unchanged), and stay"
                 )
             raise Interrupted(
-                f"interrupted: {said}. To go on, {AGAIN}: what is committed isn't written again"
+                f"interrupted: {said}. To continue, {AGAIN}: committed rows aren't written again"
             ) from None
 
 
@@ -209,8 +209,8 @@ def upload(
 ) -> None:
     """Upload the files to the lake, keeping their folders below ``folder``.
 
-    ``location`` is the lake's, ``s3://BUCKET/FOLDER/``. ``on_step`` is called with how far that is,
-    at most once a second.
+    ``location`` is the lake's, ``s3://BUCKET/FOLDER/``. ``on_step`` is called with the progress, at
+    most once a second.
     """
     s3 = deployment.client("s3")
     if not location.startswith("s3://"):

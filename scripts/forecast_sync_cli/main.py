@@ -162,7 +162,7 @@ WORDS = (
     (r"Input should be a valid integer.*", "expected a whole number"),
     (r"Input should be a valid (\w+).*", r"expected a \1"),
 )
-"""What the library that reads options says of a value, and what a person is told."""
+"""What the library that reads options says about a value, and what a person is told."""
 
 
 def _in_words(message: str) -> str:

@@ -21,7 +21,7 @@ QUIET_SECONDS = 10.0
 QUERYING = frozenset(
     {"Run queries", "Start Athena query", "Wait for Athena", "Poll Athena query", "Query done?"}
 )
-"""The states in which a run waits for its queries, and goes to and fro between them."""
+"""The states that a run alternates between while its queries run."""
 
 COLORS = {"SUCCEEDED": "green", "RUNNING": "cyan"}
 OUTCOME_COLORS = {
@@ -31,14 +31,14 @@ OUTCOME_COLORS = {
     "coalesced": "yellow",
     "superseded": "yellow",
 }
-"""Of those that aren't bad."""
+"""For the outcomes that aren't bad."""
 
 
 class Progress:
     """A run's progress: call it with each snapshot, within a ``with`` block.
 
-    A terminal shows one line that changes; a pipe gets a line whenever there is something new.
-    ``names_table`` has each line name the run's table.
+    A terminal shows one line that changes; a pipe gets a line whenever there is something new. With
+    ``names_table``, each line names the run's table.
     """
 
     def __init__(self, terminal: Terminal, *, names_table: bool = False) -> None:
@@ -77,8 +77,8 @@ class Progress:
 class Steps:
     """What a long command is doing, and for how long: call it with each step, in a ``with`` block.
 
-    A terminal shows one line that changes; a pipe gets a line for each step, unless it
-    ``announces`` none, and one every ``QUIET_SECONDS`` while a step goes on.
+    A terminal shows one line that changes; a pipe gets a line for each step, unless ``announces``
+    is false, and one every ``QUIET_SECONDS`` while a step continues.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Steps:
         self.end()
 
     def __call__(self, step: str) -> None:
-        """Begin a step, or say how far the present one is."""
+        """Begin a step, or say how far the current one is."""
         self._step = step
         if self._terminal.is_live:
             if not self._is_shown:
@@ -122,7 +122,7 @@ class Steps:
         self._is_shown = True
 
     def end(self) -> None:
-        """Show no more, before something else shows its progress."""
+        """Stop showing steps, before something else shows its progress."""
         self._over.set()
         self._stack.close()
 
@@ -195,17 +195,17 @@ def show_warnings(terminal: Terminal, warnings: dict[str, int]) -> None:
 
 
 def show_deferred(terminal: Terminal, count: int, reason: str | None, start: str) -> None:
-    """Show how many rows should leave the target and wait, why, and what lets them go.
+    """Show how many rows should leave the target but wait, why, and what deletes them.
 
     ``start`` is the command that takes ``--allow-deletes``.
     """
     rows = "1 row stays" if count == 1 else f"{count:,} rows stay"
     terminal.line(Styled("deferred", "yellow"), f" {rows} that should leave: {reason or ''}")
-    terminal.line(f"  if the lake is right, let them go once: {start} --allow-deletes {count}")
+    terminal.line(f"  if the lake is right, allow it once: {start} --allow-deletes {count}")
 
 
 def _headline(snapshot: Snapshot) -> str:
-    """What Step Functions calls it, unless that isn't what became of it."""
+    """Step Functions' word for how it ended, unless that misleads."""
     is_else = snapshot.outcome in ("coalesced", "superseded")
     return snapshot.outcome.upper() if is_else else snapshot.status
 
@@ -233,7 +233,7 @@ def counts_table(counts: dict[str, int]) -> Table:
 
 
 def _differs(shown: Snapshot, snapshot: Snapshot) -> bool:
-    """Whether a new line is worth writing: the state or page changed, or anything after a while."""
+    """Whether to write a new line: the state or page changed, or, after a while, anything."""
     before, after = (
         (each.state, each.pages_done, each.status, each.waits) for each in (shown, snapshot)
     )

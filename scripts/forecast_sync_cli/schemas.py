@@ -43,8 +43,8 @@ class FreshnessOfTable(Model):
     state: FreshnessState
     why: str = Field(description="The reason for the state, as a sentence.")
     age_seconds: int | None = Field(
-        description="Since the oldest file was uploaded that is neither loaded nor accepted; "
-        "without one, since the lake was last listed; null before the first success."
+        description="Age of the oldest file that is neither loaded nor accepted; without one, time "
+        "since the lake was last listed; null before the first success."
     )
     waiting_files: int = Field(description="Files that are neither loaded nor accepted.")
     waiting_file: str | None = Field(description="The key of the oldest of them.")
@@ -66,14 +66,14 @@ class TableStatus(FreshnessOfTable):
 
 
 class StatusShape(FreshnessOfTable):
-    """How fresh a branch is; where several tables are shown, for the one furthest behind."""
+    """How fresh a branch is; if several tables are shown, for the one furthest behind."""
 
     environment: str
     git_ref: str | None = Field(description="As given; null means the environment's own.")
     goal_seconds: int
     tables: list[TableStatus] = Field(
         default_factory=list,
-        description="Each of several tables; empty where there is one, or one is chosen.",
+        description="Each of several tables; empty if there is one, or one is selected.",
     )
     runs: list[Sync] = Field(description="Newest first, as `GET /syncs` lists them.")
 
@@ -95,7 +95,7 @@ class CheckResult(Model):
 
     check: str
     table: str | None = Field(
-        default=None, description="Of several tables, the one that is checked; else null."
+        default=None, description="The table that is checked; null unless there are several."
     )
     status: Literal["ok", "advice", "finding", "skipped"]
     found: str
@@ -131,13 +131,13 @@ class DiffShape(Model):
 
     table: str = Field(description="The table file's name.")
     equal: bool
-    as_of: Time = Field(description="The lake is compared as it was then.")
+    as_of: Time = Field(description="The time whose state of the lake is compared.")
     days_compared: int
     lake_rows: int
     postgres_rows: int
     days: list[DiffDay]
     keys: list[DiffKey]
-    complete: bool = Field(description="False if more keys differ than `keys` holds.")
+    complete: bool = Field(description="False if more keys differ than `keys` has.")
 
 
 class LeftOutFile(Model):
@@ -148,7 +148,7 @@ class LeftOutFile(Model):
 
 
 class SyncShape(Snapshot):
-    """The run, and the files that it has left out."""
+    """The run, and the files that it left out."""
 
     left_out: list[LeftOutFile]
 
@@ -184,10 +184,8 @@ class PreviewShape(Model):
 
     git_ref: str
     exists: bool = Field(description="Whether Neon has the branch.")
-    run: Snapshot | None = Field(
-        description="Of several, the first that failed, or else the first."
-    )
-    runs: list[Snapshot] = Field(description="Of each table.")
+    run: Snapshot | None = Field(description="The first that failed or, if none did, the first.")
+    runs: list[Snapshot] = Field(description="One for each table.")
 
 
 class Reject(model.Reject):
@@ -237,7 +235,7 @@ class RefusalShape(Model):
 class DeployChangesShape(Model):
     """What deploying a table file would change; ``adds`` are columns that the next run adds.
 
-    ``unknown`` says why the target wasn't looked at.
+    ``unknown`` says why the target wasn't compared.
     """
 
     table: str

@@ -37,7 +37,7 @@ class TableFile(NamedTuple):
 def read_checked(name_or_path: str) -> TableFile:
     """Read a table file by its name or path; raises ``Faults`` with line and key of each mistake.
 
-    What ends in ``.toml`` is a path; raises ``UserError`` if there is no such file.
+    A text that ends in ``.toml`` is a path; raises ``UserError`` if there is no such file.
     """
     path = Path(name_or_path)
     known = ", ".join(known_tables())
@@ -77,7 +77,7 @@ def read_together(names_or_paths: Iterable[str]) -> list[TableFile]:
 
 
 def find_clashes_with_known(read: Sequence[TableFile]) -> list[str]:
-    """Folders of these tables that hold, or are in, the folder of another file in ``tables/``."""
+    """Folders of these tables that contain, or are in, the folder of another table file."""
     given = {item.name: prefix_of(item.name, item.table) for item in read}
     others = {name: prefix_of(name, load_table(name)) for name in known_tables()}
     return [
@@ -138,5 +138,5 @@ def _parse(expression: Expression) -> exp.Expression | str:
 
 
 def write_ddl(table: Table) -> str:
-    """The statements with which the first run creates the target."""
+    """The statements that the first run creates the target with."""
     return ";\n\n".join(part.as_string().strip() for part in define_target(table)) + ";\n"

@@ -29,13 +29,13 @@ from forecast_sync_cli.errors import UserError
 
 TAIL_BYTES = 64 * 1024
 SAMPLED_ROWS = 100_000
-"""So many rows decide how many digits the doubles get."""
+"""How many rows decide the number of digits for doubles."""
 MOST_DECIMALS = 6
 LEAST_DECIMALS = 2
 WHOLE_DIGITS = 10
-"""At least so many digits before the point."""
+"""The least number of digits before the point."""
 FLOAT_DIGITS, DOUBLE_DIGITS = 6, 15
-"""So many decimal digits survive in a float and in a double; further ones are noise."""
+"""How many decimal digits a float and a double keep; any further ones are noise."""
 
 NEWEST_NAMES = (
     r"(row_)?(updated|modified|changed|corrected)(_?(at|on|ts|time|timestamp|date))?",
@@ -44,7 +44,7 @@ NEWEST_NAMES = (
     r"(created|inserted|generated)(_?(at|on|ts|time|timestamp))?",
     r".*_at|.*_ts|.*timestamp",
 )
-"""How columns are named that say when a row was written, the surest first."""
+"""Names of columns that say when a row was written, the surest first."""
 WRITTEN_AT = ("synced_at", "row_synced_at", "written_by_sync_at")
 
 RESERVED = re.compile(
@@ -54,14 +54,14 @@ RESERVED = re.compile(
     "|normalize|not|null|on|or|order|outer|prepare|recursive|right|rollup|select|skip|table|then"
     "|trim|true|uescape|union|unnest|using|values|when|where|with"
 )
-"""Words that are no names in Athena SQL unless they are quoted."""
+"""Words that Athena SQL takes as names only if they are quoted."""
 
 HIDDEN_MODIFIED = '"$file_modified_time"'
 """The time at which the row's file was uploaded, which Athena knows without a column."""
 
 
 class Proposed(NamedTuple):
-    """A column of the file: its source type, its target type and a word on both.
+    """A column of the file: its source type, its target type and a note on both.
 
     ``source`` is the expression of a target column of another name or type, or None;
     ``is_folder`` is whether a folder's name has its value.
@@ -77,7 +77,7 @@ class Proposed(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What only the user knows; None is asked for, or proposed."""
+    """What only the user knows; if None, it is asked for or proposed."""
 
     key: str | None = None
     date: str | None = None
@@ -224,7 +224,7 @@ def _read_columns(file: Path) -> tuple[list[Proposed], list[str]]:
 
 
 def _read_folders(file: Path, stored: Collection[str]) -> Iterator[Proposed]:
-    """The columns that only the folders of the file have, such as ``day=2026-01-31``."""
+    """The columns that only the file's folders have, such as ``day=2026-01-31``."""
     for folder in file.absolute().parent.parts:
         name, sign, text = (unquote(part) for part in folder.partition("="))
         name = name.lower()
@@ -311,7 +311,7 @@ SIMPLE = {
 
 
 class _Sample:
-    """A file's first rows and its own schema, which say what its types alone don't."""
+    """A file's first rows and its own schema, which say more than its types do."""
 
     def __init__(self, file: Path) -> None:
         import pyarrow.parquet as pq
@@ -387,7 +387,7 @@ def _choose_date(
 def _choose_newest(
     answers: Answers, columns: Sequence[Proposed], key: Sequence[str], ask: Ask
 ) -> tuple[str, str]:
-    """The expression of what makes a row newer, and a word on it."""
+    """The expression that decides which row is newer, and a note on it."""
     wins = "of rows with the same key the greatest wins"
     sources = [column.name for column in columns]
     if answers.newest is not None:

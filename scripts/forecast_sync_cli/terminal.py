@@ -1,4 +1,4 @@
-"""The terminal: the only module through which commands write, so that no raw text gets there.
+"""The terminal: the only module that commands write through, so that no raw text gets there.
 
 Text is shown as text. Control characters in names, values and errors appear as escapes, Rich's
 markup and emoji codes have no effect, and colors come only from ``Styled``. Tests make sure that
@@ -89,18 +89,18 @@ class Terminal:
     def document(self, text: str, what: str) -> None:
         """Print text exactly as it is, for another program to read.
 
-        Raises ``UserError`` if it holds invisible characters, which can't be shown exactly.
+        Raises ``UserError`` if it has invisible characters, which can't be shown exactly.
         """
         for number, line in enumerate(text.split("\n"), start=1):
             if visible(line.replace("\t", " ")) != line.replace("\t", " "):
                 raise UserError(
-                    f"line {number} of {what} holds an invisible character: "
+                    f"line {number} of {what} has an invisible character: "
                     f"{visible(line)}; write it as an escape"
                 )
         self._console.file.write(text)
 
     def ask(self, question: str, default: str | None = None) -> str:
-        """Ask until there is an answer; raises ``UserError`` when nobody can answer any more."""
+        """Ask until there is an answer; raises ``UserError`` at the end of stdin."""
         hint = f" [{default}]" if default else ""
         while True:
             self._console.print(_text([f"{question}{hint}"]), end=" ", soft_wrap=True)
@@ -123,7 +123,7 @@ class Terminal:
 
     @contextmanager
     def ticking(self, parts: Callable[[], Collection[Part]]) -> Iterator[None]:
-        """A line that is made again several times a second; what else is printed stands above."""
+        """A line that is updated several times a second; other output appears above it."""
         with Live(console=self._console, get_renderable=lambda: _text(parts()), transient=True):
             yield
 

@@ -172,7 +172,7 @@ def test_a_run_shows_its_definition_and_why_it_has_read_the_whole_lake(
     expect(files.locator("tbody tr")).to_contain_text("forecast/some.parquet")
     chosen.get_by_label("Key begins with").fill("forecast/cut")
     chosen.get_by_role("button", name="Show").click()
-    expect(page.locator("#files")).to_contain_text("No file is like this.")
+    expect(page.locator("#files")).to_contain_text("No file matches.")
     check_everywhere(page, "no-such-file")
     chosen.get_by_label("State").select_option("all")
     expect(files.locator("tbody tr")).to_contain_text("isn't a Parquet file")

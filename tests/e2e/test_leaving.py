@@ -72,7 +72,7 @@ def test_what_leaves_and_what_waits_is_shown_everywhere(project: Project) -> Non
     assert "start --allow-deletes 150" in forecast_sync("status", **at).stdout.replace("\n", " ")
     differing = " ".join(forecast_sync("diff", code=1, **at).stdout.split())
     assert differing.count(" deleted in the lake") == 21, "20 keys, and what to do"
-    assert "What is deleted in the lake waits until somebody lets it go:" in differing
+    assert "What is deleted in the lake waits until somebody allows it:" in differing
     assert "To sync the other keys" not in differing, "no run lets them go by itself"
     refused = forecast_sync("start", "--allow-deletes", "0", code=2, **at).stderr
     assert "'--allow-deletes': expected at least 1" in refused

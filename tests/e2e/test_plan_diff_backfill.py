@@ -86,7 +86,7 @@ def test_plan_says_what_deploying_another_table_file_would_change(
     assert as_json("plan", "--table", file, **at)["refusals"] == []
     shown = forecast_sync("plan", "--table", file, **at).stdout
     assert "adds note real to the target, and fills every row" in shown
-    assert "pass RUN or --table FILE" in error_of("plan", "a-run", "--table", file, **at)
+    assert "pass either RUN or --table FILE" in error_of("plan", "a-run", "--table", file, **at)
 
 
 def test_diff_names_the_keys_that_differ(deployed: Deployed, at: dict[str, Any]) -> None:

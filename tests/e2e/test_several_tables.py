@@ -278,7 +278,7 @@ def test_redrive_finds_the_only_table_whose_newest_run_has_failed(
     for words in (f"{first} of sales", f"{second} of waste", "or its table with --table"):
         assert words in ambiguous
     assert "the newest run" in error_of("redrive", "--table", "stock", **at)
-    assert "pass RUN or --table" in error_of("redrive", first, "--table", "sales", **at)
+    assert "pass either RUN or --table" in error_of("redrive", first, "--table", "sales", **at)
     redriven = forecast_sync("redrive", "--table", "sales", **at)
     assert f"SUCCEEDED {first} of sales in " in redriven.stdout.replace("\n", " ")
     done = as_json("redrive", **at)

@@ -96,7 +96,7 @@ def interrupt_sync(folder: Path, database_url: str, after: float | None) -> None
             process.kill()
     assert process.returncode == 130, error
     if after is None:
-        assert re.search(r"interrupted: .* To go on, run the same command again", error), error
+        assert re.search(r"interrupted: .* To continue, run the same command again", error), error
     assert "Traceback" not in error
     eventually(lambda: our_processes() <= before, what="the end of every process")
 

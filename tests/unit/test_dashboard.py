@@ -267,7 +267,7 @@ def test_files_are_filtered_by_prefix_state_and_run(
 ) -> None:
     shown = show_files(*LOADED, BAD, **filters)
     assert re.findall(r'title="(forecast/[^"]+)"', shown) == keys
-    assert ("No file is like this." in shown) == (not keys)
+    assert ("No file matches." in shown) == (not keys)
 
 
 def test_the_command_that_lists_the_same_files_can_be_pasted() -> None:

@@ -215,7 +215,7 @@ def test_a_run_says_how_many_rows_left_and_why_others_stay() -> None:
     dry = get(StackInMemory(), "/now?run=price-plan")
     assert "1 row would leave the table." in dry
     assert "119 rows that should leave the table would stay." in dry
-    assert "To let them go once, start a run that allows 119 deletions" in dry
+    assert "To delete them, start a run that allows 119 deletions" in dry
     assert "the table stay" not in get(StackInMemory(), "/now?run=calendar-old")
 
 
@@ -232,6 +232,6 @@ def test_a_plan_names_rows_that_would_leave_and_why_others_wait() -> None:
     assert "Rows that should leave the table: 120" in shown
     assert rows(shown[shown.index("Table of deletions") :]) == [
         "17 2026-11-27 deleted in the lake",
-        "18 2026-11-27 in no file any more",
+        "18 2026-11-27 no longer in any file",
     ]
     assert f"119 would wait: {HELD_BACK}" in shown

@@ -116,8 +116,8 @@ def test_rules_and_indexes() -> None:
     text = PRICE.replace('when = "net < 0"', 'when = "net <= 0"')
     text = text.replace("idx_menu_price_promotion", "idx_menu_price_promo")
     lines = changes_to(text).changes
-    assert "the reject rules are others: 2, were 2" in lines
-    assert any("the index idx_menu_price_promo isn't made" in line for line in lines)
+    assert "the reject rules have changed: 2, were 2" in lines
+    assert any("the index idx_menu_price_promo isn't created" in line for line in lines)
 
 
 @pytest.mark.parametrize(

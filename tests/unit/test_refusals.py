@@ -53,7 +53,7 @@ WITH_ENVIRONMENT = [
 @pytest.mark.parametrize("command", WITH_ENVIRONMENT)
 def test_an_environment_that_is_none_is_refused(command: str) -> None:
     line = error_of(*command.split(), "-e", "prod", code=2, **NOWHERE)
-    assert "'prod' is no environment; expected production or dev." in line
+    assert "'prod' isn't an environment; expected production or dev." in line
     by_variable = error_of(*command.split(), code=2, ENVIRONMENT="prod", **NOWHERE)
     assert by_variable == line
 

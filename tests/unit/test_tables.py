@@ -113,7 +113,7 @@ def faults() -> Iterator[tuple[str, str, str]]:
     yield (
         'sku = "string"',
         "sku = {optional = true}",
-        "source.columns.sku.type: type is missing: Its type, as that of any other column.",
+        "source.columns.sku.type: type is missing: Its type, like any other column's.",
     )
     yield 'sku = "string"', "sku = 3", "source.columns.sku: found 3, expected text in quotes"
     yield (
@@ -134,7 +134,7 @@ def faults() -> Iterator[tuple[str, str, str]]:
     yield (
         'reason = "the price is negative"',
         "",
-        "reject.0.reason: reason is missing: The reason that rejects",
+        "reject.0.reason: reason is missing: The reason that is kept",
     )
     for name in ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"):
         renamed, words = f'name = "{name}"', f"{name} is a system column of every Postgres table"

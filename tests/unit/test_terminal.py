@@ -440,7 +440,7 @@ def test_ddl_is_for_another_program_and_stays_exact_or_is_refused(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert_inert(shown.err)
-    assert "line 2 of the DDL of x holds an invisible character" in shown.err
+    assert "line 2 of the DDL of x has an invisible character" in shown.err
 
 
 def test_markup_and_emoji_codes_are_text(capsys: pytest.CaptureFixture[str]) -> None:

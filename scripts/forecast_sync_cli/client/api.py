@@ -55,7 +55,7 @@ def parse(model: type[M], document: Mapping[str, Any]) -> M:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise UserError(
             f"the status API's {model.__name__} doesn't fit this version of forecast-sync, "
-            f"beginning with {where}: deploy template.yaml as it is now"
+            f"beginning with {where}: deploy the current template.yaml"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What deploying another table file would change: in what is read, in the target, in its rows."""
+"""What deploying another table file would change: what is read, the target, its rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.table_lint import TableFile
 
 FULL_RUN = (
-    "the run after the deployment is a full one by itself: it reads the whole lake, compares every "
-    "row, and writes those that differ"
+    "the run after the deployment is automatically a full one: it reads the whole lake, compares "
+    "every row, and writes those that differ"
 )
 NO_RUN = "no value of a row changes, so the run after the deployment is like any other"
 
@@ -26,7 +26,7 @@ NO_RUN = "no value of a row changes, so the run after the deployment is like any
 class DeployChanges:
     """What would change; ``refusals`` keep runs from working until their statements have run.
 
-    ``adds`` are the target's new columns. ``unknown`` says why the database wasn't looked at.
+    ``adds`` are the target's new columns. ``unknown`` says why the database wasn't compared.
     """
 
     table: str
@@ -92,7 +92,7 @@ def _find_target(
 
 
 def list_changes(before: Table, after: Table) -> Iterator[str]:
-    """What another table file changes, a line each."""
+    """What another table file changes, a line per change."""
     yield from _source_changes(before.source, after.source)
     yield from _column_changes(before, after)
     for what, then, now in (
@@ -126,12 +126,12 @@ def list_changes(before: Table, after: Table) -> Iterator[str]:
         ("expectations", before.expect, after.expect),
     ):
         if rules != others:
-            yield f"the {what} are others: {len(others)}, were {len(rules)}"
+            yield f"the {what} have changed: {len(others)}, were {len(rules)}"
     known = {index.name for index in before.target.index}
     for index in after.target.index:
         if index.name not in known:
             yield (
-                f"the index {index.name} isn't made on a table that exists: create it by hand, "
+                f"the index {index.name} isn't created on an existing table: create it by hand, "
                 "as `forecast-sync tables ddl` shows it"
             )
 
@@ -167,7 +167,7 @@ def _source_changes(before: Source, after: Source) -> Iterator[str]:
         elif before.columns[name] != entry:
             yield f"files {how} {name} as {kind}, which was {_entry(before, name)}"
     for name in before.columns.keys() - after.columns.keys():
-        yield f"{name} isn't read from files any more"
+        yield f"{name} is no longer read from files"
 
 
 def _entry(source: Source, name: str) -> str:

@@ -45,7 +45,7 @@ class TableInUse:
 
 
 def find_table(name: str, ask_status: AskStatus, *, is_one_of_several: bool = False) -> TableInUse:
-    """The deployed table; that of this checkout if the stack can't say which one it has.
+    """The deployed table, or that of this checkout if the stack can't say which one it has.
 
     ``ask_status`` sends a GET to the stack's API. Raises ``UserError`` if there is neither.
     """
@@ -54,7 +54,7 @@ def find_table(name: str, ask_status: AskStatus, *, is_one_of_several: bool = Fa
         if name not in known_tables():
             raise UserError(
                 f"the stack syncs tables/{name}.toml, which isn't in this checkout: add it, or "
-                "deploy template.yaml as it is now, whose status API answers what the file says"
+                "deploy the current template.yaml, whose status API returns the file"
             )
         table = load_table(name)
         return TableInUse(name, table, definition_of(table))

@@ -63,7 +63,7 @@ TABLE_SUFFIX = ".toml"
 class Deployment:
     """One environment's stack; ``endpoint_url`` is None in AWS itself.
 
-    ``selected_table`` is the deployed table that somebody has named, None for none.
+    ``selected_table`` is the deployed table that the user has named, if any.
     """
 
     environment: str
@@ -97,7 +97,7 @@ class Deployment:
     def settings(self) -> Settings:
         """What the deployed functions are configured with; secrets are only references in it.
 
-        Of a stack with several tables, these are the settings of the selected one; before one is
+        In a stack with several tables, these are the settings of the selected one; before one is
         selected, they are what all tables share.
         """
         shared = self.stack_settings
@@ -139,7 +139,7 @@ class Deployment:
 
     @property
     def table_choice(self) -> dict[str, str]:
-        """What a request or an execution input says about its table: nothing where there is one.
+        """What a request or an execution input says about its table: nothing if there is only one.
 
         Raises ``UserError`` with the list of several.
         """
@@ -147,14 +147,14 @@ class Deployment:
 
     @property
     def table_option(self) -> str:
-        """How a suggested command names the table: `` --table NAME``, or "" where there is one.
+        """How a suggested command names the table: `` --table NAME``, or "" if there is only one.
 
         Raises ``UserError`` with the list of several.
         """
         return self.option_of(self.table_name)
 
     def option_of(self, table: str | None) -> str:
-        """The same for a table by its name, "" also where that isn't known."""
+        """The same for a table by its name; also "" if the name isn't known."""
         return f" --table {table}" if table and self.has_several_tables else ""
 
     def start_command(self, table: str | None) -> str:
@@ -177,7 +177,7 @@ class Deployment:
         return [self.of_table(name) for name in self.tables]
 
     def run_label(self, run_id: str, table: str | None) -> str:
-        """A run as messages name it: with its table, where there are several."""
+        """A run as messages name it: with its table, if there are several."""
         return f"{run_id} of {table}" if table and self.has_several_tables else run_id
 
     def select_table(self, given: str) -> Deployment:
@@ -187,7 +187,7 @@ class Deployment:
         """
         name = Path(given).stem if given.endswith(TABLE_SUFFIX) else given
         if name not in self.tables:
-            # Who names a file that exists has mistyped nothing.
+            # The path of an existing file isn't a typo.
             is_typo = not Path(given).is_file()
             near = find_near(name, self.tables) if is_typo else None
             guess = f"Did you mean {near}? " if near else ""
@@ -205,7 +205,7 @@ class Deployment:
     def of_table(self, name: str) -> Deployment:
         """The same for one of its tables."""
         other = replace(self, selected_table=name)
-        # What is the same for each table is asked for once.
+        # What all tables share is requested once.
         for key in ("stack_settings", "api"):
             if key in vars(self):
                 vars(other)[key] = vars(self)[key]
@@ -374,7 +374,7 @@ _MAKING = threading.Lock()
 
 @lru_cache(maxsize=64)
 def _client(session: boto3.Session, service: str, endpoint_url: str | None) -> Any:
-    """A client, made once: to make one takes longer than most calls, and each connects anew."""
+    """A client, made once: making one takes longer than most calls, and each opens a connection."""
     # A function may take as long as its own timeout.
     patience = FUNCTION_SECONDS if service == "lambda" else ANSWER_SECONDS
     retries = {"mode": "standard", "max_attempts": 3}

@@ -30,7 +30,7 @@ from forecast_sync_cli.client.run_status import (
 from forecast_sync_cli.errors import UserError
 
 LISTED_RUNS = 100
-"""Among so many runs the one to redrive is looked for."""
+"""How many runs are searched for the one to redrive."""
 
 
 class ListedRun(Model):
@@ -52,7 +52,7 @@ def new_name(trigger: str) -> str:
 def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
     """Start an execution and return its ARN; the same name and input find the same execution.
 
-    The input names the table where there are several. Raises ``InvalidInput``, or ``UserError`` if
+    The input names the table if there are several. Raises ``InvalidInput``, or ``UserError`` if
     no table is selected or Neon has no branch for the git ref: in either case nothing is started.
     """
     payload = {**payload, **deployment.table_choice}
@@ -72,7 +72,7 @@ def start(deployment: Deployment, name: str, payload: Mapping[str, Any]) -> str:
 
 
 def _refuse_missing_branch(deployment: Deployment, git_ref: str) -> None:
-    """Ask the status API, because it has Neon's key; without an answer the run finds out itself."""
+    """Ask the status API, because it has Neon's key; without an answer, the run will find out."""
     try:
         answer = deployment.api.call("GET", "/syncs", {"git_ref": git_ref, "limit": "1"})
     except (UserError, BotoCoreError, ClientError):

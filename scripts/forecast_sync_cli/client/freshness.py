@@ -12,14 +12,14 @@ from forecast_sync_cli.client.api import parse
 from forecast_sync_cli.client.deployment import Deployment
 
 STATES = ("fresh", "stale", "never", "unreachable")
-"""The further behind, the later."""
+"""Ordered by how far behind they are."""
 
 
 def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> dict[str, Any]:
     """What ``status --json`` prints: how fresh the branch is, why, and its last runs.
 
-    ``goal_hours`` None means the deployment's own goal. Of several tables, unless one is selected,
-    the branch is as fresh as the one that is furthest behind.
+    ``goal_hours`` None means the deployment's own goal. With several tables, unless one is
+    selected, the branch is as fresh as the one that is furthest behind.
     """
     query = {"git_ref": git_ref or DEFAULT_REFS.get(deployed.environment, deployed.environment)}
     if deployed.has_several_tables and deployed.selected_table:
@@ -46,7 +46,7 @@ def ask(deployed: Deployment, git_ref: str | None, goal_hours: float | None) -> 
 
 
 def _behind(table: Mapping[str, Any]) -> tuple[int, int]:
-    """The larger, the further a table is behind."""
+    """Larger for a table that is further behind."""
     return STATES.index(table["state"]), table["age_seconds"] or 0
 
 
@@ -67,7 +67,7 @@ def _describe(branch: BranchStatus, goal_seconds: int) -> dict[str, Any]:
 
 
 def ago(seconds: int) -> str:
-    """An age in the largest unit of which there are at least two."""
+    """An age in the largest unit that gives at least two."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"

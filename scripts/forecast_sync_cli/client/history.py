@@ -1,6 +1,6 @@
-"""What each of the last runs did, and why it ended so, from Step Functions alone.
+"""What each of the last runs did, and why it ended that way, from Step Functions alone.
 
-No database is asked, so that none is woken, and runs that never reached one are listed too.
+So no database is woken, and runs that never reached one are listed too.
 """
 
 from __future__ import annotations
@@ -35,23 +35,25 @@ from forecast_sync_cli.client.run_status import utc
 
 READERS = 8
 BURST, READS_PER_SECOND = 200, 10
-"""Step Functions takes some hundred descriptions at once, and then about so many a second."""
+"""Step Functions allows a few hundred descriptions at once, then about this many a second."""
 
 MOST_RUNS = 1000
 ERROR_CHARACTERS = 300
 
 
 class HistoryItem(ListedRun):
-    """One run: what it did, and why it ended so."""
+    """One run: what it did, and why it ended that way."""
 
     outcome: Outcome = Field(
-        description="What became of it: a coalesced run has succeeded only for Step Functions."
+        description="What became of it; to Step Functions, a coalesced run has succeeded."
     )
     coalesced_into: str | None = Field(
         description="The run that starts one more run for this coalesced one."
     )
     waits: str | None = Field(description="Which run holds the lease that it waits for, and why.")
-    error: str | None = Field(description="The name of its error and the first line about it.")
+    error: str | None = Field(
+        description="The name of its error and the first line of the message."
+    )
     sync_type: SyncType | None
     dry_run: bool
     trigger: str | None
@@ -61,11 +63,9 @@ class HistoryItem(ListedRun):
     files: RunFiles | None = Field(
         description="The files that it is about; null if it never surveyed the lake."
     )
-    rows: dict[str, int] | None = Field(
-        description="Rows by outcome; null unless it has ended well."
-    )
+    rows: dict[str, int] | None = Field(description="Rows by outcome; null unless it ended well.")
     deleted: int | None = Field(
-        default=None, description="Rows that have left the table; null unless it has ended well."
+        default=None, description="Rows that have left the table; null unless it ended well."
     )
     deletes_deferred: int | None = DeletesDeferred
 
@@ -80,9 +80,9 @@ def read_history(
 ) -> list[HistoryItem]:
     """The newest runs, newest first; with ``table``, the newest of this table.
 
-    They are looked for ``among`` so many of the last runs of all tables. ``known`` has the runs of
-    an earlier call by name, which isn't asked about again while they are as they were; this call
-    adds its own.
+    They are searched ``among`` this many of the last runs of all tables. ``known`` has the runs of
+    an earlier call by name, which aren't read again unless they have changed; this call adds its
+    own.
     """
     remembered = known if known is not None else {}
     listed = limit
@@ -97,7 +97,7 @@ def read_history(
 
 
 def _is_of(run: HistoryItem, table: str, deployment: Deployment) -> bool:
-    """Whether a run is of a table; one that never got any is of the only one, or of none."""
+    """Whether a run belongs to a table; a run without one belongs to the only table, or to none."""
     return run.table == table if run.table else not deployment.has_several_tables
 
 
@@ -123,7 +123,7 @@ def _is_known(item: ListedRun, known: Mapping[str, HistoryItem]) -> bool:
 
 
 def _read_paced(workflow: Workflow, item: ListedRun, number: int) -> HistoryItem:
-    """Read a run; a long list no faster than Step Functions allows in the long run."""
+    """Read a run; in a long list, no faster than Step Functions allows."""
     if number >= BURST:
         time.sleep(READERS / READS_PER_SECOND)
     return _read(workflow, item)

@@ -28,7 +28,7 @@ NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 def ask(deployment: Deployment, **query: str | int | bool | None) -> dict[str, Any]:
     """One page: ``rejects``, ``next`` (where the next page starts) and ``reasons``.
 
-    Those of all tables, unless one of several is selected.
+    Includes all tables, unless one of several is selected.
     """
     texts = {name: _text(value) for name, value in query.items() if value not in (None, False)}
     if deployment.selected_table is not None:
@@ -42,7 +42,7 @@ def ask(deployment: Deployment, **query: str | int | bool | None) -> dict[str, A
 
 
 def count_by_reason(deployment: Deployment, **query: str | bool | None) -> list[dict[str, Any]]:
-    """The totals by reason; of several tables, those of each, which they name."""
+    """The totals by reason; with several tables, for each table, which they name."""
     tables = deployment.each_table()
     return [
         {**group, "table": each.table_name if len(tables) > 1 else None}

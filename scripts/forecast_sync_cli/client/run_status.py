@@ -80,7 +80,7 @@ class Snapshot(Model):
         default=None, description="What Athena has read for its queries, while they run."
     )
     most_bytes: int | None = Field(
-        default=None, description="The most that it can have to read: all of the files, twice."
+        default=None, description="The most that it may have to read: all of the files, twice."
     )
     rows: dict[str, int] = Field(default_factory=dict, description="Committed so far, by outcome.")
     rows_expected: int | None = None

@@ -53,9 +53,9 @@ def backfill(
 ) -> None:
     """Fill business dates from the whole lake, window by window.
 
-    Repeat the command to resume: runs that succeeded are skipped, failed ones are redriven, and a
-    running one is waited for. Other runs may take the lease between two windows. Exits with 1 if a
-    run fails; the windows after it aren't started.
+    Repeat the command to resume: it skips runs that succeeded, redrives failed ones, and waits for
+    a running one. Other runs may take the lease between two windows. Exits with 1 if a run fails;
+    the windows after it aren't started.
     """
     options = _read_backfill(environment, git_ref, date_from, date_to, days_per_run, name)
     deployed = deployment.find(environment, project, table_name).one_table()

@@ -32,7 +32,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 def _read_environment(text: str) -> str:
     """An environment that a stack can serve; any other is refused."""
     if text not in DEFAULT_REFS:
-        raise wrong_value(f"{text!r} is no environment; expected {' or '.join(DEFAULT_REFS)}.")
+        raise wrong_value(f"{text!r} isn't an environment; expected {' or '.join(DEFAULT_REFS)}.")
     return text
 
 
@@ -56,7 +56,7 @@ ProjectOption = Annotated[
 
 
 def _check_git_ref(context: typer.Context, git_ref: str | None) -> str | None:
-    """Refuse a git ref that no branch of the environment belongs to, before anything is asked."""
+    """Refuse a git ref that belongs to no branch of the environment, before any request."""
     if git_ref is not None:
         map_git_ref(git_ref, context.params.get("environment") or "dev")
     return git_ref
@@ -114,7 +114,7 @@ AllowDeletesOption = Annotated[
         "--allow-deletes",
         metavar="ROWS",
         min=1,
-        help="Let up to so many rows leave the target in this run, although they are much of it.",
+        help="Delete up to this many rows in this run, even if that exceeds max_delete_percent.",
     ),
 ]
 TableFileOption = Annotated[
@@ -131,7 +131,7 @@ DeployedTableOption = Annotated[
     typer.Option(
         "--table",
         metavar="TABLE",
-        help="A deployed table, by its name or the path of its file. Needed where the stack syncs "
+        help="A deployed table, by its name or the path of its file. Required if the stack syncs "
         "several.",
     ),
 ]
@@ -140,7 +140,7 @@ EachTableOption = Annotated[
     typer.Option(
         "--table",
         metavar="TABLE",
-        help="Only this deployed table, given by its name or the path of its file. Default: all.",
+        help="Only this deployed table, by its name or the path of its file. Default: all.",
     ),
 ]
 DATE = "YYYY-MM-DD"
@@ -194,7 +194,7 @@ def plain_table(first: str, *others: str) -> Table:
 
 
 def date_text(date: datetime | None) -> str | None:
-    """A date option as the execution input has it."""
+    """A date option in the form that the execution input has."""
     return None if date is None else date.date().isoformat()
 
 
@@ -221,7 +221,7 @@ def show_table(terminal: Terminal, table: Mapping[str, str | None]) -> None:
 
 
 def wait_for_run(deployed: Deployment, arn: str, *, redrive_count: int = 0) -> run_status.Snapshot:
-    """Show a run's progress until it has ended; its last snapshot. Ctrl-C leaves it running."""
+    """Show a run's progress until it ends; returns its last snapshot. Ctrl-C leaves it running."""
     terminal = err()
     try:
         return show_progress(

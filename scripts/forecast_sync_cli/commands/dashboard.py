@@ -31,8 +31,8 @@ def dashboard(
 ) -> None:
     """Serve the dashboard on loopback until Ctrl-C.
 
-    It acts with your own AWS credentials. Prints its address on stdout. The token in it keeps
-    other users of this machine out; each start makes a new one.
+    It acts with your own AWS credentials. Prints its address on stdout; the token in it keeps out
+    other users of this machine, and is new at each start.
     """
     from forecast_sync_cli.dashboard import server
     from forecast_sync_cli.dashboard.app import make_app
@@ -60,7 +60,7 @@ def dashboard(
 def _private_page(address: str) -> Iterator[Path]:
     """A file, readable by its owner only, that forwards the browser to the address.
 
-    On the browser's command line, every user of the machine could read the address.
+    Every user of the machine could read an address on the browser's command line.
     """
     with TemporaryDirectory(prefix="forecast-sync-") as folder:
         page = Path(folder) / "dashboard.html"

@@ -67,7 +67,7 @@ class _Narrator:
             case events.Scene(title):
                 self._terminal.line()
                 self._terminal.line(Styled(title, "bold"))
-                # Until there is something to show, it says that it works, and for how long.
+                # Until there is something to show, it says what it is doing, and for how long.
                 step = self._progress.enter_context(Steps(self._terminal, announces=False))
                 step(title.partition(":")[0])
             case events.Note(text):

@@ -46,10 +46,9 @@ def show_diff(
 ) -> None:
     """Compare the lake with Postgres, business date by business date.
 
-    Compares counts and checksums first, then the keys of the dates that differ. Only files that
-    were loaded are read, so those that haven't been synced yet, or are left out because they are
-    bad, don't count as differences.
-    Exits with 1 if anything differs.
+    Compares counts and checksums first, then the keys of the dates that differ. Only loaded files
+    are read, so files that haven't been synced yet, or are left out because they are bad, don't
+    count as differences. Exits with 1 if anything differs.
     """
     check_dates(date_from, date_to)
     deployed = deployment.find(environment, project, table_name).one_table()
@@ -91,12 +90,12 @@ def _show(terminal: Terminal, result: diff.Diff, table: Table, option: str) -> N
     if "only in Postgres" in found:
         terminal.line("Rows only in Postgres have left the lake or were written by something else:")
         terminal.line(
-            "the next full run deletes them, unless they are too many."
+            "the next full run deletes them, unless there are too many."
             if table.is_mirror
             else "no run deletes them."
         )
     if "deleted in the lake" in found:
-        terminal.line("What is deleted in the lake waits until somebody lets it go:")
+        terminal.line("What is deleted in the lake waits until somebody allows it:")
         terminal.line(f"`forecast-sync history{option}` says how many rows wait, `plan` why.")
     if found & {"only in the lake", "different"}:
         terminal.line(f"To sync the other keys: forecast-sync start{option} --sync-type full")

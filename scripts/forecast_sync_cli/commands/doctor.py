@@ -39,8 +39,8 @@ def doctor(
     """Check a deployment, from credentials to a row in Postgres.
 
     Athena's UNLOAD writes the row, and Postgres reads it into a temporary table; nothing is left
-    in the database. Where the stack syncs several tables, what they share is checked once, and then
-    each table. Exits with 1 if anything is wrong.
+    in the database. If the stack syncs several tables, it checks once what they share, then each
+    table. Exits with 1 if anything is wrong.
     """
     if table_name is not None:
         deployment.find(environment, project, table_name)

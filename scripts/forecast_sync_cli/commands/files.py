@@ -28,11 +28,12 @@ app = typer.Typer()
 
 KeysArgument = Annotated[
     list[str],
-    typer.Argument(metavar="KEY...", help="Keys as `files --state quarantined` has them."),
+    typer.Argument(metavar="KEY...", help="Keys as `files --state quarantined` lists them."),
 ]
 
 PrefixOption = Annotated[
-    str | None, typer.Option("--prefix", help="Only this file, or files whose key begins so.")
+    str | None,
+    typer.Option("--prefix", help="Only this file, or files whose key begins with this."),
 ]
 StateOption = Annotated[FileState | None, typer.Option("--state", help="Only files in this state.")]
 RunOption = Annotated[str | None, typer.Option("--run", help="Only files taken in by this run.")]
@@ -93,13 +94,14 @@ def accept(
 ) -> None:
     """Accept that quarantined files are left out, until there is a new version of them.
 
-    They no longer count as missing. If rows of a file were loaded before it went bad, runs go on,
-    and for these rows' keys the lake's older rows win.
+    They no longer count as missing. If rows of a file were loaded before it went bad, runs
+    continue, and for the keys of these rows, older rows in the lake win.
     """
     deployed = deployment.find(environment, project, table_name).one_table()
     client.decide(deployed, "accept", keys, git_ref)
-    cause = "it" if len(keys) == 1 else "them"
-    advice = f"no file waits because of {cause} any more; redrive a run that failed for {cause}"
+    advice = "it no longer counts as missing; redrive a run that failed because of it"
+    if len(keys) > 1:
+        advice = "they no longer count as missing; redrive a run that failed because of them"
     _say(keys, as_json, f"accepted {_counted(keys)}: {advice}")
 
 
@@ -112,9 +114,9 @@ def retry(
     project: ProjectOption = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
-    """Have the next run judge quarantined files again, though they are the same as before.
+    """Have the next run judge quarantined files again, although they haven't changed.
 
-    It isn't needed for a corrected upload, which the next run judges by itself.
+    A corrected upload doesn't need it: the next run judges it by itself.
     """
     deployed = deployment.find(environment, project, table_name).one_table()
     client.decide(deployed, "retry", keys, git_ref)

@@ -53,7 +53,7 @@ def up(
             "--table",
             metavar="TABLE",
             help="The path of a table file, which ends in .toml, or the name of one in tables/; "
-            "several times for several tables. Default: what --state-dir has kept, or forecast.",
+            "repeat it for several tables. Default: what --state-dir has kept, or forecast.",
         ),
     ] = None,
     port: Annotated[int | None, typer.Option("--port", help="Listen on this port.")] = None,
@@ -68,7 +68,7 @@ def up(
     """Start the local cloud and leave it running.
 
     Without --state-dir it starts empty. It accepts only requests that are signed with the keys it
-    prints; a --state-dir keeps the same keys. --athena trino needs Maven and `make trino`.
+    prints; a --state-dir keeps the keys. --athena trino needs Maven and `make trino`.
     """
     table_files = read_together(table) if table else cloud_tables(state_dir)
     if database_url is not None:

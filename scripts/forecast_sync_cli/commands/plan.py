@@ -56,7 +56,7 @@ def plan(
         typer.Option(
             "--table",
             metavar="TABLE",
-            help="The name of a deployed table, needed where the stack syncs several. Or the path"
+            help="The name of a deployed table, required if the stack syncs several. Or the path"
             " of a .toml file: start nothing, and show what deploying this file would change.",
         ),
     ] = None,
@@ -69,13 +69,13 @@ def plan(
     Starts a dry run and shows rows by business date and state, the largest changes, rejects with
     examples, broken expectations, how many files are read, what Athena read and what that cost, and
     where the columns of lake, table file and Postgres differ. Only the run's own record is written
-    to the database. If the table file in this checkout differs from the deployed one, it says first
-    what deploying it would change. Exits with 1 if the dry run fails.
+    to the database. If the table file in this checkout differs from the deployed one, the command
+    first shows what deploying it would change. Exits with 1 if the dry run fails.
     """
     check_dates(date_from, date_to)
     is_file = table is not None and table.endswith(TABLE_SUFFIX)
     if is_file and run is not None:
-        raise UserError("pass RUN or --table FILE: one shows a dry run, the other starts none")
+        raise UserError("pass either RUN or --table FILE: RUN shows a dry run, FILE starts none")
     local = read_checked(table) if table is not None and is_file else None
     deployed = deployment.find(environment, project, None if is_file else table)
     if local is not None:
@@ -114,7 +114,7 @@ def _show_deployment(changes: DeployChanges, *, as_json: bool) -> None:
 
 
 def show_changes(terminal: Terminal, changes: DeployChanges) -> None:
-    """Show what deploying a table file would change, a line each."""
+    """Show what deploying a table file would change, a line per change."""
     terminal.line(
         f"deploying {changes.table} (definition {changes.definition}, deployed is "
         f"{changes.deployed_definition}) would change:"
@@ -190,7 +190,7 @@ def show_report(terminal: Terminal, report: dict[str, Any], limit: int, start: s
 
 
 def _by(groups: Sequence[dict[str, Any]], position: int) -> dict[str, dict[str, int]]:
-    """Row counts by the value of one of the columns by which the report is grouped."""
+    """Row counts by the value of one of the columns that the report is grouped by."""
     summed: dict[str, dict[str, int]] = {}
     for group in groups:
         value = group["by"][position]
@@ -251,13 +251,13 @@ def _show_largest(terminal: Terminal, report: dict[str, Any], limit: int) -> Non
 
 
 def _show_deletions(terminal: Terminal, report: dict[str, Any], limit: int, start: str) -> None:
-    """Some of the rows that should leave the target, and why they wouldn't, if they are many.
+    """Some of the rows that should leave the target, and why they would wait.
 
     ``start`` is the command that takes ``--allow-deletes``.
     """
     if report.get("deletions"):
         table = plain_table(*(name.replace("_", " ") for name in report["key"]), "why it leaves")
-        words = {"tombstone": "deleted in the lake", "missing": "in no file any more"}
+        words = {"tombstone": "deleted in the lake", "missing": "no longer in any file"}
         _fill(table, report["deletions"], limit, lambda row: [*row["key"], words[row["why"]]])
         total = report["counts"].get("deleted", 0) + report["deletes_deferred"]
         terminal.line()

@@ -50,8 +50,8 @@ def preview(
     """Fill a pull request's Neon branch, or report that it is gone.
 
     The first run of an empty branch reads the whole lake; a branch that was copied from dev
-    continues from dev's watermark. Where the stack syncs several tables, each gets a run, and one
-    that fails stops no other. Exits with 3 if there is no such branch, with 1 if a run fails.
+    continues from dev's watermark. If the stack syncs several tables, each gets a run, and a failed
+    run doesn't stop the others. Exits with 3 if there is no such branch, with 1 if a run fails.
     """
     number = PREVIEW.fullmatch(pull_request)
     if number is None:

@@ -183,7 +183,7 @@ def replay(
 ) -> None:
     """Load rejects after a fix, by a full run over their dates.
 
-    Rows that the table can hold now are loaded; the others stay rejects. Exits with 1 if the run
+    Rows that now fit the table are loaded; the others stay rejects. Exits with 1 if the run
     fails.
     """
     deployed = deployment.find(environment, project, table_name).one_table()

@@ -49,15 +49,15 @@ RedrivenTableOption = Annotated[
     typer.Option(
         "--table",
         metavar="TABLE",
-        help="Without RUN: the newest run of this table, given by its name or the path of its "
-        "file. Needed where the newest runs of several tables have failed.",
+        help="Without RUN: the newest run of this table, by its name or the path of its file. "
+        "Required if the newest runs of several tables have failed.",
     ),
 ]
 
 LEVELS = {"ERROR": "red", "WARNING": "yellow"}
 STATES = {"fresh": "green", "stale": "red", "never": "red", "unreachable": "red"}
 STATE_WORDS = {"never": "never synced"}
-"""Of those that don't say by themselves what they mean."""
+"""For the states whose names aren't clear by themselves."""
 
 
 def start(
@@ -107,7 +107,8 @@ def redrive(
         str | None,
         typer.Argument(
             metavar="RUN",
-            help="The run's name or ARN. Default: the newest run but dry ones, if it failed.",
+            help="The run's name or ARN. Default: the newest run that isn't a dry run, if it "
+            "failed.",
         ),
     ] = None,
     table_name: RedrivenTableOption = None,
@@ -121,7 +122,7 @@ def redrive(
     Only what hasn't succeeded runs again. Exits with 1 if the run fails.
     """
     if run is not None and table_name is not None:
-        raise UserError("pass RUN or --table: a run that is named is of one table anyway")
+        raise UserError("pass either RUN or --table: a run belongs to one table")
     deployed = deployment.find(environment, project, table_name)
     arn = deployed.execution_arn(run) if run else executions.find_redrivable(deployed)
     count = executions.redrive(deployed, arn)
@@ -166,9 +167,9 @@ def status(
     """Show how fresh a branch is and what is running, or one run.
 
     A branch is as old as the oldest file that is neither loaded nor accepted. If there is none, it
-    is as old as the last listing of the lake. Where the stack syncs several tables, it shows each,
-    and the branch is as fresh as the one that is furthest behind. Exits with 1 if the database
-    can't be reached.
+    is as old as the last listing of the lake. If the stack syncs several tables, each is shown, and
+    the branch is as fresh as the one that is furthest behind. Exits with 1 if the database can't be
+    reached.
     """
     deployed = deployment.find(environment, project, table_name)
     if run:
@@ -214,7 +215,7 @@ def history(
 
 
 def _show_history(terminal: Terminal, runs: list[HistoryItem]) -> None:
-    """One row a run; what all of them have in common is said once, above."""
+    """Show a row per run; what all of them have in common is shown once, above."""
     shared = {
         "branch": {run.git_ref for run in runs if run.git_ref},
         "table": {run.table for run in runs if run.table},
@@ -315,7 +316,7 @@ def _finish(
 
 
 def _show_freshness(terminal: Terminal, document: dict[str, Any], one: str | None) -> None:
-    """``one`` is the table of several that the document is about."""
+    """``one`` is the table that the document is about, if the stack syncs several."""
     branch = document["git_ref"] or document["environment"]
     tables = {table["name"]: table for table in document["tables"]} or {one: document}
     for name, each in tables.items():
@@ -364,7 +365,7 @@ def _show_state(terminal: Terminal, label: str, document: dict[str, Any]) -> Non
 def _show_deferred(
     terminal: Terminal, runs: list[dict[str, Any]], one: str | None, *, by_table: bool
 ) -> None:
-    """For each table whose last success left rows that should leave: how to let them go."""
+    """For each table whose last successful run deferred deletions: how to allow them."""
     last: dict[str | None, dict[str, Any]] = {}
     for run in runs:
         if run["status"] == "succeeded":
@@ -374,6 +375,6 @@ def _show_deferred(
             of, option = (f" {name}", f" --table {name}") if name else (" the table", "")
             terminal.line(
                 f"{count:,} rows that should leave{of} wait for somebody: `forecast-sync plan"
-                f"{option}` shows some, `forecast-sync start{option} --allow-deletes {count}` lets "
-                "them go"
+                f"{option}` shows some, `forecast-sync start{option} --allow-deletes {count}` "
+                "deletes them"
             )

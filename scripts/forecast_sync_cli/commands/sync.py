@@ -51,9 +51,9 @@ def sync(
     """Sync a folder of Parquet files into Postgres, on this machine.
 
     The whole workflow runs in a temporary local cloud; nothing is left running. It can be repeated
-    at any time: a row that is there already isn't written again. Exits with 1 if the run fails,
-    and with 3 if something waits for you: files that can't be read are left out, or rows that
-    should leave the table stay; what and why comes last.
+    at any time: unchanged rows aren't written again. Exits with 1 if the run fails, and with 3 if
+    something waits for you: files that can't be read are left out, or rows that should leave the
+    table stay. The last lines say which and why.
     """
     terminal = err()
     job = LocalSync(
@@ -90,7 +90,7 @@ def sync(
 
 
 def _after(step: Steps, progress: Progress) -> Callable[[Snapshot], None]:
-    """The run's progress, before whose first line the steps end."""
+    """Shows the run's progress; the steps end before its first line."""
 
     def show(snapshot: Snapshot) -> None:
         step.end()

@@ -65,8 +65,8 @@ def init(
         typer.Option(
             "--newest",
             metavar="SQL",
-            help="A column, or Athena SQL: of rows with one key the greatest wins."
-            " Default: a column that is named like updated_at.",
+            help="A column, or Athena SQL: of rows with the same key, the greatest wins."
+            " Default: a column with a name like updated_at.",
         ),
     ] = None,
     target: Annotated[
@@ -107,9 +107,9 @@ def _redirected_to() -> str | None:
 def check(table: TableArguments, as_json: JsonOption = False) -> None:
     """Check table files: their keys, their SQL, their columns.
 
-    Reports each mistake in a line of its own with file, line and key, and exits with 1. Of a valid
-    file it says which columns are rounded, and when rows leave the target. Several files, or one
-    and those in tables/, must be able to be in one stack: no folder of the lake may hold another's.
+    Reports each mistake on its own line with file, line and key, and exits with 1. For a valid
+    file, it says which columns are rounded, and when rows leave the target. All given files, and
+    those in tables/, must fit into one stack: no table's folder of the lake may contain another's.
     """
     read = read_together(table)
     if clashes := find_clashes_with_known(read):
@@ -129,7 +129,7 @@ def check(table: TableArguments, as_json: JsonOption = False) -> None:
 
 
 def _called(table_file: TableFile) -> str:
-    """A table by its name, and by its target's if that is another one."""
+    """A table by its name, and by its target's name if that is different."""
     target = table_file.table.target.table
     return table_file.name if target == table_file.name else f"{table_file.name} ({target})"
 
@@ -151,7 +151,7 @@ def _describe(table: Table) -> dict[str, Any]:
 
 @app.command()
 def ddl(table: TableArgument) -> None:
-    """Print the statements with which the first run creates the target."""
+    """Print the statements that the first run creates the target with."""
     out().document(write_ddl(read_checked(table).table), f"the DDL of {table}")
 
 
@@ -163,9 +163,8 @@ def declare(
 ) -> None:
     """Declare the deployment's tables in Glue, as their table files say.
 
-    Safe to repeat: run it once for each table that is added to a stack, and again whenever a file's
-    [source.columns] change. A table that something else has made, such as a crawler, is compared
-    and used as it is.
+    Safe to repeat: run it after adding a table to a stack, and whenever a file's [source.columns]
+    change. A table made by something else, such as a crawler, is compared and used as it is.
     """
     deployed = deployment.find(environment, project)
     declared = []

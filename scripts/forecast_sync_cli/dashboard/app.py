@@ -45,7 +45,7 @@ HERE = Path(__file__).parent
 logger = logging.getLogger(__name__)
 
 NO_DATA = {"X-Data": "none"}
-"""Tells the page that it has got no data, so that it keeps what it has and says how old that is."""
+"""Tells the page that there is no data, so that it keeps what it has and says how old that is."""
 
 Endpoint = Callable[[Request], Response]
 

@@ -25,6 +25,6 @@ class UnknownTable(Refused):
 
 
 def explain(error: Exception) -> str:
-    """Why something can't be shown or done, as a sentence begins."""
+    """Why something can't be shown or done, as the beginning of a sentence."""
     reason = why_unreachable(error) if isinstance(error, BotoCoreError) else str(error)
     return reason[:1].upper() + reason[1:]

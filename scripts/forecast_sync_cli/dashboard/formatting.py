@@ -13,7 +13,7 @@ def number(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A duration in the largest unit of which there are at least two: 90 s, 5 min, 3 h, 4 d."""
+    """A duration in the largest unit that gives at least two: 90 s, 5 min, 3 h, 4 d."""
     if seconds is None:
         return "–"
     for size, unit in UNITS:

@@ -15,7 +15,7 @@ NAME_CHARACTERS = 255
 
 @dataclass(frozen=True)
 class Scope:
-    """One of the stack's tables, or all of them if nobody has chosen one."""
+    """One of the stack's tables, or all of them if none is selected."""
 
     tables: tuple[str, ...]
     chosen: str | None = None
@@ -42,7 +42,7 @@ class Scope:
 
     @property
     def query(self) -> dict[str, str]:
-        """The same as the status API is asked; older deployments don't know the parameter."""
+        """The same as a parameter of the status API, which older deployments don't know."""
         return {} if self.table is None else {"table": self.table}
 
 

@@ -35,7 +35,7 @@ OWN_SITES = frozenset({"same-origin", "none"})
 RUN_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 RUN_NAME_IN_WORDS = "1 to 80 letters, digits, - and _"
 KEPT = {"table": re.compile(TABLE_PATTERN), "run": RUN_NAME}
-"""What of the printed address stays in the page's."""
+"""The part of the printed address that stays in the page's address."""
 
 HEADERS = {
     "Content-Security-Policy": (

@@ -52,7 +52,7 @@ def read_steps(definition: Mapping[str, Any]) -> list[Step]:
     """The main path: from the start along ``Next``, or ``Default`` in a Choice.
 
     Other targets of a state (choices, catches) are exits, unless they are on the path. A Choice
-    that can only repeat what was before it decides nothing that is worth a step.
+    that can only go back isn't worth a step.
     """
     states = definition["States"]
     path = list(_path(definition))

@@ -40,10 +40,10 @@ from forecast_sync_cli.errors import UserError
 
 RUNS_SHOWN = 50
 RUNS_READ = 200
-"""At most, to find those of one of several tables."""
+"""The most runs to search for those of one table, if there are several."""
 
 NEWEST_SEARCHED = {False: 20, True: 100}
-"""Among how many executions the newest run is looked for: of all tables, or of one of several."""
+"""How many executions are searched for the newest run: of all tables, or of one of several."""
 
 TABLES_SECONDS = 60.0
 READERS = 8
@@ -151,7 +151,7 @@ class Views:
     def status(self, scope: Scope) -> dict[str, Any]:
         """Every branch's age against the goal, with a text for its state.
 
-        Of all tables, there is a line for each branch and table, with the number of open rejects
+        For all tables, there is a line for each branch and table, with the number of open rejects
         on the environment's own branch.
         """
         report = self._ask("/status", scope.query)
@@ -167,7 +167,7 @@ class Views:
         return report
 
     def runs(self, scope: Scope) -> list[dict[str, Any]]:
-        """The last 50 runs, newest first; no database is asked, so that it can sleep."""
+        """The last 50 runs, newest first; no database is asked, so that none is woken."""
         among = min(RUNS_READ, RUNS_SHOWN * len(scope.tables))
         read = read_history(self.deployment, RUNS_SHOWN, self.known, table=scope.table, among=among)
         runs = [run.model_dump() for run in read]
@@ -203,9 +203,9 @@ class Views:
     def files(self, filters: dict[str, str], scope: Scope) -> dict[str, Any]:
         """Files of the lake that filters by prefix, state and run let through.
 
-        Those that are left out come first, then those that wait; of all tables and without
-        filters, these are all. ``files`` is None if the deployment keeps no list; ``command``
-        lists them all, None if no single one does.
+        Those that are left out come first, then those that wait; for all tables without
+        filters, only these are listed. ``files`` is None if the deployment keeps no list;
+        ``command`` lists them all, and is None if no single command does.
         """
         query = {FILE_FILTERS[name]: value for name, value in filters.items()}
         pages = self._ask_for_files(query, scope)
@@ -344,8 +344,8 @@ def run_files(document: dict[str, Any] | None) -> RunFiles | None:
 def chart_of(runs: list[dict[str, Any]], scope: Scope) -> str:
     """The timeline's data as JSON: columns, oldest first; a dry run has written no row.
 
-    A column is a run; of all tables it is the runs that have started within one minute, added up
-    and marked as the worst of them, which is the one that it leads to.
+    A column is a run. For all tables it is the runs that started within one minute, added up; it is
+    marked as the worst of them, and leads to that one.
     """
     by_time = sorted(runs, key=lambda run: str(run["started_at"]))
     together = groupby(by_time, key=lambda run: _minute(run) if scope.is_all else run["run_id"])
@@ -385,7 +385,7 @@ def _rows(column: list[dict[str, Any]], outcome: str) -> int:
 def axis_labels(times: list[str]) -> list[list[str]]:
     """Lines under each column of the timeline, oldest first: its minute, and the day it begins.
 
-    A minute in which several runs started stands under the first of them only.
+    If several runs started in a minute, it is shown under the first of them only.
     """
     labels: list[list[str]] = []
     day = minute = ""

@@ -38,11 +38,11 @@ from forecast_sync_cli.client.deployment import FunctionFailed
 from forecast_sync_cli.client.files import read as read_files
 from forecast_sync_cli.doctor.runner import Advice, Context, Finding
 
-DECLARE = "`forecast-sync tables declare` lets Glue declare what the table file says."
-NARROW = "Runs don't mind, but a query of yours fails at a number that is too large for that type."
+DECLARE = "`forecast-sync tables declare` declares in Glue what the table file says."
+NARROW = "Runs can handle that, but your own queries fail at a number too large for that type."
 ALWAYS_NEEDED = ("SELECT", "INSERT", "UPDATE")
 MOST_JUDGED = 100
-"""Of so many objects one at least should be readable."""
+"""Of this many objects, at least one should be readable."""
 
 MOST_LISTED, NAMED = 1000, 3
 WIDEN = "`forecast-sync tables declare` declares them wider."
@@ -128,7 +128,7 @@ def database(context: Context) -> str:
         )
     state = "matches the table file" if answer["exists"] else "will be created by the first run"
     if added:
-        state = f"gets {', '.join(added)} by the next run"
+        state = f"gets {', '.join(added)} from the next run"
     return f"{answer['server']} as {answer['user']}; {answer['target']} {state}"
 
 
@@ -150,7 +150,7 @@ def left_out(context: Context) -> str:
 def missing_rights(table: Table, rights: Sequence[str] | None) -> list[str]:
     """The rights on the target that runs need and the role lacks.
 
-    None are known of a target that doesn't exist yet, and in a stack of an earlier version.
+    None are known if the target doesn't exist yet, or the stack is of an earlier version.
     """
     if rights is None:
         return []
@@ -215,7 +215,7 @@ def queries(context: Context) -> str:
 
 
 def _list_found(context: Context) -> str:
-    """The survey of the first object that runs can read, or of none; the same for each check."""
+    """The survey of the first object that runs can read, or of none; shared by all checks."""
     if "listed" not in context.shared:
         key = _find_object(context)
         context.shared["listed"] = _list_objects(context, [] if key is None else [key])

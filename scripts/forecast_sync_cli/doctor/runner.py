@@ -1,4 +1,4 @@
-"""Runs the checks in order of dependency, each with a result and, if need be, advice."""
+"""Runs the checks in order of dependency, each with a result and, if needed, advice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from forecast_sync_cli.errors import UserError
 
 Status = Literal["ok", "advice", "finding", "skipped"]
 Begins = Callable[[str, int], None]
-"""Called before each check with its name and how many checks there are, as far as is known."""
+"""Called before each check with its name and the number of checks known so far."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Result:
     found: str
     advice: str | None = None
     table: str | None = None
-    """The one of several that was checked."""
+    """The table that was checked, if there are several."""
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -68,7 +68,7 @@ class Context:
         return self.found or deployment.find(self.environment, self.project)
 
     def each_table(self) -> list[Context]:
-        """The same for the chosen table, or for each; raises ``UserError``."""
+        """The same for the selected table, or for each; raises ``UserError``."""
         shared = self.deployment
         chosen = [shared.select_table(self.table_name)] if self.table_name else shared.all_tables()
         return [replace(self, found=each, shared={}) for each in chosen]
@@ -97,7 +97,7 @@ class Context:
 class Check:
     """One check; it is skipped if any check that it ``needs`` failed or was skipped.
 
-    One that is ``by_table`` is about a table, the others about what all tables share.
+    If it is ``by_table``, it checks one table, otherwise what all tables share.
     """
 
     name: str
@@ -121,7 +121,7 @@ def run_checks(
     if not own:
         return
     tables: dict[str | None, Context] = {None: context}
-    # If they can't be found out, a check above has said why, and those of a table need it.
+    # If they can't be found, a check above has said why, and a table's checks need that one.
     with suppress(UserError, ForecastSyncError, BotoCoreError, ClientError):
         tables = {each.deployment.table_choice.get("table"): each for each in context.each_table()}
     total = len(shared) + len(own) * len(tables)

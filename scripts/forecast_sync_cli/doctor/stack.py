@@ -39,7 +39,7 @@ REASONS = (
     (
         r"already exists",
         (
-            "A resource outside of the stack has this name: remove it, or deploy with another "
+            "A resource outside the stack has this name: remove it, or deploy with another "
             "ProjectName."
         ),
     ),
@@ -213,7 +213,7 @@ def stored_secret(context: Context) -> str:
 
 
 def lake_key(context: Context) -> str:
-    """The stack knows the KMS key with which the lake's bucket is encrypted, if any."""
+    """The stack knows the KMS key that the lake's bucket is encrypted with, if any."""
     bucket, _ = split_location(context.settings.data_location)
     client = context.client("s3")
     try:

@@ -22,9 +22,9 @@ class StartRequest(SyncRequest):
 
 
 class FilesRequest(Model):
-    """Which quarantined files somebody decides about; `git_ref` names the branch.
+    """Which quarantined files to decide about; `git_ref` names the branch.
 
-    `table` names the table; it is needed only where the stack has several.
+    `table` names the table; it is required only if the stack has several.
     """
 
     keys: Annotated[list[FileKey], Field(min_length=1, max_length=1000)]
@@ -43,7 +43,7 @@ class DeployedTable(Answered):
 
 
 class Accepted(Answered):
-    """The run that was asked for; `GET /syncs/{run_id}` shows its progress."""
+    """The requested run; `GET /syncs/{run_id}` shows its progress."""
 
     run_id: str
     execution_arn: str

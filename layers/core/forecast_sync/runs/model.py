@@ -14,12 +14,10 @@ from forecast_sync.runs.outcome import Outcome
 
 Status = Literal["running", "succeeded", "failed", "superseded", "dry_run"]
 Definition = Field(default=None, description="Hash of what decides values in the run's table file.")
-WindowReason = Field(
-    default=None, description="Why an incremental run has read the whole lake by itself."
-)
+WindowReason = Field(default=None, description="Why an incremental run read the whole lake.")
 TableName = Field(default=None, description="The table file's name.")
 DeletesDeferred = Field(
-    default=None, description="Rows that should leave the table and wait for somebody."
+    default=None, description="Rows that should leave the table but wait until somebody allows it."
 )
 FreshnessState = Literal["fresh", "stale", "never", "unreachable"]
 
@@ -67,7 +65,7 @@ class Syncs(Answered):
     """A page of runs, newest first."""
 
     syncs: list[Sync]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    next: str | None = Field(description="Pass it as `after` for the next page; null at the end.")
 
 
 class Visit(Answered):
@@ -131,7 +129,9 @@ class SyncDetail(Answered):
     status: Status | None = Field(description="In the status table; null before the run is there.")
     execution_arn: str
     execution_status: str
-    outcome: Outcome = Field(description="What became of it; not all that ended well did anything.")
+    outcome: Outcome = Field(
+        description="What became of it: a run that ended well may have done nothing."
+    )
     coalesced_into: str | None = Field(
         default=None, description="The run that starts one more run for this coalesced one."
     )
@@ -158,7 +158,7 @@ class SyncDetail(Answered):
     definition: str | None = Definition
     window_reason: str | None = WindowReason
     files: RunFiles | None = Field(
-        default=None, description="The files that it is about; null before the lake is surveyed."
+        default=None, description="The files that it deals with; null before the lake is surveyed."
     )
     files_surveyed: int | None = Field(
         default=None, description="New or changed files judged so far, while the lake is surveyed."
@@ -176,7 +176,7 @@ class SyncDetail(Answered):
 class BranchStatus(Answered):
     """How fresh a branch is: what was uploaded before `watermark` is in its table.
 
-    Except for `waiting_files`.
+    The exceptions are `waiting_files`.
     """
 
     git_ref: str
@@ -184,11 +184,11 @@ class BranchStatus(Answered):
     table: str | None = TableName
     state: FreshnessState
     age_seconds: int | None = Field(
-        description="Since the oldest file was uploaded that is neither loaded nor accepted; "
-        "without one, since the lake was last listed."
+        description="Age of the oldest file that is neither loaded nor accepted; without one, time "
+        "since the lake was last listed."
     )
     watermark: AwareDatetime | None = Field(
-        description="When the listing of the lake began that the last run took in whole."
+        description="The time at which the last complete run began listing the lake."
     )
     last_success: str | None
     last_success_at: AwareDatetime | None
@@ -234,12 +234,12 @@ class Reject(Answered):
 
     content_hash: str
     table: str | None = TableName
-    run_id: str = Field(description="The run that met it first.")
-    last_run_id: str = Field(description="The last full run that met the row again.")
+    run_id: str = Field(description="The run that found it first.")
+    last_run_id: str = Field(description="The last full run that found it again.")
     resolved_run_id: str | None
     source_file: str
     reason: str
-    row_json: Any = Field(description="The row as it is in the lake; shortened when it is large.")
+    row_json: Any = Field(description="The row as it is in the lake; shortened if it is large.")
     row_bytes: int = Field(description="The size of the whole row, as JSON.")
     shortened: bool = Field(description="Whether `/rejects/{content_hash}` has more of the row.")
     rejected_at: AwareDatetime
@@ -251,7 +251,7 @@ class RejectRow(Answered):
     content_hash: str
     row_bytes: int = Field(description="The size of the whole row, as JSON.")
     part: str = Field(description="JSON text; all parts together are the row, exactly.")
-    next: int | None = Field(description="Give it as `offset` for the next part; null at the end.")
+    next: int | None = Field(description="Pass it as `offset` for the next part; null at the end.")
 
 
 class RejectReason(Answered):
@@ -259,7 +259,7 @@ class RejectReason(Answered):
 
     reason: str
     table: str | None = Field(
-        default=None, description="Their table; null unless those of several are listed."
+        default=None, description="Their table; null unless several tables are listed."
     )
     rows: int
     files: int
@@ -273,11 +273,11 @@ class RejectReason(Answered):
 class Rejects(Answered):
     """A page of rejects, newest first, and the totals of all that match, by reason.
 
-    Where the rejects of several tables are listed, those of each table are apart in the totals.
+    If several tables are listed, the totals are separate for each table.
     """
 
     rejects: list[Reject]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    next: str | None = Field(description="Pass it as `after` for the next page; null at the end.")
     reasons: list[RejectReason]
 
 
@@ -300,12 +300,12 @@ class File(Answered):
     state: FileState = Field(
         description="`pending`: not taken in yet; `loaded`: its rows are in the target; "
         "`quarantined`: can't be read and is left out; `archived`: in a storage class that Athena "
-        "skips; `gone`: the lake has it no more."
+        "skips; `gone`: no longer in the lake."
     )
     reason: str | None = Field(description="Why it can't be read.")
     size: int = Field(description="In bytes.")
-    rows: int | None = Field(description="As its footer says.")
-    first_date: str | None = Field(description="Of its business dates; null when nobody knows.")
+    rows: int | None = Field(description="According to its footer.")
+    first_date: str | None = Field(description="First of its business dates; null if unknown.")
     last_date: str | None
     modified: AwareDatetime
     run_id: str | None = Field(description="The run that took it in.")
@@ -314,9 +314,9 @@ class File(Answered):
     accepted_at: AwareDatetime | None = Field(
         description="When somebody accepted that it is left out."
     )
-    accepted_by: str | None = Field(description="Who did; the ARN of the caller.")
+    accepted_by: str | None = Field(description="Who accepted it: the caller's ARN.")
     retried_at: AwareDatetime | None = Field(
-        description="When somebody last had it judged again by the next run."
+        description="When somebody last asked for it to be judged again."
     )
     retried_by: str | None
 
@@ -325,4 +325,4 @@ class Files(Answered):
     """A page of objects, in the order of their keys."""
 
     files: list[File]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    next: str | None = Field(description="Pass it as `after` for the next page; null at the end.")

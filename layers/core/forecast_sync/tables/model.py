@@ -118,7 +118,7 @@ PARTITION_TYPES = (*INTEGER_TYPES, "string", "date", "boolean")
 class SourceColumn(Model):
     """A column of the lake that not every file has, like `{type = "double", optional = true}`."""
 
-    type: SourceType = Field(description="Its type, as that of any other column.")
+    type: SourceType = Field(description="Its type, like any other column's.")
     optional: bool = Field(
         default=False, description="Files may lack it; their rows have NULL in it."
     )
@@ -277,13 +277,14 @@ class Target(Model):
     index: tuple[Index, ...] = Field(default=(), description="Further indexes.")
     missing: Literal["keep", "delete"] = Field(
         default="keep",
-        description="What becomes of a row whose key is no longer in any file of the lake: it "
+        description="What happens to a row whose key is no longer in any file of the lake: it "
         "stays (`keep`), or leaves the target (`delete`).",
     )
     max_delete_percent: Annotated[float, Field(ge=0, le=100, strict=True)] = Field(
         default=5,
-        description="How much of the table may be deleted within a day; what is more waits for "
-        "`forecast-sync start --allow-deletes`. Below 100 rows it doesn't apply.",
+        description="How much of the table may be deleted within a day; if it is more, all "
+        "deletions of the run wait for `forecast-sync start --allow-deletes`. Doesn't apply below "
+        "100 rows.",
     )
 
 
@@ -333,20 +334,20 @@ class Source(Model):
     )
     deleted: Expression | None = Field(
         default=None,
-        description="Athena SQL: where it is true in the newest row of a key, the key is deleted "
-        "from the target. Of such a row only the key has to be valid.",
+        description="Athena SQL: if it is true in the newest row of a key, the key is deleted from "
+        "the target. In such a row, only the key has to be valid.",
     )
     bad_files: Literal["quarantine", "fail"] = Field(
         default="quarantine",
-        description="What a file that can't be read as this table file says does: it is left out "
-        "and named (`quarantine`), or it fails the run (`fail`).",
+        description="What happens to a file that can't be read as this table file says: it is left "
+        "out and named (`quarantine`), or it fails the run (`fail`).",
     )
     columns: dict[Identifier, SourceEntry] = Field(
         min_length=1,
         description="The columns that every Parquet file must have, with their types: `tinyint`, "
         "`smallint`, `int`, `bigint`, `float`, `double`, `decimal(p,s)`, `string`, `date`, "
-        "`timestamp` or `boolean`. A table has a column that not every file has. Other columns are "
-        "ignored.",
+        "`timestamp` or `boolean`. Give a column that not every file has as a table. Other columns "
+        "are ignored.",
     )
 
     @property
@@ -396,7 +397,7 @@ class RejectRule(Model):
 
     when: Expression = Field(description="Athena SQL over the target's columns.")
     reason: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        description="The reason that rejects are kept with."
+        description="The reason that is kept with the rejects."
     )
 
 
