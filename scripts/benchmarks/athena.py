@@ -1,7 +1,7 @@
-"""Measures what Athena's statements read and take, by the shape of the lake, on Trino.
+"""Measures what Athena's statements read and how long they take, by the lake's shape, on Trino.
 
-Each shape is a lake in a local cloud whose engine is Trino. Each statement is composed by the code
-that composes a run's statements, and runs once.
+Each shape is a lake in a local cloud whose engine is Trino. The code that composes a run's
+statements composes these too; each runs once.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SELECT CAST(n * 7919 % {rows} % 1000 + 1 AS INTEGER) AS restaurant_id,
        TIMESTAMP '2026-01-01' + to_seconds({seed} * 3600 + hash(n, 4) % 3600) AS updated_at
 FROM range({rows}) AS numbers(n)
 """
-"""A file's rows, in no order: their keys are the same in each file of as many rows of a date."""
+"""A file's rows, in no order; files with equally many rows of a date have the same keys."""
 
 
 class Shape(NamedTuple):
@@ -78,14 +78,14 @@ SHAPES = {
     "mixed": Shape("40 files with all dates, 5,000 rows new", 40, 50_000, 1, 5_000, dates=DATES),
     "wide": Shape("40 files of a date each, ten of them new", 40, 50_000, 10, 50_000),
 }
-"""The first is the yardstick: one late file beside forty days, 5,000 of whose rows it repeats."""
+"""The first is the yardstick: forty days, and one late file that repeats 5,000 of their rows."""
 
 FULL = "daily"
 """The shape that is also read whole, by a full run and by ``diff``."""
 
 
 class Figures(NamedTuple):
-    """What a statement read and took."""
+    """What a statement read, and how long it took."""
 
     shape: str
     statement: str
@@ -186,7 +186,7 @@ class _Survey:
         self._settings, self._table = settings, table
 
     def list(self, window: Sequence[File], unlisted: Sequence[File], *, is_full: bool) -> Window:
-        """Write and register the lists: these new files, and of the others what overlaps."""
+        """Write and register the lists: these new files, and the other files that overlap them."""
         survey_id = f"bench-{uuid.uuid4().hex[:12]}.0.0"
         location = f"{self._settings.athena_output_location}{survey_id}/"
         days = sorted({file.dates for file in window}, key=lambda dates: dates.first)
@@ -242,7 +242,7 @@ def write_json(path: Path, found: list[Figures]) -> None:
 
 
 def write_markdown(path: Path, found: list[Figures]) -> None:
-    """The table as the documents have it."""
+    """The table in the form that the documents have."""
     parts = [
         "# What Athena's statements read",
         "",

@@ -2,7 +2,7 @@
 
 The queue collects events for the batching window, or until a batch is full, in two batches at once
 (``MaximumConcurrency``). Each batch starts an execution. While one works, others coalesce into it,
-and it starts one more when it ends. Nothing here is measured in AWS: ``PHASES`` are assumptions.
+and it starts one more when it ends. Nothing here was measured in AWS: ``PHASES`` are assumptions.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BURSTS = ((1, 1.0), (200, 100.0), (10_000, 1000.0), (10_000, 100.0))
 
 
 class Outcome(NamedTuple):
-    """The executions of a burst, those of them that work, and when rows arrive, in seconds."""
+    """A burst's executions, how many of them work, and when rows arrive, in seconds."""
 
     executions: int
     working: int

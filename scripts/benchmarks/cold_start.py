@@ -21,7 +21,7 @@ def compare_imports() -> float:
     """CPU time to import the upsert function, divided by that to import boto3 and psycopg.
 
     Both create an S3 client. They run interleaved, each in its own process; the minimum counts,
-    because other load can only add time. Modules are compiled before, as they are in the layer.
+    because other load can only add time. Modules are compiled beforehand, as they are in the layer.
     """
     _cpu_seconds(UPSERT)
     upsert: list[float] = []

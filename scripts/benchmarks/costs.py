@@ -47,9 +47,9 @@ PRICES = {
 
 
 LAKE_READS = {"full": 2.0, "incremental": 0.06}
-"""How often the lake is read by a run's two queries together: `make bench WAYS=athena` measures it.
+"""How many times a run's two queries together read the lake: `make bench WAYS=athena` measures it.
 
-The incremental one is of a single new file that overlaps one of forty days."""
+The incremental run has a single new file that overlaps one of forty days."""
 
 
 class Volumes(NamedTuple):
@@ -77,7 +77,7 @@ Costs = dict[str, dict[str, float]]
 
 
 def _count_polls(query_seconds: float) -> int:
-    """How many polls it takes to see the end of a query of that length."""
+    """How many polls it takes to see a query of this length end."""
     waited = polls = 0
     while waited < query_seconds:
         waited += wait_after(polls)

@@ -1,7 +1,7 @@
 """``python -m benchmarks.latency``: from the end of an upload to its rows, and where the time goes.
 
-In a local cloud as `local up` starts it. Each upload has one new row, and the next one follows when
-the run has ended, so that every run does the same.
+In a local cloud as `local up` starts it. Each upload has one new row and starts after the last run
+has ended, so that every run does the same.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ PARTS = (
 def latency(
     uploads: Annotated[int, typer.Option(min=3, help="How many uploads to measure.")] = 20,
 ) -> None:
-    """Upload one row at a time; the medians of what each takes to arrive."""
+    """Upload one row at a time, and show the medians of the time until each arrives."""
     with cloud.running(parameters=PARAMETERS, wait_scale=WAIT_SCALE) as local:
         laboratory = Laboratory(local)
         for _ in range(WARM_UP):

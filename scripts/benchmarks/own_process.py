@@ -1,4 +1,4 @@
-"""Measures in a process of its own, as a Lambda function has one, so that its memory is its own."""
+"""Measures in a separate process, as a Lambda function has one, to measure its memory alone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Figures = dict[str, float]
 
 
 def measure(module: str, *arguments: Any) -> Figures:
-    """Start a module in a new process, which calls ``answer_order``; what that measures.
+    """Start a module in a new process, which calls ``answer_order``; returns what it measures.
 
-    Its peak ``memory`` in bytes comes on top.
+    Adds its peak ``memory`` in bytes.
     """
     done = subprocess.run(
         [sys.executable, "-m", module, ORDERED],

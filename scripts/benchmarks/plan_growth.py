@@ -1,6 +1,6 @@
 """``python -m benchmarks.plan_growth``: what *Plan pages* takes for many result files and objects.
 
-Listings and lists are made here, as in ``survey_growth``. The plan is made in a process of its own,
+Listings and lists are made up, as in ``survey_growth``. The plan is made in a separate process,
 with the clients that its function has, so that its memory can be measured.
 """
 

@@ -1,8 +1,8 @@
 """``python -m benchmarks.survey_growth``: what *Survey lake* takes as the lake grows.
 
-The listing is made here, a page at a time and as slowly as told, because a million real objects
+The listing is made up, a page at a time and as slowly as requested, because a million real objects
 would take longer to upload than to survey; the file ledger is in a real Postgres. Each survey runs
-in a process of its own, as in a Lambda function, so that its memory can be measured.
+in a separate process, as in a Lambda function, so that its memory can be measured.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ PAGE_OBJECTS = 1000
 
 
 class MadeLake(Storage):
-    """Objects that all have the content of one; the results are forgotten."""
+    """Objects that all have the same content; what is written is discarded."""
 
     def __init__(self, objects: int, page_seconds: float) -> None:
         self.objects, self.page_seconds = objects, page_seconds
@@ -98,7 +98,7 @@ def _time(number: int) -> datetime:
 
 
 def survey(url: str, name: str, objects: int, page_seconds: float) -> dict[str, float]:
-    """Survey a lake of so many objects as a run called ``name`` that then succeeds."""
+    """Survey a lake of this many objects as a run called ``name``, which then succeeds."""
     connection, table = connect(url), load_table()
     ensure_schema(connection, table)
     run = Run(
@@ -153,7 +153,7 @@ SELECT (jsonb_populate_record(first, jsonb_build_object(
            'modified', first.modified + make_interval(secs => number)))).*
 FROM forecast_sync_file AS first, generate_series(1, %s) AS number
 """
-"""Makes further objects like the only one that the ledger has."""
+"""Adds objects like the only one that the ledger has."""
 
 
 def grow(
@@ -161,7 +161,7 @@ def grow(
     unknown: Annotated[int, typer.Option(min=1000, help="Objects of a first run.")] = 100_000,
     page_milliseconds: Annotated[int, typer.Option(help="How long S3 takes for a page.")] = 100,
 ) -> None:
-    """Survey lakes of known objects and one new one, and a lake that nobody has surveyed."""
+    """Survey lakes of known objects and one new one, and a lake that was never surveyed."""
     table = Table("objects", "new", title_justify="left", box=None)
     for heading in ("seconds", "S3's pages one by one", "calls", "memory MB"):
         table.add_column(heading, justify="right")

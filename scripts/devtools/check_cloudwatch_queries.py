@@ -1,6 +1,6 @@
 """Parses every query of CloudFormation templates: check_cloudwatch_queries TEMPLATE...
 
-CloudFormation checks none of them before it creates the resource, when a mistake rolls back the
+CloudFormation checks them only when it creates the resource, and a mistake then rolls back the
 whole stack.
 """
 

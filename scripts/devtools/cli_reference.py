@@ -36,7 +36,7 @@ def write_reference() -> str:
 
 
 def find_commands() -> list[tuple[str, Any]]:
-    """Every command by its full name, groups that do something themselves included."""
+    """Every command by its full name, including groups that are commands themselves."""
     return [
         (name, command)
         for name, command in _walk("", typer.main.get_command(make_app()))

@@ -10,7 +10,7 @@ from localcloud.errors import LocalCloudError
 
 
 def main() -> int:
-    """Say what is fetched; the exit code is 1, after one line that says why, if it can't be."""
+    """Say what is fetched; if that fails, say why in one line and return exit code 1."""
     try:
         find_java()
         provide(Terminal().line)

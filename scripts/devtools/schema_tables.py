@@ -1,4 +1,4 @@
-"""Markdown tables of a JSON Schema's objects: key, type, default if wanted, description."""
+"""Markdown tables of a JSON Schema's objects: key, type, optionally default, description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of table files, for editors, and their reference, which is made from it."""
+"""The JSON Schema of table files, for editors, and the reference that is made from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENTRY = {"anyOf": [{"type": "string"}, {"type": "object"}]}
 
 
 def write_schema() -> str:
-    """The JSON Schema, with which editors complete and check table files."""
+    """The JSON Schema that editors complete and check table files with."""
     return json.dumps(Table.model_json_schema(), indent=2) + "\n"
 
 

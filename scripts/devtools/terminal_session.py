@@ -1,7 +1,7 @@
 """``make recording``: records a real session as the animated picture in the README.
 
 Starts a local cloud, uploads forecasts, and runs commands as a person would; the picture shows what
-they print, and when. It ends with the last frame, which is all that readers without animations see.
+they print, and when. It ends with the last frame, the only one that readers without animations see.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _unique(picture: str) -> str:
 
 
 def _frames(rows: list[Row], style: str) -> Iterator[str]:
-    """The progress lines of each row, each shown for as long as it stood."""
+    """The progress lines of each row, each shown for as long as the terminal showed it."""
     for number, row in enumerate(rows):
         ends = [*(at for at, _ in row.before), row.at][1:]
         for (at, text), end in zip(row.before, ends, strict=True):
