@@ -68,7 +68,7 @@ def read_together(names_or_paths: Iterable[str]) -> list[TableFile]:
     tables = {table_file.name: table_file.table for table_file in read}
     if len(tables) < len(read):
         raise UserError(
-            "two table files have the same name, by which a stack knows them: rename one of "
+            "two table files have the same name, but a stack needs distinct names: rename one of "
             f"{', '.join(table_file.name for table_file in read)}"
         )
     if clashes := find_clashes(tables):

@@ -127,7 +127,7 @@ class Deployment:
 
     @property
     def table_name(self) -> str:
-        """The selected table, or the only one; raises ``UserError`` with the list of several."""
+        """The selected table, or the only one; raises ``UserError`` with the list if several."""
         if self.selected_table is not None:
             return self.selected_table
         if self.has_several_tables:

@@ -103,7 +103,7 @@ def redrive(deployment: Deployment, execution_arn: str) -> int:
 def _why_not_redrivable(deployment: Deployment, run_id: str) -> str | None:
     """Why a redrive couldn't work, as the status API knows it; None when it could.
 
-    None as well without an answer: the redriven run itself finds out then.
+    Also None without an answer: the redriven run will then find out.
     """
     try:
         document = deployment.ask_status(f"/syncs/{run_id}", {})
@@ -147,8 +147,8 @@ def list_runs(deployment: Deployment, limit: int, status: str | None = None) -> 
 def find_redrivable(deployment: Deployment) -> str:
     """The ARN of the newest run that writes and didn't coalesce.
 
-    Of several tables each has such a run, and that of the selected table is meant, or else the only
-    one that has failed. Raises ``UserError`` unless it has failed, or when several have.
+    With several tables, the newest run of the selected one is meant, or else the only newest run
+    that has failed. Raises ``UserError`` unless it has failed, or if several have.
     """
     newest = _newest_by_table(deployment)
     failed = {table: run for table, run in newest.items() if run.status in REDRIVABLE}
@@ -171,7 +171,7 @@ def find_redrivable(deployment: Deployment) -> str:
 
 
 def _newest_by_table(deployment: Deployment) -> dict[str, ListedRun]:
-    """The newest run of each table that is meant, but for dry and coalesced ones."""
+    """The newest run of each selected table, except dry and coalesced runs."""
     names = [each.table_name for each in deployment.each_table()]
     workflow = Workflow(deployment.stepfunctions, deployment.state_machine_arn)
     newest: dict[str, ListedRun] = {}
@@ -183,7 +183,7 @@ def _newest_by_table(deployment: Deployment) -> dict[str, ListedRun]:
             continue
         table: str | None = names[0]
         if deployment.has_several_tables:
-            # A run that began when there was one table has a table that its input doesn't name.
+            # The input of a run that began when there was one table doesn't name it.
             table = given.get("table") or describe(deployment, arn).table
         if table is None or table not in names or table in newest:
             continue

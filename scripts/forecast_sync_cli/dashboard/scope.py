@@ -37,7 +37,7 @@ class Scope:
 
     @property
     def table(self) -> str | None:
-        """The chosen one of several tables; None for all of them, and for the only one."""
+        """The selected table, if there are several; None for all of them, or the only one."""
         return self.chosen if self.has_several else None
 
     @property

@@ -43,7 +43,7 @@ RUNS_READ = 200
 """The most runs to search for those of one table, if there are several."""
 
 NEWEST_SEARCHED = {False: 20, True: 100}
-"""How many executions are searched for the newest run: of all tables, or of one of several."""
+"""How many executions are searched for the newest run: of all tables, or of one."""
 
 TABLES_SECONDS = 60.0
 READERS = 8
