@@ -16,8 +16,8 @@ from forecast_sync_cli.errors import UserError
 from forecast_sync_cli.table_lint import TableFile
 
 FULL_RUN = (
-    "the run after the deployment is automatically a full one: it reads the whole lake, compares "
-    "every row, and writes those that differ"
+    "the run after the deployment is a full one: it reads the whole lake, compares every row, and "
+    "writes those that differ"
 )
 NO_RUN = "no value of a row changes, so the run after the deployment is like any other"
 
