@@ -256,7 +256,7 @@ def deferred(result: RunResult, settings: Settings) -> Notification:
         settings,
         f"{rows}; all else was loaded. {result.deletes_deferred_reason or ''}".rstrip(),
         "See some of them: " + _command("plan", settings),
-        f"If they are to go, let them go once: {start}",
+        f"If they should be deleted, allow it once: {start}",
     )
 
 

@@ -28,7 +28,7 @@ def map_git_ref(git_ref: str | None, environment: str) -> Mapping:
     environment, or to the stack of another one.
     """
     if environment not in DEFAULT_REFS:
-        raise BranchNotMapped(f"{environment!r} is no environment; expected production or dev.")
+        raise BranchNotMapped(f"{environment!r} isn't an environment; expected production or dev.")
     branch = DEFAULT_REFS[environment] if git_ref is None else git_ref.removeprefix("refs/heads/")
     mapping = _map(branch)
     if mapping is None:
