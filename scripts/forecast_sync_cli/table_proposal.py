@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from forecast_sync.survey.parquet_footer import ParquetColumn, footer_size, read_footer
-from forecast_sync.survey.readable import CODECS
+from forecast_sync.survey.readable import readable_codecs
 from forecast_sync.tables.faults import suggest
 from forecast_sync.tables.files import SCHEMA, find_folders
 from forecast_sync.tables.model import (
@@ -206,9 +206,14 @@ def _read_columns(file: Path) -> tuple[list[Proposed], list[str]]:
     footer = _read_footer(file)
     sample = _Sample(file)
     columns, left_out = [], []
+    codecs = readable_codecs(footer.created_by)
     for name, column in footer.columns.items():
+        if name in footer.repeated_names:
+            names = ", ".join(map(visible, footer.repeated_names[name]))
+            left_out.append(f"{visible(name)} is left out: it occurs more than once ({names})")
+            continue
         storage = footer.storage.get(name)
-        unreadable = sorted(storage.codecs - CODECS) if storage else []
+        unreadable = sorted(storage.codecs - codecs) if storage else []
         proposed = _infer(name, column, sample)
         if unreadable:
             proposed = f"Athena can't read {unreadable[0]}; write snappy, gzip or zstd"
@@ -276,7 +281,7 @@ def _infer(name: str, column: ParquetColumn, sample: _Sample) -> Proposed | str:
 
 def _types(name: str, column: ParquetColumn, sample: _Sample) -> tuple[str, str, str] | str:
     kind, logical = column.physical, column.logical
-    if kind == "GROUP":
+    if column.is_nested:
         return "it is nested; write its parts as columns of their own"
     if logical == "NULL":
         return "this file has only NULL in it, so its type isn't known: add it by hand"
@@ -289,7 +294,7 @@ def _types(name: str, column: ParquetColumn, sample: _Sample) -> tuple[str, str,
         return SIMPLE[kind, logical]
     if kind == "INT64" and logical == "TIMESTAMP":
         return "timestamp", sample.time_type(name), ROUNDED
-    if kind == "BYTE_ARRAY" and logical in ("", "STRING", "ENUM"):
+    if kind == "BYTE_ARRAY" and logical in ("", "STRING", "ENUM", "JSON"):
         return "string", "text", "" if logical else "; bytes that must be text in UTF-8"
     if kind in ("DOUBLE", "FLOAT") and not logical:
         return "double", sample.number_type(name), ""

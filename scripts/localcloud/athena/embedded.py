@@ -29,7 +29,7 @@ from localcloud.athena.object_files import (
     find_listed_objects,
     find_objects,
 )
-from localcloud.athena.parquet_files import define_view, duckdb_type, replace_bad_text
+from localcloud.athena.parquet_files import define_view, duckdb_type, rewrite
 from localcloud.athena.trino_dialect import MACROS, parse, transpile
 from localcloud.athena.unload import Unload
 from localcloud.athena.values import as_text
@@ -44,6 +44,9 @@ NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 BAD_TEXT = "Invalid string encoding"
 """What DuckDB says of a text that isn't UTF-8; Trino reads it as it is."""
+
+WIDE_TIME = "Could not convert Timestamp(MS)"
+"""What DuckDB says of milliseconds that overflow as microseconds; Trino lets them."""
 
 
 class EmbeddedEngine:
@@ -231,10 +234,10 @@ def fetch(connection: duckdb.DuckDBPyConnection, statement: str, workdir: Path) 
     try:
         try:
             return _fetch(connection, statement)
-        except duckdb.InvalidInputException as error:
-            if BAD_TEXT not in str(error):
+        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+            if BAD_TEXT not in str(error) and WIDE_TIME not in str(error):
                 raise
-            replace_bad_text(workdir.rglob("*.parquet"))
+            rewrite(workdir.rglob("*.parquet"))
             return _fetch(connection, statement)
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise QueryError(

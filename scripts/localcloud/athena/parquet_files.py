@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from localcloud.athena.engine import DATA_ERROR, INTERNAL, SYSTEM, QueryError
@@ -41,7 +42,7 @@ READABLE: dict[str, tuple[str, ...]] = {
     "BIGINT": (*INTEGERS, NOTHING),
     "BOOLEAN": ("BOOLEAN",),
     "DATE": ("DATE", NOTHING),
-    "VARCHAR": ("VARCHAR", "BLOB", "ENUM", NOTHING),
+    "VARCHAR": ("VARCHAR", "BLOB", "ENUM", "JSON", NOTHING),
     "REAL": ("FLOAT", NOTHING),
     "DOUBLE": ("DOUBLE", "FLOAT", NOTHING),
     "TIMESTAMP": TIMESTAMPS,
@@ -66,6 +67,28 @@ PLAIN = frozenset({"PLAIN"})
 
 NOT_UTF8 = "\U0010fff0"
 """Stands in a text for bytes that aren't UTF-8, which DuckDB's texts can't hold."""
+
+UNFRAMED_LZ4 = "^(fastparquet|parquet-cpp version 1\\.([0-4]\\.|5\\.0\\b))"
+"""Writers whose LZ4 lacks the framing that Trino expects."""
+
+LATER_TYPES = ("VariantType", "GeometryType", "GeographyType")
+"""Logical types that Trino doesn't know; it opens no file that has one."""
+
+FOLDED = str.maketrans({"\u0131": "i", "\u017f": "s", "\u212a": "k"})
+"""The letters that aren't ASCII and equal an ASCII letter when case is ignored as Java does it."""
+
+LEAST, MOST = -(2**63), 2**63 - 1
+
+EARLIEST = -9_223_372_022_400_000
+"""Milliseconds to DuckDB's first time; Trino's times begin some hours before it."""
+
+OVERFLOWS = (f"make_timestamp_ms({EARLIEST})", f"make_timestamp_ms({MOST // 1000})")
+FINE_OVERFLOWS = (
+    "TIMESTAMP '1677-09-21 00:12:43.146'",
+    "TIMESTAMP '2262-04-11 23:47:16.854'",
+)
+"""What Trino's rounding makes of the last and of the first times in 64 bits of microseconds, and
+of nanoseconds."""
 
 SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]?")
 
@@ -113,20 +136,35 @@ def define_view(
     return " UNION ALL ".join(parts)
 
 
-def replace_bad_text(files: Iterable[Path]) -> None:
-    """Rewrite the files whose texts aren't UTF-8, with ``NOT_UTF8`` where Java would replace."""
+def rewrite(files: Iterable[Path]) -> None:
+    """Rewrite files with values that DuckDB can't read, as Trino reads them.
+
+    Texts that aren't UTF-8 get ``NOT_UTF8`` where Java would replace, and milliseconds that
+    overflow as microseconds do so. There are no statistics, which may be out of DuckDB's range.
+    """
     for file in files:
-        table = pq.read_table(file, coerce_int96_timestamp_unit="us")
+        table = pq.read_table(
+            file, coerce_int96_timestamp_unit="us", arrow_extensions_enabled=False
+        )
         repaired = pa.table([_repaired(column) for column in table.columns], table.column_names)
         file.unlink()  # It is a link to a copy that other queries share.
-        pq.write_table(repaired, file)
+        pq.write_table(repaired, file, write_statistics=False)
 
 
 def _repaired(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ms":
+        overflowing = pc.multiply(column.cast(pa.int64()), 1000)
+        whole = pc.subtract(overflowing, _modulo(overflowing, 1000))
+        return whole.cast(pa.timestamp("us", column.type.tz))
     if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type)):
         return column
     values = column.cast(pa.binary()).to_pylist()
     return pa.chunked_array([[None if value is None else _decode(value) for value in values]])
+
+
+def _modulo(numbers: pa.ChunkedArray, divisor: int) -> pa.ChunkedArray:
+    remainder = pc.subtract(numbers, pc.multiply(pc.divide(numbers, divisor), divisor))
+    return pc.if_else(pc.less(remainder, 0), pc.add(remainder, divisor), remainder)
 
 
 def _decode(value: bytes) -> str:
@@ -157,28 +195,29 @@ def _with_rows(connection: duckdb.DuckDBPyConnection, files: list[ObjectFile]) -
             try:
                 connection.execute(counting, [[str(file.path)]]).fetchall()
             except duckdb.Error:
-                raise QueryError(
-                    f"HIVE_CANNOT_OPEN_SPLIT: Error opening Hive split {file.location}: "
-                    "it is not a Parquet file",
-                    error_type=DATA_ERROR,
-                ) from None
+                raise _cannot_open(file.location, "it is not a Parquet file") from None
         raise
     return [file for file in files if str(file.path) in paths_with_rows]
+
+
+def _cannot_open(location: str, reason: str) -> QueryError:
+    return QueryError(
+        f"HIVE_CANNOT_OPEN_SPLIT: Error opening Hive split {location}: {reason}",
+        error_type=DATA_ERROR,
+    )
 
 
 def _check_storage(
     connection: duckdb.DuckDBPyConnection, files: list[ObjectFile], columns: dict[str, str]
 ) -> None:
     """Fail for codecs and encodings that Trino lacks, without a file's name, as Trino does."""
-    chunks = connection.execute(
-        "SELECT DISTINCT lower(path_in_schema), type, compression, encodings "
-        "FROM parquet_metadata(?)",
-        [[str(file.path) for file in files]],
-    ).fetchall()
-    for name, physical, codec, encodings in chunks:
+    paths = [str(file.path) for file in files]
+    chunks = _find_chunks(connection, paths)
+    for path_in_schema, physical, codec, encodings in chunks:
+        name = fold_name(path_in_schema)
         if name not in columns:
             continue
-        if codec not in CODECS:
+        if codec not in CODECS or (codec == "LZ4" and _has_unframed_lz4(connection, paths, name)):
             reason = f"Codec not supported in Parquet: {codec}"
             raise QueryError(
                 f"GENERIC_INTERNAL_ERROR: {reason}", category=SYSTEM, error_type=INTERNAL
@@ -192,33 +231,78 @@ def _check_storage(
             )
 
 
+def _find_chunks(
+    connection: duckdb.DuckDBPyConnection, paths: list[str]
+) -> list[tuple[str, str, str, str]]:
+    """Name, physical type, codec and encodings of the files' columns."""
+    chunks = "SELECT DISTINCT path_in_schema, type, compression, encodings FROM parquet_metadata(?)"
+    try:
+        return connection.execute(chunks, [paths]).fetchall()
+    except duckdb.ConversionException:
+        # It converts the statistics too.
+        for path in paths:
+            try:
+                connection.execute(chunks, [[path]]).fetchall()
+            except duckdb.ConversionException:
+                rewrite([Path(path)])
+        return connection.execute(chunks, [paths]).fetchall()
+
+
+def _has_unframed_lz4(connection: duckdb.DuckDBPyConnection, paths: list[str], column: str) -> bool:
+    """Whether a column of one of the files is compressed by a writer of ``UNFRAMED_LZ4``."""
+    names = connection.execute(
+        "SELECT DISTINCT path_in_schema FROM parquet_metadata($paths) JOIN "
+        "parquet_file_metadata($paths) USING (file_name) "
+        "WHERE compression = 'LZ4' AND regexp_matches(created_by, $writers)",
+        {"paths": paths, "writers": UNFRAMED_LZ4},
+    ).fetchall()
+    return any(fold_name(name) == column for (name,) in names)
+
+
+def fold_name(name: str) -> str:
+    """A column's name as Trino compares it."""
+    return name.translate(FOLDED).lower()
+
+
 def _find_stored(
     connection: duckdb.DuckDBPyConnection, files: list[ObjectFile], columns: dict[str, str]
 ) -> dict[str, tuple[Stored, ...]]:
-    """How each file, by its path, stores the columns; a nested one fails, even without rows."""
+    """How each file, by its path, stores the columns.
+
+    What Trino can't open fails, even without rows, and so does what it misreads: a column that
+    occurs twice.
+    """
     if not files:
         return {}
     schema = connection.execute(
-        "SELECT file_name, name, duckdb_type, type, column_id, num_children "
+        "SELECT file_name, name, duckdb_type, type, column_id, num_children, repetition_type, "
+        "logical_type "
         "FROM parquet_schema(?) ORDER BY file_name, column_id",
         [[str(file.path) for file in files]],
     ).fetchall()
     found: dict[str, dict[str, Stored]] = defaultdict(dict)
     inside = 0
-    for file_name, name, kind, physical, column_id, children in schema:
+    locations = {str(file.path): file.location for file in files}
+    for file_name, name, kind, physical, column_id, children, repetition, logical in schema:
         if column_id == 0:
             continue
+        if repetition is None or (logical or "").startswith(LATER_TYPES):
+            fault = f"{name} has no repetition_type" if repetition is None else f"{name}: {logical}"
+            raise _cannot_open(locations[file_name], fault)
         if inside:
             inside += (children or 0) - 1
             continue
         inside = children or 0
-        if name.lower() in columns:
+        column = fold_name(name)
+        if column in columns:
             if inside:
                 raise QueryError(
-                    f"HIVE_BAD_DATA: Field {name} is nested, expected {columns[name.lower()]}",
+                    f"HIVE_BAD_DATA: Field {name} is nested, expected {columns[column]}",
                     error_type=DATA_ERROR,
                 )
-            found[file_name][name.lower()] = Stored(name, kind, physical)
+            if column in found[file_name]:
+                raise _cannot_open(locations[file_name], f"it has {column} twice")
+            found[file_name][column] = Stored(name, kind, physical)
     return {path: tuple(stored.values()) for path, stored in found.items()}
 
 
@@ -239,7 +323,7 @@ def _select(
     columns: dict[str, str],
     objects: str,
 ) -> str:
-    by_name = {item.name.lower(): item for item in stored}
+    by_name = {fold_name(item.name): item for item in stored}
     values = []
     for name, kind in typed.items():
         value = "NULL"
@@ -280,9 +364,23 @@ def _value(item: Stored) -> str:
         if bits < 32:
             return signed
         return f"CASE WHEN {signed} >= {size // 2} THEN {signed} - {size} ELSE {signed} END"
-    if item.kind in TIMESTAMPS:
-        count, scale = ("epoch_ns", 10**6) if item.kind.endswith("_NS") else ("epoch_us", 10**3)
-        raised = f"CAST({count}({column}) AS HUGEINT) + {scale // 2}"
-        floor = f"({raised} - (({raised}) % {scale} + {scale}) % {scale}) // {scale}"
-        return f"make_timestamp_ms(CAST({floor} AS BIGINT))"
-    return column
+    return _time(column, item.kind) if item.kind in TIMESTAMPS else column
+
+
+def _time(column: str, kind: str) -> str:
+    """A time in milliseconds; where Trino's rounding overflows 64 bits, it does so here."""
+    is_fine = kind.endswith("_NS")
+    scale = 10**6 if is_fine else 10**3
+    count = f"CAST({'epoch_ns' if is_fine else 'epoch_us'}({column}) AS HUGEINT)"
+    # The first and the last value mean infinity to DuckDB, which counts nothing to there.
+    moment = f"CAST({column} AS {'TIMESTAMP_NS' if is_fine else 'TIMESTAMP'})"
+    after, before = FINE_OVERFLOWS if is_fine else OVERFLOWS
+    half = scale // 2
+    raised = f"{count} + {half}"
+    floor = f"({raised} - (({raised}) % {scale} + {scale}) % {scale}) // {scale}"
+    return (
+        f"CASE WHEN {moment} = 'infinity' OR {count} > {MOST - half} THEN {after} "
+        f"WHEN {moment} = '-infinity' OR {count} < {LEAST + half - 1} THEN {before} "
+        f"WHEN {count} < {EARLIEST * 1000} THEN {OVERFLOWS[0]} "
+        f"ELSE make_timestamp_ms(CAST({floor} AS BIGINT)) END"
+    )

@@ -33,6 +33,13 @@ UUID_PATTERN = (
 
 INTEGER_BITS = {"smallint": 16, "integer": 32}
 
+NO_TIMES = ("2262-04-11 23:47:16.854", "1677-09-21 00:12:43.145")
+"""What Athena reads where pandas' NaT, -2^63 nanoseconds, is stored as if it were a time.
+
+The first is that of an INT64, whose rounding overflows, the second that of an INT96. Footers don't
+tell.
+"""
+
 
 def _hash(line: str) -> str:
     """60 bits of md5; as a decimal because Trino's sum of bigint overflows."""
@@ -453,6 +460,9 @@ def _joined(fields: list[str]) -> str:
 def _reject_reason(table: Table) -> str:
     rules = [rule for column in table.column for rule in _reject_rules(column)]
     rules += map(_length_rule, find_text_limits(table))
+    newest = table.source.newest.strip('"')
+    if table.source.types.get(newest) == "timestamp":
+        rules.append(_no_time_rule(newest, NEWEST))
     rules += [(f"({rule.when})", rule.reason) for rule in table.reject]
     cases = " ".join(
         f"WHEN {condition} THEN {quote_literal(reason)}" for condition, reason in rules
@@ -502,7 +512,16 @@ def _reject_rules(column: Column) -> list[tuple[str, str]]:
         if column.kind == "timestamptz":  # Trino has no such times beyond the year 73,000.
             outside = f"coalesce({outside}, {name} IS NOT NULL)"
         rules.append((outside, f"{column.name} is outside {FIRST_DATE} to {LAST_DATE}"))
+        if column.kind == "timestamp":
+            rules.append(_no_time_rule(column.name, name))
+        elif column.kind == "timestamptz":
+            rules.append(_no_time_rule(column.name, f"CAST({_in_utc(name)} AS timestamp)"))
     return rules
+
+
+def _no_time_rule(name: str, value: str) -> tuple[str, str]:
+    times = ", ".join(f"TIMESTAMP '{time}'" for time in NO_TIMES)
+    return f"{value} IN ({times})", f"{name} is NaT, no time, stored as one: write NULL"
 
 
 def _length_rule(limit: TextLimit) -> tuple[str, str]:

@@ -40,10 +40,19 @@ LOGICAL = {
     8: "TIMESTAMP",
     10: "INTEGER",
     11: "NULL",
+    12: "JSON",
+    13: "BSON",
+    14: "UUID",
 }
+LAST_LOGICAL = 15
+"""FLOAT16; VARIANT, GEOMETRY and GEOGRAPHY came later."""
+
 CONVERTED = {0: "STRING", 4: "ENUM", 5: "DECIMAL", 6: "DATE", 9: "TIMESTAMP", 10: "TIMESTAMP"}
 CONVERTED |= dict.fromkeys((7, 8), "TIME") | dict.fromkeys(range(15, 19), "INTEGER")
-CONVERTED |= {11: "UINT_8", 12: "UINT_16", 13: "UINT_32", 14: "UINT_64"}
+CONVERTED |= {11: "UINT_8", 12: "UINT_16", 13: "UINT_32", 14: "UINT_64", 19: "JSON", 20: "BSON"}
+UNITS = {1: "MILLIS", 2: "MICROS", 3: "NANOS"}
+CONVERTED_UNITS = {9: "MILLIS", 10: "MICROS"}
+REQUIRED, OPTIONAL, REPEATED = range(3)
 CODECS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "LZO", "BROTLI", "LZ4", "ZSTD", "LZ4_RAW")
 ENCODINGS = {
     0: "PLAIN",
@@ -59,13 +68,16 @@ ENCODINGS = {
 
 # Field numbers in the format's parquet.thrift
 # FileMetaData
-SCHEMA, FILE_ROWS, ROW_GROUPS = 2, 3, 4
+SCHEMA, FILE_ROWS, ROW_GROUPS, CREATED_BY = 2, 3, 4, 6
 # SchemaElement
-TYPE, TYPE_LENGTH, NAME, CHILDREN, CONVERTED_TYPE, SCALE, PRECISION = 1, 2, 4, 5, 6, 7, 8
-LOGICAL_TYPE = 10
-ELEMENT_NUMBERS = frozenset({TYPE, TYPE_LENGTH, CHILDREN, CONVERTED_TYPE, SCALE, PRECISION})
-# DecimalType and IntType, which are logical types
+TYPE, TYPE_LENGTH, REPETITION, NAME, CHILDREN, CONVERTED_TYPE = 1, 2, 3, 4, 5, 6
+SCALE, PRECISION, LOGICAL_TYPE = 7, 8, 10
+ELEMENT_NUMBERS = frozenset(
+    {TYPE, TYPE_LENGTH, REPETITION, CHILDREN, CONVERTED_TYPE, SCALE, PRECISION}
+)
+# DecimalType, TimestampType and IntType, which are logical types
 DECIMAL, DECIMAL_SCALE, DECIMAL_PRECISION = 5, 1, 2
+TIMESTAMP, TIMESTAMP_UNIT = 8, 2
 INTEGER, BIT_WIDTH, IS_SIGNED = 10, 1, 2
 # RowGroup, ColumnChunk and ColumnMetaData
 CHUNKS, GROUP_ROWS = 1, 3
@@ -73,7 +85,8 @@ OTHER_FILE, CHUNK_METADATA, ENCRYPTION, ENCRYPTED_METADATA = 1, 3, 8, 9
 CHUNK_ENCODINGS, PATH, CODEC, CHUNK_VALUES, STATISTICS = 2, 3, 4, 5, 12
 # Statistics; writers of old used the first two
 OLD_MAX, OLD_MIN, NULL_COUNT, MAX, MIN, MAX_IS_EXACT, MIN_IS_EXACT = 1, 2, 3, 5, 6, 7, 8
-DATE_BYTES = 4
+NUMBER_BYTES = (4, 8)
+MOST_CREATOR_BYTES = 1024
 MOST_BOUND_BYTES = 1025
 """Of a bound that is compared with a folder's value; an object's name has at most 1,024."""
 
@@ -98,7 +111,8 @@ KINDS = frozenset({TRUE, FALSE, BYTE, *NUMBERS, DOUBLE, BINARY, LIST, SET, STRUC
 class ParquetColumn(NamedTuple):
     """A top-level column: its physical type ("GROUP" when nested) and its logical one, or "".
 
-    ``precision`` and ``scale`` are a decimal's, in digits; ``length`` is that of FIXED, in bytes.
+    ``precision`` and ``scale`` are a decimal's, in digits; ``length`` is that of FIXED, in bytes;
+    ``unit`` is a timestamp's.
     """
 
     physical: str
@@ -106,21 +120,30 @@ class ParquetColumn(NamedTuple):
     precision: int = 0
     scale: int = 0
     length: int = 0
+    unit: str = ""
+    is_required: bool = False
+    is_repeated: bool = False
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether a row has more than one value in it, or none."""
+        return self.physical == "GROUP" or self.is_repeated
 
     def __str__(self) -> str:
         """The types under the format's names, such as ``FIXED DECIMAL(10,2)``."""
+        physical = f"REPEATED {self.physical}" if self.is_repeated else self.physical
         if self.logical == "DECIMAL":
-            return f"{self.physical} DECIMAL({self.precision},{self.scale})"
-        return f"{self.physical} {self.logical}".rstrip()
+            return f"{physical} DECIMAL({self.precision},{self.scale})"
+        return f"{physical} {self.logical}".rstrip()
 
 
 class Storage:
     """How a top-level column is stored, over all row groups, and what its values are.
 
-    ``least`` and ``most`` bound the values of a column of 32-bit integers, such as dates, unless
-    ``is_bounded`` is false; both are None when all values are NULL. ``values`` is how many values
-    it has, NULLs included. ``bounds`` are the least and the greatest value of each row group as
-    they are stored, and None for NULL; None when they are unknown or nobody has asked for them.
+    ``least`` and ``most`` bound the values of a column of integers, such as dates and timestamps,
+    unless ``is_bounded`` is false; both are None when all values are NULL. ``values`` is how many
+    values it has, NULLs included. ``bounds`` are the least and the greatest value of each row group
+    as they are stored, and None for NULL; None when they are unknown or nobody has asked for them.
     """
 
     __slots__ = (
@@ -157,7 +180,7 @@ class Storage:
                 statistics.get(MIN, statistics.get(OLD_MIN)),
                 statistics.get(MAX, statistics.get(OLD_MAX)),
             )
-            if isinstance(value, bytes) and len(value) == DATE_BYTES
+            if isinstance(value, bytes) and len(value) in NUMBER_BYTES
         ]
         if values is None or len(bounds) != 2 or bounds[0] > bounds[1]:
             self.is_bounded = False
@@ -186,11 +209,21 @@ class Storage:
 
 
 class Footer(NamedTuple):
-    """What a footer says about its file; column names are in lower case, as Athena sees them."""
+    """What a footer says about its file; columns have their names as Athena sees them.
+
+    ``repeated_names`` are, by that name, a column's names in the file when it occurs more than
+    once; Athena reads the first. ``created_by`` is the writer. ``without_repetition`` is the first
+    element of the schema that doesn't say whether it may be NULL, ``of_later_type`` the first whose
+    logical type came after ``LAST_LOGICAL``; or "".
+    """
 
     columns: dict[str, ParquetColumn]
     storage: dict[str, Storage]
     rows: int
+    repeated_names: dict[str, list[str]]
+    created_by: str
+    without_repetition: str
+    of_later_type: str
 
     @property
     def has_rows(self) -> bool:
@@ -204,6 +237,8 @@ class _Element(NamedTuple):
     name: str
     column: ParquetColumn
     children: int
+    has_repetition: bool
+    is_of_later_type: bool
 
 
 def footer_size(tail: bytes) -> int:
@@ -235,31 +270,60 @@ def read_footer(tail: bytes, bounds_of: Collection[str] = ()) -> Footer:
     if size > len(tail):
         raise ValueError(f"it claims a footer of {size - FOOTER_END_BYTES:,} bytes and is shorter")
     cursor = _Cursor(tail[-size:-FOOTER_END_BYTES], bounds_of)
-    columns = _top_level(cursor.read_file_metadata())
-    return Footer(columns, cursor.storage, cursor.rows)
+    schema = _Schema(cursor.read_file_metadata())
+    return Footer(
+        schema.columns,
+        cursor.storage,
+        cursor.rows,
+        schema.repeated_names,
+        cursor.created_by,
+        schema.without_repetition,
+        schema.of_later_type,
+    )
 
 
-def _top_level(elements: Iterator[_Element]) -> dict[str, ParquetColumn]:
-    root = next(elements, None)
-    if root is None:
-        raise _damaged("it has no schema")
-    columns = {}
-    for _ in range(root.children):
-        element = _next(elements)
-        columns[element.name.lower()] = element.column
-        pending = element.children
-        while pending:
-            pending += _next(elements).children - 1
-    if next(elements, None) is not None:
-        raise _damaged("its schema has more elements than it claims")
-    return columns
+FOLDED = str.maketrans({"\u0131": "i", "\u017f": "s", "\u212a": "k"})
+"""The letters that aren't ASCII and equal an ASCII letter when case is ignored as Java does it."""
 
 
-def _next(elements: Iterator[_Element]) -> _Element:
-    element = next(elements, None)
-    if element is None:
-        raise _damaged("its schema has fewer elements than it claims")
-    return element
+def fold_name(name: str) -> str:
+    """A column's name as Athena sees it, for which capital letters don't matter."""
+    return name.lower() if name.isascii() else name.translate(FOLDED).lower()
+
+
+class _Schema:
+    """What the schema's elements say; the fields are those of ``Footer``."""
+
+    def __init__(self, elements: Iterator[_Element]) -> None:
+        self.columns: dict[str, ParquetColumn] = {}
+        self.repeated_names: dict[str, list[str]] = {}
+        self.without_repetition = self.of_later_type = ""
+        root = next(elements, None)
+        if root is None:
+            raise _damaged("it has no schema")
+        names: dict[str, str] = {}
+        for _ in range(root.children):
+            element = self._next(elements)
+            name = fold_name(element.name)
+            if name in names:
+                self.repeated_names.setdefault(name, [names[name]]).append(element.name)
+            else:
+                self.columns[name], names[name] = element.column, element.name
+            pending = element.children
+            while pending:
+                pending += self._next(elements).children - 1
+        if next(elements, None) is not None:
+            raise _damaged("its schema has more elements than it claims")
+
+    def _next(self, elements: Iterator[_Element]) -> _Element:
+        element = next(elements, None)
+        if element is None:
+            raise _damaged("its schema has fewer elements than it claims")
+        if not element.has_repetition:
+            self.without_repetition = self.without_repetition or element.name
+        if element.is_of_later_type:
+            self.of_later_type = self.of_later_type or element.name
+        return element
 
 
 def _physical(value: int | None) -> str:
@@ -284,9 +348,10 @@ class _Cursor:
         self._values_left = MOST_VALUES
         self.storage: dict[str, Storage] = {}
         self.rows = 0
+        self.created_by = ""
 
     def read_file_metadata(self) -> Iterator[_Element]:
-        """The schema's elements in their order; sets ``storage`` and ``rows``.
+        """The schema's elements in their order; sets ``storage``, ``rows`` and ``created_by``.
 
         Reads the whole struct first, because what follows the schema may be damaged, or be another
         schema. Bytes after the struct may be a signature.
@@ -304,6 +369,8 @@ class _Cursor:
                 if group_rows is not None:
                     raise _damaged("it has two lists of row groups")
                 group_rows = self._row_groups(kind)
+            elif number == CREATED_BY and kind == BINARY:
+                self.created_by = self._bytes(MOST_CREATOR_BYTES).decode(errors="replace")
             else:
                 self._skip(kind, 1)
         # A file that doesn't say how many rows it has, or says nonsense, isn't taken for empty.
@@ -320,14 +387,14 @@ class _Cursor:
         return [self._element() for _ in range(size)]
 
     def _element(self) -> _Element:
-        name, logical = None, ""
-        decimal: dict[int, int] = {}
+        name, logical, is_later = None, "", False
+        arguments: dict[int, int] = {}
         numbers: dict[int, int] = {}
         for number, kind in self._fields():
             if number == NAME and kind == BINARY:
                 name = self._text("a name in its schema")
             elif number == LOGICAL_TYPE and kind == STRUCT:
-                logical, decimal = self._logical_type()
+                logical, is_later, arguments = self._logical_type()
             elif number in ELEMENT_NUMBERS and kind in NUMBERS:
                 numbers[number] = self._zigzag()
             else:
@@ -337,34 +404,46 @@ class _Cursor:
         children = numbers.get(CHILDREN, 0)
         if not 0 <= children <= MOST_ELEMENTS:
             raise _damaged(f"an element of its schema claims {children} children")
+        unit = UNITS.get(arguments.get(TIMESTAMP_UNIT, 0), "") if logical == "TIMESTAMP" else ""
         if not logical and CONVERTED_TYPE in numbers:
             logical = CONVERTED.get(numbers[CONVERTED_TYPE], "OTHER")
+            unit = CONVERTED_UNITS.get(numbers[CONVERTED_TYPE], "")
+        decimal = arguments if logical == "DECIMAL" else {}
         column = ParquetColumn(
             _physical(numbers.get(TYPE)),
             logical,
             precision=decimal.get(DECIMAL_PRECISION, numbers.get(PRECISION, 0)),
             scale=decimal.get(DECIMAL_SCALE, numbers.get(SCALE, 0)),
             length=numbers.get(TYPE_LENGTH, 0),
+            unit=unit,
+            is_required=numbers.get(REPETITION) == REQUIRED,
+            is_repeated=numbers.get(REPETITION) == REPEATED,
         )
-        return _Element(name, column, children)
+        has_repetition = numbers.get(REPETITION) in (REQUIRED, OPTIONAL, REPEATED)
+        return _Element(name, column, children, has_repetition, is_later)
 
-    def _logical_type(self) -> tuple[str, dict[int, int]]:
-        """The name of the logical type that is set first, and a decimal's precision and scale."""
-        logical, decimal = "", {}
+    def _logical_type(self) -> tuple[str, bool, dict[int, int]]:
+        """The name of the logical type that is set first, whether it is a later one, its arguments.
+
+        The arguments are those of a decimal, a timestamp or an integer.
+        """
+        logical, is_later, arguments = "", False, {}
         for number, kind in self._fields():
-            if logical or number not in (DECIMAL, INTEGER) or kind != STRUCT:
+            if logical or number not in (DECIMAL, TIMESTAMP, INTEGER) or kind != STRUCT:
+                is_later |= not logical and not 1 <= number <= LAST_LOGICAL
                 logical = logical or LOGICAL.get(number, "OTHER")
                 self._skip(kind, 4)
                 continue
             logical, arguments = LOGICAL[number], self._numbers()
-            if number == DECIMAL:
-                decimal = arguments
-            elif not arguments.get(IS_SIGNED, 1):
+            if number == INTEGER and not arguments.get(IS_SIGNED, 1):
                 logical = f"UINT_{arguments.get(BIT_WIDTH, 0)}"
-        return logical, decimal
+        return logical, is_later, arguments
 
     def _numbers(self) -> dict[int, int]:
-        """The first two fields of a struct as far as they are numbers; a boolean is 1 or 0."""
+        """The first two fields of a struct as far as they are numbers.
+
+        A boolean is 1 or 0, and a union the number of the field that is set first.
+        """
         numbers = {}
         for number, kind in self._fields():
             if number not in (1, 2):
@@ -375,9 +454,19 @@ class _Cursor:
                 numbers[number] = self._byte()
             elif kind in NUMBERS:
                 numbers[number] = self._zigzag()
+            elif kind == STRUCT:
+                numbers[number] = self._choice()
             else:
                 self._skip(kind, 5)
         return numbers
+
+    def _choice(self) -> int:
+        """The number of the field that is set first; 0 if none is."""
+        chosen = 0
+        for number, kind in self._fields():
+            chosen = chosen or number
+            self._skip(kind, 6)
+        return chosen
 
     def _row_groups(self, kind: int) -> int:
         """How many rows the row groups have."""
@@ -451,10 +540,7 @@ class _Cursor:
             if number == NULL_COUNT and kind in NUMBERS:
                 statistics[number] = self._zigzag()
             elif number in (OLD_MAX, OLD_MIN, MAX, MIN) and kind == BINARY:
-                size = self._varint()
-                start = self._position
-                self._advance(size)
-                statistics[number] = self._data[start : start + min(size, MOST_BOUND_BYTES)]
+                statistics[number] = self._bytes(MOST_BOUND_BYTES)
             elif number in (MAX_IS_EXACT, MIN_IS_EXACT) and kind in (TRUE, FALSE):
                 statistics[number] = int(kind == TRUE)
             else:
@@ -466,7 +552,7 @@ class _Cursor:
         size, kind = self._list_header()
         if size and kind != BINARY:
             raise _damaged("a column's path isn't a list of names")
-        name = self._text("a name in its row groups").lower() if size else None
+        name = fold_name(self._text("a name in its row groups")) if size else None
         for _ in range(size - 1):
             self._skip_value(kind, 7)
         return name
@@ -535,6 +621,13 @@ class _Cursor:
             raise ValueError(
                 f"its footer has more than {MOST_VALUES:,} values, and no more are read"
             )
+
+    def _bytes(self, most: int) -> bytes:
+        """The first ``most`` bytes of a value."""
+        size = self._varint()
+        start = self._position
+        self._advance(size)
+        return self._data[start : start + min(size, most)]
 
     def _text(self, what: str) -> str:
         size = self._varint()
