@@ -213,8 +213,8 @@ class Footer(NamedTuple):
 
     ``repeated_names`` are, by that name, a column's names in the file when it occurs more than
     once; Athena reads the first. ``created_by`` is the writer. ``without_repetition`` is the first
-    element of the schema that doesn't say whether it may be NULL, ``of_later_type`` the first whose
-    logical type came after ``LAST_LOGICAL``; or "".
+    column of which something doesn't say whether it may be NULL, ``of_later_type`` the first with a
+    logical type that came after ``LAST_LOGICAL``; or "".
     """
 
     columns: dict[str, ParquetColumn]
@@ -303,7 +303,8 @@ class _Schema:
             raise _damaged("it has no schema")
         names: dict[str, str] = {}
         for _ in range(root.children):
-            element = self._next(elements)
+            element = _next(elements)
+            self._look_at(element, element.name)
             name = fold_name(element.name)
             if name in names:
                 self.repeated_names.setdefault(name, [names[name]]).append(element.name)
@@ -311,19 +312,24 @@ class _Schema:
                 self.columns[name], names[name] = element.column, element.name
             pending = element.children
             while pending:
-                pending += self._next(elements).children - 1
+                part = _next(elements)
+                self._look_at(part, element.name)
+                pending += part.children - 1
         if next(elements, None) is not None:
             raise _damaged("its schema has more elements than it claims")
 
-    def _next(self, elements: Iterator[_Element]) -> _Element:
-        element = next(elements, None)
-        if element is None:
-            raise _damaged("its schema has fewer elements than it claims")
+    def _look_at(self, element: _Element, column: str) -> None:
         if not element.has_repetition:
-            self.without_repetition = self.without_repetition or element.name
+            self.without_repetition = self.without_repetition or column
         if element.is_of_later_type:
-            self.of_later_type = self.of_later_type or element.name
-        return element
+            self.of_later_type = self.of_later_type or column
+
+
+def _next(elements: Iterator[_Element]) -> _Element:
+    element = next(elements, None)
+    if element is None:
+        raise _damaged("its schema has fewer elements than it claims")
+    return element
 
 
 def _physical(value: int | None) -> str:
