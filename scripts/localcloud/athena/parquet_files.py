@@ -26,7 +26,10 @@ SIMPLE_TYPES = {
 SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 UNSIGNED = {"UTINYINT": 8, "USMALLINT": 16, "UINTEGER": 32, "UBIGINT": 64}
 INTEGERS = (*SIGNED, *UNSIGNED)
+FLOATS = ("FLOAT", "DOUBLE")
+MILLISECONDS = "TIMESTAMP_MS"
 TIMESTAMPS = (
+    MILLISECONDS,
     "TIMESTAMP",
     "TIMESTAMP_NS",
     "TIMESTAMP WITH TIME ZONE",
@@ -71,7 +74,7 @@ NOT_UTF8 = "\U0010fff0"
 UNFRAMED_LZ4 = "^(fastparquet|parquet-cpp version 1\\.([0-4]\\.|5\\.0\\b))"
 """Writers whose LZ4 lacks the framing that Trino expects."""
 
-LATER_TYPES = ("VariantType", "GeometryType", "GeographyType")
+LATER_TYPES = ("GeometryType", "GeographyType")
 """Logical types that Trino doesn't know; it opens no file that has one."""
 
 FOLDED = str.maketrans({"\u0131": "i", "\u017f": "s", "\u212a": "k"})
@@ -82,19 +85,21 @@ LEAST, MOST = -(2**63), 2**63 - 1
 EARLIEST = -9_223_372_022_400_000
 """Milliseconds to DuckDB's first time; Trino's times begin some hours before it."""
 
-OVERFLOWS = (f"make_timestamp_ms({EARLIEST})", f"make_timestamp_ms({MOST // 1000})")
-FINE_OVERFLOWS = (
-    "TIMESTAMP '1677-09-21 00:12:43.146'",
-    "TIMESTAMP '2262-04-11 23:47:16.854'",
-)
-"""What Trino's rounding makes of the last and of the first times in 64 bits of microseconds, and
-of nanoseconds."""
+OVERFLOWS = {
+    MILLISECONDS: ("TIMESTAMP '1969-12-31 23:59:59.999'", "TIMESTAMP '1970-01-01 00:00:00.001'"),
+    "TIMESTAMP": (f"make_timestamp_ms({EARLIEST})", f"make_timestamp_ms({MOST // 1000})"),
+    "TIMESTAMP_NS": ("TIMESTAMP '1677-09-21 00:12:43.146'", "TIMESTAMP '2262-04-11 23:47:16.854'"),
+}
+"""What Trino's arithmetics make of the last and of the first times in 64 bits."""
 
 SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]?")
 
 
 class Stored(NamedTuple):
-    """A column of a file: its name in the file, DuckDB's type of it, and its physical type."""
+    """A column of a file: its name in the file, DuckDB's type of it, and its physical type.
+
+    DuckDB's type of times in milliseconds, which it reads as microseconds, is ``MILLISECONDS``.
+    """
 
     name: str
     kind: str
@@ -276,14 +281,24 @@ def _find_stored(
         return {}
     schema = connection.execute(
         "SELECT file_name, name, duckdb_type, type, column_id, num_children, repetition_type, "
-        "logical_type "
+        "logical_type, converted_type "
         "FROM parquet_schema(?) ORDER BY file_name, column_id",
         [[str(file.path) for file in files]],
     ).fetchall()
     found: dict[str, dict[str, Stored]] = defaultdict(dict)
     inside = 0
     locations = {str(file.path): file.location for file in files}
-    for file_name, name, kind, physical, column_id, children, repetition, logical in schema:
+    for (
+        file_name,
+        name,
+        kind,
+        physical,
+        column_id,
+        children,
+        repetition,
+        logical,
+        converted,
+    ) in schema:
         if column_id == 0:
             continue
         if repetition is None or (logical or "").startswith(LATER_TYPES):
@@ -302,7 +317,9 @@ def _find_stored(
                 )
             if column in found[file_name]:
                 raise _cannot_open(locations[file_name], f"it has {column} twice")
-            found[file_name][column] = Stored(name, kind, physical)
+            is_coarse = converted == "TIMESTAMP_MILLIS" or "=MilliSeconds" in (logical or "")
+            is_coarse = is_coarse and kind in TIMESTAMPS
+            found[file_name][column] = Stored(name, MILLISECONDS if is_coarse else kind, physical)
     return {path: tuple(stored.values()) for path, stored in found.items()}
 
 
@@ -349,7 +366,9 @@ def _select(
 
 def _is_readable(item: Stored, kind: str) -> bool:
     if not kind.startswith("DECIMAL"):
-        return item.kind in READABLE[kind]
+        # DuckDB takes half floats and decimals of more than 38 digits for floats.
+        is_bytes = item.kind in FLOATS and item.physical not in FLOATS
+        return item.kind in READABLE[kind] and not is_bytes
     precision = int(kind.partition("(")[2].partition(",")[0])
     return item.kind.startswith("DECIMAL") or (
         precision <= SHORT_DECIMAL and item.kind in (*SIGNED[:3], "UTINYINT", "USMALLINT", NOTHING)
@@ -369,18 +388,19 @@ def _value(item: Stored) -> str:
 
 def _time(column: str, kind: str) -> str:
     """A time in milliseconds; where Trino's rounding overflows 64 bits, it does so here."""
-    is_fine = kind.endswith("_NS")
-    scale = 10**6 if is_fine else 10**3
-    count = f"CAST({'epoch_ns' if is_fine else 'epoch_us'}({column}) AS HUGEINT)"
+    plain = "TIMESTAMP_NS" if kind.endswith("_NS") else "TIMESTAMP"
+    scale, function = (10**6, "epoch_ns") if plain == "TIMESTAMP_NS" else (10**3, "epoch_us")
+    count = f"CAST({function}({column}) AS HUGEINT)"
     # The first and the last value mean infinity to DuckDB, which counts nothing to there.
-    moment = f"CAST({column} AS {'TIMESTAMP_NS' if is_fine else 'TIMESTAMP'})"
-    after, before = FINE_OVERFLOWS if is_fine else OVERFLOWS
+    moment = f"CAST({column} AS {plain})"
+    after, before = OVERFLOWS[MILLISECONDS if kind == MILLISECONDS else plain]
+    earliest = f"make_timestamp_ms({EARLIEST})"
     half = scale // 2
     raised = f"{count} + {half}"
     floor = f"({raised} - (({raised}) % {scale} + {scale}) % {scale}) // {scale}"
     return (
         f"CASE WHEN {moment} = 'infinity' OR {count} > {MOST - half} THEN {after} "
         f"WHEN {moment} = '-infinity' OR {count} < {LEAST + half - 1} THEN {before} "
-        f"WHEN {count} < {EARLIEST * 1000} THEN {OVERFLOWS[0]} "
+        f"WHEN {count} < {EARLIEST * 1000} THEN {earliest} "
         f"ELSE make_timestamp_ms(CAST({floor} AS BIGINT)) END"
     )
