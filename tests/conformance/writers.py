@@ -65,6 +65,13 @@ NANOSECONDS = [
     *(-12_219_292_800_000_500_000, -62_135_596_800_000_000_000, 253_402_300_799_999_500_000),
 ]
 """Halves of a millisecond, also before 1970, in 1582, in the year 1 and at the end of 9999."""
+MOST = 2**63 - 1
+OVERFLOWING = {
+    "ms": [10**16, 2**62, MOST, -MOST, -MOST - 1],
+    "us": [],  # DuckDB has no times as early as Trino's.
+    "ns": [MOST, MOST - 499_999, MOST - 500_000, -MOST + 499_998, -MOST + 499_997, -MOST - 1],
+}
+"""By unit: times at which Trino's arithmetic overflows 64 bits, and their neighbours."""
 
 
 def integers(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
@@ -128,6 +135,8 @@ def arrow_columns(draw: st.DrawFn, size: int) -> Columns:
     zone = draw(st.sampled_from([None, "UTC", "+05:30"]))
     least, most = (-(2**63) // 2, 2**63 // 2) if unit == "ns" else (-(10**20), 10**21)
     moments = timestamps.map(lambda ns: min(max(ns, least), most) // NS_PER[unit])
+    if overflowing := OVERFLOWING.get(unit):
+        moments = st.one_of(moments, st.sampled_from(overflowing))
     small = draw(st.sampled_from([(10, 2), (9, 1), (5, 0), (8, 2), (1, 0)]))
     large = draw(st.sampled_from([(38, 10), (30, 2), (18, 10), (10, 2)]))
     is_bad = draw(st.booleans())
@@ -190,7 +199,7 @@ def by_pyarrow(draw: st.DrawFn) -> File:
         }
     )
     moments = columns["moment"][0]
-    is_int96 = draw(st.booleans()) and pa.types.is_timestamp(moments) and moments.unit != "ns"
+    is_int96 = draw(st.booleans()) and pa.types.is_timestamp(moments) and moments.unit in "s us"
     return written(
         table,
         compression=draw(st.sampled_from(["none", "snappy", "gzip", "zstd"])),
@@ -303,6 +312,7 @@ def by_fastparquet(rows: Rows, choose: Choose, path: Path) -> None:
         frame,
         compression=choose(["SNAPPY", "GZIP", "ZSTD", None]),
         times=choose(["int64", "int96"]),
+        has_nulls=choose([True, sorted({*kept} - {"moment"})]),
         object_encoding={"label": "utf8", "code": "utf8"},
     )
 

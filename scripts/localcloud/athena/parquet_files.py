@@ -387,20 +387,19 @@ def _value(item: Stored) -> str:
 
 
 def _time(column: str, kind: str) -> str:
-    """A time in milliseconds; where Trino's rounding overflows 64 bits, it does so here."""
+    """A time in milliseconds; where Trino's arithmetics overflow 64 bits, it does so here."""
     plain = "TIMESTAMP_NS" if kind.endswith("_NS") else "TIMESTAMP"
     scale, function = (10**6, "epoch_ns") if plain == "TIMESTAMP_NS" else (10**3, "epoch_us")
     count = f"CAST({function}({column}) AS HUGEINT)"
     # The first and the last value mean infinity to DuckDB, which counts nothing to there.
     moment = f"CAST({column} AS {plain})"
     after, before = OVERFLOWS[MILLISECONDS if kind == MILLISECONDS else plain]
-    earliest = f"make_timestamp_ms({EARLIEST})"
     half = scale // 2
     raised = f"{count} + {half}"
     floor = f"({raised} - (({raised}) % {scale} + {scale}) % {scale}) // {scale}"
     return (
         f"CASE WHEN {moment} = 'infinity' OR {count} > {MOST - half} THEN {after} "
         f"WHEN {moment} = '-infinity' OR {count} < {LEAST + half - 1} THEN {before} "
-        f"WHEN {count} < {EARLIEST * 1000} THEN {earliest} "
+        f"WHEN {floor} < {EARLIEST} THEN make_timestamp_ms({EARLIEST}) "
         f"ELSE make_timestamp_ms(CAST({floor} AS BIGINT)) END"
     )
