@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections import Counter
 from datetime import UTC, date, datetime
@@ -17,6 +18,16 @@ from localcloud.athena.engine import QueryError
 from localcloud.athena.object_files import ObjectFile
 from localcloud.athena.parquet_files import define_view
 from localcloud.athena.trino_dialect import parse, transpile
+
+from tests.footer_editing import (
+    I32,
+    Struct,
+    column_metadata,
+    created_by,
+    edit_column,
+    edit_footer,
+    logical_type,
+)
 
 BAD_TEXTS = {
     b"a\xffb": "a\ufffdb",
@@ -35,10 +46,17 @@ def ask(
     folder: Path, query: str, columns: dict[str, str], *tables: pa.Table, **options: Any
 ) -> list[tuple[Any, ...]]:
     """What the engine returns for a SELECT from t, a table of these files."""
+    return ask_files(folder, query, columns, *(written(table, **options) for table in tables))
+
+
+def ask_files(
+    folder: Path, query: str, columns: dict[str, str], *contents: bytes
+) -> list[tuple[Any, ...]]:
+    """The same of files that are written already."""
     files = []
-    for number, table in enumerate(tables):
+    for number, content in enumerate(contents):
         path = folder / f"{number}.parquet"
-        pq.write_table(table, path, **options)
+        path.write_bytes(content)
         files.append(ObjectFile(path, f"s3://lake/{number}", "2026-01-01T00:00:00Z"))
     with open_database() as connection:
         connection.execute(f"CREATE VIEW t AS {define_view(connection, files, columns)}")
@@ -238,3 +256,105 @@ def test_what_isn_t_parquet_fails_the_query_with_its_name(tmp_path: Path) -> Non
         pytest.raises(QueryError, match="Error opening Hive split s3://lake/bad"),
     ):
         define_view(connection, [file], {"x": "int"})
+
+
+MOST = 2**63 - 1
+
+
+@pytest.mark.parametrize("has_statistics", [True, False])
+@pytest.mark.parametrize("zone", [None, "UTC", "+02:00"])
+@pytest.mark.parametrize(
+    ("unit", "times"),
+    [
+        (
+            "ms",
+            {
+                10**16: "-265697-05-04 09:44:50.448",
+                MOST: "1969-12-31 23:59:59.999",
+                -MOST - 1: "1970-01-01 00:00:00.000",
+                MOST // 1000: "+294247-01-10 04:00:54.775",
+            },
+        ),
+        (
+            "us",
+            {
+                MOST: "-290308-12-22 00:00:00.000",
+                MOST - 500: "+294247-01-10 04:00:54.775",
+                -MOST: "+294247-01-10 04:00:54.775",
+                -MOST - 1 + 499: "-290308-12-22 00:00:00.000",
+            },
+        ),
+        (
+            "ns",
+            {
+                MOST: "1677-09-21 00:12:43.146",
+                MOST - 500_000: "2262-04-11 23:47:16.854",
+                -MOST - 1: "2262-04-11 23:47:16.854",
+                -MOST - 1 + 499_999: "1677-09-21 00:12:43.146",
+            },
+        ),
+    ],
+)
+def test_times_overflow_as_trinos(
+    tmp_path: Path, unit: str, times: dict[int, str], zone: str | None, has_statistics: bool
+) -> None:
+    """Of microseconds, Trino's go back for some hours more."""
+    table = column(pa.timestamp(unit, zone), *times, None)
+    query = "SELECT CAST(x AS varchar) FROM t"
+    rows = ask(tmp_path, query, {"x": "timestamp"}, table, write_statistics=has_statistics)
+    assert rows == [(text,) for text in [*times.values(), None]]
+
+
+def test_a_time_out_of_range_in_another_column_doesn_t_matter(tmp_path: Path) -> None:
+    table = pa.table({"x": [1], "y": pa.array([10**16], pa.timestamp("ms"))})
+    assert ask(tmp_path, "SELECT x FROM t", {"x": "bigint"}, table) == [(1,)]
+
+
+@pytest.mark.parametrize("names", [("x", "X"), ("X", "x"), ("x", "x"), ("x", "\u212a")])
+def test_a_column_that_occurs_twice_fails_the_query(tmp_path: Path, names: tuple[str, str]) -> None:
+    table = pa.table([pa.array([1]), pa.array([2])], names=list(names))
+    if names[1] == "\u212a":
+        assert ask(tmp_path, "SELECT x, k FROM t", {"x": "int", "k": "int"}, table) == [(1, 2)]
+        return
+    with pytest.raises(QueryError, match="Error opening Hive split s3://lake/0: it has x twice"):
+        ask(tmp_path, "SELECT x FROM t", {"x": "bigint"}, table)
+    assert ask(tmp_path, "SELECT count(*) FROM t", {"y": "bigint"}, table) == [(1,)]
+
+
+def test_lz4_needs_hadoops_frame(tmp_path: Path) -> None:
+    def change(footer: Struct) -> None:
+        for metadata in column_metadata(footer):
+            metadata[4] = (I32, 5)
+
+    content = edit_footer(written(column(pa.int64(), 1), compression="lz4"), change)
+    for writer, fails in (("fastparquet-python version 1", True), ("parquet-mr", False)):
+        by_writer = created_by(content, writer)
+        if fails:
+            with pytest.raises(QueryError, match="GENERIC_INTERNAL_ERROR"):
+                ask_files(tmp_path, "SELECT x FROM t", {"x": "bigint"}, by_writer)
+        else:
+            assert ask_files(tmp_path, "SELECT x FROM t", {"x": "bigint"}, by_writer) == [(1,)]
+        assert ask_files(tmp_path, "SELECT count(*) FROM t", {"y": "int"}, by_writer) == [(1,)]
+
+
+def written(table: pa.Table, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, **options)
+    return buffer.getvalue()
+
+
+def test_what_trino_can_t_open_fails_whatever_the_query_reads(tmp_path: Path) -> None:
+    content = written(pa.table({"x": [1], "y": [b""]}))
+    for bad in (
+        edit_column(content, "y", repetition=None),
+        edit_column(content, "y", logical=logical_type(17)),
+    ):
+        with pytest.raises(QueryError, match="Error opening Hive split s3://lake/0: y"):
+            ask_files(tmp_path, "SELECT x FROM t", {"x": "bigint"}, bad)
+
+
+def test_json_is_text_and_a_half_float_no_number(tmp_path: Path) -> None:
+    content = edit_column(written(column(pa.string(), "{}")), "x", logical=logical_type(12))
+    assert ask_files(tmp_path, "SELECT x FROM t", {"x": "string"}, content) == [("{}",)]
+    with pytest.raises(QueryError, match="HIVE_BAD_DATA: Field x's type"):
+        ask(tmp_path, "SELECT x FROM t", {"x": "double"}, column(pa.float16(), 1.5))

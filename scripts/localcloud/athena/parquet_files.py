@@ -392,7 +392,7 @@ def _time(column: str, kind: str) -> str:
     scale, function = (10**6, "epoch_ns") if plain == "TIMESTAMP_NS" else (10**3, "epoch_us")
     count = f"CAST({function}({column}) AS HUGEINT)"
     # The first and the last value mean infinity to DuckDB, which counts nothing to there.
-    moment = f"CAST({column} AS {plain})"
+    moment = f"CAST({column} AS TIMESTAMP_NS)" if plain == "TIMESTAMP_NS" else column
     after, before = OVERFLOWS[MILLISECONDS if kind == MILLISECONDS else plain]
     half = scale // 2
     raised = f"{count} + {half}"
