@@ -306,7 +306,7 @@ READABLE = {
 @pytest.mark.parametrize("encoding", sorted(INTEGERS | FLOATS | TEXTS))
 @pytest.mark.parametrize("name", READABLE)
 def test_an_encoding_that_athena_lacks_for_a_type_is_named(name: str, encoding: str) -> None:
-    """What Trino 476 reads of what pyarrow writes; `make conformance` checks it with Trino."""
+    """What Trino 476 reads; tests/conformance/test_footer_check.py asks it."""
     try:
         content = parquet(TYPES, use_dictionary=False, column_encoding={name: encoding})
     except OSError:
