@@ -503,19 +503,25 @@ def _reject_rules(column: Column) -> list[tuple[str, str]]:
             ),
         ]
     elif column.kind in ("date", "timestamp", "timestamptz"):
-        day = {
-            "date": name,
-            "timestamp": f"CAST({name} AS date)",
-            "timestamptz": f"TRY(CAST({_in_utc(name)} AS date))",
-        }[column.kind]
-        outside = f"{day} < DATE '{FIRST_DATE}' OR {day} > DATE '{LAST_DATE}'"
-        if column.kind == "timestamptz":  # Trino has no such times beyond the year 73,000.
-            outside = f"coalesce({outside}, {name} IS NOT NULL)"
-        rules.append((outside, f"{column.name} is outside {FIRST_DATE} to {LAST_DATE}"))
-        if column.kind == "timestamp":
-            rules.append(_no_time_rule(column.name, name))
-        elif column.kind == "timestamptz":
-            rules.append(_no_time_rule(column.name, f"CAST({_in_utc(name)} AS timestamp)"))
+        rules += _time_rules(column)
+    return rules
+
+
+def _time_rules(column: Column) -> list[tuple[str, str]]:
+    name = quote_name(column.name)
+    day = {
+        "date": name,
+        "timestamp": f"CAST({name} AS date)",
+        "timestamptz": f"TRY(CAST({_in_utc(name)} AS date))",
+    }[column.kind]
+    outside = f"{day} < DATE '{FIRST_DATE}' OR {day} > DATE '{LAST_DATE}'"
+    if column.kind == "timestamptz":  # Trino has no such times beyond the year 73,000.
+        outside = f"coalesce({outside}, {name} IS NOT NULL)"
+    rules = [(outside, f"{column.name} is outside {FIRST_DATE} to {LAST_DATE}")]
+    if column.kind == "timestamp":
+        rules.append(_no_time_rule(column.name, name))
+    elif column.kind == "timestamptz":
+        rules.append(_no_time_rule(column.name, f"TRY(CAST({_in_utc(name)} AS timestamp))"))
     return rules
 
 
