@@ -100,6 +100,7 @@ UUIDS = [
 TIMES = [
     *(0, -1, 499, 500, -500, -501, -62_135_596_800_000_000, -62_135_596_800_000_001),
     *(253_402_300_799_999_499, 253_402_300_799_999_500, 2**61, 2**62, 9_223_372_036_854_774_000),
+    *(9_223_372_036_854_000, -9_223_372_036_855_000),  # NaT, as Trino reads it
 ]
 REALS = [
     *writers.DOUBLES,
@@ -110,8 +111,8 @@ OTHER_TARGETS: dict[str, tuple[Any, list[Any], int]] = {
     "short": (pa.int32(), [0, 32767, 32768, -32768, -32769, 2**31 - 1], 3),
     "single": (pa.float64(), REALS, 3),
     "double": (pa.float64(), REALS, 0),
-    "moment": (pa.timestamp("us"), TIMES, 4),
-    "zoned": (pa.timestamp("us", "+05:30"), TIMES, 4),
+    "moment": (pa.timestamp("us"), TIMES, 6),
+    "zoned": (pa.timestamp("us", "+05:30"), TIMES, 6),
     "identity": (pa.string(), UUIDS, 9),
 }
 """Values of the source of each type of target that ``EVERYTHING`` lacks, and how many don't fit."""
