@@ -280,25 +280,17 @@ def _find_stored(
     if not files:
         return {}
     schema = connection.execute(
-        "SELECT file_name, name, duckdb_type, type, column_id, num_children, repetition_type, "
-        "logical_type, converted_type "
+        "SELECT file_name, name, CASE WHEN duckdb_type LIKE 'TIMESTAMP%' AND "
+        "(converted_type = 'TIMESTAMP_MILLIS' OR logical_type LIKE '%=MilliSeconds%') "
+        f"THEN '{MILLISECONDS}' ELSE duckdb_type END, "
+        "type, column_id, num_children, repetition_type, logical_type "
         "FROM parquet_schema(?) ORDER BY file_name, column_id",
         [[str(file.path) for file in files]],
     ).fetchall()
     found: dict[str, dict[str, Stored]] = defaultdict(dict)
     inside = 0
     locations = {str(file.path): file.location for file in files}
-    for (
-        file_name,
-        name,
-        kind,
-        physical,
-        column_id,
-        children,
-        repetition,
-        logical,
-        converted,
-    ) in schema:
+    for file_name, name, kind, physical, column_id, children, repetition, logical in schema:
         if column_id == 0:
             continue
         if repetition is None or (logical or "").startswith(LATER_TYPES):
@@ -317,9 +309,7 @@ def _find_stored(
                 )
             if column in found[file_name]:
                 raise _cannot_open(locations[file_name], f"it has {column} twice")
-            is_coarse = converted == "TIMESTAMP_MILLIS" or "=MilliSeconds" in (logical or "")
-            is_coarse = is_coarse and kind in TIMESTAMPS
-            found[file_name][column] = Stored(name, MILLISECONDS if is_coarse else kind, physical)
+            found[file_name][column] = Stored(name, kind, physical)
     return {path: tuple(stored.values()) for path, stored in found.items()}
 
 

@@ -48,7 +48,8 @@ CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD", "LZ4", "LZO"})
 UNFRAMED_LZ4 = re.compile(r"fastparquet|parquet-cpp version 1\.([0-4]\.|5\.0\b)")
 """Writers that say LZ4 and leave out Hadoop's framing.
 
-Versions of Arrow up to 3.0 all call themselves 1.5.1-SNAPSHOT, and from 2.0 they frame it.
+Arrow before 4.0 isn't among them: it calls itself 1.5.1-SNAPSHOT, whether it frames, as since 2.0,
+or not.
 """
 
 INT64 = range(-(2**63), 2**63)
