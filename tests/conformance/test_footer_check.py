@@ -33,6 +33,7 @@ from forecast_sync.survey.parquet_footer import read_footer
 from forecast_sync.survey.readable import find_misfits
 from forecast_sync.tables import load_table
 from forecast_sync.tables.model import declared_type
+from forecast_sync_cli.client import athena as client
 from forecast_sync_cli.client.athena import run_query
 from forecast_sync_cli.glue_tables import GLUE_FORMAT
 from localcloud.athena.embedded import fetch, open_database
@@ -146,6 +147,12 @@ READ_AS_SOMETHING_ELSE: dict[str, set[str]] = {
 
 
 SOURCE = load_table("price").source
+
+
+@pytest.fixture(autouse=True)
+def _short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of queries take some milliseconds each."""
+    monkeypatch.setattr(client, "POLL_SECONDS", 0.05)
 
 
 class Columns:
