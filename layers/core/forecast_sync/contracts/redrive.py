@@ -7,7 +7,8 @@ does so too when a deployment has replaced the table file that the input was mad
 
 from __future__ import annotations
 
-from forecast_sync.errors import ConfigurationInvalid, InputsOutdated
+from forecast_sync.contracts.run import Run
+from forecast_sync.errors import ConfigurationInvalid, InputsOutdated, Superseded
 
 RENEWALS_PER_REDRIVE = 2
 """How often the window is decided and queried again because the lake has changed meanwhile."""
@@ -38,6 +39,14 @@ def refuse_other_definitions(present: str, *made_of: str | None) -> None:
             f"The inputs were made of another table file (definition {named}) than the one that is "
             f"deployed now ({present}), so they are made again."
         )
+
+
+def of_another_release(run: Run, lack: str) -> Superseded:
+    """The error of a run whose state machine lacks a state: ``lack`` is what was left undone."""
+    return Superseded(
+        f"Run {run.run_id} began under another release of this stack, which {lack}; start a new "
+        f"{run.sync_type} run instead."
+    )
 
 
 def has_renewals_left(renewal: int, redrive_count: int) -> bool:

@@ -14,8 +14,9 @@ from psycopg import sql
 
 from forecast_sync.adapters.postgres import Connection, Cursor, statement, transaction
 from forecast_sync.config import Settings
+from forecast_sync.contracts.redrive import of_another_release
 from forecast_sync.contracts.run import Run, WatermarkRequest, Window
-from forecast_sync.errors import FullRunNeeded, LeaseHeld, Superseded
+from forecast_sync.errors import FullRunNeeded, LeaseHeld
 from forecast_sync.lease import lease, waiting
 from forecast_sync.lease.waiting import Waiting
 from forecast_sync.tables import Table, definition_of
@@ -46,10 +47,7 @@ DECIDED = {"low", "high", "definition", "reason"}
 def refuse_older_release(request: WatermarkRequest) -> None:
     """Raise ``Superseded`` for an execution whose state machine has no *Survey lake*."""
     if request.renewal is None:
-        raise Superseded(
-            f"Run {request.run.run_id} began under another release of this stack, which surveyed "
-            f"no lake; start a new {request.run.sync_type} run instead."
-        )
+        raise of_another_release(request.run, "surveyed no lake")
 
 
 def refuse_ended_execution(run: Run, is_alive: Callable[[str], bool]) -> None:

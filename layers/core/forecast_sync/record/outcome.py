@@ -18,7 +18,7 @@ from forecast_sync.adapters.stepfunctions import Workflow
 from forecast_sync.config import Settings
 from forecast_sync.contracts.counts import Counts
 from forecast_sync.contracts.deletions import Deletions
-from forecast_sync.contracts.redrive import refuse_other_definitions
+from forecast_sync.contracts.redrive import of_another_release, refuse_other_definitions
 from forecast_sync.contracts.result import RecordRequest, RunResult
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.delete.progress import read_deletions
@@ -133,10 +133,7 @@ def _require_deletions(cursor: Cursor, request: RecordRequest) -> Deletions | No
     run, query = request.run, request.queries.extract.query_execution_id
     deletions = read_deletions(cursor, run.run_id, query)
     if deletions is None or not deletions.done:
-        raise Superseded(
-            f"Run {run.run_id} began under another release of this stack, which deletes no rows; "
-            f"start a new {run.sync_type} run instead."
-        )
+        raise of_another_release(run, "deletes no rows")
     return deletions
 
 

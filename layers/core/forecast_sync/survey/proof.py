@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from forecast_sync.adapters.s3 import Listed, Storage, split_location
 from forecast_sync.config import Settings
-from forecast_sync.contracts.redrive import has_renewals_left
+from forecast_sync.contracts.redrive import has_renewals_left, of_another_release
 from forecast_sync.contracts.run import Run, Window
 from forecast_sync.contracts.survey import Survey
-from forecast_sync.errors import SourceChanged, SourceUnstable, Superseded
+from forecast_sync.errors import SourceChanged, SourceUnstable
 from forecast_sync.survey.judge import READERS
 from forecast_sync.survey.lists import OTHER, WINDOW, Version, read_versions, version_of
 
@@ -22,10 +22,7 @@ FEW = 2_000
 def require_survey(run: Run, window: Window) -> Survey:
     """The survey that a window's lists come from; ``Superseded`` for a window without one."""
     if window.survey is None or not window.survey.done:
-        raise Superseded(
-            f"Run {run.run_id} began under another release of this stack, which surveyed no lake; "
-            f"start a new {run.sync_type} run instead."
-        )
+        raise of_another_release(run, "surveyed no lake")
     return window.survey
 
 
