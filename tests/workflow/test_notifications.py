@@ -231,7 +231,7 @@ def test_a_stale_branch_is_published_once_and_its_recovery_once(
     deployed.upload("first", make_rows(range(20)))
     deployed.succeed()
     assert _check(deployed) == {"published": []}
-    eventually(lambda: _check(deployed) == {"told": ["stale"]}, goal_seconds(athena) + 10)
+    eventually(lambda: _check(deployed) == {"published": ["stale"]}, goal_seconds(athena) + 10)
     assert _check(deployed) == {"published": []}
     text = inbox.wait("Forecasts are stale: dev (dev)")
     assert "aren't in the table" in text
@@ -256,7 +256,7 @@ def test_a_file_that_is_left_out_makes_a_branch_stale_while_its_runs_succeed(inb
 
     def has_become_stale() -> bool:
         deployed.succeed()
-        return _check(deployed) == {"told": ["stale"]}
+        return _check(deployed) == {"published": ["stale"]}
 
     eventually(has_become_stale, 60)
     left_out, stale = "Forecast sync left files out: dev (dev)", "Forecasts are stale: dev (dev)"
