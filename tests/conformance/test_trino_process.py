@@ -193,7 +193,8 @@ def test_a_query_whose_engine_dies_is_submitted_again(deployed: Deployed) -> Non
     deployed.request_faults()
     ended = deployed.wait(arn, 120)  # The engine starts again meanwhile.
     assert ended.status == "SUCCEEDED", ended.cause
-    assert ended.entered.count("Submit again") == 1
+    # Twice if it is submitted before the cloud has noticed that the engine is gone.
+    assert ended.entered.count("Submit again") in (1, 2)
     assert deployed.table() == reference(deployed.files)
 
 
