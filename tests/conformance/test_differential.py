@@ -91,11 +91,11 @@ def test_every_unit_and_zone_of_times(deployed: Deployed, unit: str) -> None:
     assert int(answer.profile["good"]) >= 10 * len(files)
 
 
+UUID = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
+DIGITS = UUID.replace("-", "")
 UUIDS = [
-    *("6f9619ff-8b86-d011-b42d-00c04fc964ff", "{6F9619FF-8B86-D011-B42D-00C04FC964FF}"),
-    *("6F9619FF8B86D011B42D00C04FC964FF", "6f9619ff8b86d011b42d00c04fc964ff\n", "", "x", "K" * 32),
-    *("{6f9619ff-8b86-d011-b42d-00c04fc964ff", "6f9619ff-8b86d011-b42d00c0-4fc964ff", "a\0"),
-    *("\u0130f9619ff-8b86-d011-b42d-00c04fc964ff", "\uff16f9619ff8b86d011b42d00c04fc964ff"),
+    *(UUID, f"{{{UUID.upper()}}}", DIGITS.upper(), f"{DIGITS}\n", "", "x", "K" * 32, "a\0"),
+    *(f"{{{UUID}", f"{DIGITS[:16]}-{DIGITS[16:]}", f"\u0130{UUID[1:]}", f"\uff16{DIGITS[1:]}"),
 ]
 TIMES = [
     *(0, -1, 499, 500, -500, -501, -62_135_596_800_000_000, -62_135_596_800_000_001),
