@@ -33,7 +33,6 @@ from forecast_sync.delete.relist import Relisting, list_again
 from forecast_sync.errors import (
     BatchConflict,
     BatchRefused,
-    LeaseHeld,
     ResultInvalid,
     VerificationFailed,
 )
@@ -401,9 +400,7 @@ class _Deleting:
         with transaction(self._connection, self._opening) as cursor:
             committed = find_committed(cursor, self._run, self._request.plan.definition)
             if committed is None:
-                raise LeaseHeld(
-                    f"Run {self._run.run_id} was recorded as ended while it deleted rows."
-                )
+                raise lease.lost(self._run, "it deleted rows")
             yield cursor, committed
 
     def _read(self) -> Deletions:

@@ -72,7 +72,7 @@ def find_bad_files(tools: SearchTools, request: BadFilesRequest) -> BadFiles:
         kind = VerificationFailed if request.error == VerificationFailed.__name__ else QueryFailed
         raise kind(f"{end_sentence(message)} {ended}".rstrip()) from None
     with transaction(tools.connection) as cursor:
-        lease.refuse_lost(cursor, request.run, lease_count, "searched for bad files")
+        lease.refuse_lost(cursor, request.run, lease_count, "it searched for bad files")
         ledger.quarantine(cursor, bad, definition)
     return BadFiles(quarantined=len(bad))
 

@@ -26,7 +26,7 @@ from forecast_sync.errors import LeaseHeld, Superseded
 
 LEASE_LOCK = 0x6673_0002
 
-SURVEYING = "surveyed the lake"
+SURVEYING = "it surveyed the lake"
 
 
 class Holder(NamedTuple):
@@ -109,9 +109,9 @@ def refuse_lost(cursor: Cursor, run: Run, lease_count: int | None, activity: str
 
 
 def lost(run: Run, activity: str) -> LeaseHeld:
-    """The error of a run that has lost its lease while it was working."""
+    """The error of a run that has lost its lease; ``activity`` is the clause after *while*."""
     return LeaseHeld(
-        f"Run {run.run_id} was recorded as ended while it {activity}; only a redrive takes its "
+        f"Run {run.run_id} was recorded as ended while {activity}; only a redrive takes its "
         "lease again."
     )
 

@@ -11,7 +11,6 @@ from forecast_sync.contracts.redrive import raise_if_stale, refuse_other_definit
 from forecast_sync.errors import (
     BatchConflict,
     BatchRefused,
-    LeaseHeld,
     ResultInvalid,
     SchemaMismatch,
 )
@@ -112,9 +111,7 @@ def _load(
         if committed is None:
             # Only a call that begins may take the lease again; this one may be left over from an
             # execution that was stopped.
-            raise LeaseHeld(
-                f"Run {request.run.run_id} was recorded as ended while this page loaded."
-            )
+            raise lease.lost(request.run, "this page loaded")
         slowest = max(slowest, before - remaining_milliseconds(), 1)
     return UpsertProgress(done=True)
 

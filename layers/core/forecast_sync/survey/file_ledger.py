@@ -110,7 +110,9 @@ class FileLedger:
                 known = [KnownFile(*row) for row in cursor]
             is_cut = len(known) == SLICE
             end = known[-1].key if is_cut else last
-            listed = [item for item in items if item.key > after and (not end or item.key <= end)]
+            listed = [
+                item for item in items if item.key > after and (end is None or item.key <= end)
+            ]
             yield Slice(end, listed, known)
             if not is_cut or end is None:
                 return
