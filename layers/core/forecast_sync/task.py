@@ -7,14 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from forecast_sync.contracts.base import Model, parse_payload
-from forecast_sync.telemetry.logging import (
-    about,
-    find_run_id,
-    find_table,
-    log_failure,
-    logger,
-    name_run,
-)
+from forecast_sync.telemetry.logging import about_event, logger, name_run
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -66,13 +59,9 @@ def timed_task(
 
 
 def _call(work: Callable[[], Answer], event: Event, log_answer: bool = True) -> dict[str, Any]:
-    with about(find_run_id(event), find_table(event)):
-        try:
-            answer = work()
-            dumped = answer.model_dump(mode="json") if isinstance(answer, Model) else answer
-        except Exception as error:
-            log_failure(error)
-            raise
+    with about_event(event):
+        answer = work()
+        dumped = answer.model_dump(mode="json") if isinstance(answer, Model) else answer
         if "run_id" in dumped:
             # An upload's event names no run; the run that it has started is in the answer.
             name_run(str(dumped["run_id"]), dumped.get("table"))

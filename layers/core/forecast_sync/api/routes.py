@@ -43,14 +43,7 @@ from forecast_sync.contracts.run import SyncRequest, SyncType
 from forecast_sync.runs import control, detail, files, freshness, model, queries, rejects
 from forecast_sync.tables import definition_of
 from forecast_sync.tables.files import read_table_file
-from forecast_sync.telemetry.logging import (
-    about,
-    find_run_id,
-    find_table,
-    log_failure,
-    logger,
-    name_run,
-)
+from forecast_sync.telemetry.logging import about_event, logger, name_run
 
 OK, ACCEPTED = HTTPStatus.OK, HTTPStatus.ACCEPTED
 CONFLICT = HTTPStatus.CONFLICT
@@ -345,12 +338,8 @@ def answer(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             headers={"WWW-Authenticate": "AWS4-HMAC-SHA256"},
         )
         return problems.answered(refused)
-    with about(find_run_id(event), find_table(event)):
-        try:
-            response = _answer_within_limits(event, context)
-        except Exception as error:
-            log_failure(error)
-            raise
+    with about_event(event):
+        response = _answer_within_limits(event, context)
         fields = {
             "caller": caller.get("userArn"),
             "method": event["requestContext"]["http"]["method"],

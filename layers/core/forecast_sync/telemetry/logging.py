@@ -47,6 +47,17 @@ def about(run_id: str | None, table: str | None = None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def about_event(event: dict[str, Any]) -> Iterator[None]:
+    """``about`` the run and table that an event names; an error that is raised in it is logged."""
+    with about(find_run_id(event), find_table(event)):
+        try:
+            yield
+        except Exception as error:
+            log_failure(error)
+            raise
+
+
 def logged_table(table: str | None) -> str | None:
     """How lines name a table: in a stack with one table, always by its name in Glue."""
     if os.environ.get("TABLES"):
