@@ -122,14 +122,12 @@ def _write(kind: int, value: Value) -> bytes:
     if kind == DOUBLE:
         return bytes(value)
     if kind == BINARY:
-        return _varint(len(value)) + bytes(value)
+        return varint(len(value)) + bytes(value)
     if kind == STRUCT:
         return write_struct(value)
     of_items, items = value
     size = len(items)
-    header = (
-        bytes([size << 4 | of_items]) if size < 15 else bytes([0xF0 | of_items]) + _varint(size)
-    )
+    header = bytes([size << 4 | of_items]) if size < 15 else bytes([0xF0 | of_items]) + varint(size)
     return header + b"".join(_write(of_items, item) for item in items)
 
 
@@ -149,7 +147,8 @@ def _read_number(data: bytes, position: int) -> tuple[int, int]:
     return value >> 1 ^ -(value & 1), position
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number that isn't negative, seven bits a byte."""
     written = b""
     while value >= 0x80:
         written += bytes([value & 0x7F | 0x80])
@@ -158,4 +157,4 @@ def _varint(value: int) -> bytes:
 
 
 def _zigzag(value: int) -> bytes:
-    return _varint(value << 1 if value >= 0 else -(value << 1) - 1)
+    return varint(value << 1 if value >= 0 else -(value << 1) - 1)

@@ -281,9 +281,9 @@ def test_a_search_has_at_most_64_queries_and_proves_what_it_has_found(
     names = [chr(0x100 + number) for number in range(200)]
     bad = set(names[::3])
     scene = Scene(names, lambda _number, keys: failure() if bad & set(keys) else None)
-    found = scene.search()
-    assert len(found) >= 5
-    assert found.keys() <= bad
+    proven = scene.search()
+    assert len(proven) >= 5
+    assert proven.keys() <= bad
     assert len(scene.probes) <= MOST_QUERIES
 
 
@@ -303,8 +303,8 @@ def test_a_search_keeps_the_time_to_prove_what_it_finds() -> None:
     names = [chr(0x100 + number) for number in range(64)]
     scene = Scene(names, whenever_read(names[0], died))
     calls = scene.probes
-    found = scene.search(lambda: LONG - 90_000 * len(calls) if len(calls) < 8 else 200_000)
-    assert found.keys() == {names[0]}
+    proven = scene.search(lambda: LONG - 90_000 * len(calls) if len(calls) < 8 else 200_000)
+    assert proven.keys() == {names[0]}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from forecast_sync.survey.parquet_footer import (
 )
 from forecast_sync.tables import load_table
 
+from tests.footer_editing import varint
 from tests.unit.test_survey import NOW, TYPES, Lake, parquet
 
 CORPUS = sorted((Path(__file__).parent.parent / "fuzz" / "corpus").iterdir())
@@ -39,14 +40,6 @@ def reason(lake: Lake) -> str:
     assert judgement is not None
     assert judgement.state == "quarantined"
     return judgement.reason or ""
-
-
-def varint(value: int) -> bytes:
-    encoded = b""
-    while value >= 0x80:
-        encoded += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return encoded + bytes([value])
 
 
 def long_list(kind: int, size: int) -> bytes:

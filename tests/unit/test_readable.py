@@ -251,9 +251,9 @@ def test_a_column_without_a_repetition_type_keeps_athena_from_opening_the_file(
 def test_a_logical_type_that_athena_doesn_t_know_keeps_it_from_opening_the_file() -> None:
     content = written({"x": ONE, "y": pa.array([b""])})
     for number, fits in ((4, True), (12, True), (13, True), (16, False), (17, False), (99, False)):
-        found = misfits(edit_column(content, "y", logical=logical_type(number)), "bigint")
-        assert (found == []) is fits
-        assert fits or "has the column y of a logical type that Athena doesn't know" in found[0]
+        reasons = misfits(edit_column(content, "y", logical=logical_type(number)), "bigint")
+        assert (reasons == []) is fits
+        assert fits or "has the column y of a logical type that Athena doesn't know" in reasons[0]
 
 
 def test_a_name_in_a_reason_is_shown_short_and_without_effect() -> None:

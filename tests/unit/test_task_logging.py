@@ -115,8 +115,8 @@ def test_each_run_that_an_upload_starts_has_a_line(lines: Any) -> None:
     with about(None):
         names = start_for_tables(Started(), "s3", {"sales": ["m1"], "stock": ["m2"]})
         logger.info("done")
-    found = [(line.get("run_id"), line.get("table")) for line in lines()]
-    assert found == [(names[0], "sales"), (names[1], "stock"), (None, None)]
+    named = [(line.get("run_id"), line.get("table")) for line in lines()]
+    assert named == [(names[0], "sales"), (names[1], "stock"), (None, None)]
 
 
 @pytest.mark.usefixtures("_several")
@@ -125,8 +125,8 @@ def test_a_request_to_the_api_names_the_run_that_it_has_started(lines: Any) -> N
         name_run("api-1", "stock")
         logger.info("answered")
     logger.info("the next request")
-    found = [(line.get("run_id"), line.get("table")) for line in lines()]
-    assert found == [("api-1", "stock"), (None, None)]
+    named = [(line.get("run_id"), line.get("table")) for line in lines()]
+    assert named == [("api-1", "stock"), (None, None)]
 
 
 def test_a_run_that_is_started_is_named_by_the_answer(lines: Any) -> None:

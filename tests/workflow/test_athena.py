@@ -187,12 +187,12 @@ def test_a_query_is_stopped(
     query_id = submit(ENDLESS.replace("count(*)", f"count(*) AS {mark}"))
 
     def on_trino(column: str) -> list[str]:
-        asked = run(
+        listing = run(
             f"SELECT coalesce({column}, '') FROM system.runtime.queries "
             f"WHERE query LIKE '% AS {mark} %' AND query NOT LIKE '%system.runtime%'"
         )
-        found = client.get_query_results(QueryExecutionId=asked["QueryExecutionId"])
-        return [row["Data"][0]["VarCharValue"] for row in found["ResultSet"]["Rows"][1:]]
+        results = client.get_query_results(QueryExecutionId=listing["QueryExecutionId"])
+        return [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"][1:]]
 
     client = deployed.client("athena")
     eventually(lambda: _describe(deployed, query_id)["Status"]["State"] == "RUNNING")

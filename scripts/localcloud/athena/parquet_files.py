@@ -382,14 +382,14 @@ def _time(column: str, kind: str) -> str:
     scale, function = (10**6, "epoch_ns") if plain == "TIMESTAMP_NS" else (10**3, "epoch_us")
     count = f"CAST({function}({column}) AS HUGEINT)"
     # The first and the last value mean infinity to DuckDB, which counts nothing to there.
-    moment = f"CAST({column} AS TIMESTAMP_NS)" if plain == "TIMESTAMP_NS" else column
+    time = f"CAST({column} AS TIMESTAMP_NS)" if plain == "TIMESTAMP_NS" else column
     after, before = OVERFLOWS[MILLISECONDS if kind == MILLISECONDS else plain]
     half = scale // 2
     raised = f"{count} + {half}"
     floor = f"({raised} - (({raised}) % {scale} + {scale}) % {scale}) // {scale}"
     return (
-        f"CASE WHEN {moment} = 'infinity' OR {count} > {MOST - half} THEN {after} "
-        f"WHEN {moment} = '-infinity' OR {count} < {LEAST + half - 1} THEN {before} "
+        f"CASE WHEN {time} = 'infinity' OR {count} > {MOST - half} THEN {after} "
+        f"WHEN {time} = '-infinity' OR {count} < {LEAST + half - 1} THEN {before} "
         f"WHEN {floor} < {EARLIEST} THEN make_timestamp_ms({EARLIEST}) "
         f"ELSE make_timestamp_ms(CAST({floor} AS BIGINT)) END"
     )
