@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import tempfile
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,7 @@ REALS = [
     *(1e-45, 7e-46, 1.17549435e-38, 1.1754942e-38, 16_777_217.0, -3.4028235677973366e38),
     *(3.4028235677973362e38, 3.4028235677973366e38),
 ]
+SHARES = [Decimal(text) for text in ("0", "0.0001", "0.1234", "0.9999", "-0.1234", "-0.0001")]
 OTHER_TARGETS: dict[str, tuple[Any, list[Any], int]] = {
     "short": (pa.int32(), [0, 32767, 32768, -32768, -32769, 2**31 - 1], 3),
     "single": (pa.float64(), REALS, 3),
@@ -114,6 +116,7 @@ OTHER_TARGETS: dict[str, tuple[Any, list[Any], int]] = {
     "moment": (pa.timestamp("us"), TIMES, 6),
     "zoned": (pa.timestamp("us", "+05:30"), TIMES, 6),
     "identity": (pa.string(), UUIDS, 9),
+    "share": (pa.decimal128(4, 4), SHARES, 0),
 }
 """Values of the source of each type of target that ``EVERYTHING`` lacks, and how many don't fit."""
 

@@ -194,6 +194,14 @@ def test_decimals_are_rescaled_half_away_from_zero(tmp_path: Path) -> None:
     assert rows == [(value, None) for value in expected]
 
 
+def test_decimals_have_a_digit_before_the_point(tmp_path: Path) -> None:
+    texts = ["0.1234", "-0.0001", "0.0000", "0.9999"]
+    values = [Decimal(text) for text in texts]
+    declared, content = {"x": "decimal(4,4)"}, column(pa.decimal128(4, 4), *values)
+    rows = ask(tmp_path, "SELECT CAST(x AS varchar), x FROM t", declared, content)
+    assert rows == list(zip(texts, values, strict=True))
+
+
 def test_a_concatenation_has_trinos_limit(tmp_path: Path) -> None:
     texts = column(pa.string(), "x" * (2**20 - 1), "x" * 2**20)
     lengths = ask(tmp_path, "SELECT length(TRY(x || 'y')) FROM t", {"x": "string"}, texts)

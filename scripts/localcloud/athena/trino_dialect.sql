@@ -51,7 +51,9 @@ CREATE MACRO trino_text
   (value TIMESTAMP) AS
     list_transform([CAST(value AS VARCHAR)], lambda shown: trino_timestamp(shown))[1],
   (value) AS CASE typeof(value)
-    WHEN 'DOUBLE' THEN trino_double(CAST(value AS VARCHAR)) ELSE CAST(value AS VARCHAR) END;
+    WHEN 'DOUBLE' THEN trino_double(CAST(value AS VARCHAR))
+    -- A decimal without digits before the point gets a zero there.
+    ELSE regexp_replace(CAST(value AS VARCHAR), '^(-?)\.', '\10.') END;
 
 -- A string of JSON as Jackson writes it.
 CREATE MACRO trino_json_character(one) AS CASE
